@@ -1,0 +1,146 @@
+"""Critics T(a, b): how strongly two embeddings are said to belong together.
+
+Shapes in this package: N pairs in a batch, D width of an embedding, M other rows to compare with, K prototypes.
+A critic reads either the N true pairs (`paired`) or every combination (`crossed`); the diagonal of `crossed(a, b)` is
+`paired(a, b)`. Leading dimensions (`... N D`) are a batch of independent problems, such as the seeds of an ensemble.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from infomax.errors import ConfigError
+
+
+class Critic(nn.Module):
+    """T(a, b) in nats; subclass it and define `paired` and `crossed`."""
+
+    symmetric = True  # T(a, b) = T(b, a)
+
+    def paired(self, a: Tensor, b: Tensor) -> Tensor:
+        """T of each true pair: ... N D, ... N D -> ... N."""
+        raise NotImplementedError(f"{type(self).__name__} defines no paired(a, b)")
+
+    def crossed(self, a: Tensor, b: Tensor) -> Tensor:
+        """T of every combination: ... N D, ... M D -> ... N M."""
+        raise NotImplementedError(f"{type(self).__name__} defines no crossed(a, b)")
+
+
+class Dot(Critic):
+    """T(a, b) = a . b / temperature (paper, eq. 12).
+
+    Args:
+        temperature: divides the product; > 0, no unit.
+
+    Example:
+        >>> a = torch.eye(2)
+        >>> Dot(temperature=0.5).crossed(a, a)
+        tensor([[2., 0.],
+                [0., 2.]])
+    """
+
+    def __init__(self, temperature: float = 1.0) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise ConfigError(f"a temperature must be > 0, not {temperature}")
+        self.temperature = temperature
+
+    def factors(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Two matrices whose product is the score: T = left @ right^T."""
+        return a / self.temperature, b
+
+    def paired(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... N D -> ... N."""
+        left, right = self.factors(a, b)
+        return (left * right).sum(-1)
+
+    def crossed(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... M D -> ... N M."""
+        left, right = self.factors(a, b)
+        return left @ right.mT
+
+    def extra_repr(self) -> str:
+        """The temperature."""
+        return f"temperature={self.temperature:g}"
+
+
+class Cosine(Dot):
+    """T(a, b) = cos(a, b) / temperature (paper, eq. 14; the temperature as in Algorithms 1 and 2).
+
+    Args:
+        temperature: T lies in [-1/temperature, 1/temperature].
+
+    Example:
+        >>> a = torch.tensor([[3.0, 4.0]])
+        >>> Cosine(temperature=0.1).paired(a, 7 * a)
+        tensor([10.])
+    """
+
+    def factors(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit rows, the left ones divided by the temperature."""
+        return F.normalize(a, dim=-1) / self.temperature, F.normalize(b, dim=-1)
+
+
+class Chord(Critic):
+    """T(a, b) = 1 - |a/|a| - b/|b||^2 / 2, BYOL's regression of unit vectors (arXiv:2006.07733, eq. 2).
+
+    Equal to the cosine, except where a row is all zero: there it reads 1/2, as the authors' code does, and not 0.
+
+    Example:
+        >>> a = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
+        >>> Chord().paired(a, torch.tensor([[3.0, 4.0], [3.0, 4.0]]))
+        tensor([1.0000, 0.5000])
+    """
+
+    def paired(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... N D -> ... N."""
+        return 1 - (F.normalize(a, dim=-1) - F.normalize(b, dim=-1)).square().sum(-1) / 2
+
+    def crossed(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... M D -> ... N M."""
+        return 1 - (F.normalize(a, dim=-1).unsqueeze(-2) - F.normalize(b, dim=-1).unsqueeze(-3)).square().sum(-1) / 2
+
+
+class Euclidean(Critic):
+    """T(a, b) = -|a - b|^2 / D, VICReg's invariance (arXiv:2105.04906, eq. 5).
+
+    Example:
+        >>> Euclidean().paired(torch.zeros(1, 4), torch.ones(1, 4))
+        tensor([-1.])
+    """
+
+    def paired(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... N D -> ... N."""
+        return -(a - b).square().mean(-1)
+
+    def crossed(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... M D -> ... N M."""
+        return -(a.unsqueeze(-2) - b.unsqueeze(-3)).square().mean(-1)
+
+
+class Bilinear(Critic):
+    """T(a, b) = a^T W b / temperature with a learned W (arXiv:1807.03748, eq. 3).
+
+    Args:
+        width: D of both embeddings; W starts as the identity.
+        temperature: divides the product.
+
+    Example:
+        >>> Bilinear(3).crossed(torch.ones(2, 3), torch.ones(4, 3)).shape
+        torch.Size([2, 4])
+    """
+
+    symmetric = False
+
+    def __init__(self, width: int, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(width))
+        self.temperature = temperature
+
+    def paired(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... N D -> ... N."""
+        return (a @ self.weight * b).sum(-1) / self.temperature
+
+    def crossed(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... M D -> ... N M."""
+        return a @ self.weight @ b.mT / self.temperature

@@ -1,0 +1,165 @@
+"""What stands on top of an encoder: projectors, predictors, prototypes."""
+
+import itertools
+import warnings
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from infomax.errors import ConfigError
+
+Head = tuple[int, ...] | nn.Module
+"""A network by the widths of its layers, `(2048, 256)`; `()` is none at all; or a module of one's own."""
+
+
+def mlp(
+    *widths: int,
+    norm: bool = True,
+    last_norm: Literal["none", "affine", "plain"] = "none",
+    activation: Callable[[], nn.Module] = nn.ReLU,
+) -> nn.Sequential:
+    """Linear layers with batch norm and activation between them.
+
+    Args:
+        widths: of the input and of each layer's output.
+        norm: batch norm after each hidden layer (whose bias is then left out).
+        last_norm: batch norm after the last layer: none, with affine part, or without (`plain`, as SimSiam).
+        activation: makes a module.
+
+    Example:
+        >>> mlp(8, 32, 4)(torch.randn(16, 8)).shape
+        torch.Size([16, 4])
+    """
+    layers: list[nn.Module] = []
+    last = len(widths) - 2
+    for n, (i, o) in enumerate(itertools.pairwise(widths)):
+        normed = norm if n < last else last_norm != "none"
+        layers.append(nn.Linear(i, o, bias=not normed))
+        if normed:
+            layers.append(nn.BatchNorm1d(o, affine=n < last or last_norm == "affine"))
+        if n < last:
+            layers.append(activation())
+    return nn.Sequential(*layers)
+
+
+def head(
+    spec: Head,
+    width: int | Callable[[], int],
+    *,
+    norm: bool = True,
+    last_norm: Literal["none", "affine", "plain"] = "none",
+    activation: Callable[[], nn.Module] = nn.ReLU,
+) -> nn.Module:
+    """Build a head from its layers' widths, on an input of the given width; a module is taken as it is."""
+    if isinstance(spec, nn.Module):
+        return spec
+    if not spec:
+        return nn.Identity()
+    if any(not isinstance(w, int) or w < 1 for w in spec):
+        raise ConfigError(f"a head is a tuple of layer widths such as (2048, 256), or a module, not {spec!r}")
+    return mlp(
+        width if isinstance(width, int) else width(), *spec, norm=norm, last_norm=last_norm, activation=activation
+    )
+
+
+class Branch(nn.Module):
+    """An encoder and its projector: view -> N x D. Features for later use are the encoder's, before the projector.
+
+    Args:
+        encoder: any module that maps a batch of views to N x width.
+        projector: layers' widths, `()` for none, or a module.
+        norm, last_norm, activation: as in `mlp`.
+
+    Example:
+        >>> Branch(nn.Linear(8, 16), (32, 4))(torch.randn(10, 8)).shape
+        torch.Size([10, 4])
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        projector: Head = (),
+        *,
+        norm: bool = True,
+        last_norm: Literal["none", "affine", "plain"] = "none",
+        activation: Callable[[], nn.Module] = nn.ReLU,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projector = head(
+            projector, lambda: width_of(encoder), norm=norm, last_norm=last_norm, activation=activation
+        )
+
+    @property
+    def width(self) -> int:
+        """D of the embedding."""
+        return width_of(self.encoder if isinstance(self.projector, nn.Identity) else self.projector)
+
+    def forward(self, view: object) -> Tensor:
+        """One view of every sample -> N x D."""
+        z: Tensor = self.projector(self.encoder(view))
+        return z
+
+
+class Prototypes(nn.Module):
+    """K rows to score an embedding against: z/|z| . p_k; ... D -> ... K.
+
+    Args:
+        width: D of the embedding.
+        count: K.
+        unit: score against p_k/|p_k|, with the gradient through that norm (DINO); otherwise against p_k as they stand
+            (SwAV, which re-normalises them in place with `normalize_` before each step).
+        frozen_epochs: epochs at the start in which they do not move.
+
+    Example:
+        >>> Prototypes(4, 7)(torch.randn(2, 4)).shape
+        torch.Size([2, 7])
+    """
+
+    def __init__(self, width: int, count: int, *, unit: bool = False, frozen_epochs: int = 0) -> None:
+        super().__init__()
+        self.unit, self.frozen_epochs = unit, frozen_epochs
+        self.weight = nn.Parameter(torch.empty(count, width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Random directions."""
+        with torch.no_grad():
+            self.weight.copy_(F.normalize(torch.randn_like(self.weight), dim=1))
+
+    @torch.no_grad()
+    def normalize_(self) -> None:
+        """Unit rows, in place and outside the gradient."""
+        self.weight.copy_(F.normalize(self.weight, dim=1))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """... D -> ... K."""
+        return F.linear(F.normalize(z, dim=-1), F.normalize(self.weight, dim=1) if self.unit else self.weight)
+
+
+def reset(module: nn.Module) -> nn.Module:
+    """Draw every weight anew, in place: how a second encoder becomes independent of the first."""
+    fresh: set[int] = set()
+    for m in module.modules():
+        again = getattr(m, "reset_parameters", None)
+        if callable(again):
+            again()
+            fresh |= {id(p) for p in m.parameters(recurse=False)}
+    kept = [name for name, p in module.named_parameters() if id(p) not in fresh]
+    if kept:
+        warnings.warn(
+            f"{', '.join(kept[:3])}{' ...' if len(kept) > 3 else ''} have no reset_parameters(): the second encoder starts "
+            "with the first one's values there. Give the target a module of its own instead",
+            stacklevel=2,
+        )
+    return module
+
+
+def width_of(module: nn.Module) -> int:
+    """D of a module's output, from what it says of itself."""
+    from infomax.encoders import width_of as find
+
+    return find(module)

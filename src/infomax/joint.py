@@ -1,0 +1,66 @@
+"""Joint terms E_p(a,b)[T]: what pulls the two views of a sample together.
+
+A joint term maps `... N D, ... N D -> ...`, in nats, to be maximised.
+"""
+
+from torch import Tensor, nn
+
+from infomax.critic import Critic
+from infomax.moments import standardize
+
+
+class Joint(nn.Module):
+    """E_p(a,b)[T]; subclass it and define `forward(a, b)`."""
+
+    symmetric = True  # forward(a, b) = forward(b, a)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... N D -> ... ."""
+        raise NotImplementedError(f"{type(self).__name__} defines no forward(a, b)")
+
+
+class Alignment(Joint):
+    """weight * mean_i T(a_i, b_i), the joint term of eq. 14.
+
+    Args:
+        critic: reads the true pairs.
+        weight: multiplies the mean (VICReg's 25); 1 leaves it in nats.
+
+    Example:
+        >>> import torch
+        >>> from infomax import Cosine
+        >>> Alignment(Cosine(temperature=0.5))(torch.eye(3), torch.eye(3))
+        tensor(2.)
+    """
+
+    def __init__(self, critic: Critic, weight: float = 1.0) -> None:
+        super().__init__()
+        self.critic, self.weight = critic, weight
+        self.symmetric = critic.symmetric
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... N D -> ... ."""
+        return self.weight * self.critic.paired(a, b).mean(-1)
+
+
+class CorrelationDiagonal(Joint):
+    """-scale * sum_i (1 - C_ii)^2, C the correlation matrix between the views (arXiv:2103.03230, eq. 1).
+
+    Args:
+        scale: multiplies the sum.
+
+    Example:
+        >>> import torch
+        >>> z = torch.randn(64, 4, dtype=torch.float64)
+        >>> bool(CorrelationDiagonal()(z, z) > -1e-6)
+        True
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... N D -> ... ."""
+        diagonal = (standardize(a) * standardize(b)).mean(-2)
+        return -self.scale * (1 - diagonal).square().sum(-1)

@@ -1,0 +1,214 @@
+"""A method is a sentence, `Learner(branch, target, joint, *marginals)`, and one step serves them all.
+
+z, k  = target.look(f, g, views)                         students and targets, N x D a view
+z, k  = constrain(z, k)                                  each marginal in turn
+bound = mean over pairs i != j of joint(z_i, k_j) - sum of penalties(z_i, k_j)       in nats, maximised
+loss  = scale * (offset - bound)                         the authors' own number
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from infomax.clock import Clock
+from infomax.errors import ConfigError, DataError, NumericsError
+from infomax.joint import Joint
+from infomax.marginal.base import Marginal, Views
+from infomax.target import Target
+
+
+class CollapseWarning(UserWarning):
+    """Nothing holds the embedding open, or it has begun to close."""
+
+
+class Output(NamedTuple):
+    """What one look at a batch gives: the authors' loss, the bound in nats, students and targets by number of view."""
+
+    loss: Tensor
+    bound: Tensor
+    z: Views
+    k: Views
+
+
+class Learner(nn.Module):
+    """A self-supervised method: joint - marginal, climbed by f (and by g, as the target says).
+
+    Args:
+        branch: f, a module that maps a view to N x D (usually a `Branch`: encoder and projector).
+        target: what g is, and how it moves.
+        joint: pulls a pair together.
+        *marginals: keep the embedding from collapsing; without any, a `CollapseWarning` is given.
+        scale, offset: loss = scale * (offset + sum of the marginals' offsets - bound): the authors' official number, whose
+            scale is part of the learning rate.
+        name: for messages and tables.
+
+    Raises:
+        DataError: fewer than two views, or views of different length, or a batch of one.
+
+    Example:
+        >>> from infomax import Alignment, Cosine, InfoNCE, Shared
+        >>> cos = Cosine(temperature=0.5)
+        >>> learner = Learner(nn.Linear(8, 4), Shared(), Alignment(cos), InfoNCE(cos))
+        >>> learner([torch.randn(16, 8), torch.randn(16, 8)]).bound.ndim
+        0
+    """
+
+    def __init__(
+        self,
+        branch: nn.Module,
+        target: Target,
+        joint: Joint,
+        *marginals: Marginal,
+        scale: float = 1.0,
+        offset: float = 0.0,
+        name: str = "own",
+    ) -> None:
+        super().__init__()
+        for part, kind in ((target, Target), (joint, Joint), *((m, Marginal) for m in marginals)):
+            if not isinstance(part, kind):
+                raise ConfigError(
+                    f"Learner(branch, target, joint, *marginals): expected a {kind.__name__}, got a {type(part).__name__}"
+                )
+        self.target, self.joint = target, joint
+        self.marginals = cast(Sequence[Marginal], nn.ModuleList(marginals))
+        self.scale, self.offset, self.name = scale, offset, name
+        self.f, self.g = branch, target.second(branch)
+        if not marginals:
+            warnings.warn(
+                f"{name!r} has no marginal: nothing keeps its embedding from collapsing", CollapseWarning, stacklevel=2
+            )
+
+    def edit(self, **parts: Any) -> "Learner":
+        """The same sentence with some words changed: `target`, `joint`, `marginals`, `scale`, `offset`, `name`.
+
+        The branch is the same module; g is made anew. This is how an ablation is written.
+
+        Example:
+            >>> import infomax as im
+            >>> learner = im.methods.simsiam(nn.Linear(8, 4), projector=(4,), predictor=(2, 4))
+            >>> import warnings
+            >>> with warnings.catch_warnings(action="ignore"):
+            ...     bare = learner.edit(marginals=(), name="no predictor")
+            >>> len(bare.marginals)
+            0
+        """
+        words: dict[str, Any] = {"target": self.target, "joint": self.joint, "marginals": tuple(self.marginals)}
+        words |= {"scale": self.scale, "offset": self.offset, "name": self.name}
+        if unknown := parts.keys() - words.keys():
+            raise ConfigError(f"a learner has no {sorted(unknown)}; edit one of {sorted(words)}")
+        words |= parts
+        marginals = words.pop("marginals")
+        return Learner(self.f, words.pop("target"), words.pop("joint"), *marginals, **words)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the pair (i, j) and the pair (j, i) have the same score."""
+        return self.joint.symmetric and all(m.symmetric for m in self.marginals)
+
+    def score(self, z: Views, k: Views, clock: Clock = Clock()) -> Tensor:  # noqa: B008  (a Clock cannot change)
+        """The bound of students and targets, N x D each by number of view: a scalar, or one value a leading index."""
+        both = k is z
+        for m in self.marginals:
+            z, k = m.constrain(z, k, clock)
+        pairs = [(i, j) for j in k for i in z if i != j]
+        if both and self.symmetric:  # the other half of the pairs would say the same again
+            pairs = [(i, j) for i, j in pairs if i < j]
+        if not pairs:
+            raise DataError(f"no pair of different views: students {sorted(z)}, targets {sorted(k)}")
+        return torch.stack([self._pair(z[i], k[j]) for i, j in pairs]).mean(0)
+
+    def _pair(self, a: Tensor, b: Tensor) -> Tensor:
+        bound = cast(Tensor, self.joint(a, b))
+        for m in self.marginals:
+            bound = bound - m.penalty(a, b)
+        return bound
+
+    def loss(self, bound: Tensor, n: int) -> Tensor:
+        """The authors' official loss of a bound over n rows: scale * (offset - bound)."""
+        return self.scale * (self.offset + sum(m.offset(n) for m in self.marginals) - bound)
+
+    def forward(self, views: Sequence[Any], clock: Clock = Clock()) -> Output:  # noqa: B008
+        """Look at one batch of views (the global ones first)."""
+        if len(views) < 2:
+            raise DataError(f"{self.name!r} compares views of the same samples: give at least 2, not {len(views)}")
+        z, k = self.target.look(self.f, self.g, views, clock)
+        rows = {v.shape[-2] for v in (*z.values(), *k.values())}
+        if len(rows) > 1:
+            raise DataError(f"the views differ in their number of rows: {sorted(rows)}")
+        n = rows.pop()
+        if n < 2:
+            raise DataError(f"a batch of {n}: the marginal compares different samples, so a batch needs at least 2")
+        bound = self.score(z, k, clock)
+        return Output(self.loss(bound, n), bound, z, k)
+
+    def rest(self, clock: Clock) -> None:
+        """Let go the gradients of what is frozen in the first epochs (the prototypes of DINO and SwAV)."""
+        for m in self.modules():
+            if getattr(m, "frozen_epochs", 0) > clock.epoch:
+                for p in m.parameters():
+                    p.grad = None
+
+    def after_step(self, output: Output, clock: Clock) -> None:
+        """The M-step of the target, then what the marginals remember."""
+        self.target.m_step(self.f, self.g, clock)
+        k = {j: v.detach() for j, v in output.k.items()}
+        for m in self.marginals:
+            m.observe(k, clock)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """What is kept after training: the encoder of f, without its projector."""
+        inner = getattr(self.f, "encoder", self.f)
+        return inner if isinstance(inner, nn.Module) else self.f
+
+
+def step(learner: Learner, views: Sequence[Any], optimizer: Optimizer, clock: Clock = Clock()) -> Output:  # noqa: B008
+    """One update, the same for every method.
+
+    Args:
+        learner: what climbs.
+        views: the batch, once per view.
+        optimizer: of the learner's parameters. A branch that did not climb keeps no gradient, and rests.
+        clock: where the run stands.
+
+    Raises:
+        NumericsError: where the loss is not finite; the weights are untouched then.
+
+    Example:
+        >>> import infomax as im
+        >>> learner = im.methods.jmi(nn.Linear(8, 4), projector=())
+        >>> optimizer = torch.optim.SGD(learner.parameters(), lr=0.1)
+        >>> before = learner.f.encoder.weight.clone()
+        >>> _ = step(learner, [torch.randn(16, 8), torch.randn(16, 8)], optimizer)
+        >>> bool((before != learner.f.encoder.weight).any())
+        True
+    """
+    output: Output = learner(views, clock)
+    if not torch.isfinite(output.loss).all():
+        raise NumericsError(not_finite(learner, views, output, clock))
+    optimizer.zero_grad(set_to_none=True)
+    output.loss.sum().backward()  # type: ignore[no-untyped-call]
+    learner.rest(clock)
+    optimizer.step()
+    learner.after_step(output, clock)
+    return output
+
+
+def not_finite(learner: Learner, views: Sequence[Any], output: Output, clock: Clock) -> str:
+    """Say where the first NaN or infinity stands: in the data, in the embeddings, or in the objective."""
+    for i, view in enumerate(views):
+        if isinstance(view, Tensor) and not torch.isfinite(view).all():
+            bad = (~torch.isfinite(view)).flatten(1).any(1).nonzero().flatten().tolist()
+            return f"step {clock.step}: view {i} of the input holds NaN or infinity, in rows {bad[:5]} of {len(view)}"
+    for side, embeddings in (("student", output.z), ("target", output.k)):
+        for i, z in embeddings.items():
+            if not torch.isfinite(z).all():
+                return (
+                    f"step {clock.step}: the {side}'s embedding of view {i} is not finite, though the input is: "
+                    f"the weights of {learner.name!r} have diverged. Lower the learning rate"
+                )
+    return f"step {clock.step}: the loss of {learner.name!r} is {output.loss.detach()}, from finite embeddings"

@@ -1,0 +1,35 @@
+"""The three verbs of a marginal: what stands for log E_p(a)p(b)[e^T] and keeps the embedding from collapsing."""
+
+from torch import Tensor, nn
+
+from infomax.clock import Clock
+
+Views = dict[int, Tensor]
+"""Embeddings by the number of their view: which views play the student, and which give targets."""
+
+
+class Marginal(nn.Module):
+    """A stand-in for the marginal term; subclass it and override any of the three verbs.
+
+    `constrain` changes the embeddings before they are compared (whitening, codes, a predictor); `penalty` is subtracted
+    from the joint term (a log-partition, variance and covariance); `observe` remembers the targets after the step (a
+    queue, a centre).
+    """
+
+    explicit = False  # a log-partition (in the population limit), so that joint - penalty is a bound on I(A; B)
+    symmetric = True  # both sides are treated alike: constrain(z, z) = (w, w) and penalty(a, b) = penalty(b, a)
+
+    def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
+        """Students and targets, N x D each, as they are to be compared."""
+        return z, k
+
+    def penalty(self, a: Tensor, b: Tensor) -> Tensor | float:
+        """The price of one directed pair of views, in nats: ... N D, ... N D -> ... ."""
+        return 0.0
+
+    def offset(self, n: int) -> float:
+        """The constant between the authors' loss and the bound: log of the number of candidates, for N = n rows."""
+        return 0.0
+
+    def observe(self, k: Views, clock: Clock) -> None:
+        """After the step: remember the (unconstrained, detached) targets."""

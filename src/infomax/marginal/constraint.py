@@ -1,0 +1,248 @@
+"""Marginals that change the embeddings before they are compared: whitening, balanced codes, centring, a predictor."""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from infomax.clock import Clock
+from infomax.errors import ConfigError, NumericsError
+from infomax.heads import Prototypes, reset
+from infomax.marginal.base import Marginal, Views
+from infomax.moments import covariance
+
+
+class Predictor(Marginal):
+    """A network on the student's side only: an implicit stand-in for the marginal term (paper, D.2.2; SimSiam, BYOL).
+
+    Args:
+        net: maps N x D to N x D.
+        twin: a second one for the second encoder, where both climb in turn (SDMI-NoDV-Pred of fig. 7).
+
+    Example:
+        >>> z = {0: torch.ones(2, 3)}
+        >>> student, target = Predictor(nn.Linear(3, 3)).constrain(z, z, Clock())
+        >>> target is z, student[0].shape
+        (True, torch.Size([2, 3]))
+    """
+
+    symmetric = False
+
+    def __init__(self, net: nn.Module, *, twin: bool = False) -> None:
+        super().__init__()
+        self.net = net
+        self.twin = reset(copy.deepcopy(net)) if twin else None
+
+    def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
+        """Predict the targets from the students."""
+        net = self.net if self.twin is None or clock.phase == 0 else self.twin
+        return {i: net(v) for i, v in z.items()}, k
+
+
+class Whitening(Marginal):
+    """Whiten every view by itself, so that no direction can vanish (W-MSE, arXiv:2007.06346, eq. 3).
+
+    Rows are cut at random into sub-batches of `size`; in each, L L' = (1 - eps) cov + eps I and w = L^-1 (z - mean).
+
+    Args:
+        size: rows of a sub-batch, more than D; a smaller batch is whitened whole.
+        iterations: how many random cuts are averaged.
+        eps: shrinks the covariance towards the identity.
+
+    Raises:
+        NumericsError: where N <= D, N is no multiple of `size`, or the covariance is singular.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> z = torch.randn(64, 4, dtype=torch.float64)
+        >>> w, _ = Whitening(size=64).constrain({0: z}, {}, Clock())
+        >>> bool(torch.allclose(w[0].T.cov(), torch.eye(4, dtype=torch.float64)))
+        True
+    """
+
+    def __init__(self, size: int = 128, *, iterations: int = 1, eps: float = 0.0) -> None:
+        super().__init__()
+        self.size, self.iterations, self.eps = size, iterations, eps
+
+    def permutation(self, n: int) -> Tensor:
+        """The order in which rows are cut into sub-batches."""
+        return torch.randperm(n)
+
+    def whiten(self, z: Tensor, order: Tensor) -> Tensor:
+        """Whiten the sub-batches of `order`; the rows keep their places: ... N D -> ... N D."""
+        n, d = z.shape[-2:]
+        size = min(self.size, n)
+        if size <= d and self.eps == 0.0:
+            raise NumericsError(
+                f"whitening needs more rows than columns: {size} rows (batch {n}, size {self.size}) of width {d}. "
+                f"Take a larger batch and size, or a narrower projector"
+            )
+        if n % size:
+            raise NumericsError(f"a batch of {n} does not divide into whitening sub-batches of {size} rows")
+        groups = z[..., order, :].reshape(*z.shape[:-2], n // size, size, d)
+        shrunk = (1 - self.eps) * covariance(groups) + self.eps * torch.eye(d, dtype=z.dtype, device=z.device)
+        root, failed = torch.linalg.cholesky_ex(shrunk)
+        if failed.any():
+            raise NumericsError(
+                f"the covariance of {size} x {d} embeddings is singular: they have collapsed, or eps={self.eps} is too small"
+            )
+        centred = groups - groups.mean(-2, keepdim=True)
+        white: Tensor = torch.linalg.solve_triangular(root, centred.mT, upper=False).mT
+        return white.flatten(-3, -2)[..., order.argsort(), :]
+
+    def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
+        """The whitened rows of each cut, below each other: iterations * N x D."""
+        some = next(iter(z.values()))
+        orders = [self.permutation(some.shape[-2]).to(some.device) for _ in range(self.iterations)]
+
+        def white(views: Views) -> Views:
+            return {i: torch.cat([self.whiten(v, order) for order in orders], -2) for i, v in views.items()}
+
+        students = white(z)
+        return students, students if k is z else white(k)
+
+
+@torch.no_grad()
+def sinkhorn(scores: Tensor, iterations: int) -> Tensor:
+    """Balanced soft assignment: every row sums to 1, every column to about N/K (arXiv:2006.09882, eq. 3).
+
+    Args:
+        scores: N x K, already divided by epsilon. The largest is subtracted first, which cancels and cannot overflow.
+        iterations: rounds of column and row normalisation.
+
+    Example:
+        >>> sinkhorn(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), 3).sum(1)
+        tensor([1., 1.])
+    """
+    q = (scores - scores.max()).exp()
+    q = q / q.sum()
+    for _ in range(iterations):
+        q = q / q.sum(0, keepdim=True) / q.shape[1]
+        q = q / q.sum(1, keepdim=True) / q.shape[0]
+    return q * q.shape[0]
+
+
+class Sinkhorn(Marginal):
+    """Balanced codes: the targets are spread evenly over K prototypes (SwAV, arXiv:2006.09882).
+
+    Students become log-probabilities log softmax(p_k . z / temperature), targets the balanced codes of Sinkhorn-Knopp.
+
+    Args:
+        prototypes: K unit rows, shared by both sides; re-normalised before each step, outside the gradient.
+        temperature: of the students' probabilities.
+        epsilon: of the codes.
+        iterations: Sinkhorn rounds.
+        queue: remembered embeddings a view, balanced together with the batch (0: none). Used once it is full.
+        queue_epoch: the epoch from which the queue is filled.
+        views: target views, each with a queue of its own.
+
+    Example:
+        >>> term = Sinkhorn(Prototypes(4, 3))
+        >>> z = {0: torch.randn(8, 4), 1: torch.randn(8, 4)}
+        >>> student, code = term.constrain(z, z, Clock())
+        >>> code[0].shape, bool(torch.allclose(code[0].sum(1), torch.ones(8)))
+        (torch.Size([8, 3]), True)
+    """
+
+    symmetric = False
+    queue: Tensor
+
+    def __init__(
+        self,
+        prototypes: Prototypes,
+        *,
+        temperature: float = 0.1,
+        epsilon: float = 0.05,
+        iterations: int = 3,
+        queue: int = 0,
+        queue_epoch: int = 0,
+        views: int = 2,
+    ) -> None:
+        super().__init__()
+        self.prototypes = prototypes
+        self.temperature, self.epsilon, self.iterations = temperature, epsilon, iterations
+        self.queue_epoch = queue_epoch
+        self.register_buffer("queue", torch.zeros(views, queue, prototypes.weight.shape[1]))
+
+    @torch.no_grad()
+    def codes(self, b: Tensor, queue: Tensor) -> Tensor:
+        """Balanced codes of the rows of b, beside the remembered rows: N D, L D -> N K."""
+        rows = torch.cat([queue, F.normalize(b, dim=-1)]) if len(queue) and queue[-1].any() else b
+        return sinkhorn(self.prototypes(rows) / self.epsilon, self.iterations)[-len(b) :]
+
+    def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
+        """Log-probabilities of the students, codes of the targets: N x K."""
+        self.prototypes.normalize_()
+        students = {i: F.log_softmax(self.prototypes(v) / self.temperature, -1) for i, v in z.items()}
+        return students, {j: self.codes(v, self.queue[q]) for q, (j, v) in enumerate(k.items())}
+
+    @torch.no_grad()
+    def observe(self, k: Views, clock: Clock) -> None:
+        """Newest rows first; the oldest fall out."""
+        length = self.queue.shape[1]
+        if length and clock.epoch >= self.queue_epoch:
+            for q, v in enumerate(k.values()):
+                rows = F.normalize(v, dim=-1).to(self.queue.dtype)
+                self.queue[q] = torch.cat([rows, self.queue[q]])[:length]
+
+
+class Centering(Marginal):
+    """Centre and sharpen the targets, so that neither one prototype nor all of them win (DINO, arXiv:2104.14294).
+
+    Students become log softmax(a / temperature), targets softmax((b - centre) / target_temperature); the centre is the
+    moving average of the targets, and the one *before* this batch is used.
+
+    Args:
+        width: K, the number of prototypes.
+        temperature: of the students.
+        target_temperature: of the targets, after the warm-up; smaller is sharper.
+        warmup_temperature: of the targets at the start (None: no warm-up).
+        warmup_epochs: epochs over which it rises linearly.
+        momentum: of the centre.
+
+    Example:
+        >>> term = Centering(3)
+        >>> _, target = term.constrain({}, {0: torch.randn(8, 3)}, Clock())
+        >>> bool(torch.allclose(target[0].sum(1), torch.ones(8)))
+        True
+    """
+
+    symmetric = False
+    center: Tensor
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        temperature: float = 0.1,
+        target_temperature: float = 0.04,
+        warmup_temperature: float | None = None,
+        warmup_epochs: int = 0,
+        momentum: float = 0.9,
+    ) -> None:
+        super().__init__()
+        if min(temperature, target_temperature) <= 0:
+            raise ConfigError(f"temperatures must be > 0, not {temperature} and {target_temperature}")
+        self.temperature, self.target_temperature, self.momentum = temperature, target_temperature, momentum
+        self.warmup_temperature, self.warmup_epochs = warmup_temperature, warmup_epochs
+        self.register_buffer("center", torch.zeros(width))
+
+    def sharpness(self, epoch: int) -> float:
+        """The targets' temperature at an epoch: `warmup_epochs` equal steps that end on the final value."""
+        start, end = self.warmup_temperature, self.target_temperature
+        if start is None or epoch >= self.warmup_epochs:
+            return end
+        return start + (end - start) * epoch / max(self.warmup_epochs - 1, 1)
+
+    def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
+        """Log-probabilities of the students, probabilities of the targets: N x K."""
+        students = {i: F.log_softmax(v / self.temperature, -1) for i, v in z.items()}
+        sharp = self.sharpness(clock.epoch)
+        return students, {j: F.softmax((v - self.center) / sharp, -1) for j, v in k.items()}
+
+    @torch.no_grad()
+    def observe(self, k: Views, clock: Clock) -> None:
+        """Move the centre towards the mean of the targets."""
+        mean = torch.cat(list(k.values())).mean(0).to(self.center.dtype)
+        self.center.lerp_(mean, 1 - self.momentum)

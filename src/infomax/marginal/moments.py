@@ -1,0 +1,68 @@
+"""Marginals that hold the batch's own moments: surrogates of the log-partition (paper, section 3.4 and A.3)."""
+
+from torch import Tensor
+
+from infomax.marginal.base import Marginal
+from infomax.moments import covariance, off_diagonal, standardize
+
+
+class VarianceCovariance(Marginal):
+    """Keep every column's deviation above 1, and the columns uncorrelated (arXiv:2105.04906, eqs. 1-4).
+
+    variance * 1/2 sum_views mean_d max(0, 1 - sqrt(var_d + eps)) + covariance * sum_views sum_{i != j} cov_ij^2 / D
+
+    Args:
+        variance: weight of the hinge (the authors': 25).
+        covariance: weight of the covariances (the authors': 1).
+        eps: under the root.
+
+    Where sources differ: the authors average the hinge over the two views; solo-learn sums it, twice the weight.
+
+    Example:
+        >>> import torch
+        >>> z = torch.zeros(8, 3)
+        >>> VarianceCovariance(variance=1.0, eps=0.0).penalty(z, z)
+        tensor(1.)
+    """
+
+    def __init__(self, variance: float = 25.0, covariance: float = 1.0, eps: float = 1e-4) -> None:
+        super().__init__()
+        self.variance, self.covariance, self.eps = variance, covariance, eps
+
+    def _hinge(self, z: Tensor) -> Tensor:
+        return (1 - (z.var(-2) + self.eps).sqrt()).relu().mean(-1)
+
+    def _correlated(self, z: Tensor) -> Tensor:
+        return off_diagonal(covariance(z)).square().sum(-1) / z.shape[-1]
+
+    def penalty(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... N D -> ... ."""
+        hinge = (self._hinge(a) + self._hinge(b)) / 2
+        correlated = self._correlated(a) + self._correlated(b)
+        return self.variance * hinge + self.covariance * correlated
+
+
+class Decorrelation(Marginal):
+    """weight * sum_{i != j} C_ij^2, C the correlation matrix between the views (arXiv:2103.03230, eq. 1).
+
+    Args:
+        weight: lambda times the method's scale (the authors': 0.0051).
+
+    Where sources differ: the authors' code standardises with the biased variance and eps 1e-5 (a batch norm), as here;
+    their pseudo-code with the unbiased one and no eps.
+
+    Example:
+        >>> import torch
+        >>> z = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
+        >>> round(float(Decorrelation(weight=1.0).penalty(z, z)), 3)
+        2.0
+    """
+
+    def __init__(self, weight: float = 0.0051) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def penalty(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... N D -> ... ."""
+        correlation = standardize(a).mT @ standardize(b) / a.shape[-2]
+        return self.weight * off_diagonal(correlation).square().sum(-1)

@@ -1,0 +1,163 @@
+"""Marginals that are a log-partition: joint - penalty is then an explicit bound on the mutual information."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from infomax.clock import Clock
+from infomax.critic import Critic, Dot
+from infomax.errors import ConfigError
+from infomax.marginal.base import Marginal, Views
+
+
+def without_diagonal(t: Tensor) -> Tensor:
+    """-inf on the diagonal, so that a logsumexp leaves the true pairs out: ... N N -> ... N N."""
+    return t.masked_fill(torch.eye(t.shape[-1], dtype=torch.bool, device=t.device), -math.inf)
+
+
+class DonskerVaradhan(Marginal):
+    """log mean_{i != j} e^T(a_i, b_j): one partition for the whole batch (paper, eq. 15).
+
+    Args:
+        critic: the T that the joint term reads too.
+        all_pairs: average over all N^2 pairs, the true ones included, instead of the N(N-1) others. The paper's eq. 15
+            leaves them out; the mean over all pairs reads lower.
+
+    Where sources differ: the paper's Algorithms 1-2 write DV(.; tau) without saying where tau enters; here T = cos/tau in
+    both terms. The log of a sample mean is biased, so a batch can read above the truth: compare at equal N only.
+
+    Example:
+        >>> from infomax import Cosine
+        >>> DonskerVaradhan(Cosine(temperature=0.1)).penalty(torch.eye(4), torch.eye(4))
+        tensor(0.)
+    """
+
+    explicit = True
+
+    def __init__(self, critic: Critic, *, all_pairs: bool = False) -> None:
+        super().__init__()
+        self.critic, self.all_pairs = critic, all_pairs
+        self.symmetric = critic.symmetric
+
+    def penalty(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... N D -> ... ."""
+        n = a.shape[-2]
+        t = self.critic.crossed(a, b)
+        if self.all_pairs:
+            return t.flatten(-2).logsumexp(-1) - math.log(n * n)
+        return without_diagonal(t).flatten(-2).logsumexp(-1) - math.log(n * (n - 1))
+
+
+class InfoNCE(Marginal):
+    """mean_i log mean_m e^T(a_i, c_m): one partition a sample (arXiv:1807.03748; paper, eqs. 19-20).
+
+    The candidates c_m of row i are its partner b_i and the negatives: the other rows of b, and with `own_view` those of
+    a too (SimCLR), or with `queue` the remembered rows instead (MoCo). The bound is at most log M, M the number of
+    candidates; the authors' cross-entropy is log M - bound.
+
+    Args:
+        critic: the T that the joint term reads too.
+        own_view: the other rows of a are negatives as well: M = 2N - 1.
+        queue: remembered negatives (rows); M = 1 + queue.
+        width: D of the embeddings; needed with a queue.
+
+    Where sources differ: eq. 20 of the paper has a mean inside the logarithm *and* + log N, which reads log N too high.
+
+    Example:
+        >>> from infomax import Cosine
+        >>> term = InfoNCE(Cosine(temperature=1.0))
+        >>> z = torch.zeros(8, 3) + 1
+        >>> round(float(term.penalty(z, z)), 6)  # every candidate scores 1
+        1.0
+    """
+
+    explicit = True
+    queue: Tensor
+    pointer: Tensor
+
+    def __init__(
+        self, critic: Critic, *, own_view: bool = False, queue: int | None = None, width: int | None = None
+    ) -> None:
+        super().__init__()
+        if queue is not None and (width is None or own_view):
+            raise ConfigError("InfoNCE with a queue needs width=D, and takes its negatives from the queue alone")
+        self.critic, self.own_view, self.has_queue = critic, own_view, queue is not None
+        self.symmetric = False  # anchors are the rows of a
+        if queue is not None and width is not None:
+            self.register_buffer("queue", F.normalize(torch.randn(queue, width), dim=1))
+            self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
+
+    def candidates(self, a: Tensor, b: Tensor) -> Tensor:
+        """Scores of the candidates of each row: ... N M (an anchor itself stands there as -inf)."""
+        if self.has_queue:
+            # a copy: observe() overwrites the queue in place while a graph may still refer to it
+            return torch.cat([self.critic.paired(a, b).unsqueeze(-1), self.critic.crossed(a, self.queue.clone())], -1)
+        t = self.critic.crossed(a, b)
+        return torch.cat([t, without_diagonal(self.critic.crossed(a, a))], -1) if self.own_view else t
+
+    def count(self, n: int) -> int:
+        """M, the number of candidates a row."""
+        return 1 + len(self.queue) if self.has_queue else 2 * n - 1 if self.own_view else n
+
+    def penalty(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... N D -> ... ."""
+        return self.candidates(a, b).logsumexp(-1).mean(-1) - math.log(self.count(a.shape[-2]))
+
+    def offset(self, n: int) -> float:
+        """log M: cross-entropy = log M - bound."""
+        return math.log(self.count(n))
+
+    @torch.no_grad()
+    def observe(self, k: Views, clock: Clock) -> None:
+        """Write the unit targets over the oldest rows of the queue, round and round."""
+        if self.has_queue:
+            rows = F.normalize(torch.cat(list(k.values())), dim=-1)[-len(self.queue) :]
+            where = (self.pointer + torch.arange(len(rows), device=rows.device)) % len(self.queue)
+            self.queue[where] = rows.to(self.queue.dtype)
+            self.pointer.copy_((self.pointer + len(rows)) % len(self.queue))
+
+
+class TaylorDonskerVaradhan(Marginal):
+    """mean + coefficient * variance of T over i != j: the second-order expansion of the log-mean-exp (paper, eq. 24).
+
+    With a dot or cosine critic both moments are exact in O(N D^2), without an N x N matrix (A, B the two factors of T):
+    off-diagonal sum = s_A . s_B - sum_i T_ii, off-diagonal square sum = tr(A'A B'B) - sum_i T_ii^2, s the column sums.
+
+    Args:
+        critic: `Dot` or `Cosine`.
+        coefficient: 1/2 is the expansion (eq. 24); the paper's eq. 11 writes 1.
+
+    Where the paper errs: eq. 24 is *not* a lower bound on DV (on 100 tight clusters at temperature 0.1 it reads twice
+    the truth), and under the product law Var[T] = tr(Sigma_A Sigma_B): a within-view covariance penalty.
+
+    Example:
+        >>> from infomax import Cosine
+        >>> TaylorDonskerVaradhan(Cosine(temperature=0.1)).penalty(torch.eye(4), torch.eye(4))
+        tensor(0.)
+    """
+
+    def __init__(self, critic: Dot, *, coefficient: float = 0.5) -> None:
+        super().__init__()
+        if not isinstance(critic, Dot):
+            raise ConfigError(
+                f"Taylor-DV needs a critic that is a product (Dot, Cosine), not {type(critic).__name__}: "
+                "only then are its moments those of the embeddings"
+            )
+        self.critic, self.coefficient = critic, coefficient
+
+    def moments(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and (population) variance of T over the N(N-1) pairs i != j."""
+        n = a.shape[-2]
+        a, b = self.critic.factors(a, b)
+        true = (a * b).sum(-1)
+        total = (a.sum(-2) * b.sum(-2)).sum(-1) - true.sum(-1)
+        squares = ((a.mT @ a) * (b.mT @ b)).sum((-2, -1)) - true.square().sum(-1)
+        mean = total / (n * (n - 1))
+        return mean, squares / (n * (n - 1)) - mean.square()
+
+    def penalty(self, a: Tensor, b: Tensor) -> Tensor:
+        """... N D, ... N D -> ... ."""
+        mean, variance = self.moments(a, b)
+        return mean + self.coefficient * variance

@@ -1,0 +1,39 @@
+"""BYOL: Grill et al. 2020, arXiv:2006.07733."""
+
+from torch import nn
+
+from infomax.critic import Chord
+from infomax.heads import Branch, Head, head
+from infomax.joint import Alignment
+from infomax.learner import Learner
+from infomax.marginal import Predictor
+from infomax.target import EMA
+
+
+def byol(
+    encoder: nn.Module,
+    *,
+    projector: Head = (4096, 256),
+    predictor: Head = (4096, 256),
+    momentum: float = 0.99,
+) -> Learner:
+    """BYOL: predict the embedding of a slowly moving copy of oneself (arXiv:2006.07733, eq. 2).
+
+    loss = sum over both directions of mean_i |p_i/|p_i| - k_i/|k_i||^2 = 4 (1 - mean cos), in [0, 8]
+
+    Args:
+        encoder: view -> N x width.
+        projector: widths of its layers, batch norm between them.
+        predictor: widths of its layers, on the student's side; `()` for none: it then collapses.
+        momentum: of the copy at the start (the authors': 0.996 for 1000 epochs, 0.99 for 300); annealed to 1 by a cosine.
+
+    Where sources differ: BYOL, SimSiam and BGRL are one loss in three scales, 4 + 4s, s and 2 + 2s. At a row of zeros the
+    authors' |p - k|^2 gives 1, the cosine form 2; here it is theirs.
+
+    Example:
+        >>> byol(nn.Linear(8, 16), projector=(4,), predictor=(8, 4)).target.momentum
+        0.99
+    """
+    branch = Branch(encoder, projector)
+    marginals = (Predictor(head(predictor, lambda: branch.width)),) if predictor != () else ()
+    return Learner(branch, EMA(momentum), Alignment(Chord()), *marginals, scale=4.0, offset=1.0, name="byol")

@@ -1,0 +1,50 @@
+"""MoCo v3: Chen et al. 2021, arXiv:2104.02057."""
+
+from torch import nn
+
+from infomax.critic import Cosine
+from infomax.heads import Branch, Head, head
+from infomax.joint import Alignment
+from infomax.learner import Learner
+from infomax.marginal import InfoNCE, Predictor
+from infomax.target import EMA
+
+
+def moco_v3(
+    encoder: nn.Module,
+    *,
+    projector: Head = (4096, 256),
+    predictor: Head = (4096, 256),
+    temperature: float = 0.2,
+    momentum: float = 0.99,
+) -> Learner:
+    """MoCo v3: InfoNCE between predictions and momentum keys, negatives from the batch (arXiv:2104.02057, Algorithm 1).
+
+    loss = 2 temperature * sum over both directions of [log N - bound], T = cos/temperature
+
+    Args:
+        encoder: view -> N x width.
+        projector: widths of its layers, batch norm between and after them (the last without affine part).
+        predictor: widths of its layers, on the student's side; `()` for none.
+        temperature: of the cosine critic.
+        momentum: of the key encoder at the start; annealed to 1 by a cosine.
+
+    Where sources differ: the factor 2 temperature is the authors' and solo-learn's; others leave it out. The authors move
+    the key encoder at the start of the forward pass, here it moves after the optimizer's step.
+
+    Example:
+        >>> learner = moco_v3(nn.Linear(8, 16), projector=(4,), predictor=(8, 4))
+        >>> [type(m).__name__ for m in learner.marginals]
+        ['Predictor', 'InfoNCE']
+    """
+    cos, branch = Cosine(temperature), Branch(encoder, projector, last_norm="plain")
+    marginals = (Predictor(head(predictor, lambda: branch.width, last_norm="plain")),) if predictor != () else ()
+    return Learner(
+        branch,
+        EMA(momentum),
+        Alignment(cos),
+        *marginals,
+        InfoNCE(cos),
+        scale=4 * temperature,
+        name="moco_v3",
+    )

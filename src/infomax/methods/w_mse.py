@@ -1,0 +1,43 @@
+"""W-MSE: Ermolov et al. 2021, arXiv:2007.06346."""
+
+from torch import nn
+
+from infomax.critic import Cosine, Euclidean
+from infomax.heads import Branch, Head
+from infomax.joint import Alignment
+from infomax.learner import Learner
+from infomax.marginal import Whitening
+from infomax.target import Shared
+
+
+def w_mse(
+    encoder: nn.Module,
+    *,
+    projector: Head = (1024, 64),
+    size: int = 128,
+    iterations: int = 1,
+    eps: float = 0.0,
+    normalize: bool = True,
+) -> Learner:
+    """W-MSE: bring the whitened embeddings of the views together (arXiv:2007.06346, eq. 5).
+
+    loss = mean over pairs of views of mean_i (2 - 2 cos(w1_i, w2_i)), or of the mean square distance without `normalize`
+
+    Args:
+        encoder: view -> N x width.
+        projector: widths of its layers, batch norm between them; the last is D, and must be smaller than `size`.
+        size: rows of a whitening sub-batch; the batch is a multiple of it.
+        iterations: random cuts into sub-batches that are averaged.
+        eps: shrinkage of the covariance, (1 - eps) cov + eps I.
+        normalize: compare unit rows, after whitening.
+
+    Where sources differ: solo-learn detaches the second view by default: the same value, another gradient.
+
+    Example:
+        >>> w_mse(nn.Linear(8, 16), projector=(4,), size=32).marginals[0].size
+        32
+    """
+    branch, whitening = Branch(encoder, projector), Whitening(size, iterations=iterations, eps=eps)
+    if normalize:
+        return Learner(branch, Shared(), Alignment(Cosine()), whitening, scale=2.0, offset=1.0, name="w_mse")
+    return Learner(branch, Shared(), Alignment(Euclidean()), whitening, name="w_mse")

@@ -1,0 +1,27 @@
+"""Batch moments that several terms share; each works on `... N D`."""
+
+from torch import Tensor
+
+
+def standardize(z: Tensor, eps: float = 1e-5) -> Tensor:
+    """Zero mean, unit variance per column, as a batch norm without affine part: biased variance, eps under the root."""
+    return (z - z.mean(-2, keepdim=True)) / (z.var(-2, keepdim=True, correction=0) + eps).sqrt()
+
+
+def covariance(z: Tensor) -> Tensor:
+    """Unbiased covariance of the columns: ... N D -> ... D D."""
+    centred = z - z.mean(-2, keepdim=True)
+    return centred.mT @ centred / (z.shape[-2] - 1)
+
+
+def off_diagonal(m: Tensor) -> Tensor:
+    """Everything but the diagonal: ... D D -> ... D(D-1).
+
+    Example:
+        >>> import torch
+        >>> off_diagonal(torch.arange(9).view(3, 3))
+        tensor([1, 2, 3, 5, 6, 7])
+    """
+    d = m.shape[-1]
+    rows = m.flatten(-2)[..., :-1].reshape(*m.shape[:-2], d - 1, d + 1)  # each row now starts on the diagonal
+    return rows[..., 1:].flatten(-2)

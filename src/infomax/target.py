@@ -1,0 +1,231 @@
+"""What is g, and what is its M-step? The only place where a gradient is stopped.
+
+A target looks at the views with the student f and the second branch g, and returns both sides by number of view:
+`z`, which climb, and `k`, which they are compared with. The bound is the mean over the pairs (z_i, k_j), i != j.
+
+| target | g | M-step | paper |
+|---|---|---|---|
+| `Shared` | f itself, with gradient | none: one joint update (JMI) | Algorithm 2 |
+| `StopGradient` | f, without gradient | g becomes f after every step | eq. 8 |
+| `EMA` | a slow copy of f | xi <- tau xi + (1 - tau) theta | eq. 9 |
+| `Twin` | a second encoder | g climbs the same bound in turn | eqs. 4-5, Algorithm 1 |
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from infomax.clock import Clock
+from infomax.errors import ConfigError
+from infomax.heads import reset
+from infomax.marginal.base import Views
+
+
+def encode(branch: nn.Module, views: Sequence[Any], which: Sequence[int]) -> Views:
+    """The embeddings of some of the views, each encoded by itself (so that batch norm sees one view at a time)."""
+    return {i: branch(views[i]) for i in which}
+
+
+class Target:
+    """Where the second side of a pair comes from; subclass it and override what differs.
+
+    Args:
+        views: how many of the views give targets (the first ones: the global crops of a multi-crop); None: all.
+        one_way: compare view 0 with the target of view 1 only, and not the other way round (MoCo v1, v2).
+    """
+
+    m_step_is: str | None = None  # how g moves; None: it does not, f climbs jointly
+    is_g = "the same encoder"
+
+    def __init__(self, *, views: int | None = 2, one_way: bool = False) -> None:
+        self.views, self.one_way = views, one_way
+
+    def sides(self, n: int) -> tuple[list[int], list[int]]:
+        """Which of n views play the student, and which give targets."""
+        if self.one_way:
+            return [0], [1]
+        return list(range(n)), list(range(n if self.views is None else min(n, self.views)))
+
+    def second(self, f: nn.Module) -> nn.Module | None:
+        """Make g from f, once, when the learner is built."""
+        return None
+
+    def look(self, f: nn.Module, g: nn.Module | None, views: Sequence[Any], clock: Clock) -> tuple[Views, Views]:
+        """Students z and targets k, by number of view."""
+        raise NotImplementedError(f"{type(self).__name__} defines no look(f, g, views, clock)")
+
+    def m_step(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> None:
+        """Move g, after the optimizer's step on f."""
+
+    def order(self, batches: int) -> Iterator[tuple[int, int]]:
+        """The updates of one epoch as (batch, phase)."""
+        return ((batch, 0) for batch in range(batches))
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if not isinstance(value, nn.Module))
+        return f"{type(self).__name__}({said})"
+
+
+class Shared(Target):
+    """g = f, and gradients flow to both sides: joint optimisation (JMI).
+
+    Example:
+        >>> z, k = Shared().look(nn.Identity(), None, [torch.zeros(2, 3), torch.ones(2, 3)], Clock())
+        >>> k is z, list(z)
+        (True, [0, 1])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(views=None)
+
+    def look(self, f: nn.Module, g: nn.Module | None, views: Sequence[Any], clock: Clock) -> tuple[Views, Views]:
+        """Every view, on both sides."""
+        z = encode(f, views, self.sides(len(views))[0])
+        return z, z
+
+
+class StopGradient(Target):
+    """g = SG(f), paper eq. 8: the target is the student of this very step, cut off from the gradient.
+
+    Example:
+        >>> z, k = StopGradient().look(nn.Linear(3, 3), None, [torch.zeros(2, 3)] * 3, Clock())
+        >>> list(z), list(k), k[0].requires_grad
+        ([0, 1, 2], [0, 1], False)
+    """
+
+    m_step_is = "copy: g = SG(f)"
+    is_g = "the same encoder, without gradient"
+
+    def look(self, f: nn.Module, g: nn.Module | None, views: Sequence[Any], clock: Clock) -> tuple[Views, Views]:
+        """Every view as student; the first `views` of them, detached, as targets."""
+        student, target = self.sides(len(views))
+        z = encode(f, views, sorted({*student, *target}))
+        return {i: z[i] for i in student}, {j: z[j].detach() for j in target}
+
+
+def ema_tau(step: int, total: int, base: float) -> float:
+    """BYOL's schedule: 1 - (1 - base) (1 + cos(pi step/total)) / 2; exactly 1 from step = total on.
+
+    Args:
+        step: updates done before this one.
+        total: updates of the run.
+        base: tau at the start.
+
+    Where sources differ: lightly divides by total - 1 and reaches 1 at the last step, a frozen target.
+
+    Example:
+        >>> ema_tau(0, 100, 0.996), ema_tau(100, 100, 0.996)
+        (0.996, 1.0)
+    """
+    return 1 - (1 - base) * (1 + math.cos(math.pi * min(step / total, 1.0))) / 2
+
+
+class EMA(Target):
+    """g is a moving average of f, paper eq. 9: xi <- tau xi + (1 - tau) theta, after the optimizer's step.
+
+    Parameters only: batch-norm buffers are each branch's own, as in the official codes of BYOL, MoCo, DINO and BGRL.
+
+    Args:
+        momentum: tau; at the start where it anneals.
+        anneal: raise tau to 1 over the run by `ema_tau`.
+        start: `copy` of f, or `fresh` weights (BGRL).
+        views, one_way: as in `Target`.
+
+    Example:
+        >>> target, f = EMA(momentum=0.9, anneal=False), nn.Linear(1, 1, bias=False)
+        >>> g = target.second(f)
+        >>> with torch.no_grad(): _ = f.weight.fill_(1.0), g.weight.fill_(0.0)
+        >>> target.m_step(f, g, Clock())
+        >>> round(g.weight.item(), 6)
+        0.1
+    """
+
+    m_step_is = "moving average: xi <- tau xi + (1 - tau) theta"
+    is_g = "a slow copy"
+
+    def __init__(
+        self,
+        momentum: float = 0.996,
+        *,
+        anneal: bool = True,
+        start: Literal["copy", "fresh"] = "copy",
+        views: int | None = 2,
+        one_way: bool = False,
+    ) -> None:
+        super().__init__(views=views, one_way=one_way)
+        if not 0 <= momentum <= 1:
+            raise ConfigError(f"the momentum of a moving average lies in [0, 1], not {momentum}")
+        if start not in ("copy", "fresh"):
+            raise ConfigError(f"an EMA target starts as a 'copy' or 'fresh', not {start!r}")
+        self.momentum, self.anneal, self.start = momentum, anneal, start
+
+    def second(self, f: nn.Module) -> nn.Module:
+        """A copy that no optimizer sees."""
+        g = copy.deepcopy(f)
+        return (reset(g) if self.start == "fresh" else g).requires_grad_(False)
+
+    def look(self, f: nn.Module, g: nn.Module | None, views: Sequence[Any], clock: Clock) -> tuple[Views, Views]:
+        """Students by f; targets by g, without gradient."""
+        if g is None:
+            raise ConfigError("an EMA target looks with the copy that second(f) made")
+        student, target = self.sides(len(views))
+        with torch.no_grad():
+            k = encode(g, views, target)
+        return encode(f, views, student), k
+
+    def tau(self, clock: Clock) -> float:
+        """The momentum of this step."""
+        return ema_tau(clock.step, clock.total, self.momentum) if self.anneal else self.momentum
+
+    @torch.no_grad()
+    def m_step(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> None:
+        """xi <- tau xi + (1 - tau) theta."""
+        if g is not None:
+            torch._foreach_lerp_(list(g.parameters()), list(f.parameters()), 1 - self.tau(clock))
+
+
+class Twin(Target):
+    """g is a second encoder that climbs the same bound in turn, paper eqs. 4-5 and Algorithm 1.
+
+    Args:
+        every: what alternates: a whole E-pass over the data, then a whole M-pass (`epoch`, Algorithm 1), or an E- and an
+            M-update for each batch (`batch`).
+        other: the second encoder; None: the first one's architecture with fresh weights.
+
+    Example:
+        >>> list(Twin(every="epoch").order(2))
+        [(0, 0), (1, 0), (0, 1), (1, 1)]
+    """
+
+    m_step_is = "gradient: g climbs the same bound, f held"
+    is_g = "a second encoder"
+
+    def __init__(self, every: Literal["epoch", "batch"] = "epoch", *, other: nn.Module | None = None) -> None:
+        super().__init__(views=None)
+        if every not in ("epoch", "batch"):
+            raise ConfigError(f"the encoders alternate every 'epoch' or every 'batch', not {every!r}")
+        self.every, self.other = every, other
+
+    def second(self, f: nn.Module) -> nn.Module:
+        """An encoder of its own, independently initialised."""
+        return reset(copy.deepcopy(f)) if self.other is None else self.other
+
+    def look(self, f: nn.Module, g: nn.Module | None, views: Sequence[Any], clock: Clock) -> tuple[Views, Views]:
+        """E-step: f climbs and g is held; M-step: the other way round."""
+        if g is None:
+            raise ConfigError("a Twin looks with the second encoder that second(f) made")
+        climbs, held = (f, g) if clock.phase == 0 else (g, f)
+        student, target = self.sides(len(views))
+        with torch.no_grad():
+            k = encode(held, views, target)
+        return encode(climbs, views, student), k
+
+    def order(self, batches: int) -> Iterator[tuple[int, int]]:
+        """(batch, phase): 0 is the E-step, 1 the M-step."""
+        if self.every == "epoch":
+            return ((batch, phase) for phase in (0, 1) for batch in range(batches))
+        return ((batch, phase) for batch in range(batches) for phase in (0, 1))

@@ -1,0 +1,92 @@
+"""The paper's table 2, computed from what a learner is made of, never typed.
+
+EM where the target has an M-step, Joint where it has none; explicit where some marginal is a log-partition, so that
+joint - marginal is a bound on the mutual information; EM is the SDMI paradigm, Joint the JMI one.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from infomax.learner import Learner
+
+PRINTED = {
+    "byol": ("EM", "MI surrogate", "SDMI"),
+    "simsiam": ("EM", "MI surrogate", "SDMI"),
+    "moco_v1": ("EM", "explicit MI", "SDMI"),
+    "moco_v2": ("EM", "explicit MI", "SDMI"),
+    "moco_v3": ("EM", "explicit MI", "SDMI"),
+    "dino": ("EM", "MI surrogate", "SDMI"),
+    "simclr": ("Joint", "explicit MI", "JMI"),
+    "barlow_twins": ("Joint", "MI surrogate", "JMI"),
+    "vicreg": ("Joint", "MI surrogate", "JMI"),
+    "w_mse": ("Joint", "MI surrogate", "JMI"),
+    "swav": ("Joint", "MI surrogate", "JMI"),
+    "bgrl": ("Joint", "MI surrogate", "JMI"),
+}
+"""The rows as the paper prints them: the one thing here that is copied, to be compared with."""
+
+WHY = {
+    "swav": "its codes carry no gradient: one side is held while the other climbs",
+    "bgrl": "its target is a moving average behind a stop-gradient",
+}
+"""Why the computed row differs from the printed one."""
+
+
+class Row(NamedTuple):
+    """One method in table 2; `paper` is the printed row where the paper has one, `differs` the reason where it disagrees."""
+
+    name: str
+    branches: str
+    m_step: str
+    optimisation: str
+    objective: str
+    paradigm: str
+    marginal: str
+    paper: str
+    differs: str
+
+
+def describe(learner: Learner) -> Row:
+    """Where a learner stands in the taxonomy.
+
+    Example:
+        >>> import infomax as im
+        >>> row = describe(im.methods.byol(nn.Linear(8, 4), projector=(4,), predictor=(4,)))
+        >>> row.optimisation, row.objective, row.paradigm
+        ('EM', 'MI surrogate', 'SDMI')
+    """
+    em = learner.target.m_step_is is not None
+    explicit = any(getattr(m, "explicit", False) for m in learner.marginals)
+    marginal = " + ".join(type(m).__name__ for m in learner.marginals) or "none"
+    objective = "explicit MI" if explicit else "MI surrogate" if learner.marginals else "none"
+    computed = ("EM" if em else "Joint", objective, "SDMI" if em else "JMI")
+    printed = PRINTED.get(learner.name)
+    return Row(
+        name=learner.name,
+        branches=f"g is {learner.target.is_g}",
+        m_step=learner.target.m_step_is or "none",
+        optimisation=computed[0],
+        objective=computed[1],
+        paradigm=computed[2],
+        marginal=marginal,
+        paper=", ".join(printed) if printed else "not in table 2",
+        differs=WHY.get(learner.name, "unexplained") if printed and printed != computed else "",
+    )
+
+
+def table() -> list[Row]:
+    """Table 2 for every method of the package, each built (without memory) and described."""
+    from infomax.methods import METHODS
+
+    rows = []
+    for method in METHODS.values():
+        with torch.device("meta"):
+            rows.append(describe(method(nn.Linear(8, 256))))
+    return rows
+
+
+def as_json() -> list[dict[str, Any]]:
+    """The rows as plain dictionaries."""
+    return [row._asdict() for row in table()]
