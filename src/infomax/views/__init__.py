@@ -1,0 +1,15 @@
+"""Views: what is drawn for a sample, and its application.
+
+Parameters are drawn by a counter-based generator keyed by (seed, epoch, view, sample id), then applied. So a view does
+not depend on batch size, order or workers, and any applier (this eager one, a fused kernel, torchvision) can be given
+the same draw.
+
+Everything here is a callable `(batch, index, seed, epoch) -> list of views`, and so may be yours.
+"""
+
+from infomax.views.graph import GraphViews
+from infomax.views.image import ImageView, Params, apply, draw
+from infomax.views.points import Gaussian
+from infomax.views.recipes import RECIPES, Views, recipe
+
+__all__ = ["RECIPES", "Gaussian", "GraphViews", "ImageView", "Params", "Views", "apply", "draw", "recipe"]

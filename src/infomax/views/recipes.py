@@ -1,0 +1,281 @@
+"""Views of a batch: a tuple of `ImageView`s and a normalisation, and the published recipes by name."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infomax.errors import ConfigError, nearest
+from infomax.views.image import Images, ImageView, Params, apply, as_images, draw, sides
+
+
+@dataclass(frozen=True)
+class Views:
+    """Several views of each image: one `ImageView` a view, then `(x - mean) / std` by channel.
+
+    A recipe of your own is a tuple of `ImageView`s; the first ones are the global views where sizes differ
+    (multi-crop). Anything with the same call, `(batch, index, seed, epoch) -> list of tensors`, works in its place.
+
+    Args:
+        specs: what may happen to each view.
+        mean: of each channel on the [0, 1] scale, or `None` for no normalisation.
+        std: of each channel on the [0, 1] scale, or `None` for no normalisation.
+
+    Example:
+        >>> mine = Views((ImageView(size=24, flip=0.0), ImageView(size=24, solarize=0.2)), mean=[0.5], std=[0.25])
+        >>> images = torch.randint(0, 256, (8, 32, 32, 1), dtype=torch.uint8)
+        >>> a, b = mine(images, torch.arange(8), seed=0, epoch=0)
+        >>> a.shape
+        torch.Size([8, 1, 24, 24])
+    """
+
+    specs: tuple[ImageView, ...]
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.specs:
+            raise ConfigError("views without a single ImageView: give at least one")
+        if (self.mean is None) != (self.std is None):
+            raise ConfigError("a mean without a std, or a std without a mean: give both or neither")
+        if self.mean is not None and self.std is not None:
+            if len(self.mean) != len(self.std):
+                raise ConfigError(
+                    f"mean has {len(self.mean)} channels, std has {len(self.std)}: give one of each a channel"
+                )
+            if min(float(s) for s in self.std) <= 0:
+                raise ConfigError(f"std={[float(s) for s in self.std]}: every channel needs a std > 0")
+
+    def __len__(self) -> int:
+        """Number of views."""
+        return len(self.specs)
+
+    @property
+    def size(self) -> int:
+        """Side of the first (global) view in pixels."""
+        return self.specs[0].size
+
+    def __call__(
+        self,
+        images: Images,
+        index: Tensor | np.ndarray | Sequence[int],
+        seed: int = 0,
+        epoch: int = 0,
+    ) -> list[Tensor]:
+        """Draw and apply every view.
+
+        Args:
+            images: N x H x W x C uint8 (or float in [0, 1]), tensor or array, or a list of H x W x C of unequal sizes.
+            index: N sample ids; what is drawn for a sample depends on its id, not on its place in the batch.
+            seed: of the run.
+            epoch: of the run.
+
+        Returns:
+            One float32 N x C x S x S tensor a view, on the images' device.
+
+        Raises:
+            DataError: images of the wrong rank or type, or not as many as ids.
+            ConfigError: images whose channels the normalisation does not have.
+        """
+        batch = as_images(images)
+        return self.apply(batch, self.draw(batch, index, seed=seed, epoch=epoch))
+
+    def draw(
+        self,
+        images: Images,
+        index: Tensor | np.ndarray | Sequence[int],
+        seed: int = 0,
+        epoch: int = 0,
+    ) -> list[Params]:
+        """Draw the parameters of every view; of the images, only their sizes matter."""
+        batch = as_images(images)
+        ids = torch.as_tensor(index, dtype=torch.int64)
+        if ids.shape != (len(batch),):
+            raise ConfigError(f"{len(batch)} images but ids of shape {tuple(ids.shape)}: give one int64 id an image")
+        heights, widths = sides(batch)
+        return [
+            draw(spec, ids, heights, widths, seed=seed, epoch=epoch, view=view) for view, spec in enumerate(self.specs)
+        ]
+
+    def apply(self, images: Images, params: Sequence[Params]) -> list[Tensor]:
+        """Apply one `Params` a view and normalise."""
+        if len(params) != len(self.specs):
+            raise ConfigError(f"{len(self.specs)} views but {len(params)} sets of parameters: give one a view")
+        batch = as_images(images)
+        done: dict[ImageView, Tensor] = {}
+        views = []
+        for spec, drawn in zip(self.specs, params, strict=True):
+            if spec.fixed and spec in done:
+                views.append(done[spec])
+                continue
+            view = self._normalise(apply(spec, batch, drawn))
+            done[spec] = view
+            views.append(view)
+        return views
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        if self.mean is None or self.std is None:
+            return x
+        if len(self.mean) != x.shape[1]:
+            raise ConfigError(
+                f"images have {x.shape[1]} channels, the normalisation has {len(self.mean)}: "
+                "give mean and std of this data"
+            )
+        mean, std = (
+            torch.as_tensor([float(v) for v in values], dtype=x.dtype, device=x.device)[:, None, None]
+            for values in (self.mean, self.std)
+        )
+        return (x - mean) / std
+
+
+_Recipe = Callable[[int, int | None], tuple[ImageView, ...]]
+_STRONG = (0.8, 0.8, 0.8, 0.2)
+_BYOL = (0.4, 0.4, 0.2, 0.1)
+
+
+def _base(size: int) -> ImageView:
+    # ImageNet code takes a kernel of a tenth of the view (23 at 224). Recipes for 32 px blur with Pillow's Gaussian,
+    # which has no cut-off: 13 taps reach three standard deviations of the largest sigma, 2.
+    kernel = size // 10 // 2 * 2 + 1 if _imagenet(size) else 13
+    return ImageView(size=size, gray=0.2, kernel=kernel)
+
+
+def _imagenet(size: int) -> bool:
+    return size >= 96
+
+
+def _local_size(size: int) -> int:
+    """96 at 224, and a multiple of 8 elsewhere, which strides of an encoder divide."""
+    return max(8, round(size * 96 / 224 / 8) * 8)
+
+
+def _simclr(size: int, local: int | None) -> tuple[ImageView, ...]:
+    view = replace(_base(size), jitter=_STRONG, blur=0.5)
+    return view, view
+
+
+def _weak(size: int, local: int | None) -> tuple[ImageView, ...]:
+    view = replace(_base(size), jitter=(0.4, 0.4, 0.4, 0.1), blur=0.5)
+    if _imagenet(size):
+        view = replace(view, scale=(0.2, 1.0))
+    return view, view
+
+
+def _byol(size: int, local: int | None) -> tuple[ImageView, ...]:
+    view = replace(_base(size), jitter=_BYOL)
+    blur = (1.0, 0.1) if _imagenet(size) else (0.0, 0.0)
+    return replace(view, blur=blur[0]), replace(view, blur=blur[1], solarize=0.2)
+
+
+def _vicreg(size: int, local: int | None) -> tuple[ImageView, ...]:
+    view = replace(_base(size), jitter=_BYOL, solarize=0.1)
+    view = replace(view, blur=0.5) if _imagenet(size) else replace(view, scale=(0.2, 1.0))
+    return view, view
+
+
+def _w_mse(size: int, local: int | None) -> tuple[ImageView, ...]:
+    view = replace(_base(size), scale=(0.2, 1.0), jitter=_STRONG, blur=0.5 if _imagenet(size) else 0.0)
+    return view, view
+
+
+def _swav(size: int, local: int | None) -> tuple[ImageView, ...]:
+    local = (6 if _imagenet(size) else 0) if local is None else local
+    large = replace(_base(size), jitter=_STRONG, blur=0.5)
+    if _imagenet(size) or local:
+        large = replace(large, scale=(0.14, 1.0))
+    small = replace(_base(_local_size(size)), kernel=large.kernel, jitter=_STRONG, blur=0.5, scale=(0.05, 0.14))
+    return (large, large, *[small] * local)
+
+
+def _dino(size: int, local: int | None) -> tuple[ImageView, ...]:
+    local = (8 if _imagenet(size) else 0) if local is None else local
+    first, second = _byol(size, None)
+    if _imagenet(size) or local:
+        first, second = (replace(view, scale=(0.4, 1.0)) for view in (first, second))
+    blur = 0.5 if _imagenet(size) else 0.0
+    small = replace(_base(_local_size(size)), kernel=first.kernel, jitter=_BYOL, blur=blur, scale=(0.05, 0.4))
+    return (first, second, *[small] * local)
+
+
+def _none(size: int, local: int | None) -> tuple[ImageView, ...]:
+    view = ImageView(size=size, scale=None, flip=0.0)
+    return view, view
+
+
+RECIPES: dict[str, _Recipe] = {
+    "simclr": _simclr,
+    "weak": _weak,
+    "byol": _byol,
+    "vicreg": _vicreg,
+    "w-mse": _w_mse,
+    "swav": _swav,
+    "dino": _dino,
+    "none": _none,
+}
+"""The published recipes by name."""
+
+_MULTI_CROP = ("swav", "dino")
+
+
+def recipe(
+    name: str,
+    size: int = 32,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    *,
+    local_views: int | None = None,
+) -> Views:
+    """Build a published augmentation recipe by name.
+
+    Below 96 px these are the recipes behind the published CIFAR numbers (solo-learn, arXiv:2008.01775), from 96 px on
+    those of the papers for ImageNet. Flip .5 and grayscale .2 throughout, colour jitter with probability .8, sigma of
+    the blur in [.1, 2].
+
+    | name | crop scale | jitter | blur | solarize | at >= 96 px |
+    |---|---|---|---|---|---|
+    | simclr | .08-1 | .8/.8/.8/.2 | .5 | - | the same |
+    | weak (MoCo v2, SimSiam) | .08-1 | .4/.4/.4/.1 | .5 | - | crop .2-1 |
+    | byol (also MoCo v3, Barlow Twins) | .08-1 | .4/.4/.2/.1 | - | 0 and .2 | blur 1 and .1 |
+    | vicreg | .2-1 | .4/.4/.2/.1 | - | .1 | crop .08-1, blur .5 |
+    | w-mse | .2-1 | .8/.8/.8/.2 | - | - | blur .5 |
+    | swav | .08-1 | .8/.8/.8/.2 | .5 | - | 2 x .14-1 and 6 local x .05-.14 |
+    | dino | .08-1 | .4/.4/.2/.1 | - | 0 and .2 | 2 x .4-1 (blur 1 and .1) and 8 local x .05-.4 (blur .5) |
+    | none | whole image | - | - | - | the same |
+
+    Every crop is resized bilinearly with antialiasing (some of the originals resize bicubically).
+
+    Args:
+        name: one of the names above.
+        size: side of the (global) views in pixels.
+        mean: of each channel on the [0, 1] scale; `None` leaves the values in [0, 1].
+        std: of each channel on the [0, 1] scale.
+        local_views: number of local views of swav and dino. By default as published: none below 96 px, else 6 and 8.
+            With local views, the crops of a small size take the scales of the ImageNet recipe too.
+
+    Raises:
+        ConfigError: an unknown name, or local views of a recipe that has none.
+
+    Example:
+        >>> views = recipe("simclr", size=32)
+        >>> images = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
+        >>> v1, v2 = views(images, torch.arange(4), seed=0, epoch=0)
+        >>> v1.shape, v1.dtype
+        (torch.Size([4, 3, 32, 32]), torch.float32)
+        >>> [view.shape[-1] for view in recipe("dino", local_views=2)(images, torch.arange(4))]
+        [32, 32, 16, 16]
+
+    Source: SimCLR arXiv:2002.05709, MoCo v2 2003.04297, BYOL 2006.07733, VICReg 2105.04906, W-MSE 2007.06346, SwAV
+        2006.09882,
+    DINO 2104.14294.
+    """
+    if name not in RECIPES:
+        raise ConfigError(f"no views recipe {name!r}: {nearest(name, RECIPES)}")
+    if local_views is not None and local_views < 0:
+        raise ConfigError(f"local_views={local_views}: give 0 or more")
+    if local_views and name not in _MULTI_CROP:
+        raise ConfigError(
+            f"recipe {name!r} has no local views: leave local_views out, or take {' or '.join(_MULTI_CROP)}"
+        )
+    return Views(RECIPES[name](size, local_views), mean, std)
