@@ -159,7 +159,23 @@ def reset(module: nn.Module) -> nn.Module:
 
 
 def width_of(module: nn.Module) -> int:
-    """D of a module's output, from what it says of itself."""
-    from infomax.encoders import width_of as find
+    """D of a module's output, from what it says of itself.
 
-    return find(module)
+    Raises:
+        ConfigError: where neither the module nor its layers tell.
+
+    Example:
+        >>> width_of(nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU()))
+        8
+    """
+    for attribute in ("width", "num_features", "embed_dim", "out_features", "out_channels"):
+        value = getattr(module, attribute, None)
+        if isinstance(value, int) and value > 0:
+            return value
+    for layer in reversed(list(module.modules())):
+        value = getattr(layer, "out_features", None)
+        if isinstance(value, int):
+            return value
+    raise ConfigError(
+        f"the width of the embedding that {type(module).__name__} makes is unknown: set its attribute `width`"
+    )

@@ -49,6 +49,10 @@ class Learner(nn.Module):
     Raises:
         DataError: fewer than two views, or views of different length, or a batch of one.
 
+    Attributes:
+        f, g: the branches; g is None where there is no second one.
+        recipe: the method and options it was built with, where a function of `infomax.methods` built it; else empty.
+
     Example:
         >>> from infomax import Alignment, Cosine, InfoNCE, Shared
         >>> cos = Cosine(temperature=0.5)
@@ -77,6 +81,7 @@ class Learner(nn.Module):
         self.marginals = cast(Sequence[Marginal], nn.ModuleList(marginals))
         self.scale, self.offset, self.name = scale, offset, name
         self.f, self.g = branch, target.second(branch)
+        self.recipe: dict[str, Any] = {}
         if not marginals:
             warnings.warn(
                 f"{name!r} has no marginal: nothing keeps its embedding from collapsing", CollapseWarning, stacklevel=2

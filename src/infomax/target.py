@@ -65,6 +65,10 @@ class Target:
         """The updates of one epoch as (batch, phase)."""
         return ((batch, 0) for batch in range(batches))
 
+    def sweep(self, epoch: int, phase: int) -> int:
+        """The pass over the data that an update belongs to: each is shuffled anew, and has views of its own."""
+        return epoch
+
     def __repr__(self) -> str:
         said = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if not isinstance(value, nn.Module))
         return f"{type(self).__name__}({said})"
@@ -229,3 +233,7 @@ class Twin(Target):
         if self.every == "epoch":
             return ((batch, phase) for phase in (0, 1) for batch in range(batches))
         return ((batch, phase) for batch in range(batches) for phase in (0, 1))
+
+    def sweep(self, epoch: int, phase: int) -> int:
+        """The M-pass of Algorithm 1 draws its own batches; per batch, both steps see the same one."""
+        return 2 * epoch + phase if self.every == "epoch" else epoch

@@ -6,9 +6,11 @@ from infomax.heads import Branch, Head
 from infomax.joint import CorrelationDiagonal
 from infomax.learner import Learner
 from infomax.marginal import Decorrelation
+from infomax.methods.registry import method
 from infomax.target import Shared
 
 
+@method
 def barlow_twins(
     encoder: nn.Module,
     *,

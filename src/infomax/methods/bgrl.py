@@ -7,9 +7,11 @@ from infomax.heads import Branch, Head, head
 from infomax.joint import Alignment
 from infomax.learner import Learner
 from infomax.marginal import Predictor
+from infomax.methods.registry import method
 from infomax.target import EMA
 
 
+@method
 def bgrl(encoder: nn.Module, *, predictor: Head = (512, 256), momentum: float = 0.99) -> Learner:
     """BGRL: BYOL on the nodes of a graph, two corrupted copies of it being the views (arXiv:2102.06514, eq. 3).
 

@@ -7,9 +7,11 @@ from infomax.heads import Branch, Head, head
 from infomax.joint import Alignment
 from infomax.learner import Learner
 from infomax.marginal import Predictor
+from infomax.methods.registry import method
 from infomax.target import EMA
 
 
+@method
 def byol(
     encoder: nn.Module,
     *,

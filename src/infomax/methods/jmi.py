@@ -7,9 +7,11 @@ from infomax.heads import Branch, Head
 from infomax.joint import Alignment
 from infomax.learner import Learner
 from infomax.marginal import DonskerVaradhan
+from infomax.methods.registry import method
 from infomax.target import Shared
 
 
+@method
 def jmi(encoder: nn.Module, *, projector: Head = (2048, 256), temperature: float = 0.1) -> Learner:
     """JMI: climb DV(f(x1), f(x2); T = cos/temperature) with both views through one encoder (paper, Algorithm 2, eq. 15).
 

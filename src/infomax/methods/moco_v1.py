@@ -7,9 +7,11 @@ from infomax.heads import Branch, Head
 from infomax.joint import Alignment
 from infomax.learner import Learner
 from infomax.marginal import InfoNCE
+from infomax.methods.registry import method
 from infomax.target import EMA
 
 
+@method
 def moco_v1(
     encoder: nn.Module,
     *,

@@ -9,9 +9,11 @@ from infomax.heads import Branch, Head
 from infomax.joint import Alignment
 from infomax.learner import Learner
 from infomax.marginal import DonskerVaradhan
+from infomax.methods.registry import method
 from infomax.target import Twin
 
 
+@method
 def sdmi(
     encoder: nn.Module,
     *,

@@ -7,9 +7,11 @@ from infomax.heads import Branch, Head
 from infomax.joint import Alignment
 from infomax.learner import Learner
 from infomax.marginal import InfoNCE
+from infomax.methods.registry import method
 from infomax.target import Shared
 
 
+@method
 def simclr(encoder: nn.Module, *, projector: Head = (2048, 256), temperature: float = 0.2) -> Learner:
     """SimCLR: InfoNCE with negatives from both views (NT-Xent; arXiv:2002.05709, eq. 1).
 

@@ -7,9 +7,11 @@ from infomax.heads import Branch, Head, head
 from infomax.joint import Alignment
 from infomax.learner import Learner
 from infomax.marginal import Predictor
+from infomax.methods.registry import method
 from infomax.target import StopGradient
 
 
+@method
 def simsiam(encoder: nn.Module, *, projector: Head = (2048, 2048, 2048), predictor: Head = (512, 2048)) -> Learner:
     """SimSiam: predict one's own embedding of the other view, cut off from the gradient (arXiv:2011.10566, Algorithm 1).
 

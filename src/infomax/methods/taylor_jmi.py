@@ -7,9 +7,11 @@ from infomax.heads import Branch, Head
 from infomax.joint import Alignment
 from infomax.learner import Learner
 from infomax.marginal import TaylorDonskerVaradhan
+from infomax.methods.registry import method
 from infomax.target import Shared
 
 
+@method
 def taylor_jmi(
     encoder: nn.Module, *, projector: Head = (2048, 256), temperature: float = 0.5, coefficient: float = 0.5
 ) -> Learner:

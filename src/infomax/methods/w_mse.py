@@ -7,9 +7,11 @@ from infomax.heads import Branch, Head
 from infomax.joint import Alignment
 from infomax.learner import Learner
 from infomax.marginal import Whitening
+from infomax.methods.registry import method
 from infomax.target import Shared
 
 
+@method
 def w_mse(
     encoder: nn.Module,
     *,
