@@ -12,7 +12,6 @@ A target looks at the views with the student f and the second branch g, and retu
 """
 
 import copy
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -23,11 +22,18 @@ from infomax.clock import Clock
 from infomax.errors import ConfigError
 from infomax.heads import reset
 from infomax.marginal.base import Views
+from infomax.schedule import ema_tau
 
 
 def encode(branch: nn.Module, views: Sequence[Any], which: Sequence[int]) -> Views:
     """The embeddings of some of the views, each encoded by itself (so that batch norm sees one view at a time)."""
     return {i: branch(views[i]) for i in which}
+
+
+def held(branch: nn.Module, views: Sequence[Any], which: Sequence[int]) -> Views:
+    """The embeddings of a branch that does not climb: no graph, and nothing of the input's either."""
+    with torch.no_grad():
+        return {i: z.detach() for i, z in encode(branch, views, which).items()}
 
 
 class Target:
@@ -111,23 +117,6 @@ class StopGradient(Target):
         return {i: z[i] for i in student}, {j: z[j].detach() for j in target}
 
 
-def ema_tau(step: int, total: int, base: float) -> float:
-    """BYOL's schedule: 1 - (1 - base) (1 + cos(pi step/total)) / 2; exactly 1 from step = total on.
-
-    Args:
-        step: updates done before this one.
-        total: updates of the run.
-        base: tau at the start.
-
-    Where sources differ: lightly divides by total - 1 and reaches 1 at the last step, a frozen target.
-
-    Example:
-        >>> ema_tau(0, 100, 0.996), ema_tau(100, 100, 0.996)
-        (0.996, 1.0)
-    """
-    return 1 - (1 - base) * (1 + math.cos(math.pi * min(step / total, 1.0))) / 2
-
-
 class EMA(Target):
     """g is a moving average of f, paper eq. 9: xi <- tau xi + (1 - tau) theta, after the optimizer's step.
 
@@ -177,8 +166,7 @@ class EMA(Target):
         if g is None:
             raise ConfigError("an EMA target looks with the copy that second(f) made")
         student, target = self.sides(len(views))
-        with torch.no_grad():
-            k = encode(g, views, target)
+        k = held(g, views, target)
         return encode(f, views, student), k
 
     def tau(self, clock: Clock) -> float:
@@ -222,10 +210,9 @@ class Twin(Target):
         """E-step: f climbs and g is held; M-step: the other way round."""
         if g is None:
             raise ConfigError("a Twin looks with the second encoder that second(f) made")
-        climbs, held = (f, g) if clock.phase == 0 else (g, f)
+        climbs, rests = (f, g) if clock.phase == 0 else (g, f)
         student, target = self.sides(len(views))
-        with torch.no_grad():
-            k = encode(held, views, target)
+        k = held(rests, views, target)
         return encode(climbs, views, student), k
 
     def order(self, batches: int) -> Iterator[tuple[int, int]]:

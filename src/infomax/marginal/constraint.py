@@ -11,6 +11,7 @@ from infomax.errors import ConfigError, NumericsError
 from infomax.heads import Prototypes, reset
 from infomax.marginal.base import Marginal, Views
 from infomax.moments import covariance
+from infomax.schedule import teacher_temperature
 
 
 class Predictor(Marginal):
@@ -228,17 +229,11 @@ class Centering(Marginal):
         self.warmup_temperature, self.warmup_epochs = warmup_temperature, warmup_epochs
         self.register_buffer("center", torch.zeros(width))
 
-    def sharpness(self, epoch: int) -> float:
-        """The targets' temperature at an epoch: `warmup_epochs` equal steps that end on the final value."""
-        start, end = self.warmup_temperature, self.target_temperature
-        if start is None or epoch >= self.warmup_epochs:
-            return end
-        return start + (end - start) * epoch / max(self.warmup_epochs - 1, 1)
-
     def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
         """Log-probabilities of the students, probabilities of the targets: N x K."""
         students = {i: F.log_softmax(v / self.temperature, -1) for i, v in z.items()}
-        sharp = self.sharpness(clock.epoch)
+        start = self.target_temperature if self.warmup_temperature is None else self.warmup_temperature
+        sharp = teacher_temperature(clock.epoch, self.warmup_epochs, start, self.target_temperature)
         return students, {j: F.softmax((v - self.center) / sharp, -1) for j, v in k.items()}
 
     @torch.no_grad()

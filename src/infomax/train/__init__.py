@@ -1,1 +1,1 @@
-"""The training loop, its optimisers and its schedules."""
+"""Temporary."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infomax.errors import ConfigError
-from infomax.train.schedule import ema_tau, teacher_temperature, warmup_cosine
+from infomax.schedule import ema_tau, teacher_temperature, warmup_cosine
 
 ORACLES = Path(__file__).resolve().parents[3] / "shared" / "oracles"
 needs_oracles = pytest.mark.skipif(not ORACLES.is_dir(), reason="needs ../shared/oracles")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from infomax.errors import ConfigError
-from infomax.train.optim import LARS, build_optimizer
+from infomax.training.optim import LARS, build_optimizer
 
 ORACLES = Path(__file__).resolve().parents[3] / "shared" / "oracles"
 

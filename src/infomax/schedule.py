@@ -1,0 +1,107 @@
+r"""Schedules: plain functions from a step to a number, so that a resumed run needs the step and nothing else.
+
+Every step counts from 0: the value for the first update is the value at `step=0`. `total` is the number of updates in
+the run, and a step at or past it holds the final value.
+"""
+
+import math
+
+from infomax.errors import ConfigError
+
+
+def warmup_cosine(step: int | float, total: int, warmup: int, base: float, final: float = 0.0) -> float:
+    r"""Learning rate: a linear rise from 0 over the first `warmup` steps, then half a cosine down to `final`.
+
+    $$ \mathrm{lr}_k = \mathrm{base}\, k / W \ (k < W), \qquad
+       \mathrm{final} + \tfrac12 (\mathrm{base} - \mathrm{final}) (1 + \cos \pi \tfrac{k - W}{K - W}) \ (k \ge W). $$
+
+    The first step has rate 0 and the peak comes at step W exactly, as in MoCo v3, BYOL, Barlow Twins, VICReg, SimCLR
+    and BGRL. (DINO and SwAV end their warm-up *at* the peak and so reach it twice; lightly starts at base / W.)
+
+    Args:
+        step: $k$, updates done so far; a fraction is allowed.
+        total: $K$, updates in the run.
+        warmup: $W$, updates of the warm-up, 0 for none.
+        base: the peak.
+        final: the value at $K$ and after.
+
+    Raises:
+        ConfigError: a negative step, or a warm-up longer than the run.
+
+    Example:
+        >>> [round(warmup_cosine(k, total=6, warmup=2, base=1.0), 3) for k in range(7)]
+        [0.0, 0.5, 1.0, 0.854, 0.5, 0.146, 0.0]
+
+    Source: Loshchilov & Hutter 2017 (arXiv:1608.03983); indexing as in MoCo v3 (arXiv:2104.02057).
+    """
+    _check("warmup_cosine", step, total)
+    if not 0 <= warmup <= total:
+        raise ConfigError(f"warmup_cosine: a warm-up of {warmup} steps does not fit a run of {total} steps")
+    if step < warmup:
+        return base * step / warmup
+    if step >= total:
+        return final
+    return final + 0.5 * (base - final) * (1.0 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+
+
+def ema_tau(step: int | float, total: int, base: float) -> float:
+    r"""Momentum of an averaged target: half a cosine from `base` up to 1.
+
+    $$ \tau_k = 1 - \tfrac12 (1 - \mathrm{base}) (1 + \cos \pi k / K), $$
+    exactly 1 at $k = K$ (which training, whose last step is $K - 1$, never reaches) and held there.
+
+    Args:
+        step: $k$, updates of the target done before this one.
+        total: $K$.
+        base: the momentum of the first update (0.996 in BYOL's long run, 0.99 in MoCo v3 and BGRL).
+
+    Raises:
+        ConfigError: a negative step, or a base outside [0, 1].
+
+    Example:
+        >>> ema_tau(0, 100, 0.99), ema_tau(50, 100, 0.99), ema_tau(100, 100, 0.99), ema_tau(150, 100, 0.99)
+        (0.99, 0.995, 1.0, 1.0)
+
+    Source: Grill et al. 2020, BYOL (arXiv:2006.07733).
+    """
+    _check("ema_tau", step, total)
+    if not 0.0 <= base <= 1.0:
+        raise ConfigError(f"ema_tau: base must lie in [0, 1], got {base}")
+    if step >= total:
+        return 1.0
+    return 1.0 - (1.0 - base) / 2.0 * (1.0 + math.cos(math.pi * step / total))
+
+
+def teacher_temperature(epoch: int, warmup: int, start: float = 0.04, final: float = 0.04) -> float:
+    r"""DINO's teacher temperature: a line from `start` to `final` over the first `warmup` epochs, ends included.
+
+    $$ t_e = \mathrm{start} + (\mathrm{final} - \mathrm{start}) \frac{e}{W - 1} \ (e < W), \qquad \mathrm{final} \ (e
+    \ge W). $$
+
+    Args:
+        epoch: $e$, counted from 0.
+        warmup: $W$; 0 gives `final` throughout.
+        start: the temperature of the first epoch (too high a start makes training unstable).
+        final: the temperature from the last warm-up epoch on.
+
+    Raises:
+        ConfigError: a negative epoch or warm-up, or a temperature that is not positive.
+
+    Example:
+        >>> [round(teacher_temperature(e, warmup=4, start=0.04, final=0.07), 3) for e in range(6)]
+        [0.04, 0.05, 0.06, 0.07, 0.07, 0.07]
+
+    Source: Caron et al. 2021, DINO (arXiv:2104.14294).
+    """
+    if epoch < 0 or warmup < 0:
+        raise ConfigError(f"teacher_temperature: epoch and warmup count from 0, got {epoch} and {warmup}")
+    if not (start > 0 and final > 0):
+        raise ConfigError(f"teacher_temperature: temperatures must be positive, got {start} and {final}")
+    if epoch >= warmup:
+        return final
+    return start + (final - start) * epoch / max(warmup - 1, 1)
+
+
+def _check(name: str, step: int | float, total: int) -> None:
+    if step < 0 or total < 1:
+        raise ConfigError(f"{name}: step must be at least 0 and total at least 1, got step={step}, total={total}")

@@ -1,0 +1,69 @@
+"""What is read off a run while it trains: is it climbing, or collapsing?"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from infomax.learner import CollapseWarning, Learner
+
+TAU = 0.1
+"""Temperature of the critic cos/tau at which curves of the mutual information are read (nats)."""
+
+COLLAPSED_STD = 0.1
+COLLAPSED_RANK = 1.5
+
+
+@torch.no_grad()
+def two_sides(learner: Learner, views: Sequence[Any]) -> tuple[Tensor, Tensor]:
+    """The embeddings between which the mutual information is read: f and g where there are two branches, else f and f.
+
+    In evaluation mode, so that a row does not depend on the batch around it.
+    """
+    was = learner.training
+    learner.eval()
+    try:
+        return learner.f(views[0]), (learner.f if learner.g is None else learner.g)(views[1])
+    finally:
+        learner.train(was)
+
+
+def read(learner: Learner, views: Sequence[Any]) -> dict[str, float]:
+    """Gauges of one fixed batch of views.
+
+    Args:
+        learner: what is read.
+        views: two views of N samples.
+
+    Returns:
+        mi_dv, mi_infonce, mi_jsd (nats, critic cos/TAU; the last is raw and below 0), their ceilings at this N as
+        `ceiling_*`, effective_rank of the embedding, and std: sqrt(D) times the mean deviation of its unit rows, near 1
+        where they fill the sphere and 0 where they have collapsed.
+    """
+    from infomax.evaluate.gauges import effective_rank
+    from infomax.mi import ceiling, readings
+
+    a, b = two_sides(learner, views)
+    unit = torch.nn.functional.normalize(a, dim=-1)
+    said = {f"mi_{name}": float(value) for name, value in readings(a, b, tau=TAU).items()}
+    said |= {f"ceiling_{name}": ceiling(name, tau=TAU, n=len(a)) for name in ("dv", "infonce", "jsd")}
+    return {
+        **said,
+        "effective_rank": float(effective_rank(unit)),
+        "std": float(unit.std(0).mean() * unit.shape[-1] ** 0.5),
+    }
+
+
+def warn_if_collapsed(name: str, epoch: int, gauges: dict[str, float]) -> bool:
+    """Say so when the embedding has lost its spread or all but one of its dimensions."""
+    if gauges["std"] >= COLLAPSED_STD and gauges["effective_rank"] >= COLLAPSED_RANK:
+        return False
+    warnings.warn(
+        f"{name!r} is collapsing in epoch {epoch}: std {gauges['std']:.3f} (open: near 1), "
+        f"effective rank {gauges['effective_rank']:.1f}",
+        CollapseWarning,
+        stacklevel=2,
+    )
+    return True

@@ -1,0 +1,172 @@
+"""Optimisers: LARS as the authors of BYOL and Barlow Twins run it, and one door to all of them.
+
+LARS (layer-wise adaptive rate scaling) gives every weight matrix a step proportional to its own norm,
+
+    u = g + wd p,      u <- u * eta |p| / |u|,      m <- momentum m + u,      p <- p - lr m,
+
+so that one learning rate serves layers whose gradients differ by orders of magnitude, as they do at batches of
+thousands.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor
+
+from infomax.errors import ConfigError, nearest
+
+OptimizerName = Literal["sgd", "lars", "adam", "adamw"]
+Params = Iterable[Tensor] | Iterable[dict[str, Any]]
+
+
+class LARS(torch.optim.Optimizer):
+    r"""Momentum SGD whose step is rescaled, matrix by matrix, to a fixed share of the matrix's norm.
+
+    For a parameter of two or more dimensions, with $u = g + \lambda p$,
+    $$ m \leftarrow \mu m + q u, \qquad p \leftarrow p - \mathrm{lr}\, m, \qquad q = \eta |p| / |u|, $$
+    and $q = 1$ where either norm is 0. Parameters of one dimension (biases, normalisation gains) take plain momentum
+    SGD: no weight decay, no rescaling. The learning rate stays outside the momentum, so a schedule acts at once.
+
+    Args:
+        params: parameters, or groups (dicts) of them, as for every optimiser of torch.
+        lr: learning rate.
+        weight_decay: $\lambda$, on parameters of two or more dimensions only.
+        momentum: $\mu$.
+        eta: $\eta$, the trust coefficient.
+        clip: never take a larger step than SGD would: $q \leftarrow \min(q / \mathrm{lr}, 1)$ (LARC, as in the CIFAR
+            recipes of solo-learn, with eta 0.02). The authors' own programs do not.
+
+    Raises:
+        ConfigError: if a setting is negative.
+
+    Where the literature disagrees: TensorFlow SimCLR keeps the learning rate inside the velocity (the same for a
+    constant rate only); lightly and solo-learn use $\eta |p| / (|g| + \lambda |p| + 10^{-8})$; lightly also rescales
+    biases and does nothing at all at weight decay 0.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.tensor([[3.0, 4.0]]))
+        >>> weight.grad = torch.tensor([[0.0, 2.0]])
+        >>> LARS([weight], lr=1.0, eta=0.1).step()  # |p| = 5, so the step is 0.1 * 5 along the unit gradient
+        >>> weight.data
+        tensor([[3.0000, 3.5000]])
+
+    Source: You, Gitman & Ginsburg 2017 (arXiv:1708.03888); exclusions as in Barlow Twins (arXiv:2103.03230).
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float,
+        weight_decay: float = 0.0,
+        momentum: float = 0.9,
+        eta: float = 0.001,
+        clip: bool = False,
+    ) -> None:
+        for name, value in {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "eta": eta}.items():
+            if not value >= 0:
+                raise ConfigError(f"LARS: {name} must be zero or more, got {value}")
+        super().__init__(
+            params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "eta": eta, "clip": clip}
+        )
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Take one step; the closure, if given, recomputes the loss and its gradients first."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                update = p.grad
+                if p.ndim > 1:
+                    update = update.add(p, alpha=group["weight_decay"])
+                    update = update * self._trust(p, update, group)
+                state = self.state[p]
+                if "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(p)
+                velocity = state["momentum_buffer"]
+                velocity.mul_(group["momentum"]).add_(update)
+                p.add_(velocity, alpha=-group["lr"])
+        return loss
+
+    @staticmethod
+    def _trust(p: Tensor, update: Tensor, group: dict[str, Any]) -> Tensor:
+        # Tensors and `where` throughout: a Python `if` on a norm would make a GPU wait at every parameter.
+        p_norm, u_norm = torch.linalg.vector_norm(p), torch.linalg.vector_norm(update)
+        trust = group["eta"] * p_norm / u_norm
+        if group["clip"]:
+            trust = (trust / group["lr"]).clamp(max=1.0)
+        return torch.where((p_norm > 0) & (u_norm > 0), trust, torch.ones_like(trust))
+
+
+def build_optimizer(
+    params: Params,
+    name: OptimizerName = "sgd",
+    *,
+    lr: float,
+    weight_decay: float = 0.0,
+    momentum: float = 0.9,
+    eta: float = 0.001,
+    clip: bool = False,
+) -> torch.optim.Optimizer:
+    """Build an optimiser by name.
+
+    Args:
+        params: parameters, or groups (dicts); a group may carry its own `lr` or `weight_decay`. Frozen parameters are
+            left out.
+        name: "sgd", "lars" (see `LARS`), "adam" or "adamw".
+        lr: learning rate.
+        weight_decay: for SGD and Adam the L2 term of the gradient, for AdamW decoupled, on every parameter; for LARS on
+            parameters of two or more dimensions only.
+        momentum: for SGD and LARS; Adam and AdamW keep torch's betas.
+        eta: LARS only: the trust coefficient.
+        clip: LARS only: never a larger step than SGD's.
+
+    Raises:
+        ConfigError: unknown name, a negative setting, or nothing to train.
+
+    Example:
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> build_optimizer(layer.parameters(), "lars", lr=0.3, weight_decay=1e-6).defaults["eta"]
+        0.001
+        >>> build_optimizer(layer.parameters(), "larz", lr=0.1)
+        Traceback (most recent call last):
+            ...
+        infomax.errors.ConfigError: unknown optimizer 'larz': did you mean 'lars'? (one of: adam, adamw, lars, sgd)
+    """
+    if name not in ("sgd", "lars", "adam", "adamw"):
+        raise ConfigError(f"unknown optimizer {name!r}: {nearest(name, ('sgd', 'lars', 'adam', 'adamw'))}")
+    for setting, value in {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}.items():
+        if not value >= 0:
+            raise ConfigError(f"optimizer {name!r}: {setting} must be zero or more, got {value}")
+    groups = _trainable(params)
+    if not any(group["params"] for group in groups):
+        raise ConfigError(f"optimizer {name!r}: no parameter requires a gradient, so there is nothing to train")
+    if name == "lars":
+        return LARS(groups, lr, weight_decay, momentum, eta, clip)
+    if name == "adam":
+        return torch.optim.Adam(groups, lr, weight_decay=weight_decay)
+    if name == "adamw":
+        return torch.optim.AdamW(groups, lr, weight_decay=weight_decay)
+    return torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=weight_decay)
+
+
+def _trainable(params: Params) -> list[dict[str, Any]]:
+    entries = list(params)
+    groups: list[dict[str, Any]] = [dict(e) for e in entries if isinstance(e, dict)]
+    loose = [e for e in entries if isinstance(e, Tensor)]
+    if loose:
+        groups.insert(0, {"params": loose})
+    for group in groups:
+        group["params"] = [p for p in group["params"] if p.requires_grad]
+    return [group for group in groups if group["params"]]
