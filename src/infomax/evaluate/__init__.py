@@ -1,0 +1,33 @@
+"""What an embedding is worth: linear probe, nearest neighbours, and gauges of collapse and spread."""
+
+from infomax.evaluate.features import encode
+from infomax.evaluate.gauges import (
+    AngleGaps,
+    alignment,
+    angle_gaps,
+    cluster_centres,
+    effective_rank,
+    spread,
+    std_per_dimension,
+    uniformity,
+)
+from infomax.evaluate.knn import knn_accuracy, knn_predict
+from infomax.evaluate.probe import LinearProbe, ProbeResult, fit_probe, linear_probe
+
+__all__ = [
+    "AngleGaps",
+    "LinearProbe",
+    "ProbeResult",
+    "alignment",
+    "angle_gaps",
+    "cluster_centres",
+    "effective_rank",
+    "encode",
+    "fit_probe",
+    "knn_accuracy",
+    "knn_predict",
+    "linear_probe",
+    "spread",
+    "std_per_dimension",
+    "uniformity",
+]

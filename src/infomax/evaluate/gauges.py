@@ -1,0 +1,224 @@
+r"""Gauges of an embedding: has it collapsed, and how is it spread over the sphere?
+
+All take `... N D` (rows are samples; leading dimensions are independent problems, such as the seeds of an ensemble) and
+return `...`. None needs labels but `cluster_centres`.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from infomax.errors import DataError, NumericsError
+
+
+@torch.no_grad()
+def effective_rank(z: Tensor, *, center: bool = False) -> Tensor:
+    r"""How many dimensions an embedding really uses (RankMe): $\exp(-\sum_k p_k \log p_k)$, $p_k = \sigma_k / \sum_l
+    \sigma_l$.
+
+    The singular values are those of z as it is, so a common offset counts as one dimension unless `center` is set. 1
+    means that all rows lie on a line through the origin, D that all directions are used alike.
+
+    Args:
+        z: `... N D`.
+        center: subtract the mean row first.
+
+    Returns:
+        `...`, between 1 and min(N, D), float64.
+
+    Raises:
+        DataError: not `... N D`. NumericsError: NaN or infinity in z.
+
+    Example:
+        >>> effective_rank(torch.eye(4)), effective_rank(torch.ones(9, 4))
+        (tensor(4., dtype=torch.float64), tensor(1., dtype=torch.float64))
+
+    Source: Garrido et al. 2023, RankMe (arXiv:2210.02885); Roy & Vetterli 2007.
+    """
+    z = _checked(z, "effective_rank").double()
+    if center:
+        z = z - z.mean(-2, keepdim=True)
+    # Eigenvalues of the smaller Gram matrix: for N >> D far cheaper than singular values, and eight digits remain.
+    gram = z.mT @ z if z.shape[-2] > z.shape[-1] else z @ z.mT
+    eigenvalues = torch.linalg.eigvalsh(gram)
+    floor = eigenvalues[..., -1:] * 1e-14
+    sigma = torch.where(eigenvalues > floor, eigenvalues, 0.0).sqrt()
+    p = sigma / sigma.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+    entropy: Tensor = torch.special.entr(p).sum(-1)
+    return entropy.exp()
+
+
+@torch.no_grad()
+def std_per_dimension(z: Tensor) -> Tensor:
+    r"""Standard deviation of each dimension of the L2-normalised rows, times $\sqrt D$: `... N D -> ... D`.
+
+    0 where all rows coincide; about 1 in every dimension where they fill the sphere.
+
+    Raises:
+        DataError: not `... N D`. NumericsError: NaN or infinity in z.
+
+    Example:
+        >>> std_per_dimension(torch.tensor([[2.0, 0.0], [-1.0, 0.0]]))
+        tensor([1.4142, 0.0000])
+
+    Source: Chen & He 2021, SimSiam (arXiv:2011.10566), section 4.1.
+    """
+    z = F.normalize(_checked(z, "std_per_dimension"), dim=-1)
+    return z.std(-2, correction=0) * math.sqrt(z.shape[-1])
+
+
+@torch.no_grad()
+def spread(z: Tensor) -> Tensor:
+    r"""Mean of `std_per_dimension`: near 1 on a filled sphere, 0 when collapsed to a point.
+
+    Raises:
+        DataError: not `... N D`. NumericsError: NaN or infinity in z.
+
+    Example:
+        >>> spread(torch.ones(5, 3)), spread(torch.tensor([[1.0], [-1.0]]))
+        (tensor(0.), tensor(1.))
+    """
+    return std_per_dimension(z).mean(-1)
+
+
+@torch.no_grad()
+def alignment(z_a: Tensor, z_b: Tensor, *, power: float = 2.0) -> Tensor:
+    r"""Mean distance of the two views of a sample on the unit sphere: $E |a_i - b_i|^\alpha$; 0 is best.
+
+    Args:
+        z_a: `... N D`, any scale.
+        z_b: `... N D`.
+        power: $\alpha$.
+
+    Returns:
+        `...`; at $\alpha = 2$ it is 2 - 2 cos, between 0 and 4.
+
+    Raises:
+        DataError: shapes differ. NumericsError: NaN or infinity.
+
+    Example:
+        >>> alignment(torch.eye(2), -torch.eye(2))
+        tensor(4.)
+
+    Source: Wang & Isola 2020 (arXiv:2005.10242).
+    """
+    if z_a.shape != z_b.shape:
+        raise DataError(f"alignment: the two views must have one shape, got {tuple(z_a.shape)} and {tuple(z_b.shape)}")
+    a, b = (F.normalize(_checked(z, "alignment"), dim=-1) for z in (z_a, z_b))
+    distance: Tensor = torch.linalg.vector_norm(a - b, dim=-1)
+    return torch.mean(distance**power, -1)
+
+
+@torch.no_grad()
+def uniformity(z: Tensor, *, t: float = 2.0, chunk: int = 1024) -> Tensor:
+    r"""Logarithm of the mean Gaussian potential of all pairs: $\log E_{i \ne j} e^{-t |z_i - z_j|^2}$; lower is more
+    uniform.
+
+    0 when collapsed; on a uniform circle and t = 2 it is about -1.57, and towards -4 as D grows.
+
+    Args:
+        z: `... N D`, any scale.
+        t: inverse width of the potential.
+        chunk: rows compared at a time.
+
+    Returns:
+        `...`
+
+    Raises:
+        DataError: not `... N D`. NumericsError: NaN, infinity, or fewer than two rows.
+
+    Example:
+        >>> uniformity(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))  # one pair at distance 2
+        tensor(-8.)
+
+    Source: Wang & Isola 2020 (arXiv:2005.10242).
+    """
+    z = F.normalize(_checked(z, "uniformity", least=2), dim=-1)
+    n = z.shape[-2]
+    parts = []
+    for start in range(0, n, chunk):
+        potential = (2.0 * t) * (z[..., start : start + chunk, :] @ z.mT - 1.0)
+        potential.diagonal(start, -2, -1).fill_(-math.inf)
+        parts.append(potential.logsumexp((-2, -1)))
+    return torch.stack(parts).logsumexp(0) - math.log(n * (n - 1))
+
+
+@torch.no_grad()
+def cluster_centres(z: Tensor, labels: Tensor) -> Tensor:
+    """Centre of each class on the unit sphere: the mean of its normalised rows, normalised again.
+
+    Args:
+        z: `... N D`.
+        labels: N integers.
+
+    Returns:
+        `... C D`, classes in ascending order.
+
+    Raises:
+        DataError: as many labels as rows are needed. NumericsError: NaN or infinity in z.
+
+    Example:
+        >>> z = torch.tensor([[1.0, 0.0], [0.0, 3.0], [2.0, 0.0]])
+        >>> cluster_centres(z, torch.tensor([0, 1, 0]))
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
+    z = F.normalize(_checked(z, "cluster_centres"), dim=-1)
+    if labels.shape != z.shape[-2:-1]:
+        raise DataError(f"cluster_centres: {z.shape[-2]} rows need as many labels, got {tuple(labels.shape)}")
+    classes, index = torch.unique(labels, return_inverse=True)
+    member = F.one_hot(index, len(classes)).to(z)
+    return F.normalize(member.mT @ z, dim=-1)
+
+
+class AngleGaps(NamedTuple):
+    """Statistics over the centres of each one's angle to its nearest neighbour, in degrees, each of shape `...`."""
+
+    mean: Tensor
+    min: Tensor
+    max: Tensor
+    sd: Tensor
+
+
+@torch.no_grad()
+def angle_gaps(centres: Tensor) -> AngleGaps:
+    """Angle from each centre to its nearest neighbour: mean, min, max and (population) standard deviation, in degrees.
+
+    The `min` tells how well the closest two are separated (at best 90 for five points on a sphere); the mean may
+    exceed it.
+
+    Args:
+        centres: `... C D`, any scale.
+
+    Returns:
+        An `AngleGaps` of float64.
+
+    Raises:
+        DataError: not `... C D`. NumericsError: NaN, infinity, or fewer than two centres.
+
+    Example:
+        >>> [round(float(x), 1) for x in angle_gaps(torch.eye(3))]
+        [90.0, 90.0, 90.0, 0.0]
+    """
+    c = F.normalize(_checked(centres, "angle_gaps", least=2).double(), dim=-1)
+    x, y = c.unsqueeze(-2), c.unsqueeze(-3)
+    # The half-angle form keeps its digits near 0 and 180 degrees, where an arc cosine loses half of them.
+    angles = torch.rad2deg(2.0 * torch.atan2((x - y).norm(dim=-1), (x + y).norm(dim=-1)))
+    angles.diagonal(0, -2, -1).fill_(math.inf)
+    nearest = angles.amin(-1)
+    return AngleGaps(nearest.mean(-1), nearest.amin(-1), nearest.amax(-1), nearest.std(-1, correction=0))
+
+
+def _checked(z: Tensor, name: str, least: int = 1) -> Tensor:
+    if z.ndim < 2:
+        raise DataError(f"{name}: an embedding must be ... N D, got {tuple(z.shape)}")
+    if z.shape[-2] < least:
+        raise NumericsError(f"{name}: needs at least {least} rows, got {z.shape[-2]}")
+    if not torch.isfinite(z).all():
+        raise NumericsError(
+            f"{name}: NaN or infinity in an embedding of shape {tuple(z.shape)}; look at the loss before"
+        )
+    return z

@@ -1,0 +1,114 @@
+r"""Nearest-neighbour classification of frozen features: no training, and hence the quickest look at what was learnt."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from infomax.errors import ConfigError, DataError, nearest
+
+Vote = Literal["weighted", "majority"]
+
+
+@torch.no_grad()
+def knn_predict(
+    train: Tensor,
+    train_labels: Tensor,
+    queries: Tensor,
+    *,
+    k: int = 20,
+    temperature: float = 0.07,
+    vote: Vote = "weighted",
+    chunk: int | None = None,
+) -> Tensor:
+    r"""Predict the class of each query from its k nearest training rows in cosine similarity.
+
+    The class with the largest $\sum e^{\cos / \tau}$ over its members among the k wins ("weighted"), or the one with
+    the most members ("majority"; of equals, the one whose members are nearer).
+
+    Args:
+        train: N D features, any scale.
+        train_labels: N integers.
+        queries: M D features.
+        k: neighbours; all N where there are fewer.
+        temperature: $\tau$ of the weights.
+        vote: how neighbours are counted.
+        chunk: queries at a time; by default so many that a block of similarities takes 64 MiB.
+
+    Returns:
+        M labels.
+
+    Raises:
+        ConfigError: k or temperature not positive, or an unknown vote. DataError: shapes that do not fit, or no rows.
+
+    Example:
+        >>> train = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+        >>> knn_predict(train, torch.tensor([7, 7, 4]), torch.tensor([[2.0, 0.3], [0.1, 5.0]]), k=1)
+        tensor([7, 4])
+
+    Source: Wu et al. 2018 (arXiv:1805.01978).
+    """
+    if vote not in ("weighted", "majority"):
+        raise ConfigError(f"unknown vote {vote!r}: {nearest(vote, ('weighted', 'majority'))}")
+    if k < 1 or not temperature > 0:
+        raise ConfigError(f"knn: k and temperature must be positive, got k={k}, temperature={temperature}")
+    if train.ndim != 2 or queries.ndim != 2 or train.shape[1] != queries.shape[1] or len(train) == 0:
+        raise DataError(
+            f"knn: need features N D and M D with N >= 1, got {tuple(train.shape)} and {tuple(queries.shape)}"
+        )
+    if train_labels.shape != train.shape[:1]:
+        raise DataError(f"knn: {len(train)} training rows need as many labels, got {tuple(train_labels.shape)}")
+    k = min(k, len(train))
+    classes, index = torch.unique(train_labels, return_inverse=True)
+    bank = F.normalize(train, dim=-1).T.contiguous()
+    rows = chunk or max(1, 2**24 // len(train))
+    predicted = []
+    for start in range(0, len(queries), rows):
+        block = F.normalize(queries[start : start + rows], dim=-1)
+        similarity, neighbour = (block @ bank).topk(k, dim=-1)
+        # Cosines lie within [-1, 1]: in a majority, nearness can break a tie of counts but never outvote one member.
+        weight = ((similarity - 1.0) / temperature).exp() if vote == "weighted" else 1.0 + similarity / (4.0 * k)
+        votes = block.new_zeros(len(block), len(classes)).scatter_add_(1, index[neighbour], weight)
+        predicted.append(classes[votes.argmax(1)])
+    return torch.cat(predicted) if predicted else train_labels.new_empty(0)
+
+
+def knn_accuracy(
+    train: Tensor,
+    train_labels: Tensor,
+    test: Tensor,
+    test_labels: Tensor,
+    *,
+    k: int = 20,
+    temperature: float = 0.07,
+    vote: Vote = "weighted",
+    chunk: int | None = None,
+) -> float:
+    """Share of test rows that `knn_predict` names rightly.
+
+    Args:
+        train: N D features.
+        train_labels: N integers.
+        test: M D features, M at least 1.
+        test_labels: M integers.
+        k: neighbours.
+        temperature: of the weights.
+        vote: "weighted" or "majority".
+        chunk: test rows at a time.
+
+    Returns:
+        Between 0 and 1.
+
+    Raises:
+        ConfigError, DataError: as `knn_predict`; also without a test row, or with more or fewer labels than rows.
+
+    Example:
+        >>> z, y = torch.eye(4), torch.arange(4)
+        >>> knn_accuracy(z, y, z[:2], torch.tensor([0, 3]), k=1)
+        0.5
+    """
+    if len(test) == 0 or test_labels.shape != test.shape[:1]:
+        raise DataError(f"knn: {len(test)} test rows need as many labels and one row at least, got {len(test_labels)}")
+    predicted = knn_predict(train, train_labels, test, k=k, temperature=temperature, vote=vote, chunk=chunk)
+    return (predicted == test_labels).double().mean().item()

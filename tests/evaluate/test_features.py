@@ -1,0 +1,41 @@
+import pytest
+import torch
+from torch import nn
+
+from infomax.errors import ConfigError, DataError, NumericsError
+from infomax.evaluate import encode
+
+
+def test_batches_do_not_change_the_features_and_modes_come_back():
+    torch.manual_seed(0)
+    frozen = nn.BatchNorm2d(3).eval()
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.5), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(2))
+    module.append(nn.Conv2d(4, 3, 1)).append(frozen).train()
+    frozen.eval()
+    images = torch.randint(0, 256, (23, 3, 8, 8), dtype=torch.uint8)
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    modes = [m.training for m in module.modules()]
+    z = encode(module, images, batch=5, views=lambda x: x.float() / 255)
+    assert z.shape == (23, 12)
+    assert not z.requires_grad
+    torch.testing.assert_close(
+        z, encode(module, images, batch=100, views=lambda x: x.float() / 255), rtol=1e-5, atol=1e-6
+    )
+    assert [m.training for m in module.modules()] == modes
+    assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items()), "running statistics must not move"
+
+
+def test_modes_come_back_after_a_failure():
+    module = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5)).train()
+    with pytest.raises(RuntimeError, match="shapes"):
+        encode(module, torch.zeros(4, 5))
+    assert all(m.training for m in module.modules())
+
+
+def test_bad_input_is_named():
+    with pytest.raises(DataError, match="no image"):
+        encode(nn.Identity(), torch.zeros(0, 3))
+    with pytest.raises(ConfigError, match="batch must be at least 1"):
+        encode(nn.Identity(), torch.zeros(3, 3), batch=0)
+    with pytest.raises(NumericsError, match="1 of 3 images"):
+        encode(nn.Identity(), torch.tensor([[1.0], [float("nan")], [2.0]]))
