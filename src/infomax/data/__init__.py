@@ -1,0 +1,86 @@
+"""Data in memory: named sets, arrays, folders of images, graphs; and the order in which they are visited.
+
+    data = infomax.data.load("photos/")           # or "digits", "cora", "fashion-mnist", "mine.npz"
+    for index in infomax.data.batches(len(data), 256, seed=0, epoch=0): ...
+
+Images are decoded once, to uint8. The statistics for normalisation are those of the data's own train split.
+"""
+
+from pathlib import Path
+
+from infomax.data.arrays import read_array
+from infomax.data.folder import OnError, read_folder
+from infomax.data.graphs import cora, sbm
+from infomax.data.named import cifar, default_root, digits, fashion_mnist, gaussians
+from infomax.data.order import batches, gather
+from infomax.data.sets import Dataset, Graph, statistics
+from infomax.errors import ConfigError, DataError, nearest
+
+NAMES = ("digits", "gaussians", "fashion-mnist", "cifar10", "cifar100", "cora", "sbm")
+"""The data sets known by name."""
+
+__all__ = ["NAMES", "Dataset", "Graph", "batches", "default_root", "gather", "gaussians", "load", "sbm", "statistics"]
+
+
+def load(
+    name_or_path: str | Path,
+    root: str | Path | None = None,
+    split: str = "train",
+    *,
+    resize: int | None = None,
+    on_error: OnError = "skip",
+    download: bool = True,
+    seed: int = 0,
+) -> Dataset:
+    """Load a data set by name, an array file, or a folder of images.
+
+    Args:
+        name_or_path: one of `NAMES`; or the path of an `.npy` or `.npz` file (`images` or `x`, and `labels` or `y`);
+            or a folder of images (one folder a class gives labels; flat or nested gives none).
+        root: where the files of a named set lie or shall lie; by default the environment's INFOMAX_DATA, else
+            `~/.cache/infomax`.
+        split: `train` or `test`. Graphs have one; their node ids are in `Graph.train`, `val` and `test`.
+        resize: for a folder: shorter side in pixels, middle square; by default the images stay as they are.
+        on_error: for a folder: `skip` files that cannot be decoded (named in `Dataset.skipped`) or `stop`.
+        download: whether the missing files of fashion-mnist and cifar may be downloaded.
+        seed: of the generated sets (gaussians, sbm).
+
+    Returns:
+        A `Dataset`; for cora and sbm a `Graph`.
+
+    Raises:
+        DataError: nothing by this name or path, or data that is missing, empty, corrupt or out of range.
+        ConfigError: an option that cannot be.
+
+    Example:
+        >>> data = load("digits")
+        >>> len(data), data.classes[:3], [round(m, 2) for m in data.mean]
+        (1442, ['0', '1', '2'], [0.31])
+    """
+    if split not in ("train", "test"):
+        raise ConfigError(f"split={split!r}: {nearest(split, ['train', 'test'])}")
+    name = str(name_or_path)
+    folder = Path(root) if root is not None else default_root()
+    match name:
+        case "digits":
+            return digits(split)
+        case "gaussians":
+            return gaussians(split=split, seed=seed)
+        case "fashion-mnist":
+            return fashion_mnist(folder, split, download)
+        case "cifar10" | "cifar100":
+            return cifar(name, folder, split, download)
+        case "cora":
+            return cora(folder)
+        case "sbm":
+            return sbm(seed=seed)
+    path = Path(name_or_path)
+    if path.is_dir():
+        return read_folder(path, split, resize, on_error)
+    if path.is_file() and path.suffix in (".npy", ".npz"):
+        return read_array(path, split)
+    if path.is_file():
+        raise DataError(f"{path}: a file of this kind is not known: give an .npy or .npz file, or a folder of images")
+    raise DataError(
+        f"no data set and no file {name!r}: {nearest(name, NAMES)}, or give a folder of images or an .npz file"
+    )

@@ -1,0 +1,121 @@
+"""Arrays from `.npy` and `.npz` files, checked."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infomax.data.sets import Dataset, statistics
+from infomax.errors import DataError
+
+_IMAGE_KEYS = ("images", "x", "data", "arr_0")
+_LABEL_KEYS = ("labels", "y", "targets", "arr_1")
+
+
+def as_samples(array: np.ndarray, name: str) -> Tensor:
+    """Check an array and give it as uint8 images N x H x W x C or float points N x D.
+
+    A float image array must lie in [0, 1]; integers must lie in 0..255. Grey images N x H x W gain a channel; N x C x
+    H x W with 1, 3 or 4 channels is turned to N x H x W x C.
+
+    Args:
+        array: the samples along the first axis.
+        name: for the error messages.
+
+    Raises:
+        DataError: a rank, type or range that is neither images nor points.
+
+    Example:
+        >>> as_samples(np.zeros((2, 3, 8, 8)), "mine").shape
+        torch.Size([2, 8, 8, 3])
+    """
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{name}: an array of type {array.dtype}: give numbers")
+    if array.ndim not in (2, 3, 4) or array.size == 0:
+        raise DataError(
+            f"{name}: an array of shape {array.shape}: give images N x H x W (x C) or points N x D, and at least one"
+        )
+    low, high = float(array.min()), float(array.max())
+    if not np.isfinite(low + high):
+        raise DataError(f"{name}: the array holds NaN or infinite values: clean it first")
+    if array.ndim == 2:
+        return torch.from_numpy(array.astype(np.float32))
+    if array.dtype.kind == "f":
+        if low < 0 or high > 1:
+            raise DataError(
+                f"{name}: float images range over [{low:g}, {high:g}]: scale them to [0, 1], or give uint8 in 0..255"
+            )
+        array = np.rint(array * 255)
+    elif array.dtype == np.bool_:
+        array = array * np.uint8(255)
+    elif low < 0 or high > 255:
+        raise DataError(f"{name}: integer images range over [{low:g}, {high:g}]: give values in 0..255")
+    if array.ndim == 3:
+        array = array[..., None]
+    elif array.shape[1] in (1, 3, 4) and array.shape[3] not in (1, 2, 3, 4):
+        array = array.transpose(0, 2, 3, 1)
+    return torch.from_numpy(np.ascontiguousarray(array.astype(np.uint8)))
+
+
+def read_array(path: Path, split: str) -> Dataset:
+    """Read a `.npy` array of samples, or an `.npz` with `images` (or `x`) and, where known, `labels` (or `y`).
+
+    An `.npz` with two splits names them `x_train`, `y_train`, `x_test`, `y_test` (or `images_...`, `labels_...`).
+
+    Args:
+        path: the file.
+        split: `train` or `test`.
+
+    Raises:
+        DataError: an unreadable file, no fitting key, or no such split.
+    """
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            arrays = (
+                {"images": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
+            )
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a readable .npy or .npz file of plain arrays ({error})") from error
+
+    x = _find(arrays, _IMAGE_KEYS, split)
+    if x is None:
+        if split != "train" and _find(arrays, _IMAGE_KEYS, "train") is not None:
+            raise DataError(f"{path}: no {split} split: name its arrays x_{split} and y_{split}, or give another file")
+        raise DataError(f"{path}: no array named images or x (seen: {', '.join(sorted(arrays)) or 'none'})")
+    samples = as_samples(x, str(path))
+    train = samples if split == "train" else None
+    if train is None:
+        of_train = _find(arrays, _IMAGE_KEYS, "train")
+        train = samples if of_train is None else as_samples(of_train, str(path))
+    mean, std = statistics(train)
+    y = _find(arrays, _LABEL_KEYS, split)
+    names = arrays.get("classes")
+    return Dataset(
+        images=samples,
+        labels=None if y is None else _as_labels(y, len(samples), str(path)),
+        classes=None if names is None else [str(c) for c in names],
+        name=str(path),
+        mean=mean,
+        std=std,
+    )
+
+
+def _find(arrays: dict[str, np.ndarray], names: tuple[str, ...], split: str) -> np.ndarray | None:
+    for name in names:
+        if f"{name}_{split}" in arrays:
+            return arrays[f"{name}_{split}"]
+        if split == "train" and name in arrays:
+            return arrays[name]
+    return None
+
+
+def _as_labels(y: np.ndarray, n: int, name: str) -> Tensor:
+    y = y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y
+    if y.dtype.kind not in "iu":
+        raise DataError(f"{name}: labels of type {y.dtype}: give integers")
+    if y.shape != (n,):
+        raise DataError(f"{name}: {n} samples but labels of shape {y.shape}: give one label a sample")
+    return torch.from_numpy(y.astype(np.int64))

@@ -1,0 +1,140 @@
+"""Graphs: Cora from a file, and a generated one with communities."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infomax.data.sets import Graph
+from infomax.errors import ConfigError, DataError
+from infomax.views import rng
+
+_CORA_CLASSES = [
+    "Theory",
+    "Reinforcement_Learning",
+    "Genetic_Algorithms",
+    "Neural_Networks",
+    "Probabilistic_Methods",
+    "Case_Based",
+    "Rule_Learning",
+]
+
+
+def sbm(
+    nodes: int = 300,
+    communities: int = 3,
+    features: int = 32,
+    within: float = 0.08,
+    between: float = 0.005,
+    signal: float = 1.0,
+    seed: int = 0,
+) -> Graph:
+    """Generate a stochastic block model with noisy node features.
+
+    Nodes i < j are joined with probability `within` in one community and `between` across two;
+    `x_i = signal * e_(c_i) + N(0, I)`, e_c a unit vector of the community.
+
+    Args:
+        nodes: N, split evenly.
+        communities: number of communities, which are the labels.
+        features: F, at least the number of communities.
+        within: probability of an edge inside a community.
+        between: probability of an edge across communities.
+        signal: size of the community's mark in the features, in standard deviations of the noise.
+        seed: of the graph.
+
+    Returns:
+        A `Graph` with a tenth of the nodes to train on, a tenth to choose by, the rest to test.
+
+    Raises:
+        ConfigError: fewer features or nodes than communities, or no probabilities.
+
+    Example:
+        >>> graph = sbm(nodes=60, communities=3)
+        >>> graph.x.shape, bool((graph.edge_index[0] != graph.edge_index[1]).all())
+        (torch.Size([60, 32]), True)
+
+    Source: Holland, Laskey & Leinhardt, "Stochastic blockmodels", Social Networks 1983.
+    """
+    if not 1 <= communities <= min(features, nodes):
+        raise ConfigError(
+            f"{communities} communities of {nodes} nodes with {features} features: needs at least as many of both"
+        )
+    if not (0 <= within <= 1 and 0 <= between <= 1):
+        raise ConfigError(f"within={within}, between={between}: probabilities lie in [0, 1]")
+    ids = torch.arange(nodes)
+    labels = ids * communities // nodes
+    noise = rng.normal(rng.key(ids, seed, 0), features).to(torch.float32)
+    x = noise + signal * torch.nn.functional.one_hot(labels, features).to(torch.float32)
+    a, b = torch.triu_indices(nodes, nodes, offset=1)
+    chance = torch.where(labels[a] == labels[b], within, between)
+    joined = rng.uniform(rng.key(a * nodes + b, seed, 1), 1)[:, 0] < chance
+    forth = torch.stack([a[joined], b[joined]])
+    order = rng.permutation(nodes, seed, 2)
+    tenth = nodes // 10
+    return Graph(
+        x,
+        torch.cat([forth, forth.flip(0)], dim=1),
+        labels,
+        train=order[:tenth].sort().values,
+        val=order[tenth : 2 * tenth].sort().values,
+        test=order[2 * tenth :].sort().values,
+        classes=[f"community {c}" for c in range(communities)],
+        name="sbm",
+    )
+
+
+def cora(root: Path) -> Graph:
+    """Read the citation graph Cora with the public split of Planetoid (2,708 nodes, 1,433 features, 5,278 edges, 7
+    classes).
+
+    Looks in `root` for `cora_planetoid.npz` or `cora.npz` (arrays `feat_row_col`, `n_nodes`, `n_feat`, `labels`,
+    `edges`, `train`, `val`, `test`), then for the Planetoid files that torch-geometric reads (`Cora/raw` or `raw`).
+
+    Args:
+        root: the folder to look in.
+
+    Raises:
+        DataError: neither is there, or a file that is not Cora's.
+
+    Source: Yang et al. arXiv:1603.08861 (the split).
+    """
+    for name in ("cora_planetoid.npz", "cora.npz"):
+        if (root / name).is_file():
+            return _from_npz(root / name)
+    for raw in (root / "Cora" / "raw", root / "raw"):
+        if (raw / "ind.cora.x").is_file():
+            return _from_planetoid(raw)
+    raise DataError(
+        f"cora: not found; looked for cora_planetoid.npz, cora.npz and Cora/raw/ind.cora.* in {root}: "
+        "put one of them there, or give the folder as root"
+    )
+
+
+def _from_npz(path: Path) -> Graph:
+    with np.load(path, allow_pickle=False) as z:
+        wanted = {"feat_row_col", "n_nodes", "n_feat", "labels", "edges", "train", "val", "test"}
+        if missing := sorted(wanted - set(z.files)):
+            raise DataError(f"{path}: no array named {', '.join(missing)} (seen: {', '.join(sorted(z.files))})")
+        x = torch.zeros(int(z["n_nodes"]), int(z["n_feat"]))
+        rows, columns = torch.from_numpy(z["feat_row_col"].astype(np.int64)).T
+        x[rows, columns] = 1.0
+        edges = torch.from_numpy(z["edges"].astype(np.int64))
+        labels, train, val, test = (torch.from_numpy(z[k].astype(np.int64)) for k in ("labels", "train", "val", "test"))
+    edges = edges[:, edges[0] != edges[1]]
+    return Graph(x, torch.cat([edges, edges.flip(0)], dim=1), labels, train, val, test, _CORA_CLASSES, "cora")
+
+
+def _from_planetoid(raw: Path) -> Graph:
+    try:
+        from torch_geometric.io import read_planetoid_data
+    except ImportError as error:
+        raise DataError(f"{raw}: Planetoid files need torch-geometric: pip install 'infomax[graph]'") from error
+    data = read_planetoid_data(str(raw), "cora")
+
+    def ids(mask: Tensor) -> Tensor:
+        return mask.nonzero()[:, 0]
+
+    masks = (ids(data.train_mask), ids(data.val_mask), ids(data.test_mask))
+    return Graph(data.x, data.edge_index, data.y, *masks, _CORA_CLASSES, "cora")

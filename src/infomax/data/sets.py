@@ -1,0 +1,153 @@
+"""What a data set is, once it is in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infomax.errors import DataError
+
+
+@dataclass(eq=False)
+class Dataset:
+    """Samples in memory, with what is known about them.
+
+    Args:
+        images: N x H x W x C uint8, or a list of N uint8 H x W x C where sizes differ, or N x D floats for points.
+        labels: N int64, or `None`.
+        classes: name of each label, or `None`.
+        name: what was asked for.
+        mean: of each channel of the *train* split, images on the [0, 1] scale.
+        std: of each channel of the *train* split, images on the [0, 1] scale.
+        skipped: names of the files that could not be read.
+
+    Raises:
+        DataError: no samples, or not one label a sample.
+
+    Example:
+        >>> data = Dataset(torch.zeros(2, 8, 8, 1, dtype=torch.uint8), torch.tensor([0, 1]), name="mine")
+        >>> len(data), data.channels, data.size, data.mean
+        (2, 1, 8, (0.0,))
+    """
+
+    images: Tensor | list[Tensor]
+    labels: Tensor | None = None
+    classes: list[str] | None = None
+    name: str = "data"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    skipped: tuple[str, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.images) == 0:
+            raise DataError(f"{self.name}: no samples")
+        if self.labels is not None and self.labels.shape != (len(self.images),):
+            raise DataError(
+                f"{self.name}: {len(self.images)} samples but labels of shape {tuple(self.labels.shape)}: give one a sample"
+            )
+        if not self.mean:
+            self.mean, self.std = statistics(self.images)
+
+    def __len__(self) -> int:
+        """N, the number of samples."""
+        return len(self.images)
+
+    @property
+    def n_skipped(self) -> int:
+        """How many files could not be read."""
+        return len(self.skipped)
+
+    @property
+    def is_images(self) -> bool:
+        """Whether the samples are images (else points or nodes)."""
+        return isinstance(self.images, list) or self.images.ndim == 4
+
+    @property
+    def channels(self) -> int:
+        """Channels of an image, or dimensions of a point."""
+        return self.images[0].shape[-1]
+
+    @property
+    def size(self) -> int | None:
+        """Shorter side of the images in pixels; `None` for points, and where sizes differ."""
+        return min(self.images.shape[1:3]) if isinstance(self.images, Tensor) and self.images.ndim == 4 else None
+
+
+class Graph(Dataset):
+    """One graph: nodes are the samples.
+
+    Args:
+        x: N x F float features.
+        edge_index: 2 x E int64; an undirected edge stands in it twice.
+        labels: N int64, or `None`.
+        train: int64 ids of the nodes whose labels may be learnt from.
+        val: int64 ids of the nodes to choose by.
+        test: int64 ids of the nodes to report on.
+        classes: name of each label, or `None`.
+        name: what was asked for.
+
+    Raises:
+        DataError: an edge to a node that is not there.
+
+    Example:
+        >>> graph = Graph(torch.eye(3), torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
+        >>> len(graph), graph.edge_index.shape[1]
+        (3, 4)
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        labels: Tensor | None = None,
+        train: Tensor | None = None,
+        val: Tensor | None = None,
+        test: Tensor | None = None,
+        classes: list[str] | None = None,
+        name: str = "graph",
+    ) -> None:
+        super().__init__(images=x, labels=labels, classes=classes, name=name)
+        if edge_index.ndim != 2 or edge_index.shape[0] != 2:
+            raise DataError(f"{name}: edge_index of shape {tuple(edge_index.shape)}: give 2 x E")
+        if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < len(x):
+            raise DataError(f"{name}: an edge names node {int(edge_index.max())}, but there are {len(x)} nodes")
+        nothing = torch.zeros(0, dtype=torch.int64)
+        self.x = x
+        self.edge_index = edge_index
+        self.train = nothing if train is None else train
+        self.val = nothing if val is None else val
+        self.test = nothing if test is None else test
+
+
+def statistics(images: Tensor | Sequence[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, images on the [0, 1] scale, each image of a list weighing by its
+    pixels.
+
+    Args:
+        images: N x H x W x C uint8, a list of H x W x C uint8, or N x D floats.
+
+    Returns:
+        Two tuples of C (or D) numbers. A channel that never varies gets std 1, so that dividing by it is harmless.
+
+    Example:
+        >>> statistics(torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1))
+        ((0.5,), (0.5,))
+    """
+    if isinstance(images, Tensor) and images.is_floating_point():
+        flat = images.reshape(-1, images.shape[-1]).to(torch.float64)
+        mean, variance = flat.mean(dim=0), flat.var(dim=0, unbiased=False)
+    else:
+        # Counting values is exact, and needs no float copy of the data.
+        channels = images[0].shape[-1]
+        counts = np.zeros((channels, 256))
+        for part in torch.split(images, 4096) if isinstance(images, Tensor) else images:
+            array = part.numpy().reshape(-1, channels)
+            counts += np.stack([np.bincount(array[:, c], minlength=256) for c in range(channels)])
+        share = torch.from_numpy(counts / counts.sum(axis=1, keepdims=True))
+        level = torch.arange(256, dtype=torch.float64) / 255
+        mean = share @ level
+        variance = (share * (level - mean[:, None]) ** 2).sum(dim=1)
+    std = torch.where(variance > 0, variance.sqrt(), torch.ones_like(variance))
+    return tuple(mean.tolist()), tuple(std.tolist())

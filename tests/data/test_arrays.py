@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from infomax.data import Dataset, load, statistics
+from infomax.errors import DataError
+
+GENERATOR = np.random.default_rng(0)
+
+
+def saved(path: Path, **arrays: np.ndarray) -> Path:
+    np.savez(path / "data.npz", **arrays)
+    return path / "data.npz"
+
+
+@pytest.mark.parametrize("keys", [("images", "labels"), ("x", "y")])
+def test_npz_with_labels(tmp_path: Path, keys: tuple[str, str]) -> None:
+    images = GENERATOR.integers(0, 256, (5, 8, 6, 3), dtype=np.uint8)
+    data = load(saved(tmp_path, **{keys[0]: images, keys[1]: np.arange(5, dtype=np.int32)}))
+    assert np.array_equal(np.asarray(data.images), images)
+    assert data.labels is not None and data.labels.dtype == torch.int64 and data.labels.tolist() == list(range(5))
+    assert data.mean == pytest.approx(images.mean(axis=(0, 1, 2)) / 255)
+    assert data.std == pytest.approx(images.std(axis=(0, 1, 2)) / 255)
+
+
+@pytest.mark.parametrize(
+    ("array", "shape"),
+    [
+        (np.zeros((4, 8, 8), np.uint8), (4, 8, 8, 1)),
+        (np.zeros((4, 3, 8, 8), np.uint8), (4, 8, 8, 3)),
+        (np.zeros((4, 8, 8, 13), np.int64), (4, 8, 8, 13)),
+        (np.ones((4, 8, 8, 3), np.float64), (4, 8, 8, 3)),
+        (np.ones((4, 8, 8), np.bool_), (4, 8, 8, 1)),
+        (np.zeros((4, 7), np.float64), (4, 7)),
+    ],
+)
+def test_npy_of_any_sensible_shape(tmp_path: Path, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    np.save(tmp_path / "a.npy", array)
+    data = load(tmp_path / "a.npy")
+    assert isinstance(data.images, torch.Tensor) and tuple(data.images.shape) == shape and data.labels is None
+    assert data.images.dtype == (torch.float32 if array.ndim == 2 else torch.uint8)
+    if array.max() == 1 and array.ndim > 2:
+        assert data.images.min() == 255
+
+
+def test_npz_with_two_splits(tmp_path: Path) -> None:
+    train, test = np.zeros((4, 2, 2), np.uint8), np.full((3, 2, 2), 255, np.uint8)
+    path = saved(tmp_path, x_train=train, y_train=np.zeros(4, int), x_test=test, y_test=np.ones((3, 1), int))
+    data = load(path, split="test")
+    assert len(data) == 3 and data.mean == (0.0,) and data.labels is not None and data.labels.tolist() == [1, 1, 1]
+    assert len(load(path)) == 4
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pixels": np.zeros((2, 2, 2))}, "no array named images or x (seen: pixels)"),
+        ({"x": np.full((2, 2, 2), 3.0)}, "float images range over [3, 3]"),
+        ({"x": np.full((2, 2, 2), -1)}, "integer images range over [-1, -1]"),
+        ({"x": np.full((2, 2), np.nan)}, "NaN or infinite"),
+        ({"x": np.zeros((2, 2, 2, 2, 2))}, "shape (2, 2, 2, 2, 2)"),
+        ({"x": np.zeros((0, 2))}, "at least one"),
+        ({"x": np.array([["a"]])}, "give numbers"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros(2, int)}, "3 samples but labels of shape (2,)"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros(3)}, "labels of type float64"),
+    ],
+)
+def test_arrays_that_do_not_fit_say_why(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        load(saved(tmp_path, **arrays))
+    assert message in str(caught.value) and "data.npz" in str(caught.value)
+
+
+def test_files_that_are_no_arrays_say_so(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 no archive")
+    with pytest.raises(DataError, match="not a readable"):
+        load(tmp_path / "a.npz")
+    np.save(tmp_path / "b.npy", np.array([{"an": "object"}], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="not a readable"):
+        load(tmp_path / "b.npy")
+    (tmp_path / "c.csv").write_text("1,2")
+    with pytest.raises(DataError, match=r"give an .npy or .npz file"):
+        load(tmp_path / "c.csv")
+    np.save(tmp_path / "d.npy", np.zeros((3, 2)))
+    with pytest.raises(DataError, match="no test split"):
+        load(tmp_path / "d.npy", split="test")
+
+
+def test_statistics_of_many_images_and_of_a_list_are_numpys() -> None:
+    images = GENERATOR.integers(0, 256, (5000, 3, 3, 2), dtype=np.uint8)
+    mean, std = statistics(torch.from_numpy(images))
+    assert mean == pytest.approx(images.mean(axis=(0, 1, 2)) / 255, rel=1e-12)
+    assert std == pytest.approx(images.std(axis=(0, 1, 2)) / 255, rel=1e-12)
+    assert statistics(list(torch.from_numpy(images))) == (pytest.approx(mean), pytest.approx(std))
+
+
+def test_a_dataset_of_ones_own_is_checked() -> None:
+    with pytest.raises(DataError, match="2 samples but labels of shape"):
+        Dataset(torch.zeros(2, 3), torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(DataError, match="mine: no samples"):
+        Dataset([], name="mine")

@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from infomax.data import load
+from infomax.errors import ConfigError, DataError
+
+
+def paint(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (12, 10)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    for name, colour in (("blue", (0, 0, 200)), ("red", (200, 0, 0))):
+        for i in range(3):
+            paint(tmp_path / name / f"{i}.png", colour)
+    return tmp_path
+
+
+def test_one_folder_a_class_gives_labels(classes: Path) -> None:
+    data = load(classes)
+    assert data.classes == ["blue", "red"]
+    assert data.labels is not None and data.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert isinstance(data.images, torch.Tensor) and data.images.shape == (6, 10, 12, 3)
+    assert data.images[0, 0, 0].tolist() == [0, 0, 200]
+    assert data.mean == pytest.approx((100 / 255, 0.0, 100 / 255))
+    assert data.std == pytest.approx((100 / 255, 1.0, 100 / 255))
+    assert data.n_skipped == 0
+
+
+@pytest.mark.parametrize("places", [["a.png", "b.png"], ["2024/05/a.png", "2024/06/b.png"], ["a.png", "x/b.png"]])
+def test_flat_and_nested_folders_have_no_labels(tmp_path: Path, places: list[str]) -> None:
+    for place in places:
+        paint(tmp_path / place, (1, 2, 3))
+    data = load(tmp_path)
+    assert len(data) == 2 and data.labels is None and data.classes is None
+
+
+def test_sizes_may_differ_or_be_made_equal(tmp_path: Path) -> None:
+    paint(tmp_path / "a.png", (10, 20, 30), size=(40, 20))
+    paint(tmp_path / "b.png", (10, 20, 30), size=(16, 16))
+    kept = load(tmp_path)
+    assert isinstance(kept.images, list) and [tuple(i.shape) for i in kept.images] == [(20, 40, 3), (16, 16, 3)]
+    assert kept.size is None and kept.channels == 3
+    resized = load(tmp_path, resize=8)
+    assert isinstance(resized.images, torch.Tensor) and resized.images.shape == (2, 8, 8, 3) and resized.size == 8
+
+
+def test_broken_files_are_skipped_counted_and_named(classes: Path) -> None:
+    whole = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(whole).save(classes / "red" / "cut.jpg")
+    file = classes / "red" / "cut.jpg"
+    file.write_bytes(file.read_bytes()[:900])
+    (classes / "blue" / "empty.png").write_bytes(b"")
+    (classes / "blue" / "text.jpg").write_text("not an image")
+    (classes / "blue" / "notes.txt").write_text("not meant to be one")
+    data = load(classes)
+    assert len(data) == 6 and data.n_skipped == 3
+    assert sorted(data.skipped) == [str(Path("blue/empty.png")), str(Path("blue/text.jpg")), str(Path("red/cut.jpg"))]
+    assert data.labels is not None and data.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    with pytest.raises(DataError, match=r"empty\.png: cannot be decoded"):
+        load(classes, on_error="stop")
+
+
+def test_grey_transparent_wide_and_turned_images_become_rgb(tmp_path: Path) -> None:
+    Image.new("L", (4, 4), 7).save(tmp_path / "a_grey.png")
+    Image.new("RGBA", (4, 4), (1, 2, 3, 128)).save(tmp_path / "b_alpha.png")
+    Image.fromarray(np.full((4, 4), 25700, dtype=np.uint16)).save(tmp_path / "c_wide.png")
+    turned = Image.new("RGB", (4, 4), (9, 9, 9))
+    turned.putpixel((3, 0), (255, 255, 255))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    turned.save(tmp_path / "d_turned.png", exif=exif)
+    data = load(tmp_path)
+    assert data.n_skipped == 0 and isinstance(data.images, torch.Tensor)
+    assert data.images[:3, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3], [100, 100, 100]]
+    assert data.images[3, 3, 0].tolist() == [255, 255, 255]
+
+
+def test_splits_are_folders_and_statistics_are_of_train(tmp_path: Path) -> None:
+    paint(tmp_path / "train" / "a" / "0.png", (0, 0, 0))
+    paint(tmp_path / "train" / "b" / "0.png", (255, 255, 255))
+    paint(tmp_path / "val" / "b" / "0.png", (255, 255, 255))
+    test = load(tmp_path, split="test")
+    assert test.labels is not None and test.labels.tolist() == [1] and test.classes == ["a", "b"]
+    assert test.mean == pytest.approx((0.5, 0.5, 0.5)) == load(tmp_path).mean
+    paint(tmp_path / "val" / "c" / "0.png", (0, 0, 0))
+    with pytest.raises(DataError, match="class 'c' is not among the training classes"):
+        load(tmp_path, split="test")
+
+
+def test_folders_that_cannot_be_used_say_why(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no images in this folder"):
+        load(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"none of its 1 images can be decoded \(the first: a.png\)"):
+        load(tmp_path)
+    with pytest.raises(DataError, match="no test split"):
+        load(tmp_path, split="test")
+    with pytest.raises(ConfigError, match="'skip' or 'stop'"):
+        load(tmp_path, on_error="ignore")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="resize=0"):
+        load(tmp_path, resize=0)
