@@ -9,7 +9,18 @@ from torch import Tensor
 from infomax.clock import Clock
 from infomax.critic import Critic, Dot
 from infomax.errors import ConfigError
+from infomax.kernels import log_mean_exp, mean_log_sum_exp
 from infomax.marginal.base import Marginal, Views
+
+_TILED_ABOVE = 256
+"""Rows above which the tiled kernel is the faster one (one core, forward and backward: 0.8 to 1.6x at N = 256, 1 to 3x at
+512, 11x at 2500 with D = 3; 1.2x and a fraction of the memory at 2048 with D = 256)."""
+
+
+def tiled(a: Tensor) -> bool:
+    """Whether an embedding has so many rows that the scores of a product had better not be written out."""
+    plain = a.dtype in (torch.float32, torch.float64)
+    return plain and a.shape[-2] > _TILED_ABOVE and not torch.is_autocast_enabled(a.device.type)
 
 
 def without_diagonal(t: Tensor) -> Tensor:
@@ -44,6 +55,8 @@ class DonskerVaradhan(Marginal):
     def penalty(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""
         n = a.shape[-2]
+        if isinstance(self.critic, Dot) and tiled(a) and not self.all_pairs:
+            return log_mean_exp(*self.critic.factors(a, b))
         t = self.critic.crossed(a, b)
         if self.all_pairs:
             return t.flatten(-2).logsumexp(-1) - math.log(n * n)
@@ -103,7 +116,11 @@ class InfoNCE(Marginal):
 
     def penalty(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""
-        return self.candidates(a, b).logsumexp(-1).mean(-1) - math.log(self.count(a.shape[-2]))
+        count = math.log(self.count(a.shape[-2]))
+        if isinstance(self.critic, Dot) and tiled(a) and not self.has_queue:
+            left, right = self.critic.factors(a, b)
+            return mean_log_sum_exp(left, right, self.critic.factors(a, a)[1] if self.own_view else None) - count
+        return self.candidates(a, b).logsumexp(-1).mean(-1) - count
 
     def offset(self, n: int) -> float:
         """log M: cross-entropy = log M - bound."""
