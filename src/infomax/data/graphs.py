@@ -1,5 +1,6 @@
 """Graphs: Cora from a file, and a generated one with communities."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,11 @@ def _from_npz(path: Path) -> Graph:
 
 def _from_planetoid(raw: Path) -> Graph:
     try:
-        from torch_geometric.io import read_planetoid_data
+        with warnings.catch_warnings():
+            # Its import still calls torch.jit.script, which newer torch calls deprecated; a user can do nothing about
+            # it.
+            warnings.filterwarnings("ignore", message=".*torch.jit.script", category=Warning)
+            from torch_geometric.io import read_planetoid_data
     except ImportError as error:
         raise DataError(f"{raw}: Planetoid files need torch-geometric: pip install 'infomax[graph]'") from error
     data = read_planetoid_data(str(raw), "cora")

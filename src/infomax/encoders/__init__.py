@@ -1,0 +1,84 @@
+"""Encoders by name, each with an attribute `width`; any `nn.Module` that maps a batch to N x D works as well.
+
+encoder = infomax.encoders.get("resnet18", channels=3, size=32)
+encoder.width  # 512
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from infomax.encoders.bridges import Features, from_timm, from_torchvision, resnet
+from infomax.encoders.graph import GCN
+from infomax.encoders.small import MLP, ResNet8, Toy
+from infomax.encoders.width import width_of
+from infomax.errors import ConfigError, nearest
+
+__all__ = ["GCN", "MLP", "NAMES", "Features", "ResNet8", "Toy", "get", "resnet", "width_of"]
+
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "toy": lambda channels, size, **options: Toy(**options),
+    "mlp": lambda channels, size, **options: MLP(channels * size * size, **options),
+    "resnet8": lambda channels, size, **options: ResNet8(channels, **options),
+    "resnet18": lambda channels, size, **options: resnet("resnet18", channels, size, **options),
+    "resnet34": lambda channels, size, **options: resnet("resnet34", channels, size, **options),
+    "resnet50": lambda channels, size, **options: resnet("resnet50", channels, size, **options),
+    "gcn": lambda channels, size, **options: GCN(channels, **options),
+}
+
+NAMES = (*_BUILDERS, "torchvision/NAME", "timm/NAME")
+"""The encoders known by name."""
+
+
+def get(name: str, channels: int = 3, size: int = 32, **options: Any) -> nn.Module:
+    """Build an encoder by name.
+
+    | name | for | width |
+    |---|---|---|
+    | toy | points in the plane (E.4 of the paper) | 3 |
+    | mlp | tiny images and points (`size=1`, `channels` their dimensions) | 256 |
+    | resnet8 | small images on a CPU | 128 |
+    | resnet18, resnet34, resnet50 | images; CIFAR stem up to 64 px, ImageNet stem above | 512, 512, 2048 |
+    | gcn | a graph (`channels` its features), needs torch-geometric | 256 |
+    | torchvision/NAME | any classifier of torchvision | found by a run |
+    | timm/NAME | any model of timm | found by a run |
+
+    Args:
+        name: one of the above.
+        channels: of the images, dimensions of the points, or features of the nodes.
+        size: side of the images in pixels.
+        options: the encoder's own (`final_norm=False` of toy, `hidden` of mlp, `pretrained=True` of timm, ...).
+
+    Returns:
+        A module that maps a batch to N x width, with the attributes `width` and `recipe` (these arguments, by which a
+        run's encoder is built again).
+
+    Raises:
+        ConfigError: an unknown name or option, a missing optional package, or a size that the encoder cannot take.
+
+    Example:
+        >>> import torch
+        >>> encoder = get("mlp", channels=1, size=8)
+        >>> encoder.width, encoder(torch.zeros(4, 1, 8, 8)).shape
+        (256, torch.Size([4, 256]))
+    """
+    if channels < 1 or size < 1:
+        raise ConfigError(f"encoder {name} for {channels} channels and size {size}: both are at least 1")
+    encoder = _build(name, channels, size, options)
+    encoder.recipe = {"name": name, "channels": channels, "size": size, **options}  # type: ignore[assignment]
+    return encoder
+
+
+def _build(name: str, channels: int, size: int, options: dict[str, Any]) -> nn.Module:
+    library, _, rest = name.partition("/")
+    if rest and library == "torchvision":
+        return from_torchvision(rest, channels, size, **options)
+    if rest and library == "timm":
+        return from_timm(rest, channels, size, **options)
+    if name not in _BUILDERS:
+        raise ConfigError(f"no encoder {name!r}: {nearest(name, NAMES)}")
+    try:
+        return _BUILDERS[name](channels, size, **options)
+    except TypeError as error:
+        raise ConfigError(f"encoder {name}: {str(error).split('__init__() ')[-1]}") from error

@@ -1,0 +1,66 @@
+"""How wide the features of a module are."""
+
+import torch
+from torch import Tensor, nn
+
+from infomax.errors import ConfigError
+
+
+def width_of(module: nn.Module, example: object = None) -> int:
+    """Find the number of features a module gives for each sample.
+
+    Asks, in this order: its attribute `width` or `num_features`; a run on `example` (evaluation mode, no gradient);
+    the output size of its last linear layer.
+
+    Args:
+        module: any encoder that maps a batch to N x D.
+        example: a batch the module can take; needed where the module does not say its width.
+
+    Returns:
+        D.
+
+    Raises:
+        ConfigError: the width cannot be found, or the module's output is not N x D.
+
+    Example:
+        >>> width_of(nn.Sequential(nn.Linear(8, 32), nn.ReLU()))
+        32
+        >>> width_of(nn.Flatten(), torch.zeros(1, 3, 4, 4))
+        48
+    """
+    for attribute in ("width", "num_features"):
+        value = getattr(module, attribute, None)
+        if isinstance(value, int):
+            return value
+    if example is not None:
+        return measured_width(module, example)
+    linear = [m for m in module.modules() if isinstance(m, nn.Linear)]
+    if not linear:
+        raise ConfigError(
+            f"{type(module).__name__}: its feature width is unknown: give it an attribute `width`, or give an example batch"
+        )
+    return linear[-1].out_features
+
+
+def measured_width(module: nn.Module, example: object) -> int:
+    """Run the module on an example batch, in evaluation mode and without gradient, and read the width of what it gives.
+
+    Raises:
+        ConfigError: the output is not N x D.
+
+    Example:
+        >>> measured_width(nn.Flatten(), torch.zeros(1, 3, 4, 4))
+        48
+    """
+    training = {m: m.training for m in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            out = module(example)
+    finally:
+        for m, mode in training.items():
+            m.training = mode
+    if not isinstance(out, Tensor) or out.ndim != 2:
+        got = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
+        raise ConfigError(f"{type(module).__name__} gives {got}: an encoder gives N x D, add pooling or flattening")
+    return out.shape[1]

@@ -1,0 +1,137 @@
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from infomax import encoders
+from infomax.data import sbm
+from infomax.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "size", "width"),
+    [
+        ("toy", 2, 1, 3),
+        ("mlp", 1, 8, 256),
+        ("resnet8", 3, 32, 128),
+        ("resnet8", 1, 28, 128),
+        ("resnet18", 3, 8, 512),
+        ("resnet18", 1, 96, 512),
+        ("resnet50", 4, 8, 2048),
+        ("torchvision/squeezenet1_1", 1, 64, 512),
+        ("torchvision/shufflenet_v2_x0_5", 2, 32, 1024),
+        ("torchvision/efficientnet_b0", 3, 32, 1280),
+    ],
+)
+def test_features_are_as_wide_as_said(name: str, channels: int, size: int, width: int) -> None:
+    encoder = encoders.get(name, channels=channels, size=size)
+    x = torch.randn(2, 2) if name == "toy" else torch.randn(2, channels, size, size)
+    z = encoder(x)
+    assert encoder.training and z.shape == (2, width)
+    assert encoder.width == width == encoders.width_of(encoder)
+
+
+def test_stems_follow_the_size_of_the_images() -> None:
+    small, large = encoders.resnet("resnet18", size=64), encoders.resnet("resnet18", size=96)
+    at_layer1: list[torch.Size] = []
+    for net, size in ((small, 32), (large, 96)):
+        net.body.layer1.register_forward_hook(lambda m, i, o: at_layer1.append(o.shape[-2:]))  # type: ignore[union-attr,operator]
+        net.eval()(torch.zeros(1, 3, size, size))
+    assert at_layer1 == [(32, 32), (24, 24)]
+
+
+def test_the_toy_is_the_papers() -> None:
+    toy = encoders.Toy()
+    assert sum(p.numel() for p in toy.parameters()) == (2 * 64 + 64) + 2 * 64 + (64 * 3 + 3) + 2 * 3
+    z = toy(torch.randn(100, 2))
+    assert (z.norm(dim=1) - 1).abs().max() < 1e-5
+    bare = encoders.get("toy", final_norm=False)
+    assert sum(isinstance(m, nn.BatchNorm1d) for m in bare.modules()) == 1
+    assert (bare(torch.randn(100, 2)).norm(dim=1) - 1).abs().max() < 1e-5
+
+
+def test_resnet8_is_small() -> None:
+    assert 0.30e6 < sum(p.numel() for p in encoders.ResNet8().parameters()) < 0.32e6
+
+
+def test_width_is_found_in_each_way() -> None:
+    class Named(nn.Module):
+        num_features = 17
+
+    assert encoders.width_of(Named()) == 17
+    assert encoders.width_of(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 5), nn.ReLU())) == 5
+    net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Dropout(), nn.Flatten())
+    net[2].eval()
+    before = net[1].running_mean.clone()
+    assert encoders.width_of(net, torch.randn(2, 3, 4, 4)) == 24
+    assert net.training and not net[2].training and torch.equal(net[1].running_mean, before)
+    with pytest.raises(ConfigError, match="give it an attribute `width`, or give an example"):
+        encoders.width_of(nn.Conv2d(3, 6, 3))
+    with pytest.raises(ConfigError, match=r"Conv2d gives shape \(2, 6, 2, 2\): an encoder gives N x D"):
+        encoders.width_of(nn.Conv2d(3, 6, 3), torch.randn(2, 3, 4, 4))
+
+
+def test_gcn_is_the_formula() -> None:
+    graph = sbm(nodes=40, features=8)
+    net = encoders.get("gcn", channels=8, hidden=16, width=4)
+    adjacency = torch.zeros(40, 40)
+    adjacency[graph.edge_index[0], graph.edge_index[1]] = 1.0
+    adjacency += torch.eye(40)
+    degree = adjacency.sum(dim=1) ** -0.5
+    spread = degree[:, None] * adjacency * degree
+
+    net.eval()
+    h = graph.x
+    for conv, norm, act in ((net.conv1, net.norm1, net.act1), (net.conv2, net.norm2, net.act2)):  # type: ignore[union-attr]
+        h = act(norm(spread @ (h @ conv.lin.weight.T) + conv.bias))  # type: ignore[operator,union-attr]
+    together = net((graph.x, graph.edge_index))
+    assert (together - h).abs().max() < 1e-5 and encoders.width_of(net) == 4
+    assert torch.equal(net(graph.x, graph.edge_index), together)
+    with pytest.raises(ConfigError, match="takes a graph"):
+        net(graph.x)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnet19", {}, "did you mean 'resnet18'"),
+        ("torchvision/resnet19", {}, "did you mean resnet18"),
+        ("torchvision/zzzz", {}, "it lists"),
+        ("torchvision/squeezenet1_1", {"size": 8}, "torchvision/squeezenet1_1 cannot take images of 3 x 8 x 8"),
+        ("toy", {"final_nrm": False}, "encoder toy: got an unexpected keyword argument 'final_nrm'"),
+        ("mlp", {"depth": 0}, "at least 1 layer"),
+        ("mlp", {"size": 0}, "both are at least 1"),
+    ],
+)
+def test_impossible_encoders_say_what_to_do(name: str, options: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        encoders.get(name, **options)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_mlp_of_another_size_says_so() -> None:
+    with pytest.raises(ConfigError, match="mlp takes 64 numbers a sample, a batch of shape"):
+        encoders.get("mlp", channels=1, size=8)(torch.zeros(2, 1, 9, 9))
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [("timm/resnet18", "timm", "timm"), ("gcn", "torch_geometric.nn", "graph")],
+)
+def test_a_missing_package_names_its_extra(
+    name: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError) as caught:
+        encoders.get(name)
+    assert f"pip install 'infomax[{extra}]'" in str(caught.value)
+
+
+def test_timm_models_by_name() -> None:
+    pytest.importorskip("timm", reason="needs the extra infomax[timm]")
+    for name, channels, size, width in [("resnet18", 1, 32, 512), ("vit_tiny_patch16_224", 3, 64, 192)]:
+        encoder = encoders.get(f"timm/{name}", channels=channels, size=size)
+        assert encoder(torch.zeros(2, channels, size, size)).shape == (2, width) and encoder.width == width
+    with pytest.raises(ConfigError, match="did you mean"):
+        encoders.get("timm/resnet_18")
