@@ -33,7 +33,10 @@ def test_one_folder_a_class_gives_labels(classes: Path) -> None:
     assert data.n_skipped == 0
 
 
-@pytest.mark.parametrize("places", [["a.png", "b.png"], ["2024/05/a.png", "2024/06/b.png"], ["a.png", "x/b.png"]])
+@pytest.mark.parametrize(
+    "places",
+    [["a.png", "b.png"], ["2024/05/a.png", "2024/06/b.png"], ["a.png", "x/b.png"], ["2024/a.png", "2024/b.png"]],
+)
 def test_flat_and_nested_folders_have_no_labels(tmp_path: Path, places: list[str]) -> None:
     for place in places:
         paint(tmp_path / place, (1, 2, 3))

@@ -60,7 +60,7 @@ def load(
     if split not in ("train", "test"):
         raise ConfigError(f"split={split!r}: {nearest(split, ['train', 'test'])}")
     name = str(name_or_path)
-    folder = Path(root) if root is not None else default_root()
+    folder = Path(root).expanduser() if root is not None else default_root()
     match name:
         case "digits":
             return digits(split)
@@ -74,7 +74,7 @@ def load(
             return cora(folder)
         case "sbm":
             return sbm(seed=seed)
-    path = Path(name_or_path)
+    path = Path(name_or_path).expanduser()
     if path.is_dir():
         return read_folder(path, split, resize, on_error)
     if path.is_file() and path.suffix in (".npy", ".npz"):

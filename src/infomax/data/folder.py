@@ -22,8 +22,9 @@ OnError = Literal["skip", "stop"]
 def read_folder(path: Path, split: str = "train", resize: int | None = None, on_error: OnError = "skip") -> Dataset:
     """Read every image below a folder to uint8 RGB.
 
-    Where every image lies in a folder directly below the top one, these folders are the classes; any other layout,
-    flat or nested, has no labels. Where there are folders `train` and `test` (or `val`), they are the splits.
+    Where every image lies in a folder directly below the top one, and there are several, these folders are the
+    classes; any other layout, flat or nested, has no labels. Where there are folders `train` and `test` (or `val`),
+    they are the splits.
 
     Args:
         path: the folder.
@@ -51,6 +52,8 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     images, kept, skipped = _decode_all(files, root, resize, on_error)
 
     labels, classes = _labels_by_folder(root, [files[i] for i in kept])
+    if train_root == root and classes is not None and len(classes) == 1:
+        labels, classes = None, None  # one folder of pictures inside another tells nothing apart
     if train_root != root:
         train_files = list(_image_files(train_root))
         train_images, train_kept, _ = _decode_all(train_files, train_root, resize, on_error)
