@@ -370,6 +370,7 @@ def swav(case: Case) -> None:
         raise Unsupported("SwAV's first marginal is not a Sinkhorn")
     with torch.no_grad():
         term.prototypes.weight.copy_(prototypes)
+        term.prototypes.normalize_()
         if queue is not None:
             term.queue.copy_(queue)
     _, codes = term.constrain({}, {j: views[j].detach() for j in (0, 1)}, im.Clock())

@@ -130,7 +130,7 @@ class Sinkhorn(Marginal):
     Students become log-probabilities log softmax(p_k . z / temperature), targets the balanced codes of Sinkhorn-Knopp.
 
     Args:
-        prototypes: K unit rows, shared by both sides; re-normalised before each step, outside the gradient.
+        prototypes: K unit rows, shared by both sides; re-normalised after each step, outside the gradient.
         temperature: of the students' probabilities.
         epsilon: of the codes.
         iterations: Sinkhorn rounds.
@@ -174,13 +174,13 @@ class Sinkhorn(Marginal):
 
     def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
         """Log-probabilities of the students, codes of the targets: N x K."""
-        self.prototypes.normalize_()
         students = {i: F.log_softmax(self.prototypes(v) / self.temperature, -1) for i, v in z.items()}
         return students, {j: self.codes(v, self.queue[q]) for q, (j, v) in enumerate(k.items())}
 
     @torch.no_grad()
     def observe(self, k: Views, clock: Clock) -> None:
-        """Newest rows first; the oldest fall out."""
+        """Prototypes to unit rows again; in the queue newest rows first, and the oldest fall out."""
+        self.prototypes.normalize_()
         length = self.queue.shape[1]
         if length and clock.epoch >= self.queue_epoch:
             for q, v in enumerate(k.values()):

@@ -1,0 +1,19 @@
+from collections.abc import Callable
+
+import pytest
+
+import infomax as im
+
+
+@pytest.fixture
+def tiny() -> Callable[[str], dict[str, object]]:
+    """Options that make a method small enough for a test: `tiny(name, **others)`, D = 16 where it has a projector."""
+
+    def options(name: str, **others: object) -> dict[str, object]:
+        known = im.methods.options(name)
+        small: dict[str, object] = {"projector": (32, 16), "predictor": (8, 16), "prototypes": 12, "size": 32}
+        if name in ("moco_v1", "moco_v2"):
+            small["queue"] = 40
+        return {n: v for n, v in small.items() if n in known} | others
+
+    return options
