@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+
+from infomax.errors import DataError
+from infomax.report import Panel, mi_curves, mi_panels, spheres, style
+from infomax.report.figures import _STYLES
+
+
+def texts(figure):
+    return [annotation.text for annotation in figure.layout.annotations]
+
+
+def test_no_two_methods_look_alike():
+    looks = [(s.colour, s.dash, s.symbol) for name, s in _STYLES.items() if name not in ("sdmi", "moco")]
+    assert len(looks) == len(set(looks))
+    assert len({s.label for s in _STYLES.values()}) == len(_STYLES)
+    assert style("mine") != style("yours")
+
+
+def test_mean_and_band_over_seeds():
+    seeds = np.array([[0.0, 1.0, np.nan], [2.0, 1.0, 5.0]])
+    band, line = mi_curves({"jmi": seeds}, epochs=[0, 10, 20]).data
+    np.testing.assert_allclose(line.y, [1.0, 1.0, np.nan])
+    sd = np.sqrt(2)
+    np.testing.assert_allclose(band.x, [0, 10, 10, 0])
+    np.testing.assert_allclose(band.y, [1 + sd, 1, 1, 1 - sd])
+    assert line.name == "JMI"
+    assert line.line.color == style("jmi").colour
+    assert band.fillcolor.startswith("rgba(0,114,178")
+
+
+def test_levels_are_drawn_or_named_at_the_edge():
+    figure = mi_curves({"jmi": torch.linspace(0, 1, 5)}, ceilings={"low": 1.2, "high": 10.0}, truth=1.6503)
+    assert "low = 1.2" in texts(figure)
+    assert "true MI = 1.6503" in texts(figure)
+    assert "\N{UPWARDS ARROW} high = 10" in texts(figure)
+    assert sorted(shape.y0 for shape in figure.layout.shapes) == [1.2, 1.6503]
+    low, high = figure.layout.yaxis.range
+    assert low < 0 and 1.6503 < high < 3
+
+
+def test_panels_share_one_legend():
+    figure = mi_panels([Panel({"jmi": [0, 1], "mine": [1, 2]}, f"panel {k}") for k in range(4)], columns=2)
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["JMI", "mine"]
+    assert {trace.legendgroup for trace in figure.data} == {"jmi", "mine"}
+    assert texts(figure) == [f"panel {k}" for k in range(4)]
+
+
+def test_a_curve_never_read_is_left_out():
+    figure = mi_curves({"jmi": [np.nan, np.nan], "byol": [0.0, 1.0]})
+    assert [trace.name for trace in figure.data] == ["BYOL"]
+
+
+def wander(epochs, classes=5, seed=0):
+    return 3.0 * np.random.default_rng(seed).normal(size=(epochs, classes, 3))
+
+
+def test_spheres_hold_every_method_and_end_at_the_last_epoch():
+    paths = {"sdmi_f": wander(101), "mine": torch.tensor(wander(101, classes=3, seed=1))}
+    figure = spheres(paths, max_frames=11, class_names=list("abcde"))
+    assert texts(figure) == ["SDMI f", "mine"]
+    assert [frame.name for frame in figure.frames] == [f"{k}" for k in range(0, 101, 10)]
+    assert [step.label for step in figure.layout.sliders[0].steps] == [frame.name for frame in figure.frames]
+    assert {trace.scene for trace in figure.data} == {"scene", "scene2"}
+    last = paths["sdmi_f"][-1]
+    heads = figure.data[2]
+    np.testing.assert_allclose(
+        np.stack([heads.x, heads.y, heads.z], 1), last / np.linalg.norm(last, axis=1)[:, None], rtol=1e-5
+    )
+    assert list(heads.text) == list("abcde")
+
+
+def test_frames_move_the_traces_they_name():
+    paths = {"a": wander(7), "b": wander(7, seed=1)}
+    figure = spheres(paths, epochs=range(10, 80, 10))
+    frame = figure.frames[3]
+    assert frame.name == "40"
+    assert [figure.data[k].mode for k in frame.traces] == [trace.mode for trace in frame.data]
+    trail, heads = frame.data[2:]
+    unit = paths["b"] / np.linalg.norm(paths["b"], axis=-1, keepdims=True)
+    points = np.stack([trail.x, trail.y, trail.z], 1).reshape(5, 5, 3)
+    np.testing.assert_allclose(points[:, :4], unit[:4].transpose(1, 0, 2), rtol=1e-5)
+    assert np.isnan(points[:, 4]).all(), "a gap keeps one class's trail from running into the next"
+    np.testing.assert_allclose(heads.x, unit[3, :, 0], rtol=1e-5)
+    np.testing.assert_array_equal(trail.line.color, np.repeat(np.arange(5), 5))
+
+
+def test_the_last_epoch_is_shown_whatever_the_stride():
+    assert spheres({"a": wander(10)}, max_frames=4).frames[-1].name == "9"
+    assert len(spheres({"a": wander(1)}).frames) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mi_curves({}), "nothing to draw"),
+        (lambda: mi_curves({"a": [1, 2], "b": [1]}), "of one E"),
+        (lambda: mi_curves({"a": [1, 2]}, epochs=[1]), "of one E"),
+        (lambda: spheres({}), "must be E C 3"),
+        (lambda: spheres({"a": np.zeros((4, 5, 2))}), r"\(4, 5, 2\)"),
+        (lambda: spheres({"a": wander(4), "b": wander(5)}), "one E"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(DataError, match=message):
+        call()
