@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from infomax.errors import ConfigError
 from infomax.schedule import ema_tau, teacher_temperature, warmup_cosine
 
-ORACLES = Path(__file__).resolve().parents[3] / "shared" / "oracles"
+ORACLES = Path(__file__).resolve().parents[2] / "shared" / "oracles"
 needs_oracles = pytest.mark.skipif(not ORACLES.is_dir(), reason="needs ../shared/oracles")
 
 

@@ -314,7 +314,8 @@ def spheres(
     """Draw cluster centres wandering over the unit sphere, one sphere a method, to be turned, played and scrubbed.
 
     Args:
-        trajectories: method -> E C 3, the C centres after each of E epochs; other lengths than 1 are projected.
+        trajectories: method -> E C 3, the C centres after each of E epochs; other lengths than 1 are projected. Browsers
+            draw some 16 three-dimensional scenes a page, so show no more methods than that.
         epochs: E numbers for the slider; 0, 1, ... by default.
         class_names: C names for the hover text.
         columns: spheres in a row.
