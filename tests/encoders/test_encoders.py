@@ -20,7 +20,6 @@ from infomax.errors import ConfigError
         ("resnet18", 1, 96, 512),
         ("resnet50", 4, 8, 2048),
         ("torchvision/squeezenet1_1", 1, 64, 512),
-        ("torchvision/shufflenet_v2_x0_5", 2, 32, 1024),
         ("torchvision/efficientnet_b0", 3, 32, 1280),
     ],
 )

@@ -1,9 +1,9 @@
 """Random numbers that are a function of a key: splitmix64 on int64 tensors.
 
 A stateful generator makes a view depend on who asked before it: the batch size, the order, the workers. Here every
-number is `u(seed, epoch, view, index, slot)`, so that view k of sample i at epoch e is the same wherever and whenever
-it is drawn. Integers wrap and float64 products, sums and square roots round correctly, so every machine gives the same bits (`normal` alone
-calls the platform's logarithm and cosine, and may differ in the last digit).
+number is `u(seed, epoch, view, index, slot)`, so that view k of sample i at epoch e is the same wherever and whenever it
+is drawn. Integers wrap, and float64 products, sums and square roots round correctly, so every machine gives the same
+bits (`normal` alone calls the platform's logarithm and cosine, and may differ in the last digit).
 """
 
 import torch
