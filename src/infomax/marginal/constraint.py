@@ -84,7 +84,7 @@ class Whitening(Marginal):
         groups = z[..., order, :].reshape(*z.shape[:-2], n // size, size, d)
         shrunk = (1 - self.eps) * covariance(groups) + self.eps * torch.eye(d, dtype=z.dtype, device=z.device)
         root, failed = torch.linalg.cholesky_ex(shrunk)
-        if failed.any():
+        if failed.any() and torch.isfinite(z).all():  # a NaN goes through: the step says where it comes from
             raise NumericsError(
                 f"the covariance of {size} x {d} embeddings is singular: they have collapsed, or eps={self.eps} is too small"
             )

@@ -1,0 +1,176 @@
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+import infomax as im
+from infomax import Alignment, Clock, CollapseWarning, ConfigError, Cosine, DataError, DonskerVaradhan, Learner, Shared
+
+
+def two_views(n=16, count=2):
+    torch.manual_seed(1)
+    return [torch.randn(n, 12) for _ in range(count)]
+
+
+def jmi(**others):
+    torch.manual_seed(0)
+    cos = Cosine(0.5)
+    return Learner(nn.Linear(12, 4), Shared(), Alignment(cos), DonskerVaradhan(cos), **others)
+
+
+def test_loss_is_scale_times_offset_minus_bound():
+    output = jmi(scale=3.0, offset=2.0)(two_views())
+    torch.testing.assert_close(output.loss, 3 * (2 - output.bound))
+
+
+def test_the_bound_is_the_mean_over_directed_pairs():
+    learner, views = jmi(), two_views(count=3)
+    z = {i: learner.f(v) for i, v in enumerate(views)}
+    pairs = [learner.score({i: z[i]}, {j: z[j]}) for i in z for j in z if i != j]
+    torch.testing.assert_close(learner(views).bound, torch.stack(pairs).mean())
+
+
+def test_half_of_the_pairs_are_enough_where_both_halves_agree():
+    seen = []
+
+    class Counting(Alignment):
+        def forward(self, a, b):
+            seen.append(1)
+            return super().forward(a, b)
+
+    cos, views = Cosine(0.5), two_views(count=3)
+    Learner(nn.Linear(12, 4), Shared(), Counting(cos), DonskerVaradhan(cos))(views)
+    assert len(seen) == 3
+    Learner(nn.Linear(12, 4), Shared(), Counting(cos), im.InfoNCE(cos))(views)
+    assert len(seen) == 3 + 6
+
+
+def test_leading_dimensions_equal_a_loop():
+    torch.manual_seed(0)
+    a, b = torch.randn(5, 8, 4), torch.randn(5, 8, 4)
+    for name in ("jmi", "simclr", "barlow_twins", "vicreg", "taylor_jmi"):
+        learner = im.methods.build(name, nn.Linear(4, 4), projector=())
+        learner.f = nn.Identity()
+        found = learner([a, b])
+        assert found.loss.shape == (5,)
+        torch.testing.assert_close(found.loss, torch.stack([learner([x, y]).loss for x, y in zip(a, b, strict=True)]))
+
+
+def test_edit_changes_words_and_keeps_the_branch():
+    learner = im.methods.byol(nn.Linear(12, 4), projector=(4,), predictor=(8, 4))
+    with pytest.warns(CollapseWarning, match="'bare' has no marginal"):
+        bare = learner.edit(marginals=(), name="bare")
+    assert bare.f is learner.f
+    assert bare.g is not learner.g
+    assert len(bare.marginals) == 0
+    assert len(learner.marginals) == 1
+    assert (bare.scale, bare.offset, bare.target) == (learner.scale, learner.offset, learner.target)
+    other = learner.edit(target=im.StopGradient(), joint=Alignment(Cosine()), scale=1.0)
+    assert other.g is None
+    assert other.marginals[0] is learner.marginals[0]
+    with pytest.raises(ConfigError, match=r"no \['tarjet'\]; edit one of"):
+        learner.edit(tarjet=im.EMA())
+
+
+def test_a_learner_without_marginal_warns_and_one_with_it_does_not():
+    with pytest.warns(CollapseWarning, match="nothing keeps its embedding from collapsing"):
+        Learner(nn.Linear(2, 2), Shared(), Alignment(Cosine()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jmi()
+
+
+def test_parts_in_the_wrong_order_are_named():
+    with pytest.raises(ConfigError, match="expected a Target, got a Alignment"):
+        Learner(nn.Linear(2, 2), Alignment(Cosine()), Shared())
+    with pytest.raises(ConfigError, match="expected a Marginal, got a Cosine"):
+        Learner(nn.Linear(2, 2), Shared(), Alignment(Cosine()), Cosine())
+
+
+def test_what_cannot_be_compared():
+    learner = jmi()
+    with pytest.raises(DataError, match="give at least 2, not 1"):
+        learner(two_views()[:1])
+    with pytest.raises(DataError, match="a batch of 1"):
+        learner(two_views(n=1))
+    with pytest.raises(DataError, match=r"differ in their number of rows: \[15, 16\]"):
+        learner([two_views()[0], two_views(n=15)[1]])
+    with pytest.raises(DataError, match="no pair of different views"):
+        learner.score({0: torch.ones(2, 2)}, {0: torch.ones(2, 2)})
+
+
+def test_a_step_climbs():
+    learner, views = jmi(), two_views()
+    optimizer = torch.optim.SGD(learner.parameters(), lr=0.5)
+    bounds = [im.step(learner, views, optimizer).bound.item() for _ in range(20)]
+    assert bounds[-1] > bounds[0] + 0.1
+
+
+def test_the_branch_that_rests_does_not_move_even_with_weight_decay_and_momentum():
+    learner, views = im.methods.sdmi(nn.Linear(12, 4), projector=(8, 4)), two_views()
+    optimizer = torch.optim.SGD(learner.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    for phase, climbs, rests in ((0, learner.f, learner.g), (1, learner.g, learner.f), (0, learner.f, learner.g)):
+        held, moved = ([p.clone() for p in m.parameters()] for m in (rests, climbs))
+        im.step(learner, views, optimizer, Clock(phase=phase))
+        assert all(torch.equal(p, q) for p, q in zip(held, rests.parameters(), strict=True))
+        assert not any(torch.equal(p, q) for p, q in zip(moved, climbs.parameters(), strict=True))
+
+
+def test_a_loss_that_is_not_finite_leaves_the_weights_alone_and_says_where():
+    learner, views = jmi(), two_views()
+    optimizer = torch.optim.SGD(learner.parameters(), lr=0.5)
+    before = learner.f.weight.clone()
+    spoiled = [views[0], views[1].clone()]
+    spoiled[1][[3, 7], 5] = float("nan")
+    with pytest.raises(
+        im.NumericsError, match=r"step 4: view 1 of the input holds NaN or infinity, in rows \[3, 7\] of 16"
+    ):
+        im.step(learner, spoiled, optimizer, Clock(step=4))
+    assert torch.equal(learner.f.weight, before)
+    with torch.no_grad():
+        learner.f.weight.fill_(float("inf"))
+    with pytest.raises(im.NumericsError, match="student's embedding of view 0 is not finite, though the input is"):
+        im.step(learner, views, optimizer)
+
+
+def test_a_critic_that_overflows_is_told_apart():
+    class Wild(im.Critic):
+        def paired(self, a, b):
+            return (a * b).sum(-1) / 0
+
+        crossed = None
+
+    learner = jmi().edit(joint=Alignment(Wild()))
+    with pytest.raises(im.NumericsError, match=r"the loss of 'own' is .*, from finite embeddings"):
+        im.step(learner, two_views(), torch.optim.SGD(learner.parameters(), lr=0.1))
+
+
+def test_prototypes_rest_in_the_first_epochs():
+    for name in ("swav", "dino"):
+        torch.manual_seed(0)
+        learner = im.methods.build(name, nn.Linear(12, 4), projector=(4,), prototypes=6, freeze_epochs=2)
+        prototypes = next(m for m in learner.modules() if isinstance(m, im.Prototypes))
+        optimizer = torch.optim.SGD(learner.parameters(), lr=0.1, weight_decay=0.1)
+        for epoch, moves in ((0, False), (1, False), (2, True)):
+            before = prototypes.weight.clone()
+            im.step(learner, two_views(), optimizer, Clock(step=3 * epoch, steps_per_epoch=3, total=9))
+            moved = (before - prototypes.weight).abs().max() > 1e-6  # SwAV's are normalised, to the last bit
+            assert bool(moved) is moves, name
+
+
+def test_looking_twice_before_the_backward_pass(tiny):
+    """Gradient accumulation over two batches: nothing that a look changes may belong to the graph of the other."""
+    for name in im.methods.METHODS:
+        torch.manual_seed(0)
+        learner = im.methods.build(name, nn.Linear(12, 16), **tiny(name))
+        first, second = two_views(n=32), [v + 1 for v in two_views(n=32)]
+        (learner(first).loss + learner(second).loss).backward()
+        assert all(torch.isfinite(p.grad).all() for p in learner.f.parameters() if p.grad is not None), name
+
+
+def test_the_encoder_is_what_is_kept():
+    encoder = nn.Linear(12, 4)
+    assert im.methods.jmi(encoder, projector=(4,)).encoder is encoder
+    bare = jmi()
+    assert bare.encoder is bare.f

@@ -1,0 +1,162 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from infomax import EMA, Clock, ConfigError, Shared, StopGradient, Target, Twin
+
+
+def branch():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4, bias=False), nn.BatchNorm1d(4), nn.Linear(4, 2))
+
+
+def some_views(n=2):
+    return [torch.randn(6, 3) for _ in range(n)]
+
+
+def same(a, b):
+    return all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def graph(views):
+    return [v.requires_grad for v in views.values()]
+
+
+def test_shared_looks_once_and_lets_both_sides_climb():
+    z, k = Shared().look(branch(), None, some_views(3), Clock())
+    assert k is z
+    assert list(z) == [0, 1, 2]
+    assert graph(z) == [True] * 3
+    assert Shared().second(branch()) is None
+
+
+def test_stop_gradient_is_the_student_cut_off():
+    z, k = StopGradient(views=2).look(branch(), None, some_views(4), Clock())
+    assert list(z) == [0, 1, 2, 3]
+    assert list(k) == [0, 1]
+    assert all(graph(z))
+    assert not any(graph(k))
+    assert torch.equal(z[1], k[1])
+
+
+@pytest.mark.parametrize("kind", [StopGradient, EMA])
+def test_one_way_compares_the_first_with_the_second(kind):
+    target, f = kind(one_way=True), branch()
+    z, k = target.look(f, target.second(f), some_views(), Clock())
+    assert (list(z), list(k)) == ([0], [1])
+
+
+def test_an_ema_starts_as_a_copy_and_no_gradient_enters_it():
+    target, f = EMA(0.9), branch()
+    g = target.second(f)
+    assert g is not f
+    assert same(f, g)
+    assert not any(p.requires_grad for p in g.parameters())
+    z, k = target.look(f, g, some_views(3), Clock())
+    assert (list(z), list(k)) == ([0, 1, 2], [0, 1])
+    assert all(graph(z))
+    assert not any(graph(k))
+
+
+@pytest.mark.parametrize("target", [EMA(), Twin()], ids=["ema", "twin"])
+def test_the_input_gets_no_gradient_through_a_branch_that_rests(target):
+    """An identity returns its input itself, which `no_grad` alone would leave attached."""
+    views = [v.requires_grad_() for v in some_views()]
+    _, k = target.look(nn.Linear(3, 3), nn.Identity(), views, Clock())
+    assert not any(graph(k))
+
+
+def test_an_ema_can_start_fresh():
+    target, f = EMA(start="fresh"), branch()
+    g = target.second(f)
+    assert not torch.equal(f[0].weight, g[0].weight)
+    assert not torch.equal(f[2].weight, g[2].weight)
+
+
+def test_an_ema_averages_parameters_and_leaves_buffers_alone():
+    target, f = EMA(0.9, anneal=False), branch()
+    g = target.second(f)
+    f(torch.randn(6, 3))  # moves f's running statistics
+    with torch.no_grad():
+        for p in f.parameters():
+            p.add_(1.0)
+    before, statistics = copy.deepcopy(g), g[1].running_mean.clone()
+    target.m_step(f, g, Clock())
+    for old, new, online in zip(before.parameters(), g.parameters(), f.parameters(), strict=True):
+        torch.testing.assert_close(new, 0.9 * old + 0.1 * online)
+    assert torch.equal(g[1].running_mean, statistics)
+    assert not torch.equal(f[1].running_mean, statistics)
+    assert g[1].num_batches_tracked == 0
+
+
+def test_the_momentum_anneals_to_one():
+    target = EMA(0.9)
+    taus = [target.tau(Clock(step=s, total=10)) for s in (0, 5, 10)]
+    assert taus == pytest.approx([0.9, 0.95, 1.0])
+    assert EMA(0.9, anneal=False).tau(Clock(step=9, total=10)) == 0.9
+
+
+def test_at_momentum_one_the_target_stands_still():
+    target, f = EMA(1.0), branch()
+    g = target.second(f)
+    held = copy.deepcopy(g)
+    with torch.no_grad():
+        f[0].weight.add_(1.0)
+    target.m_step(f, g, Clock())
+    assert same(g, held)
+
+
+def test_twins_are_two_encoders_that_take_turns():
+    target, f = Twin(), branch()
+    g = target.second(f)
+    assert not torch.equal(f[0].weight, g[0].weight)
+    assert all(p.requires_grad for p in g.parameters())
+    views = some_views()
+    for phase, climbs, rests in ((0, f, g), (1, g, f)):
+        z, k = target.look(f, g, views, Clock(phase=phase))
+        assert all(graph(z))
+        assert not any(graph(k))
+        torch.testing.assert_close(z[0], climbs(views[0]))
+        torch.testing.assert_close(k[1], rests(views[1]))
+
+
+def test_a_twin_may_be_given():
+    other = nn.Linear(3, 2)
+    assert Twin(other=other).second(branch()) is other
+
+
+def test_a_twin_without_reset_warns_that_it_starts_alike():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = nn.Parameter(torch.ones(2))
+
+    with pytest.warns(UserWarning, match="gain have no reset_parameters"):
+        Twin().second(Odd())
+
+
+def test_the_order_of_updates():
+    assert list(Shared().order(2)) == [(0, 0), (1, 0)]
+    assert list(Twin("epoch").order(3)) == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
+    assert list(Twin("batch").order(2)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+def test_what_has_an_m_step():
+    assert Shared().m_step_is is None
+    assert all(t.m_step_is for t in (StopGradient(), EMA(), Twin()))
+
+
+def test_what_cannot_be_built():
+    with pytest.raises(ConfigError, match=r"lies in \[0, 1\], not 1.5"):
+        EMA(1.5)
+    with pytest.raises(ConfigError, match="'copy' or 'fresh', not 'cold'"):
+        EMA(start="cold")
+    with pytest.raises(ConfigError, match="every 'epoch' or every 'batch', not 'hour'"):
+        Twin("hour")
+    for target in (EMA(), Twin()):
+        with pytest.raises(ConfigError, match=r"second\(f\)"):
+            target.look(branch(), None, some_views(), Clock())
+    with pytest.raises(NotImplementedError, match="Target defines no look"):
+        Target().look(branch(), None, some_views(), Clock())
