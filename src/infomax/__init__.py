@@ -1,6 +1,6 @@
 """infomax: self-supervised representation learning as mutual-information maximisation."""
 
-from infomax import methods
+from infomax import data, encoders, methods, mi, views
 from infomax.clock import Clock
 from infomax.critic import Bilinear, Chord, Cosine, Critic, Dot, Euclidean
 from infomax.errors import ConfigError, DataError, InfomaxError, NumericsError
@@ -20,6 +20,7 @@ from infomax.marginal import (
     Whitening,
 )
 from infomax.target import EMA, Shared, StopGradient, Target, Twin
+from infomax.training import Run, train
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ __all__ = [
     "Output",
     "Predictor",
     "Prototypes",
+    "Run",
     "Shared",
     "Sinkhorn",
     "StopGradient",
@@ -58,7 +60,12 @@ __all__ = [
     "Twin",
     "VarianceCovariance",
     "Whitening",
+    "data",
+    "encoders",
     "methods",
+    "mi",
     "mlp",
     "step",
+    "train",
+    "views",
 ]

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from infomax.encoders.width import width_of
 from infomax.errors import ConfigError
 
 Head = tuple[int, ...] | nn.Module
@@ -111,7 +112,7 @@ class Prototypes(nn.Module):
         width: D of the embedding.
         count: K.
         unit: score against p_k/|p_k|, with the gradient through that norm (DINO); otherwise against p_k as they stand
-            (SwAV, which re-normalises them in place with `normalize_` before each step).
+            (SwAV, which re-normalises them in place with `normalize_` after each step).
         frozen_epochs: epochs at the start in which they do not move.
 
     Example:
@@ -156,26 +157,3 @@ def reset(module: nn.Module) -> nn.Module:
             stacklevel=2,
         )
     return module
-
-
-def width_of(module: nn.Module) -> int:
-    """D of a module's output, from what it says of itself.
-
-    Raises:
-        ConfigError: where neither the module nor its layers tell.
-
-    Example:
-        >>> width_of(nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU()))
-        8
-    """
-    for attribute in ("width", "num_features", "embed_dim", "out_features", "out_channels"):
-        value = getattr(module, attribute, None)
-        if isinstance(value, int) and value > 0:
-            return value
-    for layer in reversed(list(module.modules())):
-        value = getattr(layer, "out_features", None)
-        if isinstance(value, int):
-            return value
-    raise ConfigError(
-        f"the width of the embedding that {type(module).__name__} makes is unknown: set its attribute `width`"
-    )

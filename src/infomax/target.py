@@ -45,7 +45,7 @@ class Target:
     """
 
     m_step_is: str | None = None  # how g moves; None: it does not, f climbs jointly
-    is_g = "the same encoder"
+    is_g = "f itself"
 
     def __init__(self, *, views: int | None = 2, one_way: bool = False) -> None:
         self.views, self.one_way = views, one_way
@@ -107,8 +107,8 @@ class StopGradient(Target):
         ([0, 1, 2], [0, 1], False)
     """
 
-    m_step_is = "copy: g = SG(f)"
-    is_g = "the same encoder, without gradient"
+    m_step_is = "copy"
+    is_g = "f, without gradient"
 
     def look(self, f: nn.Module, g: nn.Module | None, views: Sequence[Any], clock: Clock) -> tuple[Views, Views]:
         """Every view as student; the first `views` of them, detached, as targets."""
@@ -137,8 +137,8 @@ class EMA(Target):
         0.1
     """
 
-    m_step_is = "moving average: xi <- tau xi + (1 - tau) theta"
-    is_g = "a slow copy"
+    m_step_is = "moving average"
+    is_g = "a slow copy of f"
 
     def __init__(
         self,
@@ -193,7 +193,7 @@ class Twin(Target):
         [(0, 0), (1, 0), (0, 1), (1, 1)]
     """
 
-    m_step_is = "gradient: g climbs the same bound, f held"
+    m_step_is = "gradient"
     is_g = "a second encoder"
 
     def __init__(self, every: Literal["epoch", "batch"] = "epoch", *, other: nn.Module | None = None) -> None:

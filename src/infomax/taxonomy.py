@@ -65,7 +65,7 @@ def describe(learner: Learner) -> Row:
     printed = PRINTED.get(learner.name)
     return Row(
         name=learner.name,
-        branches=f"g is {learner.target.is_g}",
+        branches=learner.target.is_g,
         m_step=learner.target.m_step_is or "none",
         optimisation=computed[0],
         objective=computed[1],
@@ -90,3 +90,26 @@ def table() -> list[Row]:
 def as_json() -> list[dict[str, Any]]:
     """The rows as plain dictionaries."""
     return [row._asdict() for row in table()]
+
+
+def as_text() -> str:
+    """The table for a terminal, and under it the rows where the paper prints something else, with the reason.
+
+    Example:
+        >>> print(as_text().splitlines()[2].split("|")[0].strip())
+        sdmi
+    """
+    rows = table()
+    head = ("method", "g", "M-step", "EM/Joint", "objective", "paradigm", "marginal")
+    cells = [head]
+    cells += [(r.name, r.branches, r.m_step, r.optimisation, r.objective, r.paradigm, r.marginal) for r in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    lines = [" | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
+    lines.insert(1, "-+-".join("-" * w for w in widths))
+    odd = [
+        f"{r.name}: the paper prints {r.paper}; computed {r.optimisation}, {r.objective}, {r.paradigm}: {r.differs}"
+        for r in rows
+        if r.differs
+    ]
+    same = sum(1 for r in rows if r.name in PRINTED and not r.differs)
+    return "\n".join([*lines, "", f"{same} of {len(PRINTED)} rows agree with the paper's table 2. The others:", *odd])

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from infomax.data import Dataset, Graph, batches, gather, load
+from infomax.encoders import get
 from infomax.errors import ConfigError, DataError
 from infomax.views import Gaussian, GraphViews, recipe
 
@@ -50,6 +51,19 @@ def view_function(data: Dataset, views: str | ViewFunction = "auto", size: int |
             f"{data.name!r} is a set of {kind}: its views are 'auto' or a function, not the recipe {views!r}"
         )
     return made
+
+
+def encoder_for(data: Dataset, name: str = "auto", size: int | None = None) -> nn.Module:
+    """An encoder by name, for the channels and size of some data.
+
+    `auto` is small enough for a CPU: resnet8 for images (mlp below 16 pixels), mlp for points, gcn for a graph.
+    """
+    if isinstance(data, Graph) or not data.is_images:
+        auto, width = ("gcn" if isinstance(data, Graph) else "mlp"), data.images[0].shape[-1]
+        return get(auto if name == "auto" else name, channels=width, size=1)
+    side = view_size(data, size)
+    auto = "resnet8" if side >= 16 else "mlp"
+    return get(auto if name == "auto" else name, channels=data.channels, size=side)
 
 
 class Feed:

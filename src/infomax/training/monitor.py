@@ -1,7 +1,7 @@
 """What is read off a run while it trains: is it climbing, or collapsing?"""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,8 +12,13 @@ from infomax.learner import CollapseWarning, Learner
 TAU = 0.1
 """Temperature of the critic cos/tau at which curves of the mutual information are read (nats)."""
 
-COLLAPSED_STD = 0.1
-COLLAPSED_RANK = 1.5
+COLLAPSED_STD = 0.25
+COLLAPSED_RANK = 2.0
+
+
+def collapsed(gauges: Mapping[str, float]) -> bool:
+    """Whether the embedding has lost its spread, or all but one of its dimensions."""
+    return gauges["std"] < COLLAPSED_STD or gauges["effective_rank"] < COLLAPSED_RANK
 
 
 @torch.no_grad()
@@ -42,23 +47,22 @@ def read(learner: Learner, views: Sequence[Any]) -> dict[str, float]:
         `ceiling_*`, effective_rank of the embedding, and std: sqrt(D) times the mean deviation of its unit rows, near 1
         where they fill the sphere and 0 where they have collapsed.
     """
-    from infomax.evaluate.gauges import effective_rank
+    from infomax.evaluate.gauges import effective_rank, spread
     from infomax.mi import ceiling, readings
 
     a, b = two_sides(learner, views)
-    unit = torch.nn.functional.normalize(a, dim=-1)
     said = {f"mi_{name}": float(value) for name, value in readings(a, b, tau=TAU).items()}
     said |= {f"ceiling_{name}": ceiling(name, tau=TAU, n=len(a)) for name in ("dv", "infonce", "jsd")}
     return {
         **said,
-        "effective_rank": float(effective_rank(unit)),
-        "std": float(unit.std(0).mean() * unit.shape[-1] ** 0.5),
+        "effective_rank": float(effective_rank(a)),
+        "std": float(spread(a)),
     }
 
 
 def warn_if_collapsed(name: str, epoch: int, gauges: dict[str, float]) -> bool:
-    """Say so when the embedding has lost its spread or all but one of its dimensions."""
-    if gauges["std"] >= COLLAPSED_STD and gauges["effective_rank"] >= COLLAPSED_RANK:
+    """Say so, with what was seen, as it happens."""
+    if not collapsed(gauges):
         return False
     warnings.warn(
         f"{name!r} is collapsing in epoch {epoch}: std {gauges['std']:.3f} (open: near 1), "

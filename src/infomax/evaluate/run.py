@@ -1,0 +1,156 @@
+"""What a trained encoder is worth: the protocol, written once for runs, the demo and the command line."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from infomax.data import Dataset, Graph
+from infomax.errors import DataError
+from infomax.evaluate.features import encode
+from infomax.evaluate.gauges import effective_rank, spread
+from infomax.evaluate.knn import knn_accuracy
+from infomax.evaluate.probe import linear_probe
+from infomax.training.feed import dataset, view_size
+from infomax.views import recipe
+
+if TYPE_CHECKING:
+    from infomax.training.run import Run
+
+Statistics = tuple[Sequence[float], Sequence[float]]
+"""Mean and std of each channel, images on the [0, 1] scale."""
+
+HELD_OUT = 5  # every fifth sample is the test set of data that come without one
+
+
+def features(
+    encoder: nn.Module,
+    data: Dataset,
+    size: int | None = None,
+    *,
+    statistics: Statistics | None = None,
+    progress: bool = True,
+) -> Tensor:
+    """Features of every sample, in evaluation mode: the whole image, resized and normalised; N x width.
+
+    Args:
+        encoder: view -> features.
+        data: what to encode.
+        size: side of the images in pixels.
+        statistics: mean and std of each channel that the encoder was trained with; by default those of `data`.
+        progress: show a bar over two seconds.
+    """
+    device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
+    if isinstance(data, Graph):
+        was = encoder.training
+        encoder.eval()
+        with torch.no_grad():
+            z: Tensor = encoder((data.x.to(device), data.edge_index.to(device)))
+        encoder.train(was)
+        return z.cpu()
+    if not data.is_images:
+        return encode(encoder, data.images, progress=progress, views=lambda x: x.to(device)).cpu()  # type: ignore[arg-type]
+    mean, std = statistics or (data.mean, data.std)
+    whole = recipe("none", size=view_size(data, size), mean=mean, std=std)
+
+    def view(images: Any) -> Tensor:
+        return whole(images, torch.arange(len(images)))[0].to(device, memory_format=torch.channels_last)
+
+    return encode(encoder, data.images, progress=progress, views=view).cpu()  # type: ignore[arg-type]
+
+
+def splits(data: Dataset, test: Dataset | None) -> tuple[Tensor, Tensor, str]:
+    """Rows of train and test within their sets, and how the split came about."""
+    if isinstance(data, Graph):
+        return data.train, data.test, "the graph's public split"
+    n = len(data)
+    if test is not None:
+        return torch.arange(n), torch.arange(len(test)), "the official test split"
+    rows = torch.arange(n)
+    return rows[rows % HELD_OUT != 0], rows[rows % HELD_OUT == 0], f"every {HELD_OUT}th sample held out as test"
+
+
+def judge(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, float]:
+    """Linear probe and nearest neighbours of some features, in percent; the test rows are used once each."""
+    probe = linear_probe(train, train_labels, test, test_labels, seed=seed)
+    return {
+        "linear": 100 * probe.accuracy,
+        "linear_se": 100 * probe.stderr,
+        "penalty": probe.penalty,
+        "knn": 100 * knn_accuracy(train, train_labels, test, test_labels),
+    }
+
+
+def evaluate(run: "Run", data: Any = None, *, root: str | None = None) -> dict[str, Any]:
+    """Judge a run's frozen encoder on labelled data.
+
+    Linear probe: L-BFGS logistic regression on standardised features, its penalty chosen on a held-out fifth of train,
+    then fitted again on all of it. kNN: k = 20, cosine, weighted at temperature 0.07. The test set is used once for each.
+
+    Args:
+        run: a run with its learner.
+        data: a data set, name or path; None: what the run was trained on.
+        root: where named data sets lie.
+
+    Returns:
+        accuracies in percent (`linear`, `linear_se` its binomial standard error, `knn`), how they were measured
+        (`protocol`), and the gauges of the run's last epoch.
+
+    Raises:
+        DataError: where the data have no labels.
+    """
+    asked = run.config["data"]
+    source = data if data is not None else run.data if run.data is not None else asked["name"]
+    root = root or asked.get("root")
+    train = dataset(source, root)
+    if train.labels is None:
+        raise DataError(f"{train.name!r} has no labels, so nothing can be probed: give labelled data (--data)")
+    named = isinstance(source, str | Path) or source is run.data
+    test = None
+    if named and not isinstance(train, Graph):
+        try:
+            test = dataset(source if isinstance(source, str | Path) else train.name, root, split="test")
+        except DataError:
+            test = None  # a folder or array without a test part: `splits` holds rows out and says so
+    if test is not None and test.labels is None:
+        test = None
+    size = run.config["training"]["size"]
+    encoder, statistics = run.learner.encoder, (asked["mean"], asked["std"])
+    z = features(encoder, train, size, statistics=statistics)
+    fit, held, how = splits(train, test)
+    if test is None or test.labels is None:
+        z_test, y_test = z[held], train.labels[held]
+    else:
+        z_test, y_test = features(encoder, test, size, statistics=statistics), test.labels
+    found = judge(z[fit], train.labels[fit], z_test, y_test)
+    last = run.history[-1] if run.history else {}
+    return {
+        "data": train.name,
+        "train": len(fit),
+        "test": len(y_test),
+        "protocol": f"frozen encoder, offline; {how}; penalty chosen on a held-out fifth of train",
+        **found,
+        "width": z.shape[1],
+        "feature_rank": float(effective_rank(z[: 10 * z.shape[1]])),
+        "feature_std": float(spread(z)),
+        "gauges": {k: v for k, v in last.items() if k not in ("loss", "seconds", "lr")},
+    }
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """The findings as a few lines for a terminal."""
+    gauges = found["gauges"]
+    lines = [
+        f"{found['data']}: {found['train']} train, {found['test']} test; {found['protocol']}",
+        f"linear probe  {found['linear']:.2f} % +- {found['linear_se']:.2f} (binomial), penalty {found['penalty']:g}",
+        f"kNN (k = 20)  {found['knn']:.2f} %",
+        f"features      {found['width']} wide, effective rank {found['feature_rank']:.1f}, std {found['feature_std']:.2f}",
+    ]
+    if gauges:
+        lines.append(
+            f"embedding     effective rank {gauges['effective_rank']:.1f}, std {gauges['std']:.2f}; InfoNCE "
+            f"{gauges['mi_infonce']:.2f} of at most {gauges['ceiling_infonce']:.2f} nats (cos/0.1)"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,57 @@
+"""The demo's page."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infomax.data import Dataset
+from infomax.report.page import Page
+from infomax.report.run import mi_and_gauges, scatter
+
+if TYPE_CHECKING:
+    from infomax.training.run import Run
+
+
+def page(path: Path, rows: Mapping[str, Mapping[str, float]], runs: "Mapping[str, Run]", test: Dataset) -> Path:
+    """Write it.
+
+    Args:
+        path: of the page.
+        rows: accuracies in percent and gauges, by name.
+        runs: the trained methods, by name.
+        test: digits that no method saw.
+    """
+    from infomax.evaluate.run import features
+
+    made = Page(
+        "infomax: the digits, without labels",
+        "Five self-supervised methods climb the mutual information between two views of a digit; a sixth has had its "
+        "marginal term taken out, and collapses.",
+    )
+    made.section("What they learnt").table(
+        [
+            {
+                "": name,
+                "linear probe, %": round(r["linear"], 1),
+                "kNN, %": round(r["knn"], 1),
+                "5 labels a class, %": f"{r['few']:.1f} ± {r['few_sd']:.1f}",
+                "InfoNCE (cos/0.1), nats": f"{r['mi_infonce']:.2f} of {r['ceiling_infonce']:.2f}" if "std" in r else "",
+                "effective rank": f"{r['effective_rank']:.1f}" if "std" in r else "",
+                "std": f"{r['std']:.2f}" if "std" in r else "",
+            }
+            for name, r in rows.items()
+        ],
+        "Frozen features, official test part of 355 images (one binomial standard error is about 0.8 points); gauges of "
+        "the embedding behind the projector.",
+    )
+    made.text(
+        "With all labels this data set is nearly saturated: raw pixels already do well. With five labels a class the "
+        "difference shows. Note the last row: its *probe* looks healthy. A collapse sits in the embedding, and shows in "
+        "the gauges: **std and effective rank, not the probe, say that a run has collapsed.**"
+    )
+    mi_and_gauges(made.section("Training"), {name: run.history for name, run in runs.items()})
+    made.section("Embeddings")
+    for name, run in runs.items():
+        z = features(run.learner.f, test, progress=False)
+        made.figure(scatter(z, test.labels, test.classes, name), f"{name}: unseen digits behind the projector.")
+    return made.write(path)

@@ -1,0 +1,139 @@
+"""Pages of runs: what was asked, what happened, what the embedding looks like."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from infomax.errors import DataError
+from infomax.report.figures import CLASSES, Panel, mi_panels, template
+from infomax.report.page import Page
+from infomax.training.monitor import TAU
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+    from infomax.training.run import Run
+
+Histories = Mapping[str, Sequence[Mapping[str, float]]]
+"""Rows of a run's log, one an epoch, by the name of the run."""
+
+MOST_POINTS = 2000
+
+
+def mi_and_gauges(page: Page, histories: Histories) -> Page:
+    """Add the curves: mutual information with its ceilings, then the gauges of collapse."""
+    any_row = next(iter(histories.values()))[-1]
+    epochs = [row["epoch"] for row in next(iter(histories.values()))]
+
+    def curves(key: str) -> dict[str, list[float]]:
+        return {name: [row[key] for row in rows] for name, rows in histories.items()}
+
+    names = {"dv": "cos-DV", "infonce": "InfoNCE", "jsd": "JSD, raw"}
+    panels = [
+        Panel(curves(f"mi_{key}"), f"{name}, cos/{TAU:g}", {"ceiling": any_row[f"ceiling_{key}"]})
+        for key, name in names.items()
+    ]
+    page.figure(
+        mi_panels(panels, epochs=epochs),
+        f"Mutual information between the two branches, read with the critic cos/{TAU:g} on views that stay the same "
+        "throughout. A curve at its ceiling says that the estimate is saturated, not that the information is. "
+        "JSD is no estimate of it: it is always below zero.",
+    )
+    gauges = [
+        Panel(curves("effective_rank"), "effective rank", unit="dimensions"),
+        Panel(curves("std"), "std of the unit embedding x sqrt(D)", {"open": 1.0}, unit=""),
+        Panel(curves("bound"), "the objective's own bound", unit="nats (weights included)"),
+    ]
+    return page.figure(
+        mi_panels(gauges, epochs=epochs),
+        "Gauges of collapse: an embedding that closes loses its rank, or its spread, or both. The bounds of different "
+        "methods do not compare.",
+    )
+
+
+def scatter(z: Tensor, labels: Tensor | None, classes: Sequence[str] | None = None, title: str = "") -> "Figure":
+    """The embedding's unit rows on their first two principal axes, coloured by label.
+
+    Args:
+        z: N x D.
+        labels: N int64, or None.
+        classes: name of each label.
+        title: of the figure.
+    """
+    from plotly.graph_objects import Figure, Scattergl
+
+    unit = torch.nn.functional.normalize(z.float(), dim=-1)
+    centred = unit - unit.mean(0)
+    values, axes = torch.linalg.eigh(centred.T @ centred)
+    plane = (centred @ axes[:, -2:].flip(1)).tolist()
+    share = values.clamp_min(0).flip(0)[:2].sum() / values.clamp_min(0).sum().clamp_min(1e-30)
+    groups = [0] * len(z) if labels is None else labels.tolist()
+    figure = Figure()
+    for c in sorted(set(groups)):
+        rows = [p for p, g in zip(plane, groups, strict=True) if g == c]
+        figure.add_trace(
+            Scattergl(
+                x=[p[0] for p in rows],
+                y=[p[1] for p in rows],
+                mode="markers",
+                name=str(classes[c] if classes else c) if labels is not None else "samples",
+                marker={"size": 6, "color": CLASSES[c % len(CLASSES)], "opacity": 0.75},
+            )
+        )
+    figure.update_layout(
+        template=template(),
+        height=460,
+        title={"text": f"{title} ({float(share):.0%} of the variance)"},
+        xaxis={"title": {"text": "first axis"}},
+        yaxis={"title": {"text": "second axis"}, "scaleanchor": "x"},
+        legend={"orientation": "v", "y": 1, "x": 1.02},
+    )
+    return figure
+
+
+def report(run: "Run", path: Path) -> Path:
+    """Write the page of one run.
+
+    Args:
+        run: with at least one epoch.
+        path: of the page.
+
+    Raises:
+        DataError: where not one epoch has ended.
+    """
+    if not run.history:
+        raise DataError("this run has not ended an epoch yet: there is nothing to draw")
+    from infomax.evaluate.run import features
+    from infomax.training.feed import dataset
+
+    name, last, asked = run.learner.name, run.history[-1], run.config
+    settings: list[dict[str, Any]] = [
+        {"setting": f"{part}: {key}", "value": str(value)}
+        for part in ("method", "encoder", "data", "training")
+        for key, value in dict(asked[part]).items()
+    ] + [{"setting": "views", "value": str(asked["views"])}]
+    page = Page(
+        f"{name} on {asked['data']['name']}",
+        f"After {last['epoch']} epochs: InfoNCE {last['mi_infonce']:.2f} of at most {last['ceiling_infonce']:.2f} nats, "
+        f"effective rank {last['effective_rank']:.1f}, std {last['std']:.2f}.",
+    )
+    mi_and_gauges(page.section("Curves"), {name: run.history})
+    data = run.data if run.data is not None else dataset(asked["data"]["name"], asked["data"]["root"])
+    z = features(
+        run.learner.encoder,
+        data,
+        asked["training"]["size"],
+        statistics=(asked["data"]["mean"], asked["data"]["std"]),
+        progress=False,
+    )
+    rows = torch.linspace(0, len(z) - 1, min(MOST_POINTS, len(z))).long()
+    labels = None if data.labels is None else data.labels[rows]
+    page.section("Features").figure(
+        scatter(z[rows], labels, data.classes, f"{len(rows)} samples"),
+        "Features of the frozen encoder on their first two principal axes; colours are labels, which training never saw.",
+    )
+    page.section("Settings").table(settings)
+    return page.write(path)

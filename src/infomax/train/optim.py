@@ -1,1 +1,0 @@
-from infomax.training.optim import *  # TEMPORARY shim, never committed: the package is infomax.training
