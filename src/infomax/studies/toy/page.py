@@ -1,0 +1,169 @@
+"""The study as one page: spheres to turn and play, curves under their ceilings, the tables, the verdicts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from infomax.report import Page, Panel, mi_panels, spheres, style
+from infomax.studies.toy.figures import ABLATION_NAMES, facing, typical
+from infomax.studies.toy.results import COLUMNS, ESTIMATORS, PAPER, ROWS, row_of
+from infomax.studies.toy.train import Arrays
+from infomax.studies.toy.world import TRUE_MI
+
+_HEAD = {"mean_gap": "mean gap", "min_gap": "min gap", "max_gap": "max gap", "sd_gap": "sd of the gaps"}
+
+
+def page(results: Mapping[str, Any], runs: Mapping[str, Mapping[str, Arrays]], pictures: Mapping[str, bytes]) -> Page:
+    """Lay the study out.
+
+    Args:
+        results: what `results.json` holds.
+        runs: setting -> method -> arrays.
+        pictures: name -> PNG.
+    """
+    settings, full = results["settings"], runs["full_batch"]
+    n, epochs, seeds = settings["n"], settings["epochs"], settings["seeds"]
+    right = sum(claim["holds"] for claim in results["claims"])
+    out = Page(
+        "The five Gaussians",
+        f"Eight methods as mutual-information maximisation, {seeds} seeds each, {n} samples, {epochs} epochs: "
+        f"{right} of {len(results['claims'])} checked claims come out.",
+    )
+    seed = typical(full)
+    paths = {}
+    for row in ROWS:
+        arrays, side = row_of(row, full)
+        paths[row] = facing(arrays[f"centres_{side}"][seed])
+    out.section("The centres on the sphere").text(
+        "Five Gaussians on a circle are embedded in the unit sphere of three dimensions. Each point is the embedding of a "
+        "true cluster centre, each line its way from the untrained network. Turn a sphere by dragging; play the epochs below."
+    )
+    out.figure(
+        spheres(paths, epochs=range(epochs + 1), class_names=[f"Gaussian {k}" for k in range(1, 6)], columns=3),
+        f"Fig. 3 of the paper, full batch, seed {seed} (the one nearest to the means). "
+        "Each sphere was turned so that its last centres are seen from the front.",
+    )
+    best = runs["best"]["sdmi"]
+    steps = best["centres_f"].shape[1]
+    out.figure(
+        spheres(
+            {f"sdmi_{side}": facing(best[f"centres_{side}"][seed]) for side in ("f", "g")},
+            epochs=range(steps),
+            columns=2,
+        ),
+        f"SDMI at its best setting (SGD {settings['best']['lr']:g}, {steps - 1} epochs, "
+        f"batches of {settings['best']['batch']}): min gap {_shown(results['best']['min_gap_f'])} degrees, of the 90 that five points can have.",
+    )
+
+    out.section("Table 3: nearest-neighbour angle gaps").text(
+        "Degrees between each centre and its nearest neighbour, over the five centres; mean ± sd over seeds. "
+        "72 degrees is a pentagon on a great circle, 90 the *min* gap of the optimum (a triangular bipyramid, whose mean gap "
+        "may be larger): score by the min gap."
+    )
+    out.table(
+        [
+            {"encoder": style(row).label}
+            | {
+                key: value
+                for k, c in enumerate(COLUMNS)
+                for key, value in (
+                    (_HEAD[c], _shown(results["table3"][row][c])),
+                    (f"paper: {_HEAD[c].split()[0]}", f"{PAPER[row][k]:.2f}" if row in PAPER else None),
+                )
+            }
+            for row in ROWS
+        ],
+        f"Full batch, {settings['optimizer']}. The paper prints one run, and none for the JMI family.",
+    )
+
+    out.section("Mutual information over training").text(
+        f"Read at every epoch on {n} fresh points between the two right branches (section 4.2): f and g of SDMI, online and "
+        "target encoder of BYOL and MoCo, this epoch's encoder and that of the epoch before of SimSiam, the one encoder twice "
+        f"for the others. The views share log 5 - log(1 - .2²) = {TRUE_MI:.4f} nats, which no encoder can exceed. "
+        "Each estimate has a ceiling of its own at each temperature. JSD is no estimate of MI: it is never positive."
+    )
+    for setting in results["mi"]:
+        curves = results["mi"][setting]
+        tau = curves["jmi"]["dv"]["tau"]
+        panels = []
+        for estimator, name in ESTIMATORS.items():
+            levels = {"ceiling": results["ceilings"][f"{tau:g}"][estimator]}
+            if estimator == "dv":
+                levels["aligned, uniform sphere"] = results["ceilings"][f"{tau:g}"]["dv_sphere"]
+            base = "mini_batch" if setting.startswith("mini_batch") else "full_batch"
+            panels.append(
+                Panel(
+                    {method: runs[base][method][f"mi_{tau:g}_{estimator}"] for method in curves},
+                    f"{name}, temperature {tau:g}",
+                    levels,
+                    TRUE_MI if estimator != "jsd" else None,
+                    "nats" if estimator != "jsd" else "JSD",
+                )
+            )
+        batch = f"mini-batches of {settings['mini_batch']}" if setting.startswith("mini_batch") else "full batch"
+        figure = {"full_batch": "Fig. 5", "mini_batch": "Fig. 6"}.get(setting, "Beyond the paper: a sharper critic")
+        out.figure(mi_panels(panels), f"{figure}: {batch}, temperature {tau:g}, N = {n}; band: one sd over seeds.")
+    out.table(
+        [
+            {"method": style(m).label}
+            | {
+                f"{s.replace('_', ' ')}, {name}": results["mi"][s][m][e]["non_decreasing"]
+                for s in ("full_batch", "mini_batch")
+                for e, name in ESTIMATORS.items()
+            }
+            for m in results["mi"]["full_batch"]
+        ],
+        "Share of epochs in which the estimate does not fall (temperature 1, mean over seeds).",
+    )
+
+    out.section("Ablations").text(
+        "Fig. 7 on this data. *Spread* is the standard deviation of the unit embeddings: 1 where they balance around the "
+        "origin, 0 where they are one point. A last batch norm forces every column to vary and so hides a collapse from the "
+        "spread, though not from the effective rank."
+    )
+    for variant, said in (("standard", "With the paper's encoder."), ("no_last_norm", "Without the last batch norm.")):
+        table = results["ablations"][variant]
+        out.table(
+            [
+                {"": ABLATION_NAMES[name]}
+                | {
+                    "spread": _shown(row["std_f"], 2),
+                    "effective rank": _shown(row["effective_rank_f"], 2),
+                    "min gap": _shown(row["min_gap_f"]),
+                    "mean gap": _shown(row["mean_gap_f"]),
+                    "cos-DV, tau 1": _shown(row["mi_dv"], 3),
+                }
+                for name, row in table.items()
+            ],
+            said,
+        )
+
+    out.section("What comes out of the paper's claims").table(
+        [
+            {
+                "claim": claim["paper"],
+                "here": claim["ours"],
+                "verdict": "holds" if claim["holds"] else "does not hold",
+                "note": claim["note"],
+            }
+            for claim in results["claims"]
+        ]
+    )
+
+    out.section("Pictures").text("The same figures as files, beside this page.")
+    for name, picture in pictures.items():
+        out.image(picture, f"`{name}`")
+    out.section("Settings").table(
+        [{"setting": key, "value": str(value)} for key, value in settings.items()]
+        + [{"setting": f"seconds: {key}", "value": f"{value:.1f}"} for key, value in results["seconds"].items()]
+        + [{"setting": key, "value": value} for key, value in results["versions"].items()]
+    )
+    return out
+
+
+def _shown(entry: Mapping[str, Any], digits: int = 1) -> str:
+    if not np.isfinite(entry["mean"]):
+        return "–"
+    spread = "" if entry["sd"] is None else f" ± {entry['sd']:.{digits}f}"
+    return f"{entry['mean']:.{digits}f}{spread}"
