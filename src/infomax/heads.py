@@ -16,10 +16,14 @@ Head = tuple[int, ...] | nn.Module
 """A network by the widths of its layers, `(2048, 256)`; `()` is none at all; or a module of one's own."""
 
 
+LastNorm = Literal["none", "affine", "plain"]
+"""Batch norm after the last layer: none, with affine part, or without."""
+
+
 def mlp(
     *widths: int,
     norm: bool = True,
-    last_norm: Literal["none", "affine", "plain"] = "none",
+    last_norm: LastNorm = "none",
     activation: Callable[[], nn.Module] = nn.ReLU,
 ) -> nn.Sequential:
     """Linear layers with batch norm and activation between them.
@@ -51,7 +55,7 @@ def head(
     width: int | Callable[[], int],
     *,
     norm: bool = True,
-    last_norm: Literal["none", "affine", "plain"] = "none",
+    last_norm: LastNorm = "none",
     activation: Callable[[], nn.Module] = nn.ReLU,
 ) -> nn.Module:
     """Build a head from its layers' widths, on an input of the given width; a module is taken as it is."""
@@ -85,7 +89,7 @@ class Branch(nn.Module):
         projector: Head = (),
         *,
         norm: bool = True,
-        last_norm: Literal["none", "affine", "plain"] = "none",
+        last_norm: LastNorm = "none",
         activation: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()

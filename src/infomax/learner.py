@@ -94,7 +94,7 @@ class Learner(nn.Module):
 
         Example:
             >>> import infomax as im
-            >>> learner = im.methods.simsiam(nn.Linear(8, 4), projector=(4,), predictor=(2, 4))
+            >>> learner = im.methods.simsiam(nn.Linear(8, 4), projector=(4,), predictor=(2,))
             >>> import warnings
             >>> with warnings.catch_warnings(action="ignore"):
             ...     bare = learner.edit(marginals=(), name="no predictor")

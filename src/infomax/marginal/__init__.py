@@ -1,7 +1,7 @@
 """Guards against collapse: what stands for the marginal term log E_p(a)p(b)[e^T] of the bound."""
 
 from infomax.marginal.base import Marginal, Views
-from infomax.marginal.constraint import Centering, Predictor, Sinkhorn, Whitening, sinkhorn
+from infomax.marginal.constraint import Centering, Predictor, Sinkhorn, Whitening, predictors, sinkhorn
 from infomax.marginal.moments import Decorrelation, VarianceCovariance
 from infomax.marginal.partition import DonskerVaradhan, InfoNCE, TaylorDonskerVaradhan
 
@@ -17,5 +17,6 @@ __all__ = [
     "VarianceCovariance",
     "Views",
     "Whitening",
+    "predictors",
     "sinkhorn",
 ]

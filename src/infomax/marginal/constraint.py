@@ -1,6 +1,7 @@
 """Marginals that change the embeddings before they are compared: whitening, balanced codes, centring, a predictor."""
 
 import copy
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from infomax.clock import Clock
 from infomax.errors import ConfigError, NumericsError
-from infomax.heads import Prototypes, reset
+from infomax.heads import Branch, Head, LastNorm, Prototypes, head, reset
 from infomax.marginal.base import Marginal, Views
 from infomax.moments import covariance
 from infomax.schedule import teacher_temperature
@@ -39,6 +40,23 @@ class Predictor(Marginal):
         """Predict the targets from the students."""
         net = self.net if self.twin is None or clock.phase == 0 else self.twin
         return {i: net(v) for i, v in z.items()}, k
+
+
+def predictors(
+    spec: Head, branch: Branch, *, last_norm: LastNorm = "none", activation: Callable[[], nn.Module] = nn.ReLU
+) -> tuple[Predictor, ...]:
+    """The predictor of a method, by the widths of its hidden layers; it ends on the embedding's width. `()`: none.
+
+    Example:
+        >>> (predictor,) = predictors((16,), Branch(nn.Linear(8, 4)))
+        >>> [layer.out_features for layer in predictor.net if isinstance(layer, nn.Linear)]
+        [16, 4]
+    """
+    if isinstance(spec, nn.Module):
+        return (Predictor(spec),)
+    if not spec:
+        return ()
+    return (Predictor(head((*spec, branch.width), branch.width, last_norm=last_norm, activation=activation)),)
 
 
 class Whitening(Marginal):

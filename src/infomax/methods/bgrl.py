@@ -3,33 +3,41 @@
 from torch import nn
 
 from infomax.critic import Cosine
-from infomax.heads import Branch, Head, head
+from infomax.heads import Branch, Head
 from infomax.joint import Alignment
 from infomax.learner import Learner
-from infomax.marginal import Predictor
+from infomax.marginal import predictors
 from infomax.methods.registry import method
 from infomax.target import EMA
 
 
 @method
-def bgrl(encoder: nn.Module, *, predictor: Head = (512, 256), momentum: float = 0.99) -> Learner:
+def bgrl(encoder: nn.Module, *, predictor: Head = (512,), momentum: float = 0.99) -> Learner:
     """BGRL: BYOL on the nodes of a graph, two corrupted copies of it being the views (arXiv:2102.06514, eq. 3).
 
     loss = 2 - mean cos(q1, y2) - mean cos(q2, y1), in [0, 4]; N is the number of nodes
 
     Args:
         encoder: a graph -> one row a node (N x width); there is no projector.
-        predictor: widths of its layers, the last one the encoder's; `()` for none: it then collapses.
+        predictor: widths of its hidden layers (it ends on the embedding's width), on the student's side; `()` for none:
+            it then collapses.
         momentum: of the copy at the start; annealed to 1 by a cosine. The copy starts from weights of its own.
 
     Where sources differ: the paper prints BGRL as joint optimisation; its target is a moving average behind a
     stop-gradient, so by the paper's own rule it alternates.
 
     Example:
-        >>> bgrl(nn.Linear(8, 16), predictor=(32, 16)).target.start
+        >>> bgrl(nn.Linear(8, 16), predictor=(32,)).target.start
         'fresh'
     """
     branch = Branch(encoder)
-    marginals = (Predictor(head(predictor, lambda: branch.width, activation=nn.PReLU)),) if predictor != () else ()
     target = EMA(momentum, start="fresh")
-    return Learner(branch, target, Alignment(Cosine()), *marginals, scale=2.0, offset=1.0, name="bgrl")
+    return Learner(
+        branch,
+        target,
+        Alignment(Cosine()),
+        *predictors(predictor, branch, activation=nn.PReLU),
+        scale=2.0,
+        offset=1.0,
+        name="bgrl",
+    )

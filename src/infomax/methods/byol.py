@@ -3,10 +3,10 @@
 from torch import nn
 
 from infomax.critic import Chord
-from infomax.heads import Branch, Head, head
+from infomax.heads import Branch, Head
 from infomax.joint import Alignment
 from infomax.learner import Learner
-from infomax.marginal import Predictor
+from infomax.marginal import predictors
 from infomax.methods.registry import method
 from infomax.target import EMA
 
@@ -16,7 +16,7 @@ def byol(
     encoder: nn.Module,
     *,
     projector: Head = (4096, 256),
-    predictor: Head = (4096, 256),
+    predictor: Head = (4096,),
     momentum: float = 0.99,
 ) -> Learner:
     """BYOL: predict the embedding of a slowly moving copy of oneself (arXiv:2006.07733, eq. 2).
@@ -26,16 +26,18 @@ def byol(
     Args:
         encoder: view -> N x width.
         projector: widths of its layers, batch norm between them.
-        predictor: widths of its layers, on the student's side; `()` for none: it then collapses.
+        predictor: widths of its hidden layers (it ends on the embedding's width), on the student's side; `()` for none:
+            it then collapses.
         momentum: of the copy at the start (the authors': 0.996 for 1000 epochs, 0.99 for 300); annealed to 1 by a cosine.
 
     Where sources differ: BYOL, SimSiam and BGRL are one loss in three scales, 4 + 4s, s and 2 + 2s. At a row of zeros the
     authors' |p - k|^2 gives 1, the cosine form 2; here it is theirs.
 
     Example:
-        >>> byol(nn.Linear(8, 16), projector=(4,), predictor=(8, 4)).target.momentum
+        >>> byol(nn.Linear(8, 16), projector=(4,), predictor=(8,)).target.momentum
         0.99
     """
     branch = Branch(encoder, projector)
-    marginals = (Predictor(head(predictor, lambda: branch.width)),) if predictor != () else ()
-    return Learner(branch, EMA(momentum), Alignment(Chord()), *marginals, scale=4.0, offset=1.0, name="byol")
+    return Learner(
+        branch, EMA(momentum), Alignment(Chord()), *predictors(predictor, branch), scale=4.0, offset=1.0, name="byol"
+    )

@@ -19,8 +19,8 @@ def dino(
     prototypes: int = 4096,
     temperature: float = 0.1,
     target_temperature: float = 0.07,
-    warmup_temperature: float = 0.04,
-    warmup_epochs: int = 0,
+    target_temperature_start: float = 0.04,
+    target_temperature_epochs: int = 0,
     center_momentum: float = 0.9,
     momentum: float = 0.996,
     freeze_epochs: int = 1,
@@ -36,8 +36,8 @@ def dino(
         prototypes: K, rows of the weight-normalised last layer; 0 takes the projector's output as it is.
         temperature: of the student.
         target_temperature: of the target after its warm-up.
-        warmup_temperature: of the target at the start.
-        warmup_epochs: epochs over which it rises linearly.
+        target_temperature_start: of the target at the start.
+        target_temperature_epochs: epochs over which it rises linearly; 0: no warm-up.
         center_momentum: of the centre.
         momentum: of the copy at the start; annealed to 1 by a cosine.
         freeze_epochs: epochs at the start in which the last layer rests.
@@ -54,8 +54,8 @@ def dino(
         prototypes or inner.width,
         temperature=temperature,
         target_temperature=target_temperature,
-        warmup_temperature=warmup_temperature if warmup_epochs else None,
-        warmup_epochs=warmup_epochs,
+        warmup_temperature=target_temperature_start,
+        warmup_epochs=target_temperature_epochs,
         momentum=center_momentum,
     )
     return Learner(branch, EMA(momentum), Alignment(Dot()), centering, name="dino")

@@ -3,10 +3,10 @@
 from torch import nn
 
 from infomax.critic import Cosine
-from infomax.heads import Branch, Head, head
+from infomax.heads import Branch, Head
 from infomax.joint import Alignment
 from infomax.learner import Learner
-from infomax.marginal import InfoNCE, Predictor
+from infomax.marginal import InfoNCE, predictors
 from infomax.methods.registry import method
 from infomax.target import EMA
 
@@ -16,7 +16,7 @@ def moco_v3(
     encoder: nn.Module,
     *,
     projector: Head = (4096, 256),
-    predictor: Head = (4096, 256),
+    predictor: Head = (4096,),
     temperature: float = 0.2,
     momentum: float = 0.99,
 ) -> Learner:
@@ -27,7 +27,7 @@ def moco_v3(
     Args:
         encoder: view -> N x width.
         projector: widths of its layers, batch norm between and after them (the last without affine part).
-        predictor: widths of its layers, on the student's side; `()` for none.
+        predictor: widths of its hidden layers, on the student's side; it ends on the embedding's width. `()` for none.
         temperature: of the cosine critic.
         momentum: of the key encoder at the start; annealed to 1 by a cosine.
 
@@ -35,17 +35,16 @@ def moco_v3(
     the key encoder at the start of the forward pass, here it moves after the optimizer's step.
 
     Example:
-        >>> learner = moco_v3(nn.Linear(8, 16), projector=(4,), predictor=(8, 4))
+        >>> learner = moco_v3(nn.Linear(8, 16), projector=(4,), predictor=(8,))
         >>> [type(m).__name__ for m in learner.marginals]
         ['Predictor', 'InfoNCE']
     """
     cos, branch = Cosine(temperature), Branch(encoder, projector, last_norm="plain")
-    marginals = (Predictor(head(predictor, lambda: branch.width, last_norm="plain")),) if predictor != () else ()
     return Learner(
         branch,
         EMA(momentum),
         Alignment(cos),
-        *marginals,
+        *predictors(predictor, branch, last_norm="plain"),
         InfoNCE(cos),
         scale=4 * temperature,
         name="moco_v3",

@@ -3,16 +3,16 @@
 from torch import nn
 
 from infomax.critic import Cosine
-from infomax.heads import Branch, Head, head
+from infomax.heads import Branch, Head
 from infomax.joint import Alignment
 from infomax.learner import Learner
-from infomax.marginal import Predictor
+from infomax.marginal import predictors
 from infomax.methods.registry import method
 from infomax.target import StopGradient
 
 
 @method
-def simsiam(encoder: nn.Module, *, projector: Head = (2048, 2048, 2048), predictor: Head = (512, 2048)) -> Learner:
+def simsiam(encoder: nn.Module, *, projector: Head = (2048, 2048, 2048), predictor: Head = (512,)) -> Learner:
     """SimSiam: predict one's own embedding of the other view, cut off from the gradient (arXiv:2011.10566, Algorithm 1).
 
     loss = -1/2 [mean cos(p1, SG z2) + mean cos(p2, SG z1)], in [-1, 1]
@@ -20,16 +20,16 @@ def simsiam(encoder: nn.Module, *, projector: Head = (2048, 2048, 2048), predict
     Args:
         encoder: view -> N x width.
         projector: widths of its layers, batch norm between and after them (the last without affine part).
-        predictor: widths of its layers: a bottleneck, then the embedding's width; `()` for none: it then collapses.
+        predictor: widths of its hidden layers (it ends on the embedding's width), on the student's side; `()` for none:
+            it then collapses.
 
     Where the paper errs: its table 2 credits SimSiam to the SimCLR paper. Where sources differ: the authors keep the
     predictor's learning rate constant (`--fix-pred-lr`); lightly's loss lets the gradient through to the target unless the
     caller detaches it.
 
     Example:
-        >>> simsiam(nn.Linear(8, 16), projector=(4,), predictor=(2, 4)).scale
+        >>> simsiam(nn.Linear(8, 16), projector=(4,), predictor=(2,)).scale
         1.0
     """
     branch = Branch(encoder, projector, last_norm="plain")
-    marginals = (Predictor(head(predictor, lambda: branch.width)),) if predictor != () else ()
-    return Learner(branch, StopGradient(), Alignment(Cosine()), *marginals, name="simsiam")
+    return Learner(branch, StopGradient(), Alignment(Cosine()), *predictors(predictor, branch), name="simsiam")

@@ -16,7 +16,7 @@ def w_mse(
     encoder: nn.Module,
     *,
     projector: Head = (1024, 64),
-    size: int = 128,
+    whitening_size: int = 128,
     iterations: int = 1,
     eps: float = 0.0,
     normalize: bool = True,
@@ -27,8 +27,8 @@ def w_mse(
 
     Args:
         encoder: view -> N x width.
-        projector: widths of its layers, batch norm between them; the last is D, and must be smaller than `size`.
-        size: rows of a whitening sub-batch; the batch is a multiple of it.
+        projector: widths of its layers, batch norm between them; the last is D, and must be smaller than `whitening_size`.
+        whitening_size: rows of a whitening sub-batch; the batch is a multiple of it.
         iterations: random cuts into sub-batches that are averaged.
         eps: shrinkage of the covariance, (1 - eps) cov + eps I.
         normalize: compare unit rows, after whitening.
@@ -36,10 +36,10 @@ def w_mse(
     Where sources differ: solo-learn detaches the second view by default: the same value, another gradient.
 
     Example:
-        >>> w_mse(nn.Linear(8, 16), projector=(4,), size=32).marginals[0].size
+        >>> w_mse(nn.Linear(8, 16), projector=(4,), whitening_size=32).marginals[0].size
         32
     """
-    branch, whitening = Branch(encoder, projector), Whitening(size, iterations=iterations, eps=eps)
+    branch, whitening = Branch(encoder, projector), Whitening(whitening_size, iterations=iterations, eps=eps)
     if normalize:
         return Learner(branch, Shared(), Alignment(Cosine()), whitening, scale=2.0, offset=1.0, name="w_mse")
     return Learner(branch, Shared(), Alignment(Euclidean()), whitening, name="w_mse")

@@ -28,8 +28,8 @@ def learners(encoder: Any) -> dict[str, Learner]:
     made = {
         "sdmi": methods.sdmi(encoder(), projector=(128, 64)),
         "jmi": methods.jmi(encoder(), projector=(128, 64)),
-        "moco_v3": methods.moco_v3(encoder(), projector=(256, 64), predictor=(256, 64), momentum=0.9),
-        "byol": methods.byol(encoder(), projector=(256, 64), predictor=(256, 64), momentum=0.9),
+        "moco_v3": methods.moco_v3(encoder(), projector=(256, 64), predictor=(256,), momentum=0.9),
+        "byol": methods.byol(encoder(), projector=(256, 64), predictor=(256,), momentum=0.9),
         "vicreg": methods.vicreg(encoder(), projector=(256, 256)),
     }
     with warnings.catch_warnings(action="ignore", category=CollapseWarning):  # that is the point
@@ -80,7 +80,7 @@ def run(out: str | Path = "runs/demo", *, seed: int = 0, epochs: int = EPOCHS, p
 
     torch.manual_seed(seed)
     pixels = [d.images.flatten(1).float() / 255 for d in (data, test)]  # type: ignore[union-attr]
-    rows: dict[str, dict[str, float]] = {"raw pixels": row(*pixels), "random encoder": row(*encoded(encoder()))}  # type: ignore[arg-type]
+    rows: dict[str, dict[str, float]] = {"raw pixels": row(*pixels), "random encoder": row(*encoded(encoder()))}
     runs: dict[str, Run] = {}
     torch.manual_seed(seed)
     for name, learner in learners(encoder).items():

@@ -1,7 +1,7 @@
 """What a run is fed: batches of views, a function of (seed, pass, batch) alone."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ def view_function(data: Dataset, views: str | ViewFunction = "auto", size: int |
     if not isinstance(views, str):
         return views
     if isinstance(data, Graph):
-        kind, made = "graph", GraphViews()
+        kind, made = "graph", cast(ViewFunction, GraphViews())
     elif not data.is_images:
         kind, made = "points", Gaussian(sigma=0.1)
     else:

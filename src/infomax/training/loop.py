@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from tqdm import tqdm
 
 from infomax.clock import Clock
@@ -92,33 +93,49 @@ def train(
     }
     run = Run(learner, asked, data=samples, path=None if out is None else claim(out))
     run.start()
-    watched, collapsed = feed.fixed(gauge_samples), False
-    bar = tqdm(
-        total=epochs * updates, desc=learner.name, unit="step", disable=not progress, delay=2, dynamic_ncols=True
-    )
-    torch.manual_seed(seed)  # for what draws at random while it trains, such as the cuts of a whitening
-    with bar:
+    try:
+        _climb(run, feed, optimiser, epochs, lr, round(warmup * updates), feed.fixed(gauge_samples), progress)
+    except BaseException:
+        run.abandon()
+        raise
+    return run
+
+
+def _climb(
+    run: Run,
+    feed: Feed,
+    optimiser: Optimizer,
+    epochs: int,
+    lr: float,
+    warmup: int,
+    watched: list[Any],
+    progress: bool,
+) -> None:
+    learner, target = run.learner, run.learner.target
+    updates = len(list(target.order(len(feed))))
+    torch.manual_seed(feed.seed)  # for what draws at random while it trains, such as the cuts of a whitening
+    collapsed = False
+    with tqdm(total=epochs * updates, desc=learner.name, unit="step", disable=not progress, delay=2) as bar:
         for epoch in range(epochs):
             began = time.perf_counter()
             losses: list[Tensor] = []
             bounds: list[Tensor] = []
-            for batch, phase in learner.target.order(len(feed)):
+            for batch, phase in target.order(len(feed)):
                 clock = Clock(epoch * updates + len(losses), updates, epochs * updates, phase)
-                rate = warmup_cosine(clock.step, clock.total, round(warmup * updates), lr)
+                rate = warmup_cosine(clock.step, clock.total, warmup, lr)
                 for group in optimiser.param_groups:
                     group["lr"] = rate
-                output = step(learner, feed(learner.target.sweep(epoch, phase), batch), optimiser, clock)
+                output = step(learner, feed(target.sweep(epoch, phase), batch), optimiser, clock)
                 losses.append(output.loss.detach())
                 bounds.append(output.bound.detach())
                 bar.update()
-            row = {
-                "epoch": epoch + 1,
-                "loss": float(torch.stack(losses).mean()),
-                "bound": float(torch.stack(bounds).mean()),
-            }
-            row |= {"lr": rate, "seconds": time.perf_counter() - began} | monitor.read(learner, watched)
+            row = {"epoch": epoch + 1, "loss": _mean(losses), "bound": _mean(bounds), "lr": rate}
+            row |= {"seconds": time.perf_counter() - began} | monitor.read(learner, watched)
             run.history.append(row)
             run.save()
             bar.set_postfix_str(f"bound {row['bound']:.3f} mi {row['mi_infonce']:.2f} rank {row['effective_rank']:.1f}")
             collapsed = collapsed or monitor.warn_if_collapsed(learner.name, epoch + 1, row)
-    return run
+
+
+def _mean(values: list[Tensor]) -> float:
+    return float(torch.stack(values).mean())

@@ -85,6 +85,13 @@ class Run:
             write_atomically(self.path / "config.json", json.dumps(self.config, indent=2, default=str) + "\n")
             write_atomically(self.path / "environment.json", json.dumps(environment(), indent=2, default=str) + "\n")
 
+    def abandon(self) -> None:
+        """Take the folder away again, where nothing was learnt: what was asked could not work, and can be asked anew."""
+        if self.path is not None and not self.history:
+            for name in ("config.json", "environment.json"):
+                (self.path / name).unlink(missing_ok=True)
+            self.path.rmdir()
+
     def save(self) -> None:
         """Write the log and the weights, each whole or not at all."""
         if self.path is None:
