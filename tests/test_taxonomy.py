@@ -1,0 +1,153 @@
+"""The table's declarations, probed: by autograd, and with Gaussians whose mutual information is known."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import infomax as im
+from infomax import Alignment, Clock, Dot
+from infomax.taxonomy import PRINTED, WHY, as_json, describe, table
+
+METHODS = pytest.mark.parametrize("name", im.methods.METHODS)
+
+
+def build(name, options):
+    torch.manual_seed(0)
+    return im.methods.build(name, nn.Linear(12, 16), **options)
+
+
+# ---- EM or Joint: does the score of view 0 against view 1 move with view 1? -------------------------------------------
+@METHODS
+@pytest.mark.parametrize("crops", [2, 4])
+def test_a_target_is_cut_off_from_its_view_exactly_in_em(name, crops, tiny):
+    learner = build(name, tiny(name))
+    torch.manual_seed(1)
+    views = [torch.randn(32, 12, requires_grad=True) for _ in range(crops)]
+    for phase in (0, 1) if name == "sdmi" else (0,):
+        z, k = learner.target.look(learner.f, learner.g, views, Clock(phase=phase))
+        learner.score({0: z[0]}, {1: k[1]}, Clock(phase=phase)).backward()
+        moves = [v.grad is not None and bool(v.grad.any()) for v in views]
+        em = describe(learner).optimisation == "EM"
+        assert moves == [True, not em] + [False] * (crops - 2)
+        for v in views:
+            v.grad = None
+
+
+# ---- explicit or surrogate: with the optimal critic, is the reading the mutual information? ----------------------------
+RHO, WIDTH, SAMPLES = 0.6, 2, 2000
+TRUTH = -WIDTH / 2 * math.log(1 - RHO**2)  # 0.446 nats
+
+
+class LogRatio(Dot):
+    """log p(a, b) / p(a) p(b) + shift of coordinates with correlation RHO, as a product of features of either side.
+
+    Any shift is an optimal critic too: a bound that divides by its partition does not see it, and a surrogate does.
+    """
+
+    def __init__(self, shift):
+        super().__init__()
+        self.shift = shift
+
+    def factors(self, a, b):
+        rest = 1 - RHO**2
+        square = -(RHO**2) / (2 * rest)
+        one = torch.ones(*a.shape[:-1], 1), torch.ones(*b.shape[:-1], 1)
+        constant = TRUTH + self.shift
+        left = torch.cat([RHO / rest * a, square * a.square().sum(-1, keepdim=True), one[0], constant * one[0]], -1)
+        right = torch.cat([b, one[1], square * b.square().sum(-1, keepdim=True), one[1]], -1)
+        return left, right
+
+
+def gaussians(n, seed=0):
+    torch.manual_seed(seed)
+    a = torch.randn(n, WIDTH)
+    return a, RHO * a + math.sqrt(1 - RHO**2) * torch.randn(n, WIDTH)
+
+
+def test_the_ratio_is_the_ratio():
+    a, b = gaussians(5)
+    both = torch.distributions.MultivariateNormal(torch.zeros(2), torch.tensor([[1.0, RHO], [RHO, 1.0]]))
+    one = torch.distributions.Normal(0.0, 1.0)
+    logs = both.log_prob(torch.stack([a, b], -1)) - one.log_prob(a) - one.log_prob(b)
+    torch.testing.assert_close(LogRatio(0.0).paired(a, b), logs.sum(-1))
+
+
+def reading(learner, shift):
+    """The bound in the optimal critic, put wherever the objective has a critic; predictors are the identity."""
+    critic, (a, b) = LogRatio(shift), gaussians(SAMPLES)
+    for marginal in learner.marginals:
+        if hasattr(marginal, "critic"):
+            marginal.critic = critic
+        if isinstance(marginal, im.Predictor):
+            marginal.net = nn.Identity()
+        if isinstance(marginal, im.InfoNCE) and marginal.has_queue:
+            marginal.queue = gaussians(SAMPLES, seed=1)[1]  # as they are, not normalised: draws of p(b)
+    bare = learner.edit(joint=Alignment(critic))
+    with torch.no_grad():
+        return bare.score({0: a}, {1: b}).item()
+
+
+@METHODS
+def test_an_explicit_objective_reads_the_truth_and_a_surrogate_does_not(name, tiny):
+    options = tiny(name)
+    options |= {key: value for key, value in (("projector", (WIDTH,)), ("predictor", (4, WIDTH))) if key in options}
+    options |= {"prototypes": WIDTH} if "prototypes" in options else {}
+    options |= {"size": SAMPLES} if name == "w_mse" else {}
+    torch.manual_seed(0)
+    learner = im.methods.build(name, nn.Linear(12, WIDTH), **options)
+    # Sampling error: sd(T) = sqrt(WIDTH) RHO = 0.85 over the pairs, sd(e^T) = sqrt((1 - RHO^2)^-WIDTH - 1) = 1.2 over the
+    # products, each of 2000: together 0.033. Three of them, and the 1/N bias of a log of means besides.
+    tolerance = (
+        3 * math.hypot(math.sqrt(WIDTH) * RHO, math.sqrt((1 - RHO**2) ** -WIDTH - 1)) / math.sqrt(SAMPLES) + 0.002
+    )
+    errors = [abs(reading(learner, shift) - TRUTH) for shift in (0.0, 1.0, -1.0)]
+    explicit = describe(learner).objective == "explicit MI"
+    assert (max(errors) < tolerance) is explicit, errors
+
+
+# ---- the table -------------------------------------------------------------------------------------------------------
+def test_the_table_as_computed():
+    rows = {row.name: (row.optimisation, row.objective, row.paradigm) for row in table()}
+    em, joint, explicit, surrogate = "EM", "Joint", "explicit MI", "MI surrogate"
+    assert rows == {
+        "sdmi": (em, explicit, "SDMI"),
+        "jmi": (joint, explicit, "JMI"),
+        "simsiam": (em, surrogate, "SDMI"),
+        "byol": (em, surrogate, "SDMI"),
+        "moco_v1": (em, explicit, "SDMI"),
+        "moco_v2": (em, explicit, "SDMI"),
+        "moco_v3": (em, explicit, "SDMI"),
+        "dino": (em, surrogate, "SDMI"),
+        "swav": (em, surrogate, "SDMI"),
+        "bgrl": (em, surrogate, "SDMI"),
+        "simclr": (joint, explicit, "JMI"),
+        "barlow_twins": (joint, surrogate, "JMI"),
+        "vicreg": (joint, surrogate, "JMI"),
+        "w_mse": (joint, surrogate, "JMI"),
+        "taylor_jmi": (joint, surrogate, "JMI"),
+    }
+
+
+def test_the_two_rows_that_the_paper_prints_otherwise_say_why():
+    differing = {row.name: row for row in table() if row.differs}
+    assert set(differing) == set(WHY) == {"swav", "bgrl"}
+    for name, row in differing.items():
+        assert row.paper == "Joint, MI surrogate, JMI" == ", ".join(PRINTED[name])
+        assert row.differs == WHY[name]
+    assert {row.name for row in table() if row.paper != "not in table 2"} == set(PRINTED)
+
+
+def test_rows_are_plain_data():
+    rows = as_json()
+    assert len(rows) == len(im.methods.METHODS)
+    assert all({"name", "optimisation", "objective", "paradigm", "paper"} <= set(row) for row in rows)
+    assert all(isinstance(value, str) for row in rows for value in row.values())
+
+
+def test_dropping_the_marginal_leaves_no_objective_to_name():
+    with pytest.warns(im.CollapseWarning):
+        bare = im.methods.jmi(nn.Linear(4, 4), projector=()).edit(marginals=())
+    assert describe(bare).objective == "none"
+    assert describe(bare).marginal == "none"
