@@ -11,7 +11,7 @@ def tiny() -> Callable[[str], dict[str, object]]:
 
     def options(name: str, **others: object) -> dict[str, object]:
         known = im.methods.options(name)
-        small: dict[str, object] = {"projector": (32, 16), "predictor": (8, 16), "prototypes": 12, "size": 32}
+        small: dict[str, object] = {"projector": (32, 16), "predictor": (8,), "prototypes": 12, "whitening_size": 32}
         if name in ("moco_v1", "moco_v2"):
             small["queue"] = 40
         return {n: v for n, v in small.items() if n in known} | others

@@ -11,12 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 from infomax.errors import ConfigError, InfomaxError
 from infomax.training.optim import OptimizerName
 
-app = App(name="infomax", help="Self-supervised representation learning as mutual-information maximisation.")
-study = App(name="study", help="The paper's studies, each one command: numbers, figures and a page.")
-app.command(study)
 
-
-@app.command
 def methods(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     """Print every method and its place in the paper's table 2, computed from its parts.
 
@@ -118,7 +113,6 @@ def train(
     print(f"wrote {out}; next: infomax probe {out}")
 
 
-@app.command
 def probe(run: str, *, data: str | None = None, root: str | None = None, json: bool = False) -> None:
     """Judge a run's frozen encoder by a linear probe, nearest neighbours and gauges.
 
@@ -140,7 +134,6 @@ def probe(run: str, *, data: str | None = None, root: str | None = None, json: b
     print(as_text(found))
 
 
-@app.command
 def report(run: str, *, out: str | None = None) -> None:
     """Write one self-contained page of a run.
 
@@ -153,7 +146,6 @@ def report(run: str, *, out: str | None = None) -> None:
     print(f"wrote {Run.load(run).report(out)}")
 
 
-@app.command
 def demo(*, out: str = "runs/demo", seed: int = 0) -> None:
     """Train five methods on scikit-learn's digits, watch one collapse, and write a page: two minutes on two cores.
 
@@ -166,7 +158,6 @@ def demo(*, out: str = "runs/demo", seed: int = 0) -> None:
     run(out, seed=seed)
 
 
-@study.command
 def toy(
     *,
     out: str,
@@ -240,13 +231,23 @@ def _arguments(doc: str) -> dict[str, str]:
     return found
 
 
+def application(argv: list[str]) -> App:
+    """Every command; `train` with the options of the method that argv names."""
+    app = App(name="infomax", help="Self-supervised representation learning as mutual-information maximisation.")
+    study = App(name="study", help="The paper's studies, each one command: numbers, figures and a page.")
+    for command in (demo, methods, train_command(argv), probe, report):
+        app.command(command)
+    study.command(toy)
+    app.command(study)
+    return app
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; what a user can mend is one line on the error stream, with exit status 2."""
     tokens = sys.argv[1:] if argv is None else argv
     warnings.showwarning = lambda message, category, *_: print(f"warning: {message}", file=sys.stderr)
     try:
-        app.command(train_command(tokens), name="train")
-        app(tokens, exit_on_error=False, print_error=False)
+        application(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         print(f"infomax: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

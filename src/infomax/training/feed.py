@@ -1,5 +1,6 @@
 """What a run is fed: batches of views, a function of (seed, pass, batch) alone."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -23,7 +24,11 @@ def dataset(data: Any, root: str | None = None, split: str = "train") -> Dataset
         return data
     if isinstance(data, Tensor):
         return Dataset(data)
-    return load(data, root=root, split=split)
+    found = load(data, root=root, split=split)
+    if found.skipped:
+        some = ", ".join(found.skipped[:5]) + (" ..." if found.n_skipped > 5 else "")
+        warnings.warn(f"{found.name}: {found.n_skipped} files could not be read and were left out: {some}", stacklevel=2)
+    return found
 
 
 def view_size(data: Dataset, size: int | None = None) -> int:

@@ -1,0 +1,146 @@
+import inspect
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from infomax import cli, methods
+from infomax.cli import main
+
+
+def run(capsys, *argv):
+    code = main([str(a) for a in argv])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_methods_prints_the_computed_table(capsys):
+    code, out, _ = run(capsys, "methods")
+    assert code == 0
+    rows = {line.split("|")[0].strip(): line for line in out.splitlines() if "|" in line}
+    assert set(methods.METHODS) <= set(rows)
+    assert "the paper prints Joint, MI surrogate, JMI; computed EM, MI surrogate, SDMI" in out
+
+
+def test_methods_json_is_a_list_of_objects(capsys):
+    code, out, _ = run(capsys, "methods", "--json")
+    rows = {row["name"]: row for row in json.loads(out)}
+    assert code == 0
+    assert set(rows) == set(methods.METHODS)
+    assert rows["byol"]["optimisation"] == "EM" and rows["byol"]["paradigm"] == "SDMI"
+    assert rows["simclr"]["optimisation"] == "Joint" and rows["simclr"]["objective"] == "explicit MI"
+    assert rows["bgrl"]["paper"] == "Joint, MI surrogate, JMI" and rows["bgrl"]["differs"]
+
+
+def test_no_option_of_a_method_hides_one_of_train():
+    own = set(inspect.signature(cli.train).parameters)
+    for name in methods.METHODS:
+        assert not own & set(methods.options(name)), name
+
+
+def test_train_probe_report(tmp_path, capsys):
+    out = tmp_path / "run"
+    code, said, _ = run(
+        capsys, "train", "--method", "sdmi", "--temperature", "0.2", "--projector", "32-16", "--data", "digits",
+        "--epochs", "2", "--out", out,
+    )  # fmt: skip
+    assert code == 0 and "next: infomax probe" in said
+    config = json.loads((out / "config.json").read_text())
+    assert config["method"] == {"method": "sdmi", "projector": [32, 16], "temperature": 0.2, "every": "epoch"}
+    assert config["encoder"]["name"] == "mlp" and config["training"]["epochs"] == 2
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in log] == [1, 2]
+
+    code, said, _ = run(capsys, "probe", out, "--json")
+    found = json.loads(said)
+    assert code == 0 and found["test"] == 355
+    assert found["linear"] > 80 and found["knn"] > 80
+    code, said, _ = run(capsys, "report", out)
+    assert code == 0 and (out / "report.html").stat().st_size > 1e6
+
+
+def test_a_folder_of_unlabeled_images(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i in range(6):
+        Image.fromarray(rng.integers(0, 255, (20 + i, 24, 3), dtype=np.uint8)).save(photos / f"{i}.png")
+    (photos / "broken.png").write_bytes(b"not a picture")
+    out = tmp_path / "run"
+    code, _, err = run(
+        capsys, "train", "--method", "vicreg", "--projector", "16", "--data", photos, "--epochs", "1", "--size", "16",
+        "--batch-size", "4", "--out", out,
+    )  # fmt: skip
+    assert code == 0
+    assert "broken.png" in err
+    code, _, err = run(capsys, "probe", out)
+    assert code == 2 and "no labels" in err
+
+
+def test_bad_input_is_one_clear_line(tmp_path, capsys):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "something").touch()
+    (tmp_path / "empty").mkdir()
+    nan = tmp_path / "nan.npy"
+    np.save(nan, np.full((64, 2), np.nan, np.float32))
+    good = ["--method", "jmi", "--data", "digits", "--epochs", "1", "--out", tmp_path / "new"]
+
+    def wrong(expected, *change):
+        arguments = [str(a) for a in good]
+        for option, value in zip(change[::2], change[1::2], strict=True):
+            if option in arguments:
+                arguments[arguments.index(option) + 1] = str(value)
+            else:
+                arguments += [option, str(value)]
+        code, _, err = run(capsys, "train", *arguments)
+        lines = [line for line in err.splitlines() if not line.startswith("warning:")]
+        assert code == 2 and len(lines) == 1, err
+        for text in expected:
+            assert text in err
+        assert not (tmp_path / "new").exists()
+
+    wrong(["'simclr'"], "--method", "simclear")
+    wrong(["--temperature"], "--temprature", "0.1")
+    wrong(["did you mean 'digits'"], "--data", "digts")
+    wrong(["'resnet8'"], "--encoder", "resnet9")
+    wrong(["did you mean 'simclr'"], "--views", "simclear")
+    wrong(["batch of 1"], "--batch-size", "1")
+    wrong(["more rows than columns", "128"], "--method", "w_mse", "--projector", "128-256")
+    wrong(["no images"], "--data", tmp_path / "empty")
+    wrong(["not empty"], "--out", tmp_path / "full")
+    wrong(["nan"], "--data", nan)
+    wrong(["2048-256"], "--projector", "12x")
+    wrong(["epochs=0"], "--epochs", "0")
+
+
+def test_unknown_command_and_missing_option(capsys):
+    code, _, err = run(capsys, "trian")
+    assert code == 2 and 'Did you mean "train"' in err and err.count("\n") == 1
+    code, _, err = run(capsys, "train", "--method", "jmi", "--data", "digits")
+    assert code == 2 and "--out" in err and err.count("\n") == 1
+    code, _, err = run(capsys, "probe", "nowhere")
+    assert code == 2 and "nowhere" in err and err.count("\n") == 1
+
+
+def test_import_stays_light():
+    heavy = ["torchvision", "sklearn", "matplotlib", "plotly", "torch_geometric", "timm", "cyclopts", "scipy", "PIL"]
+    said = subprocess.run(
+        [sys.executable, "-c", "import infomax, sys; print(*{m.split('.')[0] for m in sys.modules})"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert not set(heavy) & set(said.stdout.split())
+
+
+@pytest.mark.parametrize("name", sorted(methods.METHODS))
+def test_every_method_has_help_for_every_option(name, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        raise SystemExit(main(["train", "--method", name, "--help"]))
+    assert stopped.value.code == 0
+    said = capsys.readouterr().out
+    about = cli._arguments(inspect.getdoc(methods.get(name)) or "")
+    for option in methods.options(name):
+        assert f"--{option.replace('_', '-')}"[:20] in said
+        assert about.get(option), f"{name}: {option} is not described"

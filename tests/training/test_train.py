@@ -1,0 +1,137 @@
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+import infomax as im
+from infomax.training import monitor
+from infomax.training.feed import Feed, view_function
+
+
+def weights(run):
+    return torch.cat([p.detach().flatten() for p in run.learner.parameters()])
+
+
+def fit(method="jmi", **options):
+    torch.manual_seed(3)
+    learner = im.methods.build(method, im.encoders.get("toy"), projector=())
+    return im.train(learner, "gaussians", **({"epochs": 2, "progress": False, "seed": 5} | options))
+
+
+def test_same_seed_same_weights_and_another_seed_others():
+    once, again, other = fit(), fit(), fit(seed=6)
+    assert torch.equal(weights(once), weights(again))
+    assert not torch.equal(weights(once), weights(other))
+
+
+def test_an_epoch_of_the_two_encoder_prototype_has_an_e_and_an_m_pass():
+    seen = []
+
+    class Watch(im.Learner):
+        def after_step(self, output, clock):
+            climbed = [p.grad is not None for p in (next(self.f.parameters()), next(self.g.parameters()))]
+            seen.append((clock.epoch, clock.phase, *climbed))
+            super().after_step(output, clock)
+
+    cos = im.Cosine(0.5)
+    learner = Watch(im.Branch(im.encoders.get("toy")), im.Twin(), im.Alignment(cos), im.DonskerVaradhan(cos))
+    im.train(learner, "gaussians", epochs=2, batch_size=1250, progress=False)
+    e_step, m_step = (True, False), (False, True)
+    assert seen == [(e, p, *(m_step if p else e_step)) for e in (0, 1) for p in (0, 0, 1, 1)]
+
+
+def test_the_m_pass_draws_its_own_batches_and_views():
+    feed = Feed(im.data.load("gaussians"), im.views.Gaussian(0.1), batch_size=8)
+    target = im.Twin("epoch")
+    first, second = (feed(target.sweep(0, phase), 0)[0] for phase in (0, 1))
+    assert not torch.equal(first, second)
+    both = im.Twin("batch")
+    assert torch.equal(*(feed(both.sweep(0, phase), 0)[0] for phase in (0, 1)))
+
+
+def test_the_bound_rises_and_the_reading_stays_below_the_truth():
+    run = fit(epochs=15)
+    first, last = run.history[0], run.history[-1]
+    assert last["bound"] > first["bound"]
+    assert last["mi_infonce"] < 1.6503 + 0.1  # sampling error of 1000 points
+
+
+def test_nan_says_which_view_and_row_and_keeps_the_last_epoch(tmp_path):
+    data = im.data.load("gaussians")
+    bad = view_function(data)
+
+    def views(batch, index, seed=0, epoch=0):
+        made = bad(batch, index, seed=seed, epoch=epoch)
+        if epoch == 1:
+            made[1][7] = float("nan")
+        return made
+
+    with pytest.raises(im.NumericsError, match=r"view 1 .* rows \[7\]"):
+        fit(views=views, out=tmp_path / "run", epochs=3)
+    torch.manual_seed(3)
+    back = im.Run.load(tmp_path / "run")
+    assert len(back.history) == 1
+
+
+def test_a_run_reads_back(tmp_path):
+    run = fit(out=tmp_path / "run", method="byol")
+    back = im.Run.load(tmp_path / "run")
+    assert torch.equal(weights(run), weights(back))
+    assert back.history == run.history
+    for name, buffer in run.learner.named_buffers():
+        assert torch.equal(buffer, dict(back.learner.named_buffers())[name]), name
+
+
+def test_a_learner_put_together_by_hand_needs_one_like_it_to_read_back(tmp_path):
+    cos = im.Cosine(0.5)
+
+    def make():
+        return im.Learner(nn.Linear(2, 3), im.Shared(), im.Alignment(cos), im.DonskerVaradhan(cos))
+
+    run = im.train(make(), "gaussians", epochs=1, progress=False, out=tmp_path / "run")
+    with pytest.raises(im.DataError, match="put together by hand"):
+        im.Run.load(tmp_path / "run")
+    assert torch.equal(weights(run), weights(im.Run.load(tmp_path / "run", make())))
+
+
+def test_a_collapse_is_said_as_it_happens():
+    with pytest.warns(im.CollapseWarning):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 8))
+        learner = im.Learner(net, im.Shared(), im.Alignment(im.Cosine()))
+    with pytest.warns(im.CollapseWarning, match="is collapsing in epoch"):
+        im.train(learner, "gaussians", epochs=30, lr=1e-2, progress=False)
+    with warnings.catch_warnings(action="error"):
+        fit(epochs=5)
+
+
+def test_mutual_information_is_read_between_the_two_branches():
+    torch.manual_seed(0)
+    views = [torch.randn(64, 2), torch.randn(64, 2)]
+    twin = im.methods.sdmi(im.encoders.get("toy"), projector=())
+    a, b = monitor.two_sides(twin, views)
+    twin.eval()
+    assert torch.equal(a, twin.f(views[0])) and torch.equal(b, twin.g(views[1]))
+
+
+def test_a_tensor_and_an_own_view_function():
+    learner = im.methods.vicreg(nn.Linear(5, 8), projector=(4,))
+    x = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+
+    def views(batch, index, seed=0, epoch=0):
+        return [batch, 2 * batch]
+
+    run = im.train(learner, x, views=views, epochs=2, batch_size=16, progress=False)
+    assert len(run.history) == 2
+
+
+def test_graph_nodes_are_one_batch(tmp_path):
+    torch.manual_seed(0)
+    graph = im.data.load("sbm")
+    learner = im.methods.bgrl(
+        im.encoders.get("gcn", channels=graph.images.shape[1], hidden=32, width=16), predictor=(16,)
+    )
+    run = im.train(learner, graph, epochs=30, lr=5e-3, progress=False)
+    assert run.history[-1]["bound"] > run.history[0]["bound"]
+    assert run.evaluate()["linear"] > 90
