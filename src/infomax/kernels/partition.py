@@ -88,10 +88,10 @@ def _rows(n: int, device: torch.device, beside: int = 1) -> int:
     return max(1, min(n, _BLOCK.get(device.type, _BLOCK_ELSEWHERE) // (n * beside)))
 
 
-def _tame(left: Tensor, *rights: Tensor) -> bool:
+def _tame(left_t: Tensor, *rights_t: Tensor) -> bool:
     """Whether no e^T, nor a sum of N^2 of them, can leave the range of the type: |T| <= |left| |right|."""
-    largest = left.norm(dim=-1).max() * max(right.norm(dim=-1).max() for right in rights)
-    return bool(largest <= math.log(torch.finfo(left.dtype).max) / 2.2)
+    largest = [t.square().sum(0).amax() for t in (left_t, *rights_t)]
+    return bool((largest[0] * torch.stack(largest[1:]).amax()).sqrt() <= math.log(torch.finfo(left_t.dtype).max) / 2.2)
 
 
 def _gradient(t: Tensor, wanted: bool) -> Tensor | None:
@@ -130,8 +130,8 @@ class _LogMeanExp(torch.autograd.Function):
 def _sum_up(left: Tensor, right: Tensor, of_left: Tensor | None, of_right: Tensor | None) -> Tensor:
     """log Z of one problem, N D each; its gradients are written to `of_left` and added to `of_right`, D N each."""
     n, d = left.shape
-    tame, rows = _tame(left, right), _rows(n, left.device)
     left_t, ones_t, right_t = left.T.contiguous(), _with_ones(right), right.T.contiguous()
+    tame, rows = _tame(left_t, right_t), _rows(n, left.device)
     buffer = left.new_empty(rows, n)
     total = torch.zeros((), dtype=torch.float64, device=left.device)
     top = left.new_tensor(0.0 if tame else -math.inf)  # what is subtracted from T: the largest score so far
@@ -191,10 +191,10 @@ class _MeanLogSumExp(torch.autograd.Function):
 def _sum_up_rows(left: Tensor, sides: list[Tensor], grads: list[Tensor | None]) -> Tensor:
     """mean_i log Z_i of one problem; the gradients of sum_i log Z_i are added to `grads`, D N each."""
     n, d = left.shape
-    tame, rows = _tame(left, *sides), _rows(n, left.device, len(sides))
     left_t = left.T.contiguous()
     ones_t = [_with_ones(side) for side in sides]
     right_t = [side.T.contiguous() for side in sides]
+    tame, rows = _tame(left_t, *right_t), _rows(n, left.device, len(sides))
     buffers = [left.new_empty(rows, n) for _ in sides]
     of_left, of_sides = grads[0], grads[1 : 1 + len(sides)]
     mean = torch.zeros((), dtype=torch.float64, device=left.device)

@@ -56,11 +56,9 @@ def run(
         ConfigError: `out` exists and is not empty, or a number that cannot be. NumericsError: a loss that is not finite.
 
     Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     results = run(f"{folder}/toy", seeds=2, n=50, epochs=2, workers=1, progress=False)
-        >>> sorted(results["table3"]["jmi"])
-        ['max_gap', 'mean_gap', 'min_gap', 'sd_gap']
+        >>> run("runs/toy", n=7)
+        Traceback (most recent call last):
+        infomax.errors.ConfigError: n=7: five Gaussians share the points evenly; give a multiple of 5, at least 10
     """
     folder = _prepare(Path(out), seeds, n, epochs, mini_batch, workers)
     batch = min(n, mini_batch or max(n // 5, 2))

@@ -75,6 +75,9 @@ def snapshots(epochs: int) -> list[int]:
 
 def trajectories(runs: Mapping[str, Arrays], seed: int) -> "Figure":
     """Fig. 3: the paths of the five centres on the sphere, fading in over training."""
+    from matplotlib.colors import to_rgba
+    from mpl_toolkits.mplot3d.art3d import Line3DCollection
+
     figure = _figure(15, 6.6)
     for k, row in enumerate(ROWS):
         arrays, side = row_of(row, runs)
@@ -82,16 +85,16 @@ def trajectories(runs: Mapping[str, Arrays], seed: int) -> "Figure":
         axes = figure.add_subplot(2, 5, k + 1, projection="3d")
         _globe(axes)
         for c in range(5):
-            shades = np.linspace(0.12, 1.0, len(path) - 1)
-            for e, alpha in enumerate(shades):
-                axes.plot(*path[e : e + 2, c].T, color=CLASSES[c], alpha=float(alpha), linewidth=1.6)
+            ways = [_arc(*path[e : e + 2, c]) for e in range(len(path) - 1)]
+            shades = [to_rgba(CLASSES[c], alpha) for alpha in np.linspace(0.12, 1.0, len(ways))]
+            axes.add_collection3d(Line3DCollection(ways, colors=shades, linewidths=1.6))
             axes.scatter(*path[-1, c], color=CLASSES[c], s=42, depthshade=False)
         gap = arrays[f"gaps_{side}"][:, seed]
-        axes.set_title(f"{style(row).label}\nmean gap {gap[0]:.1f}°, min {gap[1]:.1f}°", fontsize=11, y=0.98)
+        axes.set_title(f"{style(row).label}\nmean gap {gap[0]:.1f}°, min {gap[1]:.1f}°", fontsize=11, y=1.03)
     figure.suptitle(
         f"Trajectories of the five cluster centres, untrained to trained (seed {seed}; each sphere turned to face)"
     )
-    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.86, wspace=0.02, hspace=0.16)
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.83, wspace=0.02, hspace=0.3)
     return figure
 
 
@@ -111,9 +114,9 @@ def centres(runs: Mapping[str, Arrays], seed: int, epochs: int) -> "Figure":
                 x, y, z = paths[side][epoch, k]
                 axes.plot([0, x], [0, y], [0, z], color=CLASSES[k], linewidth=1.2, alpha=0.6)
                 axes.scatter(x, y, z, color=CLASSES[k], s=50, depthshade=False)
-            axes.set_title(f"encoder {side}, epoch {epoch}", fontsize=11, y=0.96)
+            axes.set_title(f"encoder {side}, epoch {epoch}", fontsize=11, y=1.03)
     figure.suptitle(f"SDMI: the five centres under both encoders (seed {seed})")
-    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.88, wspace=0.02, hspace=0.1)
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.85, wspace=0.02, hspace=0.2)
     return figure
 
 
@@ -131,13 +134,13 @@ def mi(curves: Mapping[str, Any], ceilings: Mapping[str, float], title: str, n: 
                 levels.append(("true MI", TRUE_MI, ":"))
             if estimator == "dv":
                 levels.append(("aligned, uniform sphere", ceilings["dv_sphere"], "-."))
-            _levels(axes, levels)
+            _levels(axes, levels, np.array([curve[estimator]["mean"] for curve in curves.values()], dtype=float))
+            axes.legend(frameon=False, fontsize=9, loc="lower right", title="at the end", title_fontsize=9)
             axes.set_title(f"{name}, temperature {tau:g}", fontsize=11)
             if r:
                 axes.set_xlabel("epoch")
         grid[r][0].set_ylabel(("SDMI" if r == 0 else "JMI") + " family\nnats")
         grid[r][2].set_ylabel("JSD, its own unit")
-        grid[r][2].legend(frameon=False, fontsize=9, loc="lower right")
     figure.suptitle(title)
     figure.tight_layout()
     return figure
@@ -146,8 +149,11 @@ def mi(curves: Mapping[str, Any], ceilings: Mapping[str, float], title: str, n: 
 def ablations(table: Mapping[str, Any]) -> "Figure":
     """Fig. 7 on this data: how far open the embedding stays, with and without the last batch norm."""
     figure = _figure(14, 7.4)
-    gauges = {"std_f": "spread of the unit embeddings (1: open, 0: a point)", "effective_rank_f": "effective rank (of 3)",
-              "min_gap_f": "min gap, degrees"}  # fmt: skip
+    gauges = {
+        "std_f": "spread of the unit embeddings (1: open, 0: a point)",
+        "effective_rank_f": "effective rank (of 3)",
+        "min_gap_f": "min gap, degrees",
+    }
     grid = figure.subplots(2, 3)
     for r, (variant, said) in enumerate(
         (("standard", "the paper's encoder"), ("no_last_norm", "without the last batch norm"))
@@ -236,36 +242,40 @@ def _globe(axes: Any) -> None:
         np.cos(u) * np.sin(v), np.sin(u) * np.sin(v), np.cos(v), color=NEUTRAL, linewidth=0.3, alpha=0.45
     )
     axes.set_axis_off()
-    axes.set_box_aspect((1, 1, 1), zoom=1.55)
+    axes.set_box_aspect((1, 1, 1), zoom=1.5)
     axes.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1))
     axes.view_init(elev=math.degrees(math.asin(_EYE[2])), azim=45)
+
+
+def _arc(a: Floats, b: Floats) -> Floats:
+    """Points of the great circle from a to b: a chord would cut through the sphere."""
+    steps = max(2, math.ceil(math.acos(max(-1.0, min(1.0, float(a @ b)))) / 0.1) + 1)
+    share = np.linspace(0, 1, steps)[:, None]
+    line: Floats = (1 - share) * a + share * b
+    line /= np.maximum(np.linalg.norm(line, axis=1, keepdims=True), 1e-9)
+    return line
 
 
 def _curve(axes: "Axes", method: str, curve: Mapping[str, Sequence[float | None]]) -> None:
     mean, sd = (np.array([math.nan if v is None else v for v in curve[k]]) for k in ("mean", "sd"))
     look, x = style(method), np.arange(len(mean))
-    axes.plot(x, mean, _DASH[look.dash], color=look.colour, label=look.label, linewidth=1.8)
+    axes.plot(x, mean, _DASH[look.dash], color=look.colour, label=f"{look.label} {mean[-1]:.3f}", linewidth=1.8)
     axes.fill_between(x, mean - np.nan_to_num(sd), mean + np.nan_to_num(sd), color=look.colour, alpha=0.16, linewidth=0)
 
 
-def _levels(axes: "Axes", levels: Iterable[tuple[str, float, str]]) -> None:
-    low, high = axes.get_ylim()
+def _levels(axes: "Axes", levels: Iterable[tuple[str, float, str]], curves: Floats) -> None:
+    low, high = float(np.nanmin(curves)), float(np.nanmax(curves))
+    near = high + 1.5 * (high - low)  # a line further up would press the curves flat: it is written at the edge instead
     above = []
     for name, value, dash in levels:
-        if value <= high + 1.0 * (high - low):
+        if value <= near:
             axes.axhline(value, color=NEUTRAL, linestyle=dash, linewidth=1.3)
             axes.text(
-                0.99,
-                value,
-                f"{name} {value:.4g}",
-                transform=axes.get_yaxis_transform(),
-                ha="right",
-                va="bottom",
-                fontsize=8,
+                0.01, value, f"{name}: {value:.4f}", transform=axes.get_yaxis_transform(), va="bottom", fontsize=8
             )
+            high = max(high, value)
         else:
-            above.append(f"{name} {value:.4g}")
+            above.append(f"{name}: {value:.4f}")
     if above:
         axes.text(0.01, 0.98, "↑ " + ", ".join(above), transform=axes.transAxes, ha="left", va="top", fontsize=8)
-    axes.margins(y=0.12)
-    axes.autoscale(axis="y")
+    axes.set_ylim(low - 0.06 * (high - low), high + 0.12 * (high - low))

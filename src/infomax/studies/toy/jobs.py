@@ -72,12 +72,15 @@ class Job:
 
     @property
     def cost(self) -> float:
-        """Roughly what it takes, to start the longest first: pairs compared, and a price for every step."""
+        """Roughly what it takes, in pairs of rows compared: to start the longest first, and for the time left.
+
+        A row through a network and back costs some 4000 pairs, a step of the smallest batch some 10^7.
+        """
         passes = {"sdmi": 4, "simclr": 4, "moco_v3": 2, "simsiam_sdmi": 2, "jmi": 1}.get(self.method, 0)
         updates = self.epochs * max(self.n // self.batch, 1)
         steps = updates * (2 if self.method.startswith("sdmi") else 1)
-        readings = self.epochs * len(self.taus) * self.n**2
-        return len(self.seeds) * (updates * passes * self.batch**2 + steps * 100 * self.batch + readings) + steps * 1e7
+        readings = self.epochs * (len(self.taus) * self.n**2 + 3000 * self.n)
+        return len(self.seeds) * (updates * passes * self.batch**2 + steps * 4000 * self.batch + readings) + steps * 1e7
 
 
 def build(job: Job) -> Learner:

@@ -53,7 +53,8 @@ def page(results: Mapping[str, Any], runs: Mapping[str, Mapping[str, Arrays]], p
             columns=2,
         ),
         f"SDMI at its best setting (SGD {settings['best']['lr']:g}, {steps - 1} epochs, "
-        f"batches of {settings['best']['batch']}): min gap {_shown(results['best']['min_gap_f'])} degrees, of the 90 that five points can have.",
+        f"batches of {settings['best']['batch']}): "
+        f"min gap {_shown(results['best']['min_gap_f'])} degrees, of the 90 that five points can have.",
     )
 
     out.section("Table 3: nearest-neighbour angle gaps").text(
