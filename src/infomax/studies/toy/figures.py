@@ -29,6 +29,8 @@ ABLATION_NAMES = {
     "simsiam_no_predictor": "SimSiam, no predictor",
     "simsiam_sdmi": "SimSiam-SDMI",
 }
+BOTTOM, TOP = -0.3, 1.9
+"""Nats shown of an MI estimate: a curve may start far below, and a ceiling lie far above, and both would press it flat."""
 _DASH = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 _EYE = np.array([1.0, 1.0, 0.65]) / math.sqrt(1 + 1 + 0.65**2)  # where the interactive spheres are looked at from
 
@@ -134,7 +136,10 @@ def mi(curves: Mapping[str, Any], ceilings: Mapping[str, float], title: str, n: 
                 levels.append(("true MI", TRUE_MI, ":"))
             if estimator == "dv":
                 levels.append(("aligned, uniform sphere", ceilings["dv_sphere"], "-."))
-            _levels(axes, levels, np.array([curve[estimator]["mean"] for curve in curves.values()], dtype=float))
+            means = np.array([curve[estimator]["mean"] for curve in curves.values()], dtype=float)
+            low, high = (float(np.nanmin(means)), float(np.nanmax(means)))
+            limits = (low, high + 0.25 * (high - low)) if estimator == "jsd" else (BOTTOM, TOP)
+            _levels(axes, levels, *limits)
             axes.legend(frameon=False, fontsize=9, loc="lower right", title="at the end", title_fontsize=9)
             axes.set_title(f"{name}, temperature {tau:g}", fontsize=11)
             if r:
@@ -263,19 +268,16 @@ def _curve(axes: "Axes", method: str, curve: Mapping[str, Sequence[float | None]
     axes.fill_between(x, mean - np.nan_to_num(sd), mean + np.nan_to_num(sd), color=look.colour, alpha=0.16, linewidth=0)
 
 
-def _levels(axes: "Axes", levels: Iterable[tuple[str, float, str]], curves: Floats) -> None:
-    low, high = float(np.nanmin(curves)), float(np.nanmax(curves))
-    near = high + 1.5 * (high - low)  # a line further up would press the curves flat: it is written at the edge instead
+def _levels(axes: "Axes", levels: Iterable[tuple[str, float, str]], low: float, high: float) -> None:
     above = []
     for name, value, dash in levels:
-        if value <= near:
+        if value <= high:
             axes.axhline(value, color=NEUTRAL, linestyle=dash, linewidth=1.3)
             axes.text(
                 0.01, value, f"{name}: {value:.4f}", transform=axes.get_yaxis_transform(), va="bottom", fontsize=8
             )
-            high = max(high, value)
         else:
             above.append(f"{name}: {value:.4f}")
     if above:
         axes.text(0.01, 0.98, "↑ " + ", ".join(above), transform=axes.transAxes, ha="left", va="top", fontsize=8)
-    axes.set_ylim(low - 0.06 * (high - low), high + 0.12 * (high - low))
+    axes.set_ylim(low, high)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from infomax.report import Page, Panel, mi_panels, spheres, style
-from infomax.studies.toy.figures import ABLATION_NAMES, facing, typical
+from infomax.studies.toy.figures import ABLATION_NAMES, BOTTOM, TOP, facing, typical
 from infomax.studies.toy.results import COLUMNS, ESTIMATORS, PAPER, ROWS, row_of
 from infomax.studies.toy.train import Arrays
 from infomax.studies.toy.world import TRUE_MI
@@ -89,14 +89,16 @@ def page(results: Mapping[str, Any], runs: Mapping[str, Mapping[str, Arrays]], p
         tau = curves["jmi"]["dv"]["tau"]
         panels = []
         for estimator, name in ESTIMATORS.items():
-            levels = {"ceiling": results["ceilings"][f"{tau:g}"][estimator]}
+            known = {"ceiling": results["ceilings"][f"{tau:g}"][estimator]}
             if estimator == "dv":
-                levels["aligned, uniform sphere"] = results["ceilings"][f"{tau:g}"]["dv_sphere"]
+                known["aligned, uniform sphere"] = results["ceilings"][f"{tau:g}"]["dv_sphere"]
+            levels = {label: value for label, value in known.items() if value <= TOP}
+            beyond = ", ".join(f"{label} {value:.3f}" for label, value in known.items() if value > TOP)
             base = "mini_batch" if setting.startswith("mini_batch") else "full_batch"
             panels.append(
                 Panel(
                     {method: runs[base][method][f"mi_{tau:g}_{estimator}"] for method in curves},
-                    f"{name}, temperature {tau:g}",
+                    f"{name}, temperature {tau:g}" + (f"<br><sup>↑ {beyond}</sup>" if beyond else ""),
                     levels,
                     TRUE_MI if estimator != "jsd" else None,
                     "nats" if estimator != "jsd" else "JSD",
@@ -104,7 +106,9 @@ def page(results: Mapping[str, Any], runs: Mapping[str, Mapping[str, Arrays]], p
             )
         batch = f"mini-batches of {settings['mini_batch']}" if setting.startswith("mini_batch") else "full batch"
         figure = {"full_batch": "Fig. 5", "mini_batch": "Fig. 6"}.get(setting, "Beyond the paper: a sharper critic")
-        out.figure(mi_panels(panels), f"{figure}: {batch}, temperature {tau:g}, N = {n}; band: one sd over seeds.")
+        drawn = mi_panels(panels)
+        drawn.update_yaxes(range=[BOTTOM, TOP], col=1).update_yaxes(range=[BOTTOM, TOP], col=2)
+        out.figure(drawn, f"{figure}: {batch}, temperature {tau:g}, N = {n}; band: one sd over seeds.")
     out.table(
         [
             {"method": style(m).label}
