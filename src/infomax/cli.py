@@ -245,7 +245,13 @@ def application(argv: list[str]) -> App:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; what a user can mend is one line on the error stream, with exit status 2."""
     tokens = sys.argv[1:] if argv is None else argv
-    warnings.showwarning = lambda message, category, *_: print(f"warning: {message}", file=sys.stderr)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda message, category, *_: print(f"warning: {message}", file=sys.stderr)
+        return _run(tokens)
+
+
+def _run(tokens: list[str]) -> int:
     try:
         application(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
