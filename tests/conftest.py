@@ -1,12 +1,15 @@
 from collections.abc import Callable
 
 import pytest
+import torch
 
 import infomax as im
 
+torch.set_num_threads(1)  # the tensors here are small: more threads would only wait for each other
+
 
 @pytest.fixture
-def tiny() -> Callable[[str], dict[str, object]]:
+def tiny() -> Callable[..., dict[str, object]]:
     """Options that make a method small enough for a test: `tiny(name, **others)`, D = 16 where it has a projector."""
 
     def options(name: str, **others: object) -> dict[str, object]:

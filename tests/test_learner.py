@@ -58,7 +58,7 @@ def test_leading_dimensions_equal_a_loop():
 
 
 def test_edit_changes_words_and_keeps_the_branch():
-    learner = im.methods.byol(nn.Linear(12, 4), projector=(4,), predictor=(8, 4))
+    learner = im.methods.byol(nn.Linear(12, 4), projector=(4,), predictor=(8,))
     with pytest.warns(CollapseWarning, match="'bare' has no marginal"):
         bare = learner.edit(marginals=(), name="bare")
     assert bare.f is learner.f

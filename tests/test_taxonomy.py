@@ -92,9 +92,9 @@ def reading(learner, shift):
 @METHODS
 def test_an_explicit_objective_reads_the_truth_and_a_surrogate_does_not(name, tiny):
     options = tiny(name)
-    options |= {key: value for key, value in (("projector", (WIDTH,)), ("predictor", (4, WIDTH))) if key in options}
+    options |= {key: value for key, value in (("projector", (WIDTH,)), ("predictor", (4,))) if key in options}
     options |= {"prototypes": WIDTH} if "prototypes" in options else {}
-    options |= {"size": SAMPLES} if name == "w_mse" else {}
+    options |= {"whitening_size": SAMPLES} if name == "w_mse" else {}
     torch.manual_seed(0)
     learner = im.methods.build(name, nn.Linear(12, WIDTH), **options)
     # Sampling error: sd(T) = sqrt(WIDTH) RHO = 0.85 over the pairs, sd(e^T) = sqrt((1 - RHO^2)^-WIDTH - 1) = 1.2 over the

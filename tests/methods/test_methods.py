@@ -39,7 +39,7 @@ def test_gradients_reach_the_branch_that_climbs_and_no_other(name, tiny):
 
 @METHODS
 def test_the_order_of_samples_does_not_matter(name, tiny):
-    options = tiny(name) | ({"size": 32} if name == "w_mse" else {})
+    options = tiny(name) | ({"whitening_size": 32} if name == "w_mse" else {})
     learner, views = build(name, options, torch.float64), some_views(name, dtype=torch.float64)
     order = torch.randperm(32)
     torch.testing.assert_close(learner([v[order] for v in views]).loss, learner(views).loss)
@@ -79,7 +79,7 @@ def test_gradcheck_of_the_whole_loss(name, tiny):
     if name == "dino":
         options["prototypes"] = 0
     if name == "w_mse":
-        options["size"] = 6
+        options["whitening_size"] = 6
     if "predictor" in options:
         options["predictor"] = nn.Linear(3, 3)
     torch.manual_seed(0)

@@ -20,7 +20,7 @@ SMALL = {
     "byol": {"momentum": 0.95},
     "dino": {"prototypes": 30, "target_temperature": 0.02, "momentum": 0.99, "freeze_epochs": 0},
     "swav": {"prototypes": 30, "freeze_epochs": 0},
-    "w_mse": {"size": 128},
+    "w_mse": {"whitening_size": 128},
     "bgrl": {"momentum": 0.95},
 }
 
@@ -79,7 +79,7 @@ def build(name):
     torch.manual_seed(0)
     known = im.methods.options(name)
     encoder = nn.Sequential(nn.Linear(64, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 64))
-    small = {"projector": (64, 32), "predictor": (64, 32) if name == "bgrl" else (16, 32)}
+    small = {"projector": (64, 32), "predictor": (64,) if name == "bgrl" else (16,)}
     chosen = {n: v for n, v in small.items() if n in known}
     return im.methods.build(name, GCN() if name == "bgrl" else encoder, **chosen, **SMALL.get(name, {}))
 

@@ -295,7 +295,7 @@ def w_mse(case: Case) -> None:
         "w_mse",
         d,
         nn.Identity(),
-        size=size,
+        whitening_size=size,
         iterations=iterations,
         eps=case.number("eps", named="eps", default=0.0),
         normalize=case.flag("normalise_after_whitening", named="norm"),
