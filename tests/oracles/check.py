@@ -50,6 +50,12 @@ class Compared(NamedTuple):
     def ok(self) -> bool:
         return self.error <= self.limit  # a NaN is not
 
+    def said(self) -> str:
+        """The error; `~0` where both are zero up to rounding; what it exceeds, where it does."""
+        if math.isinf(self.limit):
+            return f"{self.what} ~0"
+        return f"{self.what} {self.error:.1e}" + ("" if self.ok else f" (> {self.limit:.0e}!)")
+
 
 class Side(nn.Module):
     """A branch that reads its own embedding out of a view that carries both branches'."""
@@ -142,9 +148,9 @@ class Case:
         limit = (1e-3 if self.whitening else max(1e-4, 8 * eps)) if self.single else 1e-8 if gradient else 1e-10
         worst = float(np.abs(got.reshape(expected.shape) - expected).max(initial=0.0))
         largest = float(np.abs(expected).max(initial=0.0))
-        if worst <= (2**14 if gradient else 64) * eps:
-            limit = math.inf
         error = 0.0 if worst == 0 else worst / largest if largest else math.inf
+        if error > limit and worst <= (2**14 if gradient else 64) * eps:
+            limit = math.inf
         self.compared.append(Compared(what, error, limit))
 
     def expect(self, key: str, got: Tensor | float) -> None:
@@ -577,7 +583,7 @@ def check(path: Path, dtype: torch.dtype = torch.float64) -> tuple[bool, str]:
     for one in case.compared:
         if one.what not in worst or not one.ok or one.error > worst[one.what].error:
             worst[one.what] = one
-    said = [f"{one.what} {one.error:.1e}" + ("" if one.ok else f" (> {one.limit:.0e}!)") for one in worst.values()]
+    said = [one.said() for one in worst.values()]
     ok = all(one.ok for one in case.compared)
     return ok, f"{path.stem}: {' '.join(said)} {'ok' if ok else 'FAIL'}"
 
