@@ -64,7 +64,7 @@ def run(
     batch = min(n, mini_batch or max(n // 5, 2))
     start = time.perf_counter()
     plan = _plan(seeds, n, epochs, batch)
-    arrays = _train(plan, workers or len(os.sched_getaffinity(0)), progress)
+    arrays = _train(plan, workers or _cores(), progress)
     runs = {setting: {name: arrays[job] for name, job in jobs.items()} for setting, jobs in plan.items()}
     trained = time.perf_counter()
     results = _results(plan, runs, seeds, n, epochs, batch)
@@ -81,6 +81,11 @@ def run(
     np.savez_compressed(folder / "arrays.npz", **flat)  # type: ignore[arg-type]
     (folder / "results.json").write_text(json.dumps(results, indent=1, allow_nan=False))
     return results
+
+
+def _cores() -> int:
+    """Cores that this process may use, where the system says so."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _prepare(folder: Path, seeds: int, n: int, epochs: int, mini_batch: int | None, workers: int | None) -> Path:
@@ -159,7 +164,7 @@ def _results(
             "torch": torch.__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
-            "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+            "machine": f"{platform.machine()}, {_cores()} cores",
             "command": " ".join(sys.argv),
         },
         "truth": TRUE_MI,

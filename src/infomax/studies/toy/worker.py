@@ -96,7 +96,8 @@ def _listen(k: int, child: Child, messages: "queue.Queue[tuple[int, Any]]") -> N
 def main() -> None:
     """Train what comes in on the standard input until that ends."""
     torch.set_num_threads(1)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the parent is gone: end quietly
+    if hasattr(signal, "SIGPIPE"):  # the parent is gone: end quietly
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     jobs, results = sys.stdin.buffer, sys.stdout.buffer
 
     def say(*message: Any) -> None:
