@@ -1,0 +1,428 @@
+"""What the paper derives about objectives: the variance of a product critic, concavity, monotone ascent."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+
+from infomax import methods
+from infomax.clock import Clock
+from infomax.critic import Cosine, Dot
+from infomax.encoders.small import Toy
+from infomax.joint import Alignment
+from infomax.learner import step
+from infomax.marginal import DonskerVaradhan, TaylorDonskerVaradhan
+from infomax.mi import cos_dv, cos_taylor_dv, dv
+from infomax.moments import off_diagonal
+from infomax.report.figures import CLASSES, NEUTRAL
+from infomax.studies.theory.check import (
+    Check,
+    Claim,
+    Row,
+    generator,
+    spread,
+    standard_error,
+    unit_rows,
+    value,
+)
+from infomax.studies.toy.world import World
+from infomax.studies.toy.world import draw as draw_world
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH = 8  # dimensions of the laws whose variance is measured
+
+
+def _law(name: str, shape: tuple[int, ...], g: torch.Generator) -> Tensor:
+    """Independent numbers of mean 0 and variance 1."""
+    if name == "sign":
+        return torch.randint(2, shape, generator=g).double() * 2 - 1
+    if name == "exponential":
+        return torch.empty(shape, dtype=torch.float64).exponential_(generator=g) - 1
+    return torch.randn(shape, dtype=torch.float64, generator=g)
+
+
+def product_variance(seed: int, draws: int) -> Check:
+    """Eqs. 25-28: the variance of a dot-product critic under the product law, measured.
+
+    Args:
+        seed: of the samples.
+        draws: batches of 500 rows a case.
+
+    Example:
+        >>> [claim.holds for claim in product_variance(0, 20).claims]
+        [False, True, True]
+    """
+    g, n, d = generator(seed, 3), 500, WIDTH
+    eye = torch.eye(d, dtype=torch.float64)
+    correlated = 0.5 * eye + 0.5
+    turn = torch.linalg.qr(torch.randn(d, d, dtype=torch.float64, generator=g)).Q
+    cases = {
+        "C = .8 I": ("normal", eye, eye, 0.8),
+        "C = .8 Q, Q a rotation": ("normal", eye, turn, 0.8),
+        "C = .8 I, signs": ("sign", eye, eye, 0.8),
+        "C = .8 I, exponential": ("exponential", eye, eye, 0.8),
+        "within-view correlation .5, C = .8 Sigma": ("normal", correlated, eye, 0.8),
+        "within-view correlation .5, C = 0": ("normal", correlated, eye, 0.0),
+        "within-view correlation .5, equal views": ("normal", correlated, eye, 1.0),
+    }
+    term = TaylorDonskerVaradhan(Dot())
+    rows: list[Row] = []
+    for name, (law, sigma, mix, rho) in cases.items():
+        root = torch.linalg.cholesky(sigma)
+        shared, *own = (_law(law, (draws, n, d), g) for _ in range(3))
+        a = (rho**0.5 * shared + (1 - rho) ** 0.5 * own[0]) @ root.T
+        b = (rho**0.5 * shared @ mix + (1 - rho) ** 0.5 * own[1]) @ root.T
+        cross = root @ (rho * mix) @ root.T
+        rows.append(
+            spread(term.moments(a, b)[1], case=name)
+            | {
+                "trace_sigma_a_sigma_b": float((sigma * sigma).sum()),
+                "paper_sum_offdiagonal_c2": float(off_diagonal(cross).square().sum()),
+                "sum_all_c2": float(cross.square().sum()),
+            }
+        )
+    equal = rows[-1]
+
+    def near(row: Row, name: str) -> bool:
+        return abs(value(row, "mean") - value(row, name)) < 4 * standard_error(row)
+
+    def draw(axes: "Axes") -> None:
+        place = range(len(rows))
+        axes.barh(
+            place,
+            [value(r, "mean") for r in rows],
+            xerr=[value(r, "sd") for r in rows],
+            color=CLASSES[1],
+            label="measured (mean ± sd)",
+        )
+        axes.plot([value(r, "trace_sigma_a_sigma_b") for r in rows], place, "k|", markersize=22, label="tr(ΣA ΣB)")
+        axes.plot(
+            [value(r, "paper_sum_offdiagonal_c2") for r in rows], place, "D", color=CLASSES[0], label="paper, Σ C_ij²"
+        )
+        axes.set_yticks(place, [str(r["case"]) for r in rows])
+        axes.invert_yaxis()
+        axes.set_xlabel("Var[z_A . z_B] under the product law")
+        axes.legend(frameon=False)
+
+    return Check(
+        "product_variance",
+        "Eqs. 25-28: Var of z_A . z_B under p(z_A) p(z_B)",
+        f"d = {d}, mean 0, batches of {n} rows, variance over the pairs i != j. a = sqrt(rho) s + sqrt(1-rho) e1, "
+        "b = sqrt(rho) s Q + sqrt(1-rho) e2, both times a root of Sigma; s, e of independent normal, sign or centred "
+        "exponential entries",
+        rows,
+        [
+            Claim(
+                "Var[sum_i z_i^A z_i^B] = sum_{i != j} C_ij^2",
+                "eq. 28",
+                all(near(r, "paper_sum_offdiagonal_c2") for r in rows),
+                f"C = .8 I: measured {value(rows[0], 'mean'):.2f} +- {value(rows[0], 'sd'):.2f}, the formula "
+                f"{value(rows[0], 'paper_sum_offdiagonal_c2'):.2f}; rotated: {value(rows[1], 'mean'):.2f}, the formula "
+                f"{value(rows[1], 'paper_sum_offdiagonal_c2'):.2f}",
+            ),
+            Claim(
+                "Var = tr(Sigma_A Sigma_B), whatever C and whatever the margins",
+                "infomax",
+                all(near(r, "trace_sigma_a_sigma_b") for r in rows),
+                "; ".join(f"{value(r, 'mean'):.2f} ({value(r, 'trace_sigma_a_sigma_b'):.0f})" for r in rows),
+            ),
+            Claim(
+                "where the views are equal it is sum_ij C_ij^2: Barlow Twins' sum and the diagonal's d",
+                "infomax",
+                near(equal, "sum_all_c2")
+                and abs(value(equal, "sum_all_c2") - value(equal, "paper_sum_offdiagonal_c2") - d) < 1e-9,
+                f"{value(equal, 'mean'):.2f} = {value(equal, 'paper_sum_offdiagonal_c2'):.0f} + {d}",
+            ),
+        ],
+        draw,
+    )
+
+
+def _kept(f: Callable[[], Tensor]) -> int:
+    """Bytes that autograd keeps for the backward pass, each storage once."""
+    storages: dict[int, int] = {}
+
+    def pack(t: Tensor) -> Tensor:
+        storages[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        return t
+
+    # what is saved lives as long as its graph, so that no address is given out twice
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        graph = f()
+    del graph
+    return sum(storages.values())
+
+
+def _seconds(f: Callable[[], Tensor]) -> float:
+    """Median of five forward and backward passes, after one to warm up."""
+    taken = []
+    for _ in range(6):
+        start = time.perf_counter()
+        f().backward()  # type: ignore[no-untyped-call]
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken[1:])
+
+
+def exact_moments(seed: int, draws: int, *, largest: int = 2048) -> Check:
+    """The O(N d^2) moments of Taylor-DV beside those of the N x N matrix: equal, and what they cost.
+
+    Args:
+        seed: of the embeddings.
+        draws: not used: the two are equal on every batch.
+        largest: rows of the largest batch.
+
+    Example:
+        >>> [claim.holds for claim in exact_moments(0, 2, largest=100).claims]
+        [True]
+    """
+    g = generator(seed, 4)
+    cos = Cosine(temperature=0.5)
+    joint, marginal = Alignment(cos), TaylorDonskerVaradhan(cos)
+    rows: list[Row] = []
+    for n, d in ((largest // 4, 16), (largest, 16), (largest, 128)):
+        a, b = (unit_rows(n, d, g=g).requires_grad_() for _ in range(2))
+
+        def fast(a: Tensor = a, b: Tensor = b) -> Tensor:
+            return cast(Tensor, joint(a, b) - marginal.penalty(a, b))
+
+        def square(a: Tensor = a, b: Tensor = b) -> Tensor:
+            return cos_taylor_dv(a, b, tau=0.5)
+
+        (of_fast,), (of_square,) = (torch.autograd.grad(f(), a) for f in (fast, square))
+        rows.append(
+            {
+                "N": n,
+                "d": d,
+                "value_difference": float((fast() - square()).abs().detach()),
+                "gradient_difference": float((of_fast - of_square).abs().max() / of_square.abs().max()),
+                "time_ratio": _seconds(square) / _seconds(fast),
+                "memory_ratio": _kept(square) / _kept(fast),
+            }
+        )
+    worst = max(value(r, "value_difference") for r in rows), max(value(r, "gradient_difference") for r in rows)
+    return Check(
+        "exact_moments",
+        "Taylor-DV without an N x N matrix",
+        "independent unit vectors, critic cos/.5, float64; value and gradient of taylor_jmi's two terms against "
+        "cos_taylor_dv. Ratios: N x N over O(N d^2), time of forward and backward (median of 5 on this machine), bytes kept "
+        "for the backward pass",
+        rows,
+        [
+            Claim(
+                "the O(N d^2) form is exact",
+                "infomax",
+                worst[0] < 1e-12 and worst[1] < 1e-10,
+                f"differences: value {worst[0]:.0e}, gradient {worst[1]:.0e} of the largest entry; "
+                + "; ".join(
+                    f"N={r['N']}, d={r['d']}: {value(r, 'time_ratio'):.0f}x the time, "
+                    f"{value(r, 'memory_ratio'):.0f}x the memory"
+                    for r in rows
+                ),
+            )
+        ],
+    )
+
+
+def _violations(f: Callable[[Tensor], Tensor], first: Tensor, second: Tensor) -> int:
+    """At how many midpoints a function lies below its chord by more than rounding."""
+    gap = (f(first) + f(second)) / 2 - f((first + second) / 2)
+    return int((gap > 1e-12).sum())
+
+
+def concavity(seed: int, draws: int) -> Check:
+    """3.1: random midpoints at which DV is not concave, in the weights of a linear encoder and in the scores.
+
+    Args:
+        seed: of data and weights.
+        draws: a fortieth as many sets of 1000 midpoints, at least 2.
+
+    Example:
+        >>> [claim.holds for claim in concavity(0, 80).claims]
+        [False, False, True]
+    """
+    g, n, count, tau = generator(seed, 8), 50, 1000, 0.5
+    sets = max(2, draws // 40)
+    joint = Alignment(Cosine(tau))
+    found: dict[str, list[int]] = {"DV, shared theta": [], "DV, xi held": [], "J, xi held": [], "DV in T": []}
+    for k in range(sets):
+        x1, x2 = (view[0].double() for view in draw_world((1000 * seed + k,), n).views)
+        held = x2 @ torch.randn(2, 3, dtype=torch.float64, generator=g)
+        pair = [torch.randn(count, 2, 3, dtype=torch.float64, generator=g) for _ in range(2)]
+        scores = [torch.randn(count, n, n, dtype=torch.float64, generator=g) for _ in range(2)]
+        held = held.expand(count, n, 3)
+        functions: dict[str, Callable[[Tensor], Tensor]] = {
+            "DV, shared theta": lambda w, x1=x1, x2=x2: cos_dv(x1 @ w, x2 @ w, tau=tau),  # type: ignore[misc]
+            "DV, xi held": lambda w, x1=x1, held=held: cos_dv(x1 @ w, held, tau=tau),  # type: ignore[misc]
+            "J, xi held": lambda w, x1=x1, held=held: joint(x1 @ w, held),  # type: ignore[misc]
+            "DV in T": dv,
+        }
+        for name, f in functions.items():
+            found[name].append(_violations(f, *(scores if name == "DV in T" else pair)))
+    rows: list[Row] = [
+        spread(torch.tensor(counts, dtype=torch.float64), function=name, midpoints=count)
+        for name, counts in found.items()
+    ]
+
+    def seen(row: Row) -> str:
+        return f"{value(row, 'mean'):.0f} +- {value(row, 'sd'):.0f} of {count} midpoints violate it"
+
+    return Check(
+        "concavity",
+        "3.1: is DV concave?",
+        f"linear encoder R^2 -> R^3 on {n} points of the five Gaussians, critic cos/{tau:g}; theta and theta' standard "
+        "normal; violated where the value at the midpoint lies below the mean of the two ends by more than 1e-12. In T: "
+        f"{n} x {n} standard normal scores",
+        rows,
+        [
+            Claim("L(theta) is concave (shared theta)", "3.1", value(rows[0], "mean") == 0, seen(rows[0])),
+            Claim(
+                "J(. ; xi) is concave in theta",
+                "3.1, assumption 1",
+                value(rows[2], "mean") == 0,
+                f"{seen(rows[2])}; of the whole DV with xi held: {value(rows[1], 'mean'):.0f}",
+            ),
+            Claim("DV is concave in the scores T", "infomax", value(rows[3], "mean") == 0, seen(rows[3])),
+        ],
+    )
+
+
+def _climb(world: World, seed: int, lr: float, epochs: int) -> tuple[list[float], list[float]]:
+    """The bound after every E- and M-step, and its change by that step, on the same batch."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        learner = methods.sdmi(Toy(), projector=(), temperature=0.5, every="batch").double()
+    views = [view[0].double() for view in world.views]
+    optimizer = torch.optim.SGD(learner.parameters(), lr=lr)
+    bounds, changes = [], []
+    for k in range(2 * epochs):
+        clock = Clock(k, 2, 2 * epochs, phase=k % 2)
+        before = float(step(learner, views, optimizer, clock).bound.detach())
+        with torch.no_grad():
+            after = float(learner(views, clock).bound)
+        bounds.append(after)
+        changes.append(after - before)
+    return bounds, changes
+
+
+def _at_rest(x1: Tensor, x2: Tensor, g: torch.Generator) -> tuple[float, float, float]:
+    """Climb DV in the weights of a linear encoder until it is stationary: norms of grad J, grad M, and their difference."""
+    critic = Cosine(0.5)
+    joint, marginal = Alignment(critic), DonskerVaradhan(critic)
+    held = x2 @ torch.randn(2, 3, dtype=torch.float64, generator=g)
+    w = torch.randn(2, 3, dtype=torch.float64, generator=g).requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [w], max_iter=1000, tolerance_grad=1e-12, tolerance_change=0.0, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        loss = marginal.penalty(x1 @ w, held) - joint(x1 @ w, held)
+        loss.backward()
+        return float(loss.detach())
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    (of_j,) = torch.autograd.grad(joint(x1 @ w, held), w)
+    (of_m,) = torch.autograd.grad(marginal.penalty(x1 @ w, held), w)
+    return float(of_j.norm()), float(of_m.norm()), float((of_j - of_m).norm())
+
+
+def monotonicity(seed: int, draws: int, *, epochs: int = 100) -> Check:
+    """Eq. 6: does every E- and M-step raise the bound on the batch it was taken on?
+
+    Args:
+        seed: of data and weights.
+        draws: a fortieth as many runs a learning rate, at least 2.
+        epochs: E- and M-steps of each run.
+
+    Example:
+        >>> check = monotonicity(0, 80, epochs=4)
+        >>> [row["lr"] for row in check.rows[:4]]
+        [0.05, 0.5, 5.0, 20.0]
+    """
+    runs = max(2, draws // 40)
+    rows: list[Row] = []
+    curves: dict[float, list[float]] = {}
+    for lr in (0.05, 0.5, 5.0, 20.0):
+        kept, worst, ends, starts = [], [], [], []
+        for k in range(runs):
+            world = draw_world((1000 * seed + k,), 100)
+            bounds, changes = _climb(world, 1000 * seed + k, lr, epochs)
+            change = torch.tensor(changes, dtype=torch.float64)
+            kept.append(float((change >= -1e-12).double().mean()))
+            worst.append(float(-change.min()))
+            ends.append(bounds[-1])
+            starts.append(bounds[0])
+            curves.setdefault(lr, bounds)
+        rows.append(
+            spread(torch.tensor(kept, dtype=torch.float64), lr=lr)
+            | {"largest_fall": max(max(worst), 0.0), "bound_at_the_end": statistics.mean(ends)}
+            | {"bound_after_one_step": statistics.mean(starts)}
+        )
+    g, rest = generator(seed, 9), []
+    for k in range(runs):
+        x1, x2 = (view[0].double() for view in draw_world((1000 * seed + k,), 100).views)
+        rest.append(_at_rest(x1, x2, g))
+    j, m, difference = (torch.tensor(norms, dtype=torch.float64) for norms in zip(*rest, strict=True))
+    rows.append(
+        spread(m, what="|grad M| at a stationary point")
+        | {"norm_grad_j": float(j.mean()), "largest_norm_of_difference": float(difference.max())}
+    )
+    *climbs, still = rows
+    small, large = climbs[0], climbs[-1]
+
+    def seen(row: Row) -> str:
+        return (
+            f"lr {row['lr']:g}: {100 * value(row, 'mean'):.1f} +- {100 * value(row, 'sd'):.1f} % of steps, largest fall "
+            f"{value(row, 'largest_fall'):.2g} nats"
+        )
+
+    def draw(axes: "Axes") -> None:
+        for (lr, bounds), colour in zip(curves.items(), (CLASSES[2], CLASSES[1], CLASSES[3], CLASSES[0]), strict=True):
+            axes.plot(range(1, len(bounds) + 1), bounds, color=colour, label=f"lr {lr:g}")
+        axes.axhline(0, color=NEUTRAL, linewidth=0.8)
+        axes.set(xlabel="E- and M-steps", ylabel="bound on the same batch, nats (first run)")
+        axes.legend(frameon=False)
+
+    return Check(
+        "monotonicity",
+        "Eq. 6: does the bound never fall?",
+        f"sdmi (two encoders 2-64-3 with batch norm, cos/.5), 100 points of the five Gaussians in one batch, views fixed, "
+        f"plain SGD at a constant rate, {epochs} E- and {epochs} M-steps, {runs} runs, float64; a step counts as a fall "
+        "where the bound on its own batch is lower after it by more than 1e-12. Stationary points: a linear encoder "
+        "R^2 -> R^3, the other held, cos/.5, L-BFGS from random weights",
+        rows,
+        [
+            Claim(
+                "E- and M-steps by gradient never lower the bound (at any learning rate)",
+                "eq. 6",
+                all(value(r, "mean") == 1.0 for r in climbs),
+                "; ".join(seen(r) for r in climbs[1:]),
+            ),
+            Claim(
+                "at a small learning rate they did not lower it here",
+                "infomax",
+                value(small, "mean") == 1.0,
+                seen(small),
+            ),
+            Claim(
+                "large steps lower it more often than small ones",
+                "infomax",
+                value(large, "mean") < value(small, "mean"),
+                f"{100 * value(large, 'mean'):.1f} % against {100 * value(small, 'mean'):.1f} %",
+            ),
+            Claim(
+                "where the bound is stationary in theta, |grad M| is small (assumption 2, eps -> 0)",
+                "3.1",
+                value(still, "mean") < 1e-3,
+                f"|grad M| {value(still, 'mean'):.2g} +- {value(still, 'sd'):.2g} = |grad J| "
+                f"{value(still, 'norm_grad_j'):.2g}; |grad J - grad M| at most "
+                f"{value(still, 'largest_norm_of_difference'):.0e}",
+            ),
+        ],
+        draw,
+    )
