@@ -100,14 +100,16 @@ def product_variance(seed: int, draws: int) -> Check:
             color=CLASSES[1],
             label="measured (mean ± sd)",
         )
-        axes.plot([value(r, "trace_sigma_a_sigma_b") for r in rows], place, "k|", markersize=22, label="tr(ΣA ΣB)")
+        axes.plot(
+            [value(r, "trace_sigma_a_sigma_b") for r in rows], place, "k|", markersize=18, mew=2, label="tr(ΣA ΣB)"
+        )
         axes.plot(
             [value(r, "paper_sum_offdiagonal_c2") for r in rows], place, "D", color=CLASSES[0], label="paper, Σ C_ij²"
         )
         axes.set_yticks(place, [str(r["case"]) for r in rows])
         axes.invert_yaxis()
         axes.set_xlabel("Var[z_A . z_B] under the product law")
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, markerscale=0.6)
 
     return Check(
         "product_variance",
@@ -385,7 +387,7 @@ def monotonicity(seed: int, draws: int, *, epochs: int = 100) -> Check:
         for (lr, bounds), colour in zip(curves.items(), (CLASSES[2], CLASSES[1], CLASSES[3], CLASSES[0]), strict=True):
             axes.plot(range(1, len(bounds) + 1), bounds, color=colour, label=f"lr {lr:g}")
         axes.axhline(0, color=NEUTRAL, linewidth=0.8)
-        axes.set(xlabel="E- and M-steps", ylabel="bound on the same batch, nats (first run)")
+        axes.set(xscale="log", xlabel="E- and M-steps", ylabel="bound on the same batch, nats (first run)")
         axes.legend(frameon=False)
 
     return Check(
