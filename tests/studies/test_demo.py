@@ -1,0 +1,28 @@
+import json
+
+from infomax.studies import demo
+
+
+def test_the_demo_end_to_end_in_small(tmp_path, capsys):
+    found = demo.run(tmp_path / "demo", epochs=2, progress=False)
+    rows = found["rows"]
+    assert {"raw pixels", "random encoder", "sdmi", "jmi", "sdmi, no marginal"} <= set(rows)
+    assert len(rows) == 8
+    assert json.loads((tmp_path / "demo" / "results.json").read_text())["rows"] == rows
+    page = (tmp_path / "demo" / "demo.html").read_text()
+    assert "no marginal" in page and "Plotly" in page
+    said = capsys.readouterr().out
+    assert "raw pixels" in said and "next: your own images" in said
+    assert all(row["linear"] > 80 for row in rows.values())
+
+
+def test_a_second_demo_takes_the_next_free_name(tmp_path):
+    for expected in ("demo", "demo-2", "demo-3"):
+        assert demo._free(tmp_path / "demo") == tmp_path / expected
+
+
+def test_a_collapse_is_named_in_the_table():
+    healthy = {"linear": 97.0, "knn": 97.0, "few": 90.0, "few_sd": 1.0, "mi_infonce": 3.0, "ceiling_infonce": 6.9}
+    rows = {"a": healthy | {"effective_rank": 30.0, "std": 0.9}, "b": healthy | {"effective_rank": 3.0, "std": 0.05}}
+    a, b = demo.as_text(rows).splitlines()[1:]
+    assert "collapsed" not in a and b.endswith("<- collapsed")
