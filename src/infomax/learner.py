@@ -1,6 +1,7 @@
 """A method is a sentence, `Learner(branch, target, joint, *marginals)`, and one step serves them all.
 
 z, k  = target.look(f, g, views)                         students and targets, N x D a view
+z, k  = together(z, k)                                   of all processes, where there are several
 z, k  = constrain(z, k)                                  each marginal in turn
 bound = mean over pairs i != j of joint(z_i, k_j) - sum of penalties(z_i, k_j)       in nats, maximised
 loss  = scale * (offset - bound)                         the authors' own number
@@ -18,11 +19,17 @@ from infomax.clock import Clock
 from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.joint import Joint
 from infomax.marginal.base import Marginal, Views
+from infomax.parallel import average_gradients, by_rank, rank, together, world
+from infomax.precision import FULL, Precision
 from infomax.target import Target
 
 
 class CollapseWarning(UserWarning):
     """Nothing holds the embedding open, or it has begun to close."""
+
+
+class NotFiniteError(NumericsError):
+    """A loss or gradient is NaN or infinite; the weights are as they were before the step."""
 
 
 class Output(NamedTuple):
@@ -109,6 +116,10 @@ class Learner(nn.Module):
         marginals = words.pop("marginals")
         return Learner(self.f, words.pop("target"), words.pop("joint"), *marginals, **words)
 
+    def extra_repr(self) -> str:
+        """What is no module: the name, the target, and how the loss is made of the bound."""
+        return f"{self.name!r}, target={self.target!r}, scale={self.scale:g}, offset={self.offset:g}"
+
     @property
     def symmetric(self) -> bool:
         """Whether the pair (i, j) and the pair (j, i) have the same score."""
@@ -144,10 +155,14 @@ class Learner(nn.Module):
         rows = {v.shape[-2] for v in (*z.values(), *k.values())}
         if len(rows) > 1:
             raise DataError(f"the views differ in their number of rows: {sorted(rows)}")
-        n = rows.pop()
+        students = widened(z)  # the objective is read in full precision, whatever the encoders ran in
+        z, k = together(students, students if k is z else widened(k))
+        some = next(iter(z.values()))
+        n = some.shape[-2]
         if n < 2:
             raise DataError(f"a batch of {n}: the marginal compares different samples, so a batch needs at least 2")
-        bound = self.score(z, k, clock)
+        with torch.autocast(some.device.type, enabled=False):
+            bound = self.score(z, k, clock)
         return Output(self.loss(bound, n), bound, z, k)
 
     def rest(self, clock: Clock) -> None:
@@ -171,17 +186,32 @@ class Learner(nn.Module):
         return inner if isinstance(inner, nn.Module) else self.f
 
 
-def step(learner: Learner, views: Sequence[Any], optimizer: Optimizer, clock: Clock = Clock()) -> Output:  # noqa: B008
+def widened(side: Views) -> Views:
+    """Embeddings of 16 bits in 32, where differences of scores and sums of exponentials can be told apart."""
+    return {i: z.float() if z.dtype in (torch.float16, torch.bfloat16) else z for i, z in side.items()}
+
+
+def step(
+    learner: Learner,
+    views: Sequence[Any],
+    optimizer: Optimizer,
+    clock: Clock = Clock(),  # noqa: B008
+    *,
+    clip_norm: float | None = None,
+    precision: Precision = FULL,
+) -> Output:
     """One update, the same for every method.
 
     Args:
         learner: what climbs.
-        views: the batch, once per view.
+        views: the batch (of several processes: this one's slice), once per view.
         optimizer: of the learner's parameters. A branch that did not climb keeps no gradient, and rests.
         clock: where the run stands.
+        clip_norm: the gradient, of all parameters together, is shortened to this norm where it is longer.
+        precision: in which numbers to compute.
 
     Raises:
-        NumericsError: where the loss is not finite; the weights are untouched then.
+        NotFiniteError: where the loss or the gradient is not finite; the weights are untouched then.
 
     Example:
         >>> import infomax as im
@@ -192,28 +222,59 @@ def step(learner: Learner, views: Sequence[Any], optimizer: Optimizer, clock: Cl
         >>> bool((before != learner.f.encoder.weight).any())
         True
     """
-    output: Output = learner(views, clock)
-    if not torch.isfinite(output.loss).all():
-        raise NumericsError(not_finite(learner, views, output, clock))
+    with precision.forward():
+        output: Output = learner(views, clock)
     optimizer.zero_grad(set_to_none=True)
-    output.loss.sum().backward()  # type: ignore[no-untyped-call]
+    precision.backward(output.loss.sum())
     learner.rest(clock)
-    optimizer.step()
+    average_gradients(learner.parameters())
+    seen = output.loss.detach().sum()
+    if not precision.scales:
+        seen = seen + 0 * gradient_norm(learner)  # one look at both: an accelerator waits once a step, not twice
+    if not torch.isfinite(seen):
+        raise NotFiniteError(not_finite(learner, views, output, clock))
+    precision.unscale(optimizer)
+    if clip_norm is not None:
+        shorter = (clip_norm / (gradient_norm(learner) + 1e-6)).clamp(max=1.0)
+        torch._foreach_mul_([p.grad for p in learner.parameters() if p.grad is not None], shorter)
+    precision.step(optimizer)
     learner.after_step(output, clock)
     return output
 
 
+def gradient_norm(module: nn.Module) -> Tensor:
+    """The Euclidean norm of all gradients together."""
+    grads = [p.grad for p in module.parameters() if p.grad is not None]
+    return torch.stack(torch._foreach_norm(grads)).norm() if grads else torch.zeros(())
+
+
 def not_finite(learner: Learner, views: Sequence[Any], output: Output, clock: Clock) -> str:
-    """Say where the first NaN or infinity stands: in the data, in the embeddings, or in the objective."""
+    """Say where the first NaN or infinity stands: in the data, in the embeddings, in the objective or its gradient."""
+    # an embedding was gathered from everywhere, but a view lies in one process: the one that knows speaks
+    for found in (*by_rank(_spoiled_rows(views)), _spoiled_embedding(learner, output)):
+        if found:
+            return f"step {clock.step}: {found}"
+    if not torch.isfinite(output.loss).all():
+        return f"step {clock.step}: the loss of {learner.name!r} is {output.loss.detach()}, from finite embeddings"
+    bad = [n for n, p in learner.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    return f"step {clock.step}: the gradient of {learner.name!r} is not finite, though its loss is: at {', '.join(bad[:3])}"
+
+
+def _spoiled_rows(views: Sequence[Any]) -> str:
     for i, view in enumerate(views):
         if isinstance(view, Tensor) and not torch.isfinite(view).all():
-            bad = (~torch.isfinite(view)).flatten(1).any(1).nonzero().flatten().tolist()
-            return f"step {clock.step}: view {i} of the input holds NaN or infinity, in rows {bad[:5]} of {len(view)}"
+            first = rank() * len(view)
+            bad = (~torch.isfinite(view)).flatten(1).any(1).nonzero().flatten().add(first).tolist()
+            return f"view {i} of the input holds NaN or infinity, in rows {bad[:5]} of {world() * len(view)}"
+    return ""
+
+
+def _spoiled_embedding(learner: Learner, output: Output) -> str:
     for side, embeddings in (("student", output.z), ("target", output.k)):
         for i, z in embeddings.items():
             if not torch.isfinite(z).all():
                 return (
-                    f"step {clock.step}: the {side}'s embedding of view {i} is not finite, though the input is: "
+                    f"the {side}'s embedding of view {i} is not finite, though the input is: "
                     f"the weights of {learner.name!r} have diverged. Lower the learning rate"
                 )
-    return f"step {clock.step}: the loss of {learner.name!r} is {output.loss.detach()}, from finite embeddings"
+    return ""

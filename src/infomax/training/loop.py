@@ -1,8 +1,12 @@
-"""The loop: one for every method."""
+"""The loop: one for every method. A run is a function of its configuration; where it stands is a `Position`."""
 
+import json
+import signal
 import time
+import warnings
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -10,13 +14,51 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from infomax.clock import Clock
-from infomax.errors import ConfigError
-from infomax.learner import Learner, step
+from infomax.data import NAMES
+from infomax.errors import ConfigError, DataError, nearest
+from infomax.learner import Learner, NotFiniteError, step
+from infomax.parallel import anywhere, rank, same_start, synchronized
 from infomax.schedule import warmup_cosine
-from infomax.training import monitor
+from infomax.training import checkpoint, monitor
+from infomax.training.checkpoint import Position, described
+from infomax.training.devices import Place, PrecisionName, place
 from infomax.training.feed import Feed, ViewFunction, dataset, view_function
+from infomax.training.interrupt import Stopped, interval, noted_signals
 from infomax.training.optim import OptimizerName, build_optimizer
-from infomax.training.run import Run, claim
+from infomax.training.run import Run, claim, read_config, rebuilt
+from infomax.training.tensorboard import scalars
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run's numbers depend on beside method, data and views; see `train`."""
+
+    epochs: int = 100
+    batch_size: int = 256
+    optimizer: OptimizerName = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    warmup_epochs: float | None = None
+    clip_norm: float | None = None
+    on_nan: Literal["stop", "skip"] = "stop"
+    precision: PrecisionName = "32-true"
+    compile: bool = False
+    size: int | None = None
+    seed: int = 0
+    gauge_samples: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ConfigError(f"epochs={self.epochs}: give at least 1")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ConfigError(f"clip_norm={self.clip_norm}: give a norm > 0, or leave it out")
+        if self.on_nan not in ("stop", "skip"):
+            raise ConfigError(f"on_nan={self.on_nan!r}: {nearest(self.on_nan, ('stop', 'skip'))}")
+
+    @property
+    def warmup(self) -> float:
+        """Epochs over which the learning rate rises."""
+        return min(10.0, self.epochs / 10) if self.warmup_epochs is None else self.warmup_epochs
 
 
 def train(
@@ -30,11 +72,18 @@ def train(
     lr: float = 1e-3,
     weight_decay: float = 1e-4,
     warmup_epochs: float | None = None,
+    clip_norm: float | None = None,
+    on_nan: Literal["stop", "skip"] = "stop",
+    precision: PrecisionName = "32-true",
+    compile: bool = False,
     size: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     root: str | None = None,
     device: str = "auto",
+    devices: int = 1,
+    checkpoint_every: int | str = "10min",
+    keep: int = 2,
     gauge_samples: int = 1000,
     progress: bool = True,
 ) -> Run:
@@ -45,17 +94,24 @@ def train(
         data: name of a data set, path of a folder or array file, a `Dataset` or a tensor.
         views: name of a recipe, `auto`, or a function (batch, index, seed, epoch) -> views.
         epochs: passes over the data; of a two-encoder method an epoch is an E- and an M-pass.
-        batch_size: samples a batch; a graph is always one batch.
+        batch_size: samples a batch, of all processes together; a graph is always one batch.
         optimizer: sgd (momentum 0.9), lars, adam or adamw.
         lr: peak learning rate, at this batch size.
         weight_decay: as the optimizer takes it.
         warmup_epochs: of the learning rate, which then falls by a cosine to 0, at every update; None: a tenth of the run,
             at most 10.
+        clip_norm: the longest gradient, of all parameters together; None: any.
+        on_nan: at a NaN or infinity in loss or gradient, `stop` (and say where, in nan.json too), or `skip` the update.
+        precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true. The objective is read in at least 32 bits.
+        compile: compile the branches by torch.compile.
         size: side of the views in pixels; None: that of the images, at most 96.
         seed: of shuffles and views. Weights are drawn when the learner is built.
         out: folder of the run, made anew; None: nothing is written.
         root: where named data sets lie.
-        device: cpu, cuda, or auto.
+        device: cpu, cuda, cuda:1, or auto.
+        devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
+        checkpoint_every: a number of updates, or of minutes as in "10min"; always at the start and when stopped.
+        keep: the last checkpoints to keep.
         gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch.
         progress: show a bar, with rate and time left.
 
@@ -63,8 +119,9 @@ def train(
         The run, its learner trained.
 
     Raises:
-        ConfigError, DataError: what was asked for does not exist or cannot work.
+        ConfigError, DataError: what was asked for does not exist or cannot work, or a disk is full.
         NumericsError: a NaN or infinity, with its place; the last whole epoch is saved.
+        Stopped: on Ctrl-C or SIGTERM, where there is a folder; a checkpoint is written, and `Run.resume` continues.
 
     Example:
         >>> import infomax as im
@@ -73,68 +130,211 @@ def train(
         >>> sorted(run.history[0])[:3]
         ['bound', 'ceiling_dv', 'ceiling_infonce']
     """
-    if epochs < 1:
-        raise ConfigError(f"epochs={epochs}: give at least 1")
-    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    samples = dataset(data, root)
-    feed = Feed(samples, view_function(samples, views, size), batch_size, seed, where)
-    learner.to(where).to(memory_format=torch.channels_last).train()
-    optimiser = build_optimizer(learner.parameters(), optimizer, lr=lr, weight_decay=weight_decay)
+    options = Options(
+        epochs, batch_size, optimizer, lr, weight_decay, warmup_epochs, clip_norm, on_nan, precision, compile, size, seed,
+        gauge_samples,
+    )  # fmt: skip
+    interval(checkpoint_every)  # before anything is loaded
+    if keep < 1:
+        raise ConfigError(f"keep={keep}: a run keeps at least its last checkpoint")
+    machine = {"device": device, "devices": devices, "checkpoint_every": checkpoint_every, "keep": keep}
+    job = _prepare(learner, data, views, options, root, machine)
+    if out is not None:
+        job.run.path = claim(out) if rank() == 0 else Path(out)
+    return _go(job, progress)
 
-    updates = len(list(learner.target.order(len(feed))))
-    warmup = min(10.0, epochs / 10) if warmup_epochs is None else warmup_epochs
-    asked = {
+
+def resume(
+    path: Path,
+    *,
+    learner: Learner | None,
+    data: Any,
+    views: Any,
+    device: str | None,
+    devices: int | None,
+    progress: bool,
+) -> Run:
+    """Continue a run; see `Run.resume`."""
+    config = read_config(path)
+    made, asked = rebuilt(path, config) if learner is None else learner, config["training"]
+    if (path / "log.jsonl").is_file():
+        ended = Run.load(path, made)
+        if len(ended.history) == asked["epochs"]:
+            return ended
+    if data is None and config["data"]["source"] is None:
+        raise DataError(f"the data of {path} had no name: give them, Run.resume(path, data=...)")
+    if views is None and config["views"]["own"]:
+        raise DataError(
+            f"the views of {path} were a function, {config['views']['own']}: give it, Run.resume(path, views=...)"
+        )
+    machine = config[checkpoint.MACHINE]
+    machine |= {k: v for k, v in {"device": device, "devices": devices}.items() if v is not None}
+    source = config["data"]["source"] if data is None else data
+    named = config["views"]["recipe"] if views is None else views
+    job = _prepare(made, source, named, Options(**asked), config["data"]["root"], machine)
+    job.run.path = path
+    return _go(job, progress, continued=True)
+
+
+@dataclass
+class Job:
+    """All that a run needs to begin or to continue."""
+
+    run: Run
+    feed: Feed
+    optimizer: Optimizer
+    place: Place
+    options: Options
+
+
+def _prepare(
+    learner: Learner, data: Any, views: Any, options: Options, root: str | None, machine: dict[str, Any]
+) -> Job:
+    where = place(machine["device"], machine["devices"], options.precision)
+    samples = dataset(data, root)
+    made = view_function(samples, views, options.size)
+    feed = Feed(samples, made, options.batch_size, options.seed, where.device, where.dtype)
+    learner.to(where.device).to(memory_format=torch.channels_last).train()
+    if where.dtype is not None:
+        learner.to(where.dtype)
+    same_start(learner)
+    optimiser = build_optimizer(
+        learner.parameters(), options.optimizer, lr=options.lr, weight_decay=options.weight_decay
+    )
+    if options.compile:
+        for branch in (learner.f, learner.g):
+            if branch is not None:
+                branch.compile()
+    own = None if isinstance(views, str) else described(views)
+    config = {
         "method": learner.recipe,
         "encoder": getattr(learner.encoder, "recipe", {}),
-        "data": {"name": samples.name, "samples": len(samples), "root": root, "mean": samples.mean, "std": samples.std},
-        "views": views if isinstance(views, str) else repr(views),
-        "training": {"epochs": epochs, "batch_size": feed.batch_size, "optimizer": optimizer, "lr": lr}
-        | {"weight_decay": weight_decay, "warmup_epochs": warmup, "size": size, "seed": seed, "device": str(where)},
+        "data": {"name": samples.name, "samples": len(samples), "root": root, "mean": samples.mean, "std": samples.std}
+        | {"source": _source(data if isinstance(data, str | Path) else samples.name)},
+        "views": {"recipe": None if own else views, "own": own, "made": described(made)},
+        "training": asdict(options) | {"batch_size": feed.batch_size, "warmup_epochs": options.warmup},
+        checkpoint.MACHINE: machine,
     }
-    run = Run(learner, asked, data=samples, path=None if out is None else claim(out))
-    run.start()
+    if not (config["method"] and config["encoder"]):
+        config["learner"] = described(learner)
+    config = checkpoint.plain(config)
+    return Job(Run(learner, config, data=samples), feed, optimiser, where, options)
+
+
+def _source(name: str | Path) -> str | None:
+    """By what name the data are found again, from any folder; None where they are not."""
+    if str(name) in NAMES:
+        return str(name)
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() else None
+
+
+def _go(job: Job, progress: bool, *, continued: bool = False) -> Run:
+    run, position = job.run, Position()
+    torch.manual_seed(job.options.seed)  # for what draws at random while it trains, such as the cuts of a whitening
     try:
-        _climb(run, feed, optimiser, epochs, lr, round(warmup * updates), feed.fixed(gauge_samples), progress)
+        if continued and run.path is not None:
+            position, scaler = checkpoint.restore(run.path, run.learner, job.optimizer, run.config)
+            job.place.precision.load(scaler)
+        run.history = position.history
+        run.start(position.step if continued else None)
+        _climb(job, position, progress)
     except BaseException:
         run.abandon()
         raise
     return run
 
 
-def _climb(
-    run: Run,
-    feed: Feed,
-    optimiser: Optimizer,
-    epochs: int,
-    lr: float,
-    warmup: int,
-    watched: list[Any],
-    progress: bool,
-) -> None:
+def _climb(job: Job, position: Position, progress: bool) -> None:
+    run, feed, options = job.run, job.feed, job.options
     learner, target = run.learner, run.learner.target
-    updates = len(list(target.order(len(feed))))
-    torch.manual_seed(feed.seed)  # for what draws at random while it trains, such as the cuts of a whitening
-    collapsed = False
-    with tqdm(total=epochs * updates, desc=learner.name, unit="step", disable=not progress, delay=2) as bar:
-        for epoch in range(epochs):
-            began = time.perf_counter()
-            losses: list[Tensor] = []
-            bounds: list[Tensor] = []
-            for batch, phase in target.order(len(feed)):
-                clock = Clock(epoch * updates + len(losses), updates, epochs * updates, phase)
-                rate = warmup_cosine(clock.step, clock.total, warmup, lr)
-                for group in optimiser.param_groups:
-                    group["lr"] = rate
-                output = step(learner, feed(target.sweep(epoch, phase), batch), optimiser, clock)
-                losses.append(output.loss.detach())
-                bounds.append(output.bound.detach())
-                bar.update()
-            row = {"epoch": epoch + 1, "loss": _mean(losses), "bound": _mean(bounds), "lr": rate}
-            row |= {"seconds": time.perf_counter() - began} | monitor.read(learner, watched)
-            run.history.append(row)
-            run.save()
-            bar.set_postfix_str(f"bound {row['bound']:.3f} mi {row['mi_infonce']:.2f} rank {row['effective_rank']:.1f}")
-            collapsed = collapsed or monitor.warn_if_collapsed(learner.name, epoch + 1, row)
+    order = list(target.order(len(feed)))
+    total, warmup = options.epochs * len(order), round(options.warmup * len(order))
+    watched, log = feed.fixed(options.gauge_samples), scalars(run.path if run.writes else None)
+    due, began = interval(run.config[checkpoint.MACHINE]["checkpoint_every"]), time.perf_counter() - position.seconds
+
+    def save() -> None:
+        position.seconds = time.perf_counter() - began
+        if run.path is not None and run.writes:
+            keep = run.config[checkpoint.MACHINE]["keep"]
+            checkpoint.save(
+                run.path, learner, job.optimizer, position, run.config, job.place.precision.state(), keep=keep
+            )
+
+    if position.step == 0:
+        save()
+    bar = tqdm(
+        total=total, initial=position.step, desc=learner.name, unit="step", disable=not progress or rank() > 0, delay=2
+    )
+    with bar, synchronized(learner.f, learner.g), noted_signals(run.path is not None) as signals:
+        while position.step < total:
+            epoch, nth = divmod(position.step, len(order))
+            batch, phase = order[nth]
+            clock = Clock(position.step, len(order), total, phase)
+            rate = warmup_cosine(clock.step, clock.total, warmup, options.lr)
+            for group in job.optimizer.param_groups:
+                group["lr"] = rate
+            _update(job, position, clock, target.sweep(epoch, phase), batch)
+            position.step += 1
+            bar.update()
+            if nth + 1 == len(order):
+                row = {"epoch": epoch + 1, "loss": _mean(position.losses), "bound": _mean(position.bounds), "lr": rate}
+                row |= {"seconds": time.perf_counter() - began, "skipped": position.skipped}
+                row |= monitor.read(learner, watched)
+                position.history.append(row)
+                position.losses, position.bounds, position.skipped = [], [], 0
+                began = time.perf_counter()
+                run.save(durable=position.step == total)
+                log(row)
+                bar.set_postfix_str(
+                    f"bound {row['bound']:.3f} mi {row['mi_infonce']:.2f} rank {row['effective_rank']:.1f} lr {rate:.2g}"
+                )
+                position.warned = position.warned or monitor.warn_if_collapsed(learner.name, epoch + 1, row)
+            stop = anywhere(bool(signals), feed.device) and position.step < total
+            if stop or due(position.step):
+                save()
+            if stop:
+                raise Stopped(
+                    f"stopped after update {position.step} of {total}; it continues where it stands",
+                    signals[0] if signals else signal.SIGTERM,
+                )
+
+
+def _update(job: Job, position: Position, clock: Clock, sweep: int, batch: int) -> None:
+    """One update; one that meets a NaN is noted, and left out if that was asked for."""
+    learner, options = job.run.learner, job.options
+    views = job.feed(sweep, batch)
+    # a forward pass of NaNs would stay in the running statistics of the batch norms
+    buffers = (
+        [(b, b.clone()) for f in (learner.f, learner.g) if f for b in f.buffers()] if options.on_nan == "skip" else []
+    )
+    try:
+        output = step(learner, views, job.optimizer, clock, clip_norm=options.clip_norm, precision=job.place.precision)
+    except NotFiniteError as error:
+        if options.on_nan == "stop":
+            _note(job, clock, sweep, batch, str(error))
+            raise
+        position.skipped += 1
+        if position.skipped == clock.steps_per_epoch:
+            raise NotFiniteError(
+                f"{error}; so were all updates of epoch {clock.epoch + 1}, and all were skipped"
+            ) from error
+        if position.skipped == 1:
+            warnings.warn(f"skipped, and the others of this epoch will be without a word: {error}", stacklevel=2)
+        with torch.no_grad():
+            for buffer, was in buffers:
+                buffer.copy_(was)
+        return
+    position.losses.append(output.loss.detach())
+    position.bounds.append(output.bound.detach())
+
+
+def _note(job: Job, clock: Clock, sweep: int, batch: int, message: str) -> None:
+    """Keep which samples a NaN was met on, for `Feed.of(samples, sweep)` to make the very views again."""
+    if job.run.path is not None and job.run.writes:
+        said = clock._asdict() | {"epoch": clock.epoch, "sweep": sweep, "batch": batch, "message": message}
+        said["samples"] = job.feed.index(sweep, batch).tolist()
+        checkpoint.write_bytes(job.run.path / "nan.json", json.dumps(said, indent=1).encode())
 
 
 def _mean(values: list[Tensor]) -> float:

@@ -3,15 +3,19 @@
 | file | content |
 |---|---|
 | config.json | what was asked, resolved to the last default |
-| environment.json | versions, machine, command |
-| log.jsonl | a line an epoch |
+| environment.json | versions, machine, the exact command; the same again for each time it was continued |
+| log.jsonl, log.csv | a line an epoch (also for TensorBoard, where that is installed) |
+| checkpoints/ | what a stopped run continues from |
+| nan.json | where the run ended, if it met a NaN: step, batch, samples |
 | learner.safetensors | every parameter and buffer, both branches |
 | report.html | the page, once it is asked for |
 """
 
+import csv
+import io
 import json
-import os
 import platform
+import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +25,8 @@ import torch
 
 from infomax.errors import ConfigError, DataError
 from infomax.learner import Learner
+from infomax.parallel import rank, world
+from infomax.training.checkpoint import FOLDER, distinct, step_of, write_bytes, written
 
 
 def claim(out: str | Path) -> Path:
@@ -31,16 +37,17 @@ def claim(out: str | Path) -> Path:
     """
     path = Path(out)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ConfigError(f"{path} exists and is not empty: nothing is overwritten; choose another --out or remove it")
+        unfinished = "; continue the run in it by --resume" if written(path) else ""
+        raise ConfigError(
+            f"{path} exists and is not empty: nothing is overwritten; choose another --out or remove it{unfinished}"
+        )
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_bytes(path, text.encode())
 
 
 def environment() -> dict[str, Any]:
@@ -56,9 +63,39 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "threads": torch.get_num_threads(),
+        "processes": world(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "command": sys.argv,
+        "command": shlex.join(sys.argv),
     }
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What a run was asked.
+
+    Raises:
+        DataError: where the folder is no run.
+    """
+    if not (folder / "config.json").is_file():
+        raise DataError(f"{folder} is no run: it holds no config.json")
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config
+
+
+def rebuilt(folder: Path, config: dict[str, Any]) -> Learner:
+    """The learner of a run, its weights drawn anew, from the names of its method and encoder.
+
+    Raises:
+        DataError: where it was put together by hand.
+    """
+    from infomax import encoders, methods
+
+    if not config["method"] or not config["encoder"]:
+        raise DataError(
+            f"the learner of {folder} was put together by hand: give one like it, Run.load(path, learner=...) "
+            "or Run.resume(path, learner=...)"
+        )
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in config["method"].items() if k != "method"}
+    return methods.build(config["method"]["method"], encoders.get(**config["encoder"]), **options)
 
 
 @dataclass
@@ -79,29 +116,51 @@ class Run:
     data: Any = None
     path: Path | None = None
 
-    def start(self) -> None:
-        """Write down what was asked, before anything happens."""
-        if self.path is not None:
-            write_atomically(self.path / "config.json", json.dumps(self.config, indent=2, default=str) + "\n")
-            write_atomically(self.path / "environment.json", json.dumps(environment(), indent=2, default=str) + "\n")
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes: there is a folder, and it is the first of its kind."""
+        return self.path is not None and rank() == 0
+
+    def start(self, continued: int | None = None) -> None:
+        """Write down what was asked, before anything happens; or that the run continues, at which update."""
+        if self.path is None or not self.writes:
+            return
+        here = environment()
+        if continued is not None:
+            then = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+            here = then | {"continued": [*then.get("continued", []), {"step": continued, **here}]}
+        else:
+            write_bytes(self.path / "config.json", json.dumps(self.config, indent=2).encode() + b"\n", durable=True)
+        write_bytes(self.path / "environment.json", json.dumps(here, indent=2).encode() + b"\n", durable=True)
 
     def abandon(self) -> None:
         """Take the folder away again, where nothing was learnt: what was asked could not work, and can be asked anew."""
-        if self.path is not None and not self.history:
-            for name in ("config.json", "environment.json"):
-                (self.path / name).unlink(missing_ok=True)
-            self.path.rmdir()
-
-    def save(self) -> None:
-        """Write the log and the weights, each whole or not at all."""
-        if self.path is None:
+        if self.path is None or not self.writes or self.history or (self.path / "nan.json").exists():
             return
-        from safetensors.torch import save_model
+        if any(step_of(checkpoint) > 0 for checkpoint in written(self.path)):
+            return
+        for checkpoint in written(self.path):
+            checkpoint.unlink()
+        if (self.path / FOLDER).exists():
+            (self.path / FOLDER).rmdir()
+        for name in ("config.json", "environment.json"):
+            (self.path / name).unlink(missing_ok=True)
+        self.path.rmdir()
 
-        temporary = self.path / "learner.safetensors.tmp"
-        save_model(self.learner, str(temporary))
-        os.replace(temporary, self.path / "learner.safetensors")
-        write_atomically(self.path / "log.jsonl", "".join(json.dumps(row) + "\n" for row in self.history))
+    def save(self, *, durable: bool = False) -> None:
+        """Write the log and the weights, each whole or not at all.
+
+        Raises:
+            DataError: where they cannot be written; what stood there before still does.
+        """
+        if self.path is None or not self.writes:
+            return
+        from safetensors.torch import save
+
+        weights = save({n: t.detach().cpu().contiguous() for n, t in distinct(self.learner).items()})
+        write_bytes(self.path / "learner.safetensors", weights, durable=durable)
+        write_bytes(self.path / "log.jsonl", _lines(self.history), durable=durable)
+        write_bytes(self.path / "log.csv", _table(self.history), durable=durable)
 
     @classmethod
     def load(cls, path: str | Path, learner: Learner | None = None) -> "Run":
@@ -117,25 +176,49 @@ class Run:
         """
         from safetensors.torch import load_model
 
-        from infomax import encoders, methods
-
         folder = Path(path)
-        if not (folder / "config.json").is_file():
-            raise DataError(f"{folder} is no run: it holds no config.json")
+        config = read_config(folder)
         if not (folder / "learner.safetensors").is_file():
             raise DataError(f"{folder} has no weights yet: its first epoch did not end")
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if learner is None:
-            if not config["method"] or not config["encoder"]:
-                raise DataError(
-                    f"the learner of {folder} was put together by hand: give one like it, Run.load(path, learner=...)"
-                )
-            options = {k: tuple(v) if isinstance(v, list) else v for k, v in config["method"].items() if k != "method"}
-            learner = methods.build(config["method"]["method"], encoders.get(**config["encoder"]), **options)
+        learner = rebuilt(folder, config) if learner is None else learner
         load_model(learner, str(folder / "learner.safetensors"))
         log = folder / "log.jsonl"
         history = [json.loads(row) for row in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
         return cls(learner, config, history, path=folder)
+
+    @classmethod
+    def resume(
+        cls,
+        path: str | Path,
+        *,
+        learner: Learner | None = None,
+        data: Any = None,
+        views: Any = None,
+        device: str | None = None,
+        devices: int | None = None,
+        progress: bool = True,
+    ) -> "Run":
+        """Continue a run that was stopped, however it was; on CPU it ends in the same weights, bit for bit.
+
+        Args:
+            path: the run's folder.
+            learner: one built in the same way, where it was put together by hand.
+            data, views: given again, where they were no names.
+            device, devices: where to compute from here on; by default where it was before.
+            progress: show a bar.
+
+        Returns:
+            The finished run. One that had ended is read back.
+
+        Raises:
+            DataError: where there is nothing to continue from.
+            ConfigError: where learner, data or views are not what the run was begun with, naming the keys that differ.
+        """
+        from infomax.training.loop import resume
+
+        return resume(
+            Path(path), learner=learner, data=data, views=views, device=device, devices=devices, progress=progress
+        )
 
     def evaluate(self, data: Any = None, *, root: str | None = None) -> dict[str, Any]:
         """Linear probe, nearest neighbours and gauges of the frozen encoder; see `infomax.evaluate.run.evaluate`."""
@@ -150,3 +233,15 @@ class Run:
         if path is None and self.path is None:
             raise ConfigError("this run has no folder: say where its page goes, run.report('page.html')")
         return report(self, Path(path) if path is not None else Path(str(self.path)) / "report.html")
+
+
+def _lines(history: list[dict[str, float]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in history).encode()
+
+
+def _table(history: list[dict[str, float]]) -> bytes:
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(dict.fromkeys(key for row in history for key in row)), lineterminator="\n")
+    table.writeheader()
+    table.writerows(history)
+    return text.getvalue().encode()

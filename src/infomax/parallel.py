@@ -1,0 +1,217 @@
+"""Several processes that compute what one would, on slices of one global batch.
+
+1. Every process encodes its slice. Batch norm inside the branches takes its moments over all slices (`synchronized`).
+2. The embeddings are gathered once, at (z, k), in the order of the global batch (`together`). From there on every process
+   computes the same numbers on all rows: the objective, its predictor or prototypes, the queue, the centre.
+3. The gradients are averaged over the processes (`average_gradients`).
+
+Why the mean is exact: with W processes the gathering's backward pass *sums* the gradients of W equal losses, so that each
+process holds W times the share of its slice, and the mean over processes is the sum of the shares. What is used after the
+gathering (predictor, prototypes, a learned critic) has its whole gradient in every process, and the mean leaves it so.
+
+With one process, or none launched, all of this does nothing. Collectives are torch.distributed's, on any backend.
+"""
+
+import functools
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.modules.batchnorm import _BatchNorm
+
+Views = dict[int, Tensor]
+
+
+def world() -> int:
+    """W, the number of processes that train together.
+
+    Example:
+        >>> world(), rank()
+        (1, 0)
+    """
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """The number of this process; 0 alone writes."""
+    return dist.get_rank() if world() > 1 else 0
+
+
+def local_slice(rows: int) -> slice:
+    """This process's rows of a global batch, which `rows` is the size of.
+
+    Example:
+        >>> local_slice(8)
+        slice(0, 8, None)
+    """
+    each = rows // world()
+    return slice(rank() * each, (rank() + 1) * each)
+
+
+class _Gather(torch.autograd.Function):
+    """... B D of every process -> ... W*B D; the gradient of a row is the sum of what all processes say of it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world())]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts, -2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:
+        total = upstream.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total[..., local_slice(total.shape[-2]), :]
+
+
+def gather_rows(x: Tensor) -> Tensor:
+    """The rows of all processes, in the order of the global batch: ... B D -> ... W*B D; differentiable."""
+    if world() == 1:
+        return x
+    rows: Tensor = _Gather.apply(x)
+    return rows
+
+
+def together(z: Views, k: Views) -> tuple[Views, Views]:
+    """Students and targets of the whole global batch, each side in one collective."""
+    if world() == 1:
+        return z, k
+
+    def whole(side: Views) -> Views:
+        return dict(zip(side, gather_rows(torch.stack(list(side.values()))).unbind(0), strict=True))
+
+    students = whole(z)
+    return students, students if k is z else whole(k)
+
+
+@torch.no_grad()
+def average_gradients(parameters: Iterable[Tensor]) -> None:
+    """Replace every gradient by its mean over the processes, in one collective a number type."""
+    if world() == 1:
+        return
+    by_type: dict[torch.dtype, list[Tensor]] = {}
+    for p in parameters:
+        if p.grad is not None:
+            by_type.setdefault(p.grad.dtype, []).append(p.grad)
+    for grads in by_type.values():
+        flat = torch.cat([g.flatten() for g in grads])
+        dist.all_reduce(flat)
+        flat /= world()
+        parts = torch.split(flat, [g.numel() for g in grads])
+        torch._foreach_copy_(grads, [part.view(g.shape) for part, g in zip(parts, grads, strict=True)])
+
+
+@torch.no_grad()
+def same_start(module: nn.Module) -> None:
+    """Give every process the weights and buffers of the first one."""
+    if world() > 1:
+        for t in (*module.parameters(), *module.buffers()):
+            whole = t.detach().contiguous()
+            dist.broadcast(whole, src=0)
+            t.copy_(whole)
+
+
+def anywhere(flag: bool, device: torch.device | str = "cpu") -> bool:
+    """Whether any process raises the flag."""
+    if world() == 1:
+        return flag
+    raised = torch.tensor(float(flag), device=device)
+    dist.all_reduce(raised, dist.ReduceOp.MAX)
+    return bool(raised)
+
+
+def by_rank(value: Any) -> list[Any]:
+    """What every process has to say, in order of rank."""
+    if world() == 1:
+        return [value]
+    values: list[Any] = [None] * world()
+    dist.all_gather_object(values, value)
+    return values
+
+
+class _Normalize(torch.autograd.Function):
+    """(x - mean) / sqrt(var + eps), the moments over the rows of all processes: N C ... -> N C ..."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        dims, shape = [0, *range(2, x.ndim)], [1, -1] + [1] * (x.ndim - 2)
+        sums = torch.cat([x.sum(dims), x.new_tensor([x.numel() / x.shape[1]])])
+        dist.all_reduce(sums)
+        count, mean = sums[-1], sums[:-1] / sums[-1]
+        # a second collective rather than E[x^2] - mean^2, which cancels where the mean is large
+        squares = (x - mean.view(shape)).square().sum(dims)
+        dist.all_reduce(squares)
+        var = squares / count
+        scale = (var + eps).rsqrt()
+        y = (x - mean.view(shape)) * scale.view(shape)
+        ctx.save_for_backward(y, scale, count)
+        ctx.mark_non_differentiable(mean, var, count)
+        return y, mean, var, count
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor, *_: Any) -> tuple[Tensor, None]:
+        y, scale, count = ctx.saved_tensors
+        dims, shape = [0, *range(2, y.ndim)], [1, -1] + [1] * (y.ndim - 2)
+        sums = torch.stack([upstream.sum(dims), (upstream * y).sum(dims)])
+        dist.all_reduce(sums)
+        mean, along = (sums / count).unbind(0)
+        return (upstream - mean.view(shape) - y * along.view(shape)) * scale.view(shape), None
+
+
+def _batch_norm(module: _BatchNorm, x: Tensor) -> Tensor:
+    """A batch norm's forward pass, its moments over the rows of all processes."""
+    if not (module.training or module.running_mean is None):
+        return type(module).forward(module, x)
+    module._check_input_dim(x)  # type: ignore[no-untyped-call]
+    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    y, mean, var, count = _Normalize.apply(wide, module.eps)
+    if module.training and module.track_running_stats and module.num_batches_tracked is not None:
+        with torch.no_grad():
+            module.num_batches_tracked.add_(1)
+            share = 1 / float(module.num_batches_tracked) if module.momentum is None else module.momentum
+            assert module.running_mean is not None and module.running_var is not None
+            module.running_mean.lerp_(mean.to(module.running_mean.dtype), share)
+            module.running_var.lerp_((var * count / (count - 1)).to(module.running_var.dtype), share)
+    if module.weight is not None:
+        shape = [1, -1] + [1] * (x.ndim - 2)
+        y = y * module.weight.view(shape) + module.bias.view(shape)
+    out: Tensor = y.to(x.dtype)
+    return out
+
+
+def _torch_sync(module: _BatchNorm) -> Any:
+    """torch's own synchronised batch norm (CUDA only), on the same parameters and buffers."""
+    twin = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+
+    def forward(x: Tensor) -> Tensor:
+        out: Tensor = twin.train(module.training)(x)
+        return out
+
+    return forward
+
+
+@contextmanager
+def synchronized(*branches: nn.Module | None) -> Iterator[None]:
+    """Batch norms of these modules take their moments over all processes; afterwards they are plain ones again.
+
+    torch's SyncBatchNorm does not run on CPU, so there (and on gloo) the moments are summed here; on CUDA with NCCL they
+    are torch's. The modules stay the same objects, so that optimisers, copies and checkpoints see no difference.
+    """
+    norms: list[_BatchNorm] = []
+    if world() > 1:
+        found = (m for b in branches if b is not None for m in b.modules())
+        norms = list(dict.fromkeys(m for m in found if isinstance(m, _BatchNorm)))
+    for m in norms:
+        fused = dist.get_backend() == "nccl" and not isinstance(m, nn.SyncBatchNorm)
+        m.forward = _torch_sync(m) if fused else functools.partial(_batch_norm, m)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for m in norms:
+            del m.__dict__["forward"]

@@ -1,0 +1,309 @@
+"""Checkpoints: everything that the rest of a run depends on, in one file that is there whole or not at all.
+
+    runs/photos/checkpoints/00004096.safetensors      tensors; in its header the rest, as JSON
+
+| what | under |
+|---|---|
+| parameters and buffers of both branches and all marginals (queue, centre, pointers) | learner.NAME |
+| the optimiser's state | optimizer.NAME.KEY |
+| losses and bounds of the epoch under way | epoch.losses, epoch.bounds |
+| states of torch's generators | rng.cpu, rng.cuda |
+| position, history, resolved configuration, scale of the gradients | header |
+
+Views and shuffles need nothing: they are functions of (seed, sweep, sample). No file of a run can execute code.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from infomax.errors import ConfigError, DataError
+
+FOLDER = "checkpoints"
+MACHINE = "machine"
+"""The part of a configuration that says where a run is computed, and not what: it may change when a run continues."""
+
+
+@dataclass
+class Position:
+    """How far a run has come.
+
+    Args:
+        step: updates done.
+        seconds: spent in the epoch under way.
+        skipped: updates of the epoch under way that were left out, for a NaN.
+        losses, bounds: of the epoch under way, one an update.
+        history: one row an epoch.
+        warned: whether a collapse has been said.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    skipped: int = 0
+    losses: list[Tensor] = field(default_factory=list)
+    bounds: list[Tensor] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+    warned: bool = False
+
+
+def described(thing: Any) -> str:
+    """A function by its name and anything else by what it says of itself, the same in every process.
+
+    Example:
+        >>> described(described)
+        'infomax.training.checkpoint.described'
+    """
+    if hasattr(thing, "__qualname__"):
+        return f"{thing.__module__}.{thing.__qualname__}"
+    if isinstance(thing, Path):
+        return str(thing)
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(thing))
+
+
+def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as JSON reads it back.
+
+    Example:
+        >>> plain({"heads": (3, 4)})
+        {'heads': [3, 4]}
+    """
+    read: dict[str, Any] = json.loads(json.dumps(config, default=described))
+    return read
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """The hash of a whole resolved configuration, but for where it is computed.
+
+    Example:
+        >>> a, b = {"training": {"lr": 0.1}, "machine": {"device": "cpu"}}, {"training": {"lr": 0.1}}
+        >>> fingerprint(a) == fingerprint(b), fingerprint(a) == fingerprint({"training": {"lr": 0.2}})
+        (True, False)
+    """
+    said = json.dumps({k: v for k, v in plain(config).items() if k != MACHINE}, sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The keys in which two configurations differ, each with both values.
+
+    Example:
+        >>> differences({"training": {"lr": 0.1, "seed": 0}}, {"training": {"lr": 0.2, "seed": 0}})
+        ['training.lr: 0.1 then, 0.2 now']
+    """
+
+    def flat(part: Any, key: str = "") -> dict[str, Any]:
+        if not isinstance(part, dict) or not part:
+            return {key: part}
+        return {k: v for name, inner in part.items() for k, v in flat(inner, f"{key}.{name}" if key else name).items()}
+
+    old, new = ({k: v for k, v in flat(plain(c)).items() if k.split(".")[0] != MACHINE} for c in (then, now))
+    keys = [k for k in {**old, **new} if old.get(k, ...) != new.get(k, ...)]
+    return ["{}: {} then, {} now".format(k, *_around(old.get(k, "nothing"), new.get(k, "nothing"))) for k in keys]
+
+
+def _around(a: Any, b: Any, width: int = 60) -> tuple[str, str]:
+    """Two values on one line; of long ones the part about where they first differ."""
+    old, new = (" ".join(str(value).split()) for value in (a, b))
+    if max(len(old), len(new)) <= width:
+        return old, new
+    same = next(
+        (i for i, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), min(len(old), len(new))
+    )
+    start = max(same - width // 2, 0)
+    return tuple(
+        f"{'... ' * (start > 0)}{s[start : start + width]}{' ...' * (len(s) > start + width)}" for s in (old, new)
+    )  # type: ignore[return-value]
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file whole or not at all.
+
+    Args:
+        path: where.
+        data: its content.
+        durable: on the disk before this returns, so that it also outlives a loss of power.
+
+    Raises:
+        DataError: where it cannot be written; what stood there before still does.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+        if durable:
+            _settle(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
+        raise DataError(
+            f"cannot write {path} ({len(data) / 1e6:.1f} MB): {why}. What was written before is intact"
+        ) from error
+
+
+def _settle(folder: Path) -> None:
+    """A new name outlives a loss of power once its folder is on the disk; some systems cannot be asked for that."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def written(folder: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    return sorted((folder / FOLDER).glob("*.safetensors"))
+
+
+def step_of(path: Path) -> int:
+    """Updates done at a checkpoint, by its name."""
+    return int(path.stem)
+
+
+def save(
+    folder: Path,
+    learner: nn.Module,
+    optimizer: Optimizer,
+    position: Position,
+    config: Mapping[str, Any],
+    extra: Mapping[str, Any],
+    *,
+    keep: int = 2,
+) -> Path:
+    """Write a checkpoint, then remove the older ones but for `keep`.
+
+    Raises:
+        DataError: where it cannot be written, a full disk for instance; the one before is intact.
+    """
+    from safetensors.torch import save as serialize
+
+    tensors = {f"learner.{name}": t for name, t in distinct(learner).items()}
+    told: dict[str, dict[str, Any]] = {}
+    for name, state in _state_by_name(learner, optimizer).items():
+        for key, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{name}.{key}"] = value
+            else:
+                told.setdefault(name, {})[key] = value
+    for key in ("losses", "bounds"):
+        if getattr(position, key):
+            tensors[f"epoch.{key}"] = torch.stack(getattr(position, key))
+    tensors["rng.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        tensors["rng.cuda"] = torch.cuda.get_rng_state()
+    header = {
+        "position": {k: getattr(position, k) for k in ("step", "seconds", "skipped", "history", "warned")},
+        "optimizer": told,
+        "extra": dict(extra),
+        "config": plain(config),
+        "fingerprint": fingerprint(config),
+    }
+    data = serialize(
+        {name: t.detach().cpu().contiguous() for name, t in tensors.items()}, {"infomax": json.dumps(header)}
+    )
+    (folder / FOLDER).mkdir(exist_ok=True)
+    path = folder / FOLDER / f"{position.step:09d}.safetensors"
+    write_bytes(path, data, durable=True)
+    for old in written(folder)[:-keep]:
+        old.unlink()
+    return path
+
+
+def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapping[str, Any]) -> tuple[Position, Any]:
+    """Take up a run at its newest checkpoint.
+
+    Args:
+        folder: of the run.
+        learner: of the same architecture; its weights and buffers are overwritten.
+        optimizer: fresh, of the same parameters.
+        config: the resolved configuration of now.
+
+    Returns:
+        The position, and what was given to `save` as `extra`.
+
+    Raises:
+        DataError: where there is no checkpoint, or none that can be read.
+        ConfigError: where the run was begun with another configuration, naming the keys.
+    """
+    tensors, header = _newest(folder)
+    if header["fingerprint"] != fingerprint(config):
+        said = "; ".join(differences(header["config"], config))
+        raise ConfigError(f"{folder} was begun with another configuration and does not continue with this one: {said}")
+    _fill(learner, {k.removeprefix("learner."): t for k, t in tensors.items() if k.startswith("learner.")}, folder)
+    optimizer.state.clear()
+    for name, p in learner.named_parameters():
+        state: dict[str, Any] = dict(header["optimizer"].get(name, {}))
+        start = f"optimizer.{name}."
+        for key, t in tensors.items():
+            # a key of an optimiser holds no dot, the name of a parameter below this one does
+            if key.startswith(start) and "." not in key[len(start) :]:
+                like = p if t.shape == p.shape else torch.empty(0)
+                state[key[len(start) :]] = torch.empty_like(like, dtype=t.dtype).copy_(t) if like is p else t.clone()
+        if state:
+            optimizer.state[p] = state
+    position = Position(**header["position"])
+    for part, values in (("epoch.losses", position.losses), ("epoch.bounds", position.bounds)):
+        if part in tensors:
+            values.extend(tensors[part].to(next(learner.parameters()).device).unbind(0))
+    torch.set_rng_state(tensors["rng.cpu"])
+    if "rng.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["rng.cuda"])
+    return position, header["extra"]
+
+
+def _newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    for path in reversed(written(folder)):
+        try:
+            with safe_open(path, framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["infomax"])  # noqa: SIM118  (no mapping)
+        except SafetensorError as error:
+            warnings.warn(f"{path} cannot be read ({error}): going back to the one before", stacklevel=2)
+    raise DataError(f"{folder} has no checkpoint to continue from: it ended before its first one. Start it anew")
+
+
+def distinct(learner: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, each once, under the first of its names (tied weights have several)."""
+    found: dict[str, Tensor] = {}
+    for name, t in learner.state_dict(keep_vars=True).items():
+        if not isinstance(t, Tensor):
+            raise ConfigError(
+                f"{name} of the learner is a {type(t).__name__}, which a checkpoint cannot hold: keep what must last in buffers"
+            )
+        if not any(t is other for other in found.values()):
+            found[name] = t
+    return found
+
+
+@torch.no_grad()
+def _fill(learner: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    mine = distinct(learner)
+    shapes, theirs = ({n: tuple(t.shape) for n, t in side.items()} for side in (mine, tensors))
+    if shapes != theirs:
+        name = next(n for n in {**shapes, **theirs} if shapes.get(n) != theirs.get(n))
+        raise ConfigError(
+            f"the learner at hand is not that of {folder}: {name} is {theirs.get(name, 'missing')} there "
+            f"and {shapes.get(name, 'missing')} here"
+        )
+    for name, t in mine.items():
+        t.copy_(tensors[name])
+
+
+def _state_by_name(learner: nn.Module, optimizer: Optimizer) -> dict[str, dict[str, Any]]:
+    return {name: dict(optimizer.state[p]) for name, p in learner.named_parameters() if optimizer.state.get(p)}

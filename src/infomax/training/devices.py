@@ -1,0 +1,121 @@
+"""Where and in which numbers a run computes. Lightning Fabric places, launches and scales; it is imported only where
+there is something for it to do: several processes, or another precision than 32 bits."""
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from infomax.errors import ConfigError, nearest
+from infomax.parallel import world
+from infomax.precision import FULL, Precision
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+PrecisionName = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
+PRECISIONS: dict[PrecisionName, torch.dtype | None] = {
+    "32-true": None,
+    "16-mixed": None,
+    "bf16-mixed": None,
+    "bf16-true": torch.bfloat16,
+    "64-true": torch.float64,
+}
+"""Each precision, with the type that weights and views are brought to; None: they stay as they are. The objective is
+always read in at least 32 bits."""
+
+
+class FabricPrecision(Precision):
+    """A precision as Lightning Fabric runs it."""
+
+    def __init__(self, fabric: "Fabric", name: PrecisionName) -> None:
+        self.fabric, self.scales = fabric, name == "16-mixed"
+
+    def forward(self) -> AbstractContextManager[Any]:
+        """Fabric's autocast."""
+        return self.fabric.autocast()
+
+    def backward(self, loss: Tensor) -> None:
+        """With the loss scaled, where 16 bits need it."""
+        self.fabric.backward(loss)
+
+    def unscale(self, optimizer: Optimizer) -> None:
+        """Divide the gradients by the loss's scale."""
+        self.fabric.strategy.precision.unscale_gradients(optimizer)
+
+    def step(self, optimizer: Optimizer) -> None:
+        """Move the weights; a scaler leaves the step out where a gradient overflowed."""
+        self.fabric.strategy.optimizer_step(optimizer)
+
+    def state(self) -> dict[str, Any]:
+        """The scaler's numbers."""
+        return dict(self.fabric.strategy.precision.state_dict())
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take them up."""
+        self.fabric.strategy.precision.load_state_dict(state)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device, the type of the weights, and the precision of the steps."""
+
+    device: torch.device
+    dtype: torch.dtype | None
+    precision: Precision
+
+
+def launched_processes() -> int | None:
+    """Processes of this machine that torchrun started; None where it did not."""
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
+
+
+def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32-true") -> Place:
+    """Choose the device, and start the other processes where several are asked for.
+
+    Args:
+        device: cpu, cuda, cuda:1, or auto.
+        devices: processes of this machine, one a GPU (on CPU: processes that share it). Under torchrun its number counts.
+        precision: one of `PRECISIONS`.
+
+    Raises:
+        ConfigError: a device, number or precision that is not there.
+
+    Example:
+        >>> place("cpu").device
+        device(type='cpu')
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"no precision {precision!r}: {nearest(precision, PRECISIONS)}")
+    try:
+        where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    except RuntimeError:
+        raise ConfigError(f"no device {device!r}: give cpu, cuda, cuda:0 or auto") from None
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device {device!r} is asked for, but torch sees {torch.cuda.device_count()} CUDA devices")
+    if precision == "16-mixed" and where.type != "cuda":
+        raise ConfigError(f"precision '16-mixed' needs a CUDA device, not {where.type}: take bf16-mixed")
+    processes = launched_processes() or devices
+    if processes < 1 or (where.type == "cuda" and processes > torch.cuda.device_count()):
+        raise ConfigError(f"devices={processes}: torch sees {torch.cuda.device_count()} CUDA devices")
+    # a process group that is there already was made by the caller, who has placed the processes
+    if (processes == 1 or world() > 1) and precision == "32-true":
+        return Place(where, PRECISIONS[precision], FULL)
+
+    from lightning_fabric import Fabric
+
+    nodes = int(os.environ.get("GROUP_WORLD_SIZE", 1)) if launched_processes() else 1
+    alone = [where.index] if where.type == "cuda" and where.index is not None and processes == 1 else processes
+    fabric = Fabric(
+        accelerator=where.type,
+        devices=alone,
+        num_nodes=nodes,
+        strategy="ddp" if processes * nodes > 1 else "auto",
+        precision=precision,
+    )
+    fabric.launch()
+    return Place(fabric.device, PRECISIONS[precision], FabricPrecision(fabric, precision))

@@ -1,0 +1,84 @@
+"""Stopping a run between two updates, and when to write a checkpoint."""
+
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from infomax.errors import ConfigError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """A run was asked to stop by Ctrl-C or SIGTERM; its checkpoint is written.
+
+    Args:
+        message: where it stands and how it continues.
+        number: of the signal.
+    """
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+@contextmanager
+def noted_signals(active: bool) -> Iterator[list[int]]:
+    """Note Ctrl-C and SIGTERM in a list, for the loop to see after its update; the second one interrupts at once.
+
+    Only the main thread can, and may, take signals over; elsewhere the list stays empty.
+    """
+    seen: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    if not active or threading.current_thread() is not threading.main_thread():
+        yield seen
+        return
+    before = {number: signal.signal(number, note) for number in SIGNALS}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def interval(every: int | str) -> Callable[[int], bool]:
+    """Whether a checkpoint is due after so many updates.
+
+    Args:
+        every: a number of updates (0: none in between), or of minutes, as in "10min".
+
+    Raises:
+        ConfigError: for anything else.
+
+    Example:
+        >>> due = interval(3)
+        >>> [due(step) for step in (1, 2, 3, 4, 5, 6)]
+        [False, False, True, False, False, True]
+    """
+    if isinstance(every, int) or str(every).isdigit():
+        steps = int(every)
+        if steps < 0:
+            raise ConfigError(f"checkpoint_every={every}: give a number of updates, or of minutes as in '10min'")
+        return lambda step: steps > 0 and step % steps == 0
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*min", every)
+    if found is None:
+        raise ConfigError(f"checkpoint_every={every!r}: give a number of updates, or of minutes as in '10min'")
+    seconds, last = 60 * float(found[1]), time.monotonic()
+
+    def due(step: int) -> bool:
+        nonlocal last
+        if time.monotonic() - last < seconds:
+            return False
+        last = time.monotonic()
+        return True
+
+    return due

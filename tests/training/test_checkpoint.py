@@ -1,0 +1,265 @@
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+import infomax as im
+from infomax.training import checkpoint
+from infomax.training.interrupt import Stopped
+
+LIVES = Path(__file__).with_name("lives.py")
+
+
+def fit(out, method="jmi", encoder=None, **options):
+    torch.manual_seed(3)
+    learner = im.methods.build(method, encoder or im.encoders.get("toy"), projector=())
+    asked = {"epochs": 3, "batch_size": 500, "lr": 1e-2, "progress": False, "gauge_samples": 64, "checkpoint_every": 1}
+    return im.train(learner, "gaussians", out=out, **(asked | options))
+
+
+class Power(Exception):
+    """Stands for whatever ends a run without a word."""
+
+
+def broken_off(out, step, **options):
+    """A run that ends without a word after some updates."""
+
+    def views(batch, index, seed=0, epoch=0, made=im.views.Gaussian(0.1), seen=[]):  # noqa: B006, B008
+        seen.append(1)
+        if len(seen) > step + 1:  # one more for the gauges
+            raise Power
+        return made(batch, index, seed=seed, epoch=epoch)
+
+    with pytest.raises(Power):
+        fit(out, views=views, **options)
+
+
+def own_views(batch, index, seed=0, epoch=0):
+    return im.views.Gaussian(0.1)(batch, index, seed=seed, epoch=epoch)
+
+
+def assert_same_end(one: Path, other: Path) -> None:
+    """The same weights, buffers, optimiser, generators and history, bit for bit."""
+    last = f"checkpoints/{checkpoint.written(one)[-1].name}"
+    # a life that ended between the last weights and the last checkpoint has nothing more to do
+    for name in ("learner.safetensors", *([last] if (other / last).exists() else [])):
+        a, b = load_file(one / name), load_file(other / name)
+        assert a.keys() == b.keys()
+        for key in a:
+            assert torch.equal(a[key], b[key]), (name, key)
+    logs = [[json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in (one, other)]
+    for rows in logs:
+        for row in rows:
+            del row["seconds"]
+    assert logs[0] == logs[1]
+
+
+def killed(folder, seed, kills, *methods):
+    said = subprocess.run(
+        [sys.executable, LIVES, folder, str(seed), str(kills), *methods],
+        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    for method in methods:
+        assert f"{method}: {kills} deaths" in said.stdout
+        for run in (folder / method).glob("killed *"):
+            assert_same_end(folder / method / "whole", run)
+
+
+def test_a_run_killed_three_times_ends_in_the_same_bits(tmp_path):
+    killed(tmp_path, 1, 3, "jmi", "sdmi", "moco_v2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_run_killed_twenty_times_ends_in_the_same_bits(tmp_path, seed):
+    killed(tmp_path, seed, 20, "jmi", "sdmi", "moco_v2", "byol", "w_mse")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lars", "adam", "adamw"])
+def test_every_optimiser_continues(tmp_path, optimizer):
+    fit(tmp_path / "whole", optimizer=optimizer, views=own_views)
+    broken_off(tmp_path / "broken", 8, optimizer=optimizer)
+    config = tmp_path / "broken" / "config.json"
+    # the views that broke off stand in the configuration: what is tested here is what comes after it
+    asked = json.loads((tmp_path / "whole" / "config.json").read_text())
+    _begun_with(tmp_path / "broken", asked)
+    assert json.loads(config.read_text()) == asked
+    im.Run.resume(tmp_path / "broken", views=own_views, progress=False)
+    assert (tmp_path / "broken" / "checkpoints" / "000000015.safetensors").exists()
+    assert_same_end(tmp_path / "whole", tmp_path / "broken")
+
+
+def _begun_with(run, asked):
+    """Rewrite a run as if it had been begun with another configuration."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    (run / "config.json").write_text(json.dumps(asked))
+    for path in checkpoint.written(run):
+        with safe_open(path, "pt") as file:
+            header = json.loads(file.metadata()["infomax"])
+        header |= {"config": asked, "fingerprint": checkpoint.fingerprint(asked)}
+        save_file(load_file(path), path, {"infomax": json.dumps(header)})
+
+
+def stopping_views(number, step):
+    def views(batch, index, seed=0, epoch=0, seen=[]):  # noqa: B006
+        seen.append(1)
+        if len(seen) == step + 1:
+            os.kill(os.getpid(), number)
+        return own_views(batch, index, seed=seed, epoch=epoch)
+
+    return views
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_update_and_writes_a_checkpoint(tmp_path, number):
+    with pytest.raises(Stopped, match="stopped after update 7 of 15") as stopped:
+        fit(tmp_path / "run", views=stopping_views(number, 7), checkpoint_every="10min")
+    assert stopped.value.number == number
+    assert [checkpoint.step_of(path) for path in checkpoint.written(tmp_path / "run")] == [0, 7]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_in_the_first_epoch_keeps_the_run(tmp_path):
+    with pytest.raises(Stopped):
+        fit(tmp_path / "run", views=stopping_views(signal.SIGTERM, 2), checkpoint_every=0)
+    assert [checkpoint.step_of(path) for path in checkpoint.written(tmp_path / "run")] == [0, 2]
+
+
+def test_the_last_checkpoints_are_kept(tmp_path):
+    fit(tmp_path / "run", keep=3, checkpoint_every=2)
+    assert [checkpoint.step_of(path) for path in checkpoint.written(tmp_path / "run")] == [10, 12, 14]
+
+
+def test_a_full_disk_is_one_clear_line_and_the_last_checkpoint_is_intact(tmp_path, monkeypatch):
+    opened, seen = Path.open, []
+
+    class Full:
+        def __init__(self, file):
+            self.file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.file.close()
+
+        def write(self, data):
+            self.file.write(data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def full(self, mode="r", *more, **others):
+        file = opened(self, mode, *more, **others)
+        if self.parent.name == checkpoint.FOLDER and mode == "wb":
+            seen.append(self)
+        return Full(file) if len(seen) > 4 else file
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(im.DataError, match=r"checkpoints/000000004.safetensors .*the disk is full.*intact"):
+        fit(tmp_path / "run")
+    monkeypatch.undo()
+    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == [
+        "000000002.safetensors", "000000003.safetensors",
+    ]  # fmt: skip
+    im.Run.resume(tmp_path / "run", progress=False)
+    fit(tmp_path / "whole")
+    assert_same_end(tmp_path / "whole", tmp_path / "run")
+
+
+def test_another_configuration_never_resumes(tmp_path):
+    broken_off(tmp_path / "run", 4)
+    config = tmp_path / "run" / "config.json"
+    asked = json.loads(config.read_text())
+    asked["training"]["lr"] = 0.5
+    asked["method"]["temperature"] = 0.3
+    config.write_text(json.dumps(asked))
+    with pytest.raises(
+        im.ConfigError, match=r"method.temperature: 0.1 then, 0.3 now; .*training.lr: 0.01 then, 0.5 now"
+    ):
+        im.Run.resume(tmp_path / "run", views=own_views, progress=False)
+    assert len(checkpoint.written(tmp_path / "run")) == 2
+
+
+def test_other_data_or_views_never_resume(tmp_path):
+    x = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(Stopped):
+        torch.manual_seed(0)
+        learner = im.methods.jmi(im.encoders.get("toy"), projector=())
+        im.train(
+            learner, x, views=stopping_views(signal.SIGTERM, 3), epochs=3, batch_size=16, out=tmp_path / "run",
+            progress=False,
+        )  # fmt: skip
+    resume = im.Run.resume
+    with pytest.raises(im.DataError, match="give them"):
+        resume(tmp_path / "run")
+    with pytest.raises(im.DataError, match="stopping_views"):
+        resume(tmp_path / "run", data=x)
+    with pytest.raises(im.ConfigError, match=r"views.own: .*stopping_views.* then, .*own_views now"):
+        resume(tmp_path / "run", data=x, views=own_views)
+    with pytest.raises(im.ConfigError, match=r"data.mean"):
+        resume(tmp_path / "run", data=x + 1, views=own_views)
+
+
+def test_a_finished_run_is_read_back_and_a_folder_without_a_run_is_refused(tmp_path):
+    run = fit(tmp_path / "run")
+    again = im.Run.resume(tmp_path / "run", progress=False)
+    assert again.history == run.history
+    with pytest.raises(im.DataError, match="no run"):
+        im.Run.resume(tmp_path / "nowhere")
+    with pytest.raises(im.ConfigError, match="not empty"):
+        fit(tmp_path / "run")
+
+
+def test_an_unreadable_checkpoint_gives_way_to_the_one_before(tmp_path):
+    fit(tmp_path / "whole")
+    with pytest.raises(Stopped):
+        fit(tmp_path / "run", views=stopping_views(signal.SIGTERM, 7))
+    _begun_with(tmp_path / "run", json.loads((tmp_path / "whole" / "config.json").read_text()))
+    last = checkpoint.written(tmp_path / "run")[-1]
+    last.write_bytes(last.read_bytes()[:100])
+    with pytest.warns(UserWarning, match="000000007.safetensors cannot be read"):
+        im.Run.resume(tmp_path / "run", progress=False)
+    assert_same_end(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_learner_put_together_by_hand_is_given_again(tmp_path):
+    def make(temperature=0.5):
+        torch.manual_seed(0)
+        cos = im.Cosine(temperature)
+        return im.Learner(nn.Linear(2, 3), im.Shared(), im.Alignment(cos), im.DonskerVaradhan(cos))
+
+    options = {"epochs": 3, "batch_size": 500, "progress": False, "views": own_views}
+    im.train(make(), "gaussians", out=tmp_path / "whole", **options, checkpoint_every=1)
+    with pytest.raises(Stopped):
+        stopping = options | {"views": stopping_views(signal.SIGTERM, 7)}
+        im.train(make(), "gaussians", out=tmp_path / "run", **stopping, checkpoint_every=1)
+    _begun_with(tmp_path / "run", json.loads((tmp_path / "whole" / "config.json").read_text()))
+    with pytest.raises(im.DataError, match="put together by hand"):
+        im.Run.resume(tmp_path / "run", views=own_views)
+    with pytest.raises(im.ConfigError, match=r"learner: .*0\.5.* then, .*0\.3.* now"):
+        im.Run.resume(tmp_path / "run", views=own_views, learner=make(0.3))
+    im.Run.resume(tmp_path / "run", views=own_views, learner=make(), progress=False)
+    assert_same_end(tmp_path / "whole", tmp_path / "run")
+
+
+def test_tied_weights_are_held_once_and_state_that_is_no_tensor_is_refused():
+    first = nn.Linear(3, 3)
+    tied = nn.Sequential(first, nn.ReLU(), first)
+    assert sorted(checkpoint.distinct(tied)) == ["0.bias", "0.weight"]
+
+    class Extra(nn.Linear):
+        def get_extra_state(self):
+            return {"a": 1}
+
+    with pytest.raises(im.ConfigError, match="_extra_state of the learner is a dict"):
+        checkpoint.distinct(Extra(2, 2))
