@@ -1,0 +1,107 @@
+"""Every method for a few steps, by one process or by several; what comes out goes to a file.
+
+torch.multiprocessing.spawn(work, (2, store, file), nprocs=2)
+"""
+
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+import infomax as im
+from infomax import parallel
+from infomax.parallel import local_slice, synchronized
+
+ROWS, WIDTH, STEPS = 48, 6, 4
+SMALL = {"projector": (12, 8), "predictor": (10,), "prototypes": 7, "whitening_size": 12}
+MORE = {
+    "moco_v1": {"queue": 40, "both_ways": True},
+    "moco_v2": {"queue": 100},
+    "swav": {"queue": 60, "queue_epoch": 0, "freeze_epochs": 0},
+    "dino": {"freeze_epochs": 0},
+    "sdmi": {"every": "epoch"},
+}
+
+
+class Ensemble(nn.Module):
+    """A net with a convolution and both kinds of batch norm, one of them with a cumulative average."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width = 9
+        self.conv = nn.Sequential(nn.Conv1d(1, 3, 3), nn.BatchNorm1d(3, momentum=None), nn.ReLU())
+        self.out = nn.Sequential(nn.Linear(3 * (WIDTH - 2), 9), nn.BatchNorm1d(9, affine=False), nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.out(self.conv(x.unsqueeze(1)).flatten(1))
+        return y
+
+
+def learners() -> dict[str, im.Learner]:
+    made = {}
+    for number, name in enumerate(sorted(im.methods.METHODS)):
+        torch.manual_seed(number)
+        known = im.methods.options(name)
+        options = {k: v for k, v in SMALL.items() if k in known} | MORE.get(name, {})
+        made[name] = im.methods.build(name, Ensemble(), **options).double()
+    torch.manual_seed(99)
+    critic = im.Bilinear(8)  # a learned critic, and a predictor for each of two encoders: used after the gathering
+    branch = im.Branch(Ensemble(), (8,))
+    net = im.mlp(8, 10, 8)
+    made["own"] = im.Learner(
+        branch, im.Twin("batch"), im.Alignment(critic), im.Predictor(net, twin=True), im.InfoNCE(critic), name="own"
+    ).double()
+    return made
+
+
+def train(learner: im.Learner) -> dict[str, torch.Tensor]:
+    """Losses, the gradients of every step, and the state at the end."""
+    torch.manual_seed(1)  # of the whitening's cuts
+    views = torch.randn(STEPS, 3, ROWS, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    optimizer = torch.optim.SGD([p for p in learner.parameters() if p.requires_grad], lr=0.05, momentum=0.9)
+    learner.train()
+    found = {}
+    multi_crop = 3 if learner.name in ("swav", "dino") else 2
+    with synchronized(learner.f, learner.g):
+        for k in range(STEPS):
+            mine = [v[local_slice(ROWS)] for v in views[k][:multi_crop]]
+            output = im.step(
+                learner, mine, optimizer, im.Clock(k, STEPS, STEPS, k % 2 if learner.g else 0), clip_norm=2.0
+            )
+            found[f"loss {k}"], found[f"bound {k}"] = output.loss.detach(), output.bound.detach()
+            found |= {f"grad {k} {n}": p.grad.clone() for n, p in learner.named_parameters() if p.grad is not None}
+    return found | {f"state {n}": t.clone() for n, t in learner.state_dict().items()}
+
+
+def everything() -> dict[str, dict[str, torch.Tensor]]:
+    return {name: train(learner) for name, learner in learners().items()}
+
+
+def said() -> dict[str, str]:
+    """What a NaN in the last process's rows, and a batch that does not divide, are said to be."""
+    learner = learners()["simclr"]
+    views = torch.zeros(2, ROWS, WIDTH, dtype=torch.float64).normal_(generator=torch.Generator().manual_seed(3))
+    views[1, ROWS - 2] = float("nan")
+    found = {}
+    try:
+        im.step(learner, [v[local_slice(ROWS)] for v in views], torch.optim.SGD(learner.parameters(), lr=0.1))
+    except im.NumericsError as error:
+        found["nan"] = str(error)
+    try:
+        im.training.feed.Feed(im.data.load("gaussians"), im.views.Gaussian(0.1), batch_size=5)
+    except im.ConfigError as error:
+        found["odd"] = str(error)
+    return found
+
+
+def work(rank: int, world: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world)
+    assert (parallel.world(), parallel.rank()) == (world, rank)
+    found, messages = everything(), said()
+    net = nn.Linear(2, 2)
+    parallel.same_start(net)
+    torch.save({"found": found, "messages": messages, "start": net.weight.detach()}, folder / f"{rank}.pt")
+    dist.barrier()
+    dist.destroy_process_group()
