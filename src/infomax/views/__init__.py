@@ -7,9 +7,10 @@ the same draw.
 Everything here is a callable `(batch, index, seed, epoch) -> list of views`, and so may be yours.
 """
 
+from infomax.views.fused import threads
 from infomax.views.graph import GraphViews
 from infomax.views.image import ImageView, Params, apply, draw
 from infomax.views.points import Gaussian
 from infomax.views.recipes import RECIPES, Views, recipe
 
-__all__ = ["RECIPES", "Gaussian", "GraphViews", "ImageView", "Params", "Views", "apply", "draw", "recipe"]
+__all__ = ["RECIPES", "Gaussian", "GraphViews", "ImageView", "Params", "Views", "apply", "draw", "recipe", "threads"]

@@ -217,9 +217,11 @@ def _crop(
     first = fits.to(torch.int8).argmax(dim=1, keepdim=True)
     w, h = w.gather(1, first)[:, 0], h.gather(1, first)[:, 0]
 
-    shape = widths / heights
-    narrow = torch.round(widths / ratio[0]).to(torch.int64)
-    flat = torch.round(heights * ratio[1]).to(torch.int64)
+    # In float64, as everything drawn: whole numbers would otherwise be divided in the default type of the moment.
+    exact_h, exact_w = heights.to(torch.float64), widths.to(torch.float64)
+    shape = exact_w / exact_h
+    narrow = torch.round(exact_w / ratio[0]).to(torch.int64)
+    flat = torch.round(exact_h * ratio[1]).to(torch.int64)
     centred_h = torch.where(shape < ratio[0], narrow, heights)
     centred_w = torch.where(shape > ratio[1], flat, widths)
 

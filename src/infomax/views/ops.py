@@ -101,8 +101,8 @@ def saturation(x: Tensor, factor: Tensor) -> Tensor:
 def hue(x: Tensor, shift: Tensor) -> Tensor:
     """Turn the hue of RGB images in HSV space, exactly; images with other than three channels stay as they are.
 
-    With V = max, D = max - min and hue H in sixths of a turn, a turned pixel is
-    `V - D clip(min(k, 4 - k), 0, 1)`, k = (H + n) mod 6, n = 5, 3, 1 for red, green, blue.
+    With V = max, D = max - min and the hue h in sixths of a turn, a pixel is `V - D + D tent(h)`, where the tents over the
+    colour wheel are `clip(|h - 3| - 1)`, `clip(2 - |h - 2|)`, `clip(2 - |h - 4|)` for red, green, blue.
 
     Args:
         x: N x C x S x S in [0, 1].
@@ -120,18 +120,15 @@ def hue(x: Tensor, shift: Tensor) -> Tensor:
     r, g, b = x.unbind(dim=1)
     value, low = x.amax(dim=1), x.amin(dim=1)
     spread = value - low
-    divisor = torch.where(spread == 0, torch.ones_like(spread), spread)
-    sixths = torch.where(
+    divisor = torch.where(spread == 0, 1.0, spread)
+    h = torch.where(
         value == r,
         (g - b) / divisor,
-        torch.where(value == g, (b - r) / divisor + 2.0, (r - g) / divisor + 4.0),
+        torch.where(value == g, 2.0 + (b - r) / divisor, 4.0 + (r - g) / divisor),
     )
-    sixths = sixths + 6.0 * shift[:, None, None]
-    turned = []
-    for n in (5.0, 3.0, 1.0):
-        k = torch.remainder(sixths + n, 6.0)
-        turned.append(value - spread * torch.minimum(k, 4.0 - k).clamp(0.0, 1.0))
-    return torch.stack(turned, dim=1)
+    h = torch.remainder(h + 6.0 * shift[:, None, None], 6.0)
+    tents = torch.stack([(h - 3.0).abs() - 1.0, 2.0 - (h - 2.0).abs(), 2.0 - (h - 4.0).abs()], dim=1)
+    return low[:, None] + spread[:, None] * tents.clamp(0.0, 1.0)
 
 
 def colour_jitter(x: Tensor, order: Tensor, factor: Tensor) -> Tensor:

@@ -1,0 +1,111 @@
+"""How the kernels are compiled: numba, without the interpreter lock, cached beside the package.
+
+- Every operation rounds by itself: no fused multiply-add, no sum reordered. Which products a compiler fuses depends on what
+  it inlines where, so a kernel fresh from the compiler and the same one from the cache would differ in the last bit.
+  That costs a tenth of the speed, and buys the same bytes in every process and on every processor.
+- Kernels see memory as raw pointers (`Floats`, `Octets`): an array's slices count references and fix up negative
+  indices, which here costs a third of the time. Whoever calls a kernel keeps the arrays alive.
+"""
+
+import hashlib
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+from numba import njit, types
+from numba.core import event
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Octets = NDArray[np.uint8]
+Words = NDArray[np.int32]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+
+_logger = logging.getLogger("infomax.views")
+
+
+def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Compile what other kernels call, when it is first called."""
+    return njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def entry(function: Callable[_P, _R], *, cache: bool) -> Callable[_P, _R]:
+    """Compile what Python calls, and keep the machine code on disk where a folder can be written."""
+    try:
+        return njit(**_OPTIONS, cache=cache)(function)  # type: ignore[no-any-return]
+    except RuntimeError as error:
+        warnings.warn(
+            f"the view kernels are compiled anew in every process ({error}): "
+            "set NUMBA_CACHE_DIR to a folder that can be written",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def fingerprint() -> int:
+    """Hash the sources of this folder.
+
+    numba's cache looks at the file of the entry point alone; an entry point that closes over this number is
+    compiled again when any of the kernels that it calls has changed.
+    """
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return int.from_bytes(digest.digest()[:7])
+
+
+class _Announcement(event.Listener):
+    """Say once that something is compiled, when it is (a cached kernel sends no event)."""
+
+    def __init__(self) -> None:
+        self.said = False
+
+    def on_start(self, event: Any) -> None:
+        if not self.said:
+            _logger.warning("compiling the view kernels: some 15 seconds, once; later processes find them on disk")
+        self.said = True
+
+    def on_end(self, event: Any) -> None:
+        """Nothing to say."""
+
+
+@contextmanager
+def announced() -> Iterator[None]:
+    """Log one line if the block compiles anything."""
+    with event.install_listener("numba:compile", _Announcement()):
+        yield
+
+
+def _pointer_to(item: Any) -> Any:
+    pointer: Any = types.CPointer(item)  # type: ignore[no-untyped-call]
+
+    def typed(typing: Any, address: Any) -> Any:
+        return pointer(address), lambda context, builder, signature, arguments: builder.inttoptr(
+            arguments[0], context.get_value_type(pointer)
+        )
+
+    return intrinsic(typed)
+
+
+def _moved(typing: Any, pointer: Any, count: Any) -> Any:
+    return pointer(pointer, count), lambda context, builder, signature, arguments: builder.gep(
+        arguments[0], [arguments[1]], inbounds=True
+    )
+
+
+floats: Callable[[int], Floats] = _pointer_to(types.float32)
+octets: Callable[[int], Octets] = _pointer_to(types.uint8)
+words: Callable[[int], Words] = _pointer_to(types.int32)
+"""From an address to a pointer."""
+
+shift: Any = intrinsic(_moved)
+"""`shift(p, n)`: the pointer n numbers further on."""

@@ -1,0 +1,152 @@
+"""The two entry points, compiled: draw every view of a batch; turn a range of its images into every view."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infomax.views.fused.blur import blur, gaussian, padded
+from infomax.views.fused.colour import fill_grey, finish, finish_interleaved, mean, saturate, scale_add, turn_hue
+from infomax.views.fused.compiler import Floats, Words, entry, fingerprint, floats, kernel, octets, shift, words
+from infomax.views.fused.drawing import GOLDEN, draw_view, mix
+from infomax.views.fused.resample import band, crop_resize
+
+_ZERO, _ONE = np.float32(0), np.float32(1)
+
+
+class Program(NamedTuple):
+    """The compiled entry points."""
+
+    draw: Callable[..., int]
+    apply: Callable[..., int]
+
+
+@kernel
+def jitter(planes: Floats, channels: int, n: int, drawn: np.record, scratch: Floats) -> None:
+    """Brightness, contrast, saturation and hue in the order drawn; a neutral factor leaves the bytes alone."""
+    for place in range(4):
+        which = (drawn.order >> 2 * place) & 3
+        if which == 0 and drawn.brightness != _ONE:
+            scale_add(planes, drawn.brightness, _ZERO, channels * n)
+        elif which == 1 and drawn.contrast != _ONE:
+            fill_grey(planes, channels, n, scratch)
+            scale_add(planes, drawn.contrast, mean(scratch, n) * (_ONE - drawn.contrast), channels * n)
+        elif which == 2 and channels == 3 and drawn.saturation != _ONE:
+            saturate(planes, drawn.saturation, n)
+        elif which == 3 and channels == 3 and drawn.hue != _ZERO:
+            turn_hue(planes, drawn.hue, n)
+
+
+@kernel
+def view(
+    image: np.record,
+    channels: int,
+    canvas: np.record,
+    drawn: np.record,
+    gain: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    out: Floats,
+    planes: Floats,
+    scratch: Floats,
+    more_scratch: Floats,
+    row: Floats,
+    weights: Floats,
+    first: Words,
+) -> None:
+    """Make one view of one image."""
+    size = canvas.size
+    n = size * size
+    crop_resize(
+        octets(image.address), image.width, channels, drawn.top, drawn.left, drawn.height, drawn.width,
+        drawn.flip != 0, size, planes, row, weights, first,
+    )  # fmt: skip
+    jitter(planes, channels, n, drawn, scratch)
+    distinct = channels  # a grey view is blurred once
+    if drawn.gray and channels == 3:
+        distinct = 1
+        fill_grey(planes, channels, n, planes)
+    if drawn.sigma > _ZERO:
+        reach = gaussian(drawn.sigma, canvas.radius, weights)
+        if reach > 0:
+            for c in range(distinct):
+                blur(shift(planes, c * n), size, weights, reach, scratch, more_scratch)
+    threshold = np.float32(canvas.threshold if drawn.solarize else np.inf)
+    if canvas.channels_last and channels == 3:
+        green, blue = shift(planes, n if distinct == 3 else 0), shift(planes, 2 * n if distinct == 3 else 0)
+        finish_interleaved(planes, green, blue, threshold, gain, bias, n, out)
+    else:
+        for c in range(channels):
+            finish(shift(planes, min(c, distinct - 1) * n), threshold, gain[c], bias[c], n, shift(out, c * n))
+
+
+@kernel
+def view_range(
+    images: NDArray[np.void],
+    channels: int,
+    canvases: NDArray[np.void],
+    drawn: NDArray[np.void],
+    gain: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    start: int,
+    stop: int,
+) -> int:
+    """Make every view of images start to stop - 1, the views of one image after each other: its bytes are then at hand."""
+    tallest = widest = 1
+    for i in range(start, stop):
+        tallest, widest = max(tallest, images[i].height), max(widest, images[i].width)
+    plane = framed = weighed = largest = 1
+    for v in range(len(canvases)):
+        size, margin = canvases[v].size, padded(canvases[v].radius)
+        plane, framed, largest = max(plane, size**2), max(framed, (size + 2 * margin) ** 2), max(largest, size)
+        bands = size * (band(tallest, size) + band(widest, size))
+        weighed = max(weighed, bands, margin + 1)
+
+    scratch = np.empty(channels * (plane + widest) + 2 * framed + weighed, np.float32)
+    first = np.empty(2 * largest, np.int32)
+    planes = floats(scratch.ctypes.data)
+    one = shift(planes, channels * plane)
+    two = shift(one, framed)
+    row = shift(two, framed)
+    weights = shift(row, channels * widest)
+    for i in range(start, stop):
+        for v in range(len(canvases)):
+            out = shift(floats(canvases[v].address), i * channels * canvases[v].size ** 2)
+            view(
+                images[i], channels, canvases[v], drawn[v, i], gain, bias, out,
+                planes, one, two, row, weights, words(first.ctypes.data),
+            )  # fmt: skip
+    return len(scratch) + len(first)  # a use after the last pointer, which keeps the arrays alive until here
+
+
+def program(*, cache: bool) -> Program:
+    """Declare the entry points; they are compiled, or read from the cache, when first called."""
+    mark = fingerprint()
+
+    def draw(
+        rules: NDArray[np.void],
+        keys: NDArray[np.uint64],
+        index: NDArray[np.int64],
+        images: NDArray[np.void],
+        drawn: NDArray[np.void],
+    ) -> int:
+        for v in range(len(rules)):
+            for i in range(len(index)):
+                key = mix(keys[v] + np.uint64(index[i] + 1) * GOLDEN)
+                draw_view(rules[v], key, images[i].height, images[i].width, drawn[v, i])
+        return mark
+
+    def apply(
+        images: NDArray[np.void],
+        channels: int,
+        canvases: NDArray[np.void],
+        drawn: NDArray[np.void],
+        gain: NDArray[np.float32],
+        bias: NDArray[np.float32],
+        start: int,
+        stop: int,
+    ) -> int:
+        view_range(images, channels, canvases, drawn, gain, bias, start, stop)
+        return mark
+
+    return Program(entry(draw, cache=cache), entry(apply, cache=cache))

@@ -1,0 +1,125 @@
+"""Crop, resize and mirror in one pass over the image's rows: bilinear and antialiased, with banded weights.
+
+An output pixel reads `count` neighbouring pixels only (two where the crop is enlarged), so each axis has a band
+of weights: `weight[k S + o]` of pixel `first[o] + k` in output pixel o. Rows first, then columns.
+"""
+
+import math
+
+import numpy as np
+
+from infomax.views.fused.compiler import Floats, Octets, Words, kernel, shift
+
+_ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
+_OCTET = np.float32(1 / 255)
+
+
+@kernel
+def band(length: int, size: int) -> int:
+    """Number of pixels that an output pixel can reach when `length` become `size`."""
+    if length <= size:
+        return min(2, length)
+    return min(length, math.floor(2.0 * length / size) + 2)
+
+
+@kernel
+def weigh(length: int, size: int, mirrored: bool, gain: np.float32, first: Words, weight: Floats) -> None:
+    """Fill one axis's band: a triangle as wide as one pixel of the coarser grid, cut at the crop's ends, normalised."""
+    count = band(length, size)
+    scale = np.float32(length) / np.float32(size)
+    reach = max(scale, _ONE)
+    for o in range(size):
+        centre = scale * (np.float32(size - 1 - o if mirrored else o) + _HALF)
+        start = min(max(int(centre - reach + _HALF), 0), length - count)
+        total = _ZERO
+        for k in range(count):
+            w = max(_ONE - abs(np.float32(start + k) + _HALF - centre) / reach, _ZERO)
+            weight[k * size + o] = w
+            total += w
+        share = gain / total
+        for k in range(count):
+            weight[k * size + o] *= share
+        first[o] = start
+
+
+@kernel
+def mix_rows(image: Octets, stride: int, weight: Floats, step: int, count: int, n: int, row: Floats) -> None:
+    """`row[x] = sum_k weight[k step] image[k stride + x]`, at most four source rows at a time."""
+    b, c, d = shift(image, stride), shift(image, 2 * stride), shift(image, 3 * stride)
+    w0 = weight[0]
+    if count == 1:
+        for x in range(n):
+            row[x] = w0 * np.float32(image[x])
+        return
+    w1 = weight[step]
+    if count == 2:
+        for x in range(n):
+            row[x] = w0 * np.float32(image[x]) + w1 * np.float32(b[x])
+        return
+    w2 = weight[2 * step]
+    if count == 3:
+        for x in range(n):
+            row[x] = w0 * np.float32(image[x]) + w1 * np.float32(b[x]) + w2 * np.float32(c[x])
+        return
+    w3 = weight[3 * step]
+    for x in range(n):
+        row[x] = w0 * np.float32(image[x]) + w1 * np.float32(b[x]) + w2 * np.float32(c[x]) + w3 * np.float32(d[x])
+    for k in range(4, count):
+        e, w = shift(image, k * stride), weight[k * step]
+        for x in range(n):
+            row[x] += w * np.float32(e[x])
+
+
+@kernel
+def mix_columns(row: Floats, channels: int, first: Words, weight: Floats, count: int, size: int, out: Floats) -> None:
+    """`out[o] = sum_k weight[k size + o] row[(first[o] + k) channels]`, for one channel of one row."""
+    w1, w2 = shift(weight, size), shift(weight, 2 * size)
+    if count == 2:
+        for o in range(size):
+            at = first[o]
+            out[o] = weight[o] * row[at] + w1[o] * row[at + channels]
+        return
+    if count == 3:
+        for o in range(size):
+            at = first[o]
+            out[o] = weight[o] * row[at] + w1[o] * row[at + channels] + w2[o] * row[at + 2 * channels]
+        return
+    for o in range(size):
+        out[o] = weight[o] * row[first[o]]
+    for k in range(1, count):
+        w, there = shift(weight, k * size), shift(row, k * channels)
+        for o in range(size):
+            out[o] += w[o] * there[first[o]]
+
+
+@kernel
+def crop_resize(
+    image: Octets,
+    width: int,
+    channels: int,
+    top: int,
+    left: int,
+    h: int,
+    w: int,
+    mirrored: bool,
+    size: int,
+    planes: Floats,
+    row: Floats,
+    weights: Floats,
+    first: Words,
+) -> None:
+    """Fill `planes` (channels x size x size, in [0, 1]) from a box of an image (H x W x channels, uint8)."""
+    down, across = band(h, size), band(w, size)
+    rows, columns = first, shift(first, size)
+    row_weight, column_weight = weights, shift(weights, down * size)
+    weigh(h, size, False, _OCTET, rows, row_weight)
+    weigh(w, size, mirrored, _ONE, columns, column_weight)
+    for o in range(size):
+        columns[o] *= channels
+    stride = width * channels
+    for y in range(size):
+        source = shift(image, (top + rows[y]) * stride + left * channels)
+        mix_rows(source, stride, shift(row_weight, y), size, down, w * channels, row)
+        for c in range(channels):
+            out = shift(planes, (c * size + y) * size)
+            mix_columns(shift(row, c), channels, columns, column_weight, across, size, out)
