@@ -1,14 +1,18 @@
 import inspect
 import json
+import os
+import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from infomax import cli, methods
 from infomax.cli import main
+from infomax.training import monitor
 
 
 def run(capsys, *argv):
@@ -144,3 +148,85 @@ def test_every_method_has_help_for_every_option(name, capsys):
     for option in methods.options(name):
         assert f"--{option.replace('_', '-')}"[:20] in said
         assert about.get(option), f"{name}: {option} is not described"
+
+
+SMALL = ["--method", "jmi", "--projector", "8", "--data", "digits", "--batch-size", "400"]
+
+
+def test_options_from_a_file_are_those_of_the_command_line(tmp_path, capsys):
+    file = tmp_path / "run.yaml"
+    file.write_text("method: moco_v2\ndata: digits\nprojector: [16, 8]\nlr: 1e-2\nboth-ways: true\nepochs: 3\n")
+    code, resolved, _ = run(
+        capsys, "train", "--config", file, "--epochs", "5", "--out", tmp_path / "a", "--print-config"
+    )
+    assert code == 0 and not (tmp_path / "a").exists()
+    said = yaml.safe_load(resolved)
+    assert said["lr"] == 0.01 and said["epochs"] == 5 and said["projector"] == "16-8" and said["both_ways"] is True
+    assert said["momentum"] == 0.99 and said["on_nan"] == "stop" and said["size"] is None
+    (tmp_path / "whole.yaml").write_text(resolved)
+    code, again, _ = run(capsys, "train", f"--config={tmp_path / 'whole.yaml'}", "--no-both-ways", "--print-config")
+    assert code == 0 and yaml.safe_load(again) == said | {"both_ways": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("method: jmi\nlearning_rate: 1\n", ["no option 'learning_rate'", "one of: ", " lr, "]),
+        ("method: jmi\ntemprature: 1\n", ["no option 'temprature'", "did you mean 'temperature'"]),
+        ("method: jmi\ntemperature: warm\ndata: digits\nout: x\n", ["--temperature", "warm"]),
+        ("method: simclear\n", ["did you mean 'simclr'"]),
+        ("- a\n", ["give a mapping"]),
+        ("a: [\n", ["cannot be read"]),
+    ],
+)
+def test_a_file_of_options_that_cannot_be_is_one_clear_line(tmp_path, capsys, text, expected):
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    code, _, err = run(capsys, "train", "--config", file)
+    assert code == 2 and err.count("\n") == 1
+    for part in expected:
+        assert part in err
+
+
+def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monkeypatch):
+    out, whole = tmp_path / "run", tmp_path / "whole"
+    assert run(capsys, "train", *SMALL, "--epochs", "4", "--out", whole)[0] == 0
+    read = monitor.read
+
+    def stop(learner, views):
+        signal.raise_signal(signal.SIGTERM)
+        return read(learner, views)
+
+    monkeypatch.setattr(monitor, "read", stop)
+    code, _, err = run(capsys, "train", *SMALL, "--epochs", "4", "--out", out)
+    monkeypatch.undo()
+    assert code == 128 + signal.SIGTERM
+    assert err.splitlines()[-1] == f"infomax: stopped after update 3 of 12; to continue: infomax train --resume {out}"
+    code, _, err = run(capsys, "train", *SMALL, "--out", out)
+    assert code == 2 and "--resume" in err
+    code, _, err = run(capsys, "train", "--resume", out, "--lr", "0.5", "--batch-size", "400", "--projector", "8")
+    assert code == 2 and "--lr: 0.001 then, 0.5 now" in err and "batch" not in err and "projector" not in err
+    code, said, _ = run(capsys, "train", "--resume", out, "--lr", "1e-3")
+    assert code == 0 and "next: infomax probe" in said
+    assert (out / "learner.safetensors").read_bytes() == (whole / "learner.safetensors").read_bytes()
+    environment = json.loads((out / "environment.json").read_text())
+    assert [part["step"] for part in environment["continued"]] == [3]
+    code, _, err = run(capsys, "train", "--resume", tmp_path / "nowhere")
+    assert code == 2 and "no run" in err and err.count("\n") == 1
+
+
+def test_two_processes_by_torchrun_train_as_one_does(tmp_path, capsys):
+    asked = [*SMALL, "--epochs", "2", "--warmup-epochs", "0", "--optimizer", "sgd", "--lr", "0.1"]
+    assert run(capsys, "train", *asked, "--out", tmp_path / "one")[0] == 0
+    said = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "infomax.cli", "train",
+         *asked, "--out", str(tmp_path / "two")],
+        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.count("wrote") == 1
+    logs = [[json.loads(row) for row in (tmp_path / n / "log.jsonl").read_text().splitlines()] for n in ("one", "two")]
+    for one, two in zip(*logs, strict=True):
+        assert one["bound"] == pytest.approx(two["bound"], abs=1e-5)
+        assert one["effective_rank"] == pytest.approx(two["effective_rank"], rel=1e-4)
+    assert json.loads((tmp_path / "two" / "environment.json").read_text())["processes"] == 2

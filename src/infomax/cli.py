@@ -1,15 +1,21 @@
 """The command line: the package's functions, their signatures read as options."""
 
 import inspect
+import os
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from infomax.errors import ConfigError, InfomaxError
+from infomax.errors import ConfigError, InfomaxError, nearest
+from infomax.training import Run
+from infomax.training.devices import PrecisionName
+from infomax.training.interrupt import Stopped
 from infomax.training.optim import OptimizerName
+from infomax.training.run import read_config
 
 
 def methods(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
@@ -56,13 +62,23 @@ def train(
     lr: float = 1e-3,
     weight_decay: float = 1e-4,
     warmup_epochs: float | None = None,
+    clip_norm: float | None = None,
+    on_nan: Literal["stop", "skip"] = "stop",
+    precision: PrecisionName = "32-true",
+    compile: bool = False,
     size: int | None = None,
     seed: int = 0,
     root: str | None = None,
     device: str = "auto",
+    devices: int = 1,
+    checkpoint_every: str = "10min",
+    keep: int = 2,
     **options: Any,
 ) -> None:
     """Train a method on unlabeled data and keep the run in a new folder.
+
+    `--config FILE.yaml` takes options from a file, under the same names; those given beside it win. `--print-config` prints
+    all of them, resolved, as such a file, and stops. `--resume RUN` continues a run that was stopped, however it was.
 
     Args:
         method: see `infomax methods`; its own options are listed below, after `--method NAME --help`.
@@ -71,15 +87,22 @@ def train(
         encoder: resnet8, resnet18, resnet50, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a small one.
         views: simclr, weak, byol, vicreg, w-mse, swav, dino, none; auto: simclr for images.
         epochs: passes over the data; of sdmi an epoch is an E- and an M-pass.
-        batch_size: samples a batch.
+        batch_size: samples a batch, of all processes together.
         optimizer: sgd (momentum 0.9), lars, adam or adamw.
         lr: peak learning rate, at this batch size.
         weight_decay: as the optimizer takes it.
         warmup_epochs: of the learning rate; by default a tenth of the run, at most 10.
+        clip_norm: the longest gradient, of all parameters together; by default any.
+        on_nan: at a NaN or infinity stop, saying where, or skip the update.
+        precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true.
+        compile: compile the branches by torch.compile.
         size: side of the views in pixels; by default that of the images, at most 96.
         seed: of weights, shuffles and views.
         root: where named data sets lie; official files there are used before anything is downloaded.
         device: cpu, cuda or auto.
+        devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
+        checkpoint_every: a number of updates, or of minutes as in 10min; always at the start and when stopped.
+        keep: the last checkpoints to keep.
     """
     import torch
 
@@ -99,18 +122,42 @@ def train(
         lr=lr,
         weight_decay=weight_decay,
         warmup_epochs=warmup_epochs,
+        clip_norm=clip_norm,
+        on_nan=on_nan,
+        precision=precision,
+        compile=compile,
         size=size,
         seed=seed,
         out=out,
         root=root,
         device=device,
+        devices=devices,
+        checkpoint_every=checkpoint_every,
+        keep=keep,
     )
+    _ended(run, out)
+
+
+def _ended(run: Run, out: str) -> None:
     last = run.history[-1]
+    if _rank() > 0:
+        return
+    mi, most = last["mi_infonce"], last["ceiling_infonce"]
     print(
-        f"{method}: bound {last['bound']:.3f}, InfoNCE {last['mi_infonce']:.2f} of at most {last['ceiling_infonce']:.2f} nats, "
+        f"{run.learner.name}: bound {last['bound']:.3f}, InfoNCE {mi:.2f} of at most {most:.2f} nats, "
         f"effective rank {last['effective_rank']:.1f}"
     )
     print(f"wrote {out}; next: infomax probe {out}")
+
+
+def continued(*, resume: str, device: str | None = None, devices: int | None = None) -> None:
+    """Continue a run that was stopped; on CPU it ends in the same weights, bit for bit, as one that never was.
+
+    Args:
+        resume: folder of the run.
+        device, devices: where to compute from here on; by default where it was before.
+    """
+    _ended(Run.resume(resume, device=device, devices=devices), resume)
 
 
 def probe(run: str, *, data: str | None = None, root: str | None = None, json: bool = False) -> None:
@@ -123,7 +170,6 @@ def probe(run: str, *, data: str | None = None, root: str | None = None, json: b
         json: print one object instead of lines.
     """
     from infomax.evaluate.run import as_text
-    from infomax.training import Run
 
     found = Run.load(run).evaluate(data, root=root)
     if json:
@@ -141,8 +187,6 @@ def report(run: str, *, out: str | None = None) -> None:
         run: folder of a run.
         out: the page; by default report.html in the run's folder.
     """
-    from infomax.training import Run
-
     print(f"wrote {Run.load(run).report(out)}")
 
 
@@ -199,14 +243,7 @@ def train_command(argv: list[str]) -> Callable[..., None]:
 
     own = inspect.signature(train)
     fixed = [p for p in own.parameters.values() if p.kind is p.KEYWORD_ONLY]
-    name = next(
-        (
-            a.split("=", 1)[1] if "=" in a else b
-            for a, b in zip(argv, [*argv[1:], ""], strict=True)
-            if a.split("=")[0] == "--method"
-        ),
-        None,
-    )
+    name = _given(argv).get("method")
     chosen = known.options(name) if name else {}
     heads = {n for n, p in chosen.items() if "Head" in str(p.annotation) or "Module" in str(p.annotation)}
     about = _arguments(inspect.getdoc(known.get(name)) or "") if name else {}
@@ -217,14 +254,120 @@ def train_command(argv: list[str]) -> Callable[..., None]:
         shown = Parameter(help=about.get(n, ""), group=f"Options of {name}")
         extra.append(p.replace(default=default, annotation=Annotated[annotation, shown]))
 
-    def command(**given: Any) -> None:
+    def command(*, print_config: bool = False, **given: Any) -> None:
+        if print_config:
+            import yaml
+
+            resolved = {p.name: given.get(p.name, p.default) for p in (*fixed, *extra)}
+            print(yaml.safe_dump(resolved, sort_keys=False), end="")
+            return
         arguments: dict[str, Any] = {n: head(v) if n in heads else v for n, v in given.items()}
         train(**arguments)
 
     command.__name__, command.__doc__ = "train", inspect.getdoc(train)
-    command.__signature__ = inspect.Signature([*fixed, *extra])  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in (*fixed, *extra)}
+    shown = Parameter(negative="", help="Print all options, resolved, as a file for --config, and stop.")
+    printing = inspect.Parameter(
+        "print_config", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, shown]
+    )
+    command.__signature__ = inspect.Signature([*fixed, printing, *extra])  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in (*fixed, printing, *extra)}
     return command
+
+
+def _given(argv: list[str]) -> dict[str, str]:
+    """The options on a command line, by name: a flag's value is empty.
+
+    Example:
+        >>> _given(["train", "--batch-size", "64", "--lr=-1", "--compile"])
+        {'batch_size': '64', 'lr': '-1', 'compile': ''}
+    """
+    found = {}
+    for token, after in zip(argv, [*argv[1:], "--"], strict=True):
+        if token.startswith("--"):
+            name, equals, value = token[2:].partition("=")
+            found[name.replace("-", "_")] = value if equals else "" if after.startswith("--") else after
+    return found
+
+
+def from_file(argv: list[str]) -> list[str]:
+    """The command line with the options of its `--config FILE` written out, but for those that it has itself.
+
+    Raises:
+        ConfigError: a file that is no mapping, or a key that is no option, naming the nearest.
+    """
+    given = _given(argv)
+    if argv[:1] != ["train"] or "config" not in given:
+        return argv
+    import yaml
+
+    from infomax import methods as known
+
+    path = Path(given["config"])
+    try:
+        asked = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"--config {path}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(asked, dict):
+        raise ConfigError(f"--config {path}: give a mapping of options, such as 'method: simclr', not {asked!r}")
+    asked = {str(key).replace("-", "_"): value for key, value in asked.items()}
+    method = given.get("method") or asked.get("method")
+    options = {n for n, p in inspect.signature(train).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    options |= set(known.options(str(method)) if method else {})
+    for key in asked:
+        if key not in options:
+            raise ConfigError(f"--config {path}: no option {key!r}: {nearest(key, options)}")
+    at = next(i for i, token in enumerate(argv) if token.split("=")[0] == "--config")
+    tokens = [*argv[:at], *argv[at + (1 if "=" in argv[at] else 2) :]]
+    for key, value in asked.items():
+        option = key.replace("_", "-")
+        if value is None or key in given or f"no_{key}" in given:
+            continue
+        if isinstance(value, bool):
+            tokens.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            tokens.append(f"--{option}=" + ("-".join(map(str, value)) if isinstance(value, list) else str(value)))
+    return tokens
+
+
+def resume_command(argv: list[str]) -> Callable[..., None]:
+    """The command `train --resume RUN`; options given beside it must be those that the run was begun with.
+
+    Raises:
+        ConfigError: naming the options that differ.
+    """
+    given = _given(argv)
+    config = read_config(Path(given["resume"]))
+    begun = config["machine"] | config["training"] | config["method"]
+    begun |= {"data": config["data"]["name"], "root": config["data"]["root"], "views": config["views"]["recipe"]}
+    begun |= {"encoder": config["encoder"].get("name"), "out": given["resume"]}
+    begun |= {name: str(value).lower() for name, value in begun.items() if isinstance(value, bool)}
+    differ = []
+    for name, value in given.items():
+        then = begun.get(name, "nothing")
+        said = ("-".join(map(str, then)) or "none") if isinstance(then, list) else str(then)
+        same = (value or "true") == said or (isinstance(then, float | int) and _number(value) == then)
+        if name not in inspect.signature(continued).parameters and not same:
+            differ.append(f"--{name.replace('_', '-')}: {said} then, {value or 'true'} now")
+    if differ:
+        raise ConfigError(f"a run continues with the options that it was begun with: {'; '.join(differ)}")
+
+    def command(*, resume: str, device: str | None = None, devices: int | None = None, **same: str) -> None:
+        continued(resume=resume, device=device, devices=devices)
+
+    command.__name__, command.__doc__ = "train", inspect.getdoc(continued)
+    return command
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _rank() -> int:
+    """The number of this process, where torchrun or Fabric started several: the first one alone speaks."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
 
 
 def _arguments(doc: str) -> dict[str, str]:
@@ -246,9 +389,14 @@ def _arguments(doc: str) -> dict[str, str]:
 
 def application(argv: list[str]) -> App:
     """Every command; `train` with the options of the method that argv names."""
-    app = App(name="infomax", help="Self-supervised representation learning as mutual-information maximisation.")
+    app = App(
+        name="infomax",
+        help="Self-supervised representation learning as mutual-information maximisation.",
+        suppress_keyboard_interrupt=False,  # a stopped run has something to say
+    )
     study = App(name="study", help="The paper's studies, each one command: numbers, figures and a page.")
-    for command in (demo, methods, train_command(argv), probe, report):
+    continues = argv[:1] == ["train"] and _given(argv).get("resume")
+    for command in (demo, methods, resume_command(argv) if continues else train_command(argv), probe, report):
         app.command(command)
     study.command(toy)
     study.command(theory)
@@ -267,17 +415,23 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(tokens: list[str]) -> int:
     try:
+        tokens = from_file(tokens)
         application(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        print(f"infomax: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _say(" ".join(str(error).split()), 2)
     except InfomaxError as error:
-        print(f"infomax: {error}", file=sys.stderr)
-        return 2
+        return _say(str(error), 2)
+    except Stopped as stopped:
+        return _say(str(stopped), 128 + stopped.number)
     except KeyboardInterrupt:
-        print("\ninfomax: stopped; what had been written stays", file=sys.stderr)
-        return 130
+        return _say("stopped; what had been written stays", 130)
     return 0
+
+
+def _say(message: str, status: int) -> int:
+    if _rank() == 0:
+        print(f"infomax: {message}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

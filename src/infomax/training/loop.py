@@ -17,6 +17,7 @@ from infomax.clock import Clock
 from infomax.data import NAMES
 from infomax.errors import ConfigError, DataError, nearest
 from infomax.learner import Learner, NotFiniteError, step
+from infomax.marginal import Marginal
 from infomax.parallel import anywhere, rank, same_start, synchronized
 from infomax.schedule import warmup_cosine
 from infomax.training import checkpoint, monitor
@@ -287,7 +288,8 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
                 run.save(durable=position.step == total)
                 log(row)
                 bar.set_postfix_str(
-                    f"bound {row['bound']:.3f} mi {row['mi_infonce']:.2f} rank {row['effective_rank']:.1f} lr {rate:.2g}"
+                    f"bound {row['bound']:.3f} mi {row['mi_infonce']:.2f} rank {row['effective_rank']:.1f} lr {rate:.2g}",
+                    refresh=False,  # else a bar shows before its delay, and then ends without a new line
                 )
                 position.warned = position.warned or monitor.warn_if_collapsed(learner.name, epoch + 1, row)
             stop = anywhere(bool(signals), feed.device) and position.step < total
@@ -295,7 +297,7 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
                 save()
             if stop:
                 raise Stopped(
-                    f"stopped after update {position.step} of {total}; it continues where it stands",
+                    f"stopped after update {position.step} of {total}; to continue: infomax train --resume {run.path}",
                     signals[0] if signals else signal.SIGTERM,
                 )
 
@@ -304,10 +306,10 @@ def _update(job: Job, position: Position, clock: Clock, sweep: int, batch: int) 
     """One update; one that meets a NaN is noted, and left out if that was asked for."""
     learner, options = job.run.learner, job.options
     views = job.feed(sweep, batch)
-    # a forward pass of NaNs would stay in the running statistics of the batch norms
-    buffers = (
-        [(b, b.clone()) for f in (learner.f, learner.g) if f for b in f.buffers()] if options.on_nan == "skip" else []
-    )
+    kept: list[tuple[Tensor, Tensor]] = []
+    if options.on_nan == "skip":  # a forward pass of NaNs would stay in the running statistics of batch norms
+        passive = (m for m in learner.modules() if not isinstance(m, Marginal))  # a marginal's own move after the step
+        kept = [(b, b.clone()) for m in passive for b in m.buffers(recurse=False)]
     try:
         output = step(learner, views, job.optimizer, clock, clip_norm=options.clip_norm, precision=job.place.precision)
     except NotFiniteError as error:
@@ -322,7 +324,7 @@ def _update(job: Job, position: Position, clock: Clock, sweep: int, batch: int) 
         if position.skipped == 1:
             warnings.warn(f"skipped, and the others of this epoch will be without a word: {error}", stacklevel=2)
         with torch.no_grad():
-            for buffer, was in buffers:
+            for buffer, was in kept:
                 buffer.copy_(was)
         return
     position.losses.append(output.loss.detach())

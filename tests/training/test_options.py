@@ -1,0 +1,171 @@
+import csv
+import json
+import sys
+import types
+
+import pytest
+import torch
+from torch import nn
+
+import infomax as im
+from infomax.training import devices
+from infomax.training.devices import place
+from infomax.training.feed import Feed
+
+
+def fit(method="jmi", **options):
+    torch.manual_seed(3)
+    learner = im.methods.build(method, im.encoders.get("mlp", channels=2, size=1, hidden=8), projector=(8,))
+    asked = {"epochs": 2, "batch_size": 500, "progress": False, "seed": 5, "gauge_samples": 64, "lr": 1e-2}
+    return im.train(learner, "gaussians", **(asked | options))
+
+
+def weights(run):
+    return torch.cat([p.detach().flatten().double() for p in run.learner.parameters()])
+
+
+def spoiled(epoch_of_nan, rows=(7,)):
+    made = im.views.Gaussian(0.1)
+
+    def views(batch, index, seed=0, epoch=0):
+        a, b = made(batch, index, seed=seed, epoch=epoch)
+        if epoch == epoch_of_nan and int(index[0]) == first:
+            b[list(rows)] = float("nan")
+        return [a, b]
+
+    first = int(Feed(im.data.load("gaussians"), made, 500, seed=5).index(epoch_of_nan, 2)[0])
+    return views
+
+
+def test_a_gradient_is_shortened_to_the_norm_and_never_lengthened():
+    torch.manual_seed(0)
+    views = [torch.randn(16, 8), torch.randn(16, 8)]
+    learner = im.methods.jmi(nn.Linear(8, 4), projector=())
+    loss = learner(views).loss
+    gradient = torch.autograd.grad(loss, list(learner.parameters()))
+    norm = torch.cat([g.flatten() for g in gradient]).norm()
+    for most, share in ((norm / 4, 0.25), (norm * 4, 1.0)):
+        im.step(learner, views, torch.optim.SGD(learner.parameters(), lr=0.0), clip_norm=float(most))
+        for p, g in zip(learner.parameters(), gradient, strict=True):
+            torch.testing.assert_close(p.grad, g * share, rtol=1e-4, atol=1e-7)
+    assert not torch.equal(weights(fit(clip_norm=1e-3, optimizer="sgd")), weights(fit(optimizer="sgd")))
+    with pytest.raises(im.ConfigError, match=r"clip_norm=-1"):
+        fit(clip_norm=-1)
+
+
+def test_stopping_at_a_nan_keeps_the_very_batch(tmp_path):
+    views = spoiled(1)
+    with pytest.raises(im.NumericsError, match=r"step 7: view 1 .* rows \[7\]"):
+        fit(views=views, out=tmp_path / "run")
+    note = json.loads((tmp_path / "run" / "nan.json").read_text())
+    assert (note["step"], note["epoch"], note["batch"], note["sweep"]) == (7, 1, 2, 1)
+    again = views(im.data.load("gaussians").images[note["samples"]], torch.tensor(note["samples"]), seed=5, epoch=1)
+    assert torch.isnan(again[1]).any(1).nonzero().flatten().tolist() == [7]
+
+
+def test_a_nan_in_the_first_epoch_keeps_its_note(tmp_path):
+    with pytest.raises(im.NumericsError):
+        fit(views=spoiled(0), out=tmp_path / "run")
+    assert (tmp_path / "run" / "nan.json").exists()
+
+
+def test_skipping_a_nan_leaves_out_one_update_and_nothing_of_it_stays():
+    with pytest.warns(UserWarning, match="skipped, .*rows"):
+        run = fit("byol", views=spoiled(1), on_nan="skip")
+    assert [row["skipped"] for row in run.history] == [0, 1]
+    assert all(torch.isfinite(t).all() for t in run.learner.state_dict().values())
+    with pytest.raises(im.ConfigError, match="did you mean 'skip'"):
+        fit(on_nan="skp")
+
+
+def test_an_epoch_of_nothing_but_nan_stops():
+    def views(batch, index, seed=0, epoch=0):
+        return [batch * float("nan") if epoch >= 0 else batch, batch]
+
+    with pytest.raises(im.NumericsError, match="all updates of epoch 1"), pytest.warns(UserWarning, match="skipped"):
+        fit(views=views, on_nan="skip")
+
+
+def test_a_gradient_that_is_not_finite_is_seen_though_the_loss_is():
+    class Root(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + (0 * self.weight.sum()).abs().sqrt()
+
+    learner = im.methods.jmi(Root(8, 4), projector=())
+    before = [p.clone() for p in learner.parameters()]
+    views = [torch.randn(16, 8), torch.randn(16, 8)]
+    with pytest.raises(im.NumericsError, match=r"gradient of 'jmi' is not finite.*f\.encoder\.weight"):
+        im.step(learner, views, torch.optim.SGD(learner.parameters(), lr=0.1))
+    assert all(torch.equal(a, b) for a, b in zip(before, learner.parameters(), strict=True))
+
+
+def test_the_log_is_a_table_too(tmp_path):
+    run = fit(out=tmp_path / "run")
+    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").read_text().splitlines()))
+    assert [float(row["bound"]) for row in rows] == [row["bound"] for row in run.history]
+
+
+def test_tensorboard_is_written_where_its_package_is(tmp_path, monkeypatch):
+    said = []
+
+    class Writer:
+        def __init__(self, folder):
+            said.append(folder)
+
+        def add_scalar(self, name, value, epoch):
+            said.append((name, epoch))
+
+        def flush(self):
+            pass
+
+    fake = types.ModuleType("torch.utils.tensorboard")
+    fake.SummaryWriter = Writer
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", fake)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: name if name == "tensorboard" else None)
+    fit(out=tmp_path / "run")
+    assert said[0] == str(tmp_path / "run" / "tensorboard")
+    assert ("bound", 1) in said and ("mi_infonce", 2) in said
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
+def test_another_precision_trains_near_the_same(precision):
+    run, full = fit(precision=precision), fit()
+    expected = {"bf16-mixed": torch.float32, "bf16-true": torch.bfloat16, "64-true": torch.float64}[precision]
+    assert {p.dtype for p in run.learner.parameters()} == {expected}
+    close = 1e-4 if precision == "64-true" else 0.2
+    assert abs(run.history[-1]["bound"] - full.history[-1]["bound"]) < close
+    assert not torch.equal(weights(run), weights(full))
+
+
+def test_the_objective_is_read_in_32_bits_whatever_the_encoder_runs_in():
+    torch.manual_seed(0)
+    learner = im.methods.w_mse(nn.Linear(8, 4), projector=(), whitening_size=32)
+    views = [torch.randn(32, 8), torch.randn(32, 8)]
+    with torch.autocast("cpu", torch.bfloat16):
+        output = learner(views)
+    assert output.z[0].dtype == torch.float32 and output.loss.dtype == torch.float32
+    assert abs(output.bound - learner(views).bound) < 0.05
+
+
+def test_a_device_or_precision_that_is_not_there_is_one_clear_line():
+    with pytest.raises(im.ConfigError, match="did you mean 'bf16-true'"):
+        place("cpu", precision="bf16_true")
+    with pytest.raises(im.ConfigError, match="no device 'gpu0'"):
+        place("gpu0")
+    with pytest.raises(im.ConfigError, match="needs a CUDA device"):
+        place("cpu", precision="16-mixed")
+    with pytest.raises(im.ConfigError, match="devices=0"):
+        place("cpu", devices=0)
+    with pytest.raises(im.ConfigError, match="'10min'"):
+        fit(checkpoint_every="10 hours")
+    with pytest.raises(im.ConfigError, match="keep=0"):
+        fit(keep=0)
+    assert devices.launched_processes() is None
+
+
+def test_a_compiled_run_keeps_the_names_of_its_weights(tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(type(self).__name__))
+    run = fit("byol", compile=True, out=tmp_path / "run")
+    assert compiled == ["Branch", "Branch"]
+    assert torch.equal(weights(run), weights(im.Run.load(tmp_path / "run")))
