@@ -130,7 +130,18 @@ def test_unknown_command_and_missing_option(capsys):
 
 
 def test_import_stays_light():
-    heavy = ["torchvision", "sklearn", "matplotlib", "plotly", "torch_geometric", "timm", "cyclopts", "scipy", "PIL"]
+    heavy = [
+        "lightning_fabric",
+        "torchvision",
+        "sklearn",
+        "matplotlib",
+        "plotly",
+        "torch_geometric",
+        "timm",
+        "cyclopts",
+        "scipy",
+        "PIL",
+    ]
     said = subprocess.run(
         [sys.executable, "-c", "import infomax, sys; print(*{m.split('.')[0] for m in sys.modules})"],
         capture_output=True, text=True, check=True,

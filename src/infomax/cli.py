@@ -63,6 +63,7 @@ def train(
     weight_decay: float = 1e-4,
     warmup_epochs: float | None = None,
     clip_norm: float | None = None,
+    accumulate: str = "1",
     on_nan: Literal["stop", "skip"] = "stop",
     precision: PrecisionName = "32-true",
     compile: bool = False,
@@ -93,6 +94,7 @@ def train(
         weight_decay: as the optimizer takes it.
         warmup_epochs: of the learning rate; by default a tenth of the run, at most 10.
         clip_norm: the longest gradient, of all parameters together; by default any.
+        accumulate: views: hold one view's activations at a time; n > 1: those of an n-th of its rows, without batch norm.
         on_nan: at a NaN or infinity stop, saying where, or skip the update.
         precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true.
         compile: compile the branches by torch.compile.
@@ -123,6 +125,7 @@ def train(
         weight_decay=weight_decay,
         warmup_epochs=warmup_epochs,
         clip_norm=clip_norm,
+        accumulate=int(accumulate) if accumulate.isdigit() else accumulate,  # type: ignore[arg-type]
         on_nan=on_nan,
         precision=precision,
         compile=compile,

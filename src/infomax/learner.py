@@ -20,6 +20,7 @@ from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.joint import Joint
 from infomax.marginal.base import Marginal, Views
 from infomax.parallel import average_gradients, by_rank, rank, together, world
+from infomax.pieces import Accumulate, InPieces
 from infomax.precision import FULL, Precision
 from infomax.target import Target
 
@@ -58,6 +59,7 @@ class Learner(nn.Module):
 
     Attributes:
         f, g: the branches; g is None where there is no second one.
+        accumulate: how the encoding of a batch is cut to save memory; the numbers stay the same (see `infomax.pieces`).
         recipe: the method and options it was built with, where a function of `infomax.methods` built it; else empty.
 
     Example:
@@ -89,6 +91,7 @@ class Learner(nn.Module):
         self.scale, self.offset, self.name = scale, offset, name
         self.f, self.g = branch, target.second(branch)
         self.recipe: dict[str, Any] = {}
+        self.accumulate: Accumulate = 1
         if not marginals:
             warnings.warn(
                 f"{name!r} has no marginal: nothing keeps its embedding from collapsing", CollapseWarning, stacklevel=2
@@ -151,7 +154,7 @@ class Learner(nn.Module):
         """Look at one batch of views (the global ones first)."""
         if len(views) < 2:
             raise DataError(f"{self.name!r} compares views of the same samples: give at least 2, not {len(views)}")
-        z, k = self.target.look(self.f, self.g, views, clock)
+        z, k = self.target.look(self._encoder(self.f), None if self.g is None else self._encoder(self.g), views, clock)
         rows = {v.shape[-2] for v in (*z.values(), *k.values())}
         if len(rows) > 1:
             raise DataError(f"the views differ in their number of rows: {sorted(rows)}")
@@ -164,6 +167,9 @@ class Learner(nn.Module):
         with torch.autocast(some.device.type, enabled=False):
             bound = self.score(z, k, clock)
         return Output(self.loss(bound, n), bound, z, k)
+
+    def _encoder(self, branch: nn.Module) -> nn.Module:
+        return branch if self.accumulate == 1 else InPieces(branch, self.accumulate)
 
     def rest(self, clock: Clock) -> None:
         """Let go the gradients of what is frozen in the first epochs (the prototypes of DINO and SwAV)."""

@@ -25,7 +25,7 @@ OPTIONS = {
     "sdmi": {"projector": (16, 8)},
     "moco_v2": {"projector": (16, 8), "queue": 100},
     "byol": {"projector": (16, 8), "predictor": (16,)},
-    "w_mse": {"projector": (16, 8), "whitening_size": 32},
+    "w_mse": {"projector": (16, 8), "whitening_size": 50},
 }
 
 

@@ -53,6 +53,62 @@ def test_a_gradient_is_shortened_to_the_norm_and_never_lengthened():
         fit(clip_norm=-1)
 
 
+@pytest.mark.parametrize("name", ["jmi", "sdmi", "simsiam", "moco_v2", "swav"])
+def test_views_encoded_one_at_a_time_give_the_same_numbers(name):
+    plain = fit(name, epochs=1)
+    cut = fit(name, epochs=1, accumulate="views")
+    for key, value in plain.learner.state_dict().items():
+        torch.testing.assert_close(cut.learner.state_dict()[key], value, rtol=0, atol=0, msg=key)
+
+
+def test_pieces_of_rows_give_the_same_numbers_and_the_same_dropout_twice():
+    def gradient(accumulate, dropout):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(6, 12), nn.LayerNorm(12), nn.Tanh(), nn.Dropout(dropout)).double()
+        learner = im.methods.jmi(net, projector=()).double()
+        learner.accumulate = accumulate
+        torch.manual_seed(1)
+        loss = learner([torch.randn(20, 6, dtype=torch.float64) for _ in range(2)]).loss
+        return loss, torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(learner.parameters()))])
+
+    for one, other in zip(gradient(1, 0.0), gradient(3, 0.0), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    for one, other in zip(gradient(1, 0.3), gradient("views", 0.3), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_only_one_view_is_held_at_a_time():
+    alive = []
+
+    class Watched(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            alive.append(x.shape[0])
+            ctx.save_for_backward(x)
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, g):
+            alive.append(-ctx.saved_tensors[0].shape[0])
+            return g
+
+    class Net(nn.Linear):
+        def forward(self, x):
+            return Watched.apply(super().forward(x))
+
+    learner = im.methods.jmi(Net(4, 4), projector=())
+    learner.accumulate = "views"
+    learner([torch.randn(8, 4), torch.randn(8, 4)]).loss.backward()
+    assert alive == [8, 8, 8, -8, 8, -8]  # twice forward; then each view again, with its gradient, before the next
+
+
+def test_pieces_of_rows_are_refused_where_batch_norm_would_see_less():
+    with pytest.raises(im.ConfigError, match=r"batch norm .* accumulate='views'"):
+        fit(accumulate=2)
+    with pytest.raises(im.ConfigError, match="accumulate='rows'"):
+        fit(accumulate="rows")
+
+
 def test_stopping_at_a_nan_keeps_the_very_batch(tmp_path):
     views = spoiled(1)
     with pytest.raises(im.NumericsError, match=r"step 7: view 1 .* rows \[7\]"):

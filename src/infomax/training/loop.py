@@ -19,6 +19,7 @@ from infomax.errors import ConfigError, DataError, nearest
 from infomax.learner import Learner, NotFiniteError, step
 from infomax.marginal import Marginal
 from infomax.parallel import anywhere, rank, same_start, synchronized
+from infomax.pieces import Accumulate, check
 from infomax.schedule import warmup_cosine
 from infomax.training import checkpoint, monitor
 from infomax.training.checkpoint import Position, described
@@ -41,6 +42,7 @@ class Options:
     weight_decay: float = 1e-4
     warmup_epochs: float | None = None
     clip_norm: float | None = None
+    accumulate: Accumulate = 1
     on_nan: Literal["stop", "skip"] = "stop"
     precision: PrecisionName = "32-true"
     compile: bool = False
@@ -74,6 +76,7 @@ def train(
     weight_decay: float = 1e-4,
     warmup_epochs: float | None = None,
     clip_norm: float | None = None,
+    accumulate: Accumulate = 1,
     on_nan: Literal["stop", "skip"] = "stop",
     precision: PrecisionName = "32-true",
     compile: bool = False,
@@ -102,6 +105,8 @@ def train(
         warmup_epochs: of the learning rate, which then falls by a cosine to 0, at every update; None: a tenth of the run,
             at most 10.
         clip_norm: the longest gradient, of all parameters together; None: any.
+        accumulate: less memory for a second forward pass, and the same numbers: "views" holds the activations of one view
+            at a time; n > 1 those of an n-th of a view's rows, for encoders without batch norm.
         on_nan: at a NaN or infinity in loss or gradient, `stop` (and say where, in nan.json too), or `skip` the update.
         precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true. The objective is read in at least 32 bits.
         compile: compile the branches by torch.compile.
@@ -132,8 +137,8 @@ def train(
         ['bound', 'ceiling_dv', 'ceiling_infonce']
     """
     options = Options(
-        epochs, batch_size, optimizer, lr, weight_decay, warmup_epochs, clip_norm, on_nan, precision, compile, size, seed,
-        gauge_samples,
+        epochs, batch_size, optimizer, lr, weight_decay, warmup_epochs, clip_norm, accumulate, on_nan, precision, compile, size,
+        seed, gauge_samples,
     )  # fmt: skip
     interval(checkpoint_every)  # before anything is loaded
     if keep < 1:
@@ -198,6 +203,8 @@ def _prepare(
     learner.to(where.device).to(memory_format=torch.channels_last).train()
     if where.dtype is not None:
         learner.to(where.dtype)
+    check(options.accumulate, learner.f, learner.g)
+    learner.accumulate = options.accumulate
     same_start(learner)
     optimiser = build_optimizer(
         learner.parameters(), options.optimizer, lr=options.lr, weight_decay=options.weight_decay
