@@ -127,14 +127,28 @@ def test_a_twin_may_be_given():
     assert Twin(other=other).second(branch()) is other
 
 
-def test_a_twin_without_reset_warns_that_it_starts_alike():
+def test_a_second_encoder_is_another_draw_of_the_same_law():
     class Odd(nn.Module):
         def __init__(self):
             super().__init__()
-            self.gain = nn.Parameter(torch.ones(2))
+            self.token = nn.Parameter(torch.randn(64))
+            self.layer = nn.Linear(32, 32)
+            nn.init.normal_(self.layer.weight, std=0.01)
+            nn.init.zeros_(self.layer.bias)
+            self.norm = nn.BatchNorm1d(32)
 
-    with pytest.warns(UserWarning, match="gain have no reset_parameters"):
-        Twin().second(Odd())
+        def forward(self, x):
+            return self.norm(self.layer(x))
+
+    f = Odd()
+    f(torch.randn(8, 32))
+    g = Twin().second(f)
+    for name in ("token", "layer.weight"):
+        one, other = f.get_parameter(name), g.get_parameter(name)
+        assert not torch.equal(one, other)
+        assert torch.equal(one.flatten().sort()[0], other.flatten().sort()[0])
+    assert not g.layer.bias.any() and bool((g.norm.weight == 1).all())
+    assert not g.norm.running_mean.any() and f.norm.running_mean.any()
 
 
 def test_the_order_of_updates():

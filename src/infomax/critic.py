@@ -15,7 +15,7 @@ from infomax.errors import ConfigError
 class Critic(nn.Module):
     """T(a, b) in nats; subclass it and define `paired` and `crossed`."""
 
-    symmetric = True  # T(a, b) = T(b, a)
+    symmetric = False  # T(a, b) = T(b, a): say True only where it holds, and each pair is then read once
 
     def paired(self, a: Tensor, b: Tensor) -> Tensor:
         """T of each true pair: ... N D, ... N D -> ... N."""
@@ -38,6 +38,8 @@ class Dot(Critic):
         tensor([[2., 0.],
                 [0., 2.]])
     """
+
+    symmetric = True
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
@@ -92,6 +94,8 @@ class Chord(Critic):
         tensor([1.0000, 0.5000])
     """
 
+    symmetric = True
+
     def paired(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... N."""
         return 1 - (F.normalize(a, dim=-1) - F.normalize(b, dim=-1)).square().sum(-1) / 2
@@ -108,6 +112,8 @@ class Euclidean(Critic):
         >>> Euclidean().paired(torch.zeros(1, 4), torch.ones(1, 4))
         tensor([-1.])
     """
+
+    symmetric = True
 
     def paired(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... N."""
@@ -130,10 +136,10 @@ class Bilinear(Critic):
         torch.Size([2, 4])
     """
 
-    symmetric = False
-
     def __init__(self, width: int, temperature: float = 1.0) -> None:
         super().__init__()
+        if not temperature > 0:
+            raise ConfigError(f"a temperature must be > 0, not {temperature}")
         self.weight = nn.Parameter(torch.eye(width))
         self.temperature = temperature
 

@@ -1,7 +1,6 @@
 """What stands on top of an encoder: projectors, predictors, prototypes."""
 
 import itertools
-import warnings
 from collections.abc import Callable
 from typing import Literal
 
@@ -61,10 +60,10 @@ def head(
     """Build a head from its layers' widths, on an input of the given width; a module is taken as it is."""
     if isinstance(spec, nn.Module):
         return spec
+    if not isinstance(spec, tuple | list) or any(not isinstance(w, int) or w < 1 for w in spec):
+        raise ConfigError(f"a head is a tuple of layer widths such as (2048, 256), or a module, not {spec!r}")
     if not spec:
         return nn.Identity()
-    if any(not isinstance(w, int) or w < 1 for w in spec):
-        raise ConfigError(f"a head is a tuple of layer widths such as (2048, 256), or a module, not {spec!r}")
     return mlp(
         width if isinstance(width, int) else width(), *spec, norm=norm, last_norm=last_norm, activation=activation
     )
@@ -126,7 +125,9 @@ class Prototypes(nn.Module):
 
     def __init__(self, width: int, count: int, *, unit: bool = False, frozen_epochs: int = 0) -> None:
         super().__init__()
-        self.unit, self.frozen_epochs = unit, frozen_epochs
+        if count < 1:
+            raise ConfigError(f"{count} prototypes: give at least 1")
+        self.unit, self.frozen_epochs, self.out_features = unit, frozen_epochs, count
         self.weight = nn.Parameter(torch.empty(count, width))
         self.reset_parameters()
 
@@ -145,19 +146,22 @@ class Prototypes(nn.Module):
         return F.linear(F.normalize(z, dim=-1), F.normalize(self.weight, dim=1) if self.unit else self.weight)
 
 
+@torch.no_grad()
 def reset(module: nn.Module) -> nn.Module:
-    """Draw every weight anew, in place: how a second encoder becomes independent of the first."""
-    fresh: set[int] = set()
+    """Give every weight a new value of the same law, in place: how a second encoder becomes independent of the first.
+
+    The entries of each parameter are shuffled, since what an encoder's constructor did to its layers (a scaled normal, a
+    zero) cannot be asked of the layers; layers outside torch that have `reset_parameters` draw anew. Running statistics
+    start again.
+    """
     for m in module.modules():
-        again = getattr(m, "reset_parameters", None)
-        if callable(again):
-            again()
-            fresh |= {id(p) for p in m.parameters(recurse=False)}
-    kept = [name for name, p in module.named_parameters() if id(p) not in fresh]
-    if kept:
-        warnings.warn(
-            f"{', '.join(kept[:3])}{' ...' if len(kept) > 3 else ''} have no reset_parameters(): the second encoder starts "
-            "with the first one's values there. Give the target a module of its own instead",
-            stacklevel=2,
-        )
+        own = getattr(m, "reset_parameters", None)
+        if callable(own) and not type(m).__module__.startswith("torch."):
+            own()
+            continue
+        for p in m.parameters(recurse=False):
+            p.copy_(p.flatten()[torch.randperm(p.numel(), device=p.device)].view_as(p))
+        restart = getattr(m, "reset_running_stats", None)
+        if callable(restart):
+            restart()
     return module

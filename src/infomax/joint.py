@@ -12,7 +12,7 @@ from infomax.moments import standardize
 class Joint(nn.Module):
     """E_p(a,b)[T]; subclass it and define `forward(a, b)`."""
 
-    symmetric = True  # forward(a, b) = forward(b, a)
+    symmetric = False  # forward(a, b) = forward(b, a)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""
@@ -55,6 +55,8 @@ class CorrelationDiagonal(Joint):
         >>> bool(CorrelationDiagonal()(z, z) > -1e-6)
         True
     """
+
+    symmetric = True
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()

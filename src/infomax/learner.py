@@ -100,7 +100,8 @@ class Learner(nn.Module):
     def edit(self, **parts: Any) -> "Learner":
         """The same sentence with some words changed: `target`, `joint`, `marginals`, `scale`, `offset`, `name`.
 
-        The branch is the same module; g is made anew. This is how an ablation is written.
+        What is not named is shared with the first learner, the branch and the marginals' memory too; g is made anew.
+        This is how an ablation is written.
 
         Example:
             >>> import infomax as im
@@ -160,7 +161,12 @@ class Learner(nn.Module):
             raise DataError(f"the views differ in their number of rows: {sorted(rows)}")
         students = widened(z)  # the objective is read in full precision, whatever the encoders ran in
         z, k = together(students, students if k is z else widened(k))
-        some = next(iter(z.values()))
+        i, some = next(iter(z.items()))
+        if isinstance(views[i], Tensor) and views[i].ndim == 4 and some.ndim != 2:
+            raise DataError(
+                f"{self.name!r}: images of shape {tuple(views[i].shape)} became {tuple(some.shape)}: an encoder gives N x D; "
+                "add pooling or flattening"
+            )
         n = some.shape[-2]
         if n < 2:
             raise DataError(f"a batch of {n}: the marginal compares different samples, so a batch needs at least 2")

@@ -176,7 +176,7 @@ class EMA(Target):
     @torch.no_grad()
     def m_step(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> None:
         """xi <- tau xi + (1 - tau) theta."""
-        if g is not None:
+        if g is not None and next(g.parameters(), None) is not None:
             torch._foreach_lerp_(list(g.parameters()), list(f.parameters()), 1 - self.tau(clock))
 
 

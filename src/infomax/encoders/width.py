@@ -34,12 +34,13 @@ def width_of(module: nn.Module, example: object = None) -> int:
             return value
     if example is not None:
         return measured_width(module, example)
-    linear = [m for m in module.modules() if isinstance(m, nn.Linear)]
-    if not linear:
+    found = (getattr(m, "out_features", None) for m in module.modules())
+    widths = [value for value in found if isinstance(value, int)]
+    if not widths:
         raise ConfigError(
             f"{type(module).__name__}: its feature width is unknown: give it an attribute `width`, or give an example batch"
         )
-    return linear[-1].out_features
+    return widths[-1]
 
 
 def measured_width(module: nn.Module, example: object) -> int:

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from infomax.errors import DataError, NumericsError
 
@@ -34,7 +33,7 @@ def log_mean_exp(left: Tensor, right: Tensor) -> Tensor:
         right: ... N D, the other; a side that needs no gradient costs none.
 
     Returns:
-        `...`, nats; differentiable once.
+        `...`, nats.
 
     Raises:
         DataError: shapes that do not pair. NumericsError: fewer than two rows.
@@ -59,7 +58,7 @@ def mean_log_sum_exp(left: Tensor, right: Tensor, own: Tensor | None = None) -> 
         own: ... N D, candidates of the anchors' own view, the anchor itself left out (SimCLR); None: none.
 
     Returns:
-        `...`, nats; differentiable once.
+        `...`, nats.
 
     Raises:
         DataError: shapes that do not pair.
@@ -116,15 +115,30 @@ class _LogMeanExp(torch.autograd.Function):
             _sum_up(x, y, *(None if g is None else g[p] for g in grads))
             for p, (x, y) in enumerate(zip(left.reshape(-1, n, d), right.reshape(-1, n, d), strict=True))
         ]
-        ctx.save_for_backward(*(None if g is None else g.mT.reshape(left.shape) for g in grads))
+        ctx.save_for_backward(left, right, *(None if g is None else g.mT.reshape(left.shape) for g in grads))
         # in float64 up to here: log Z and log N(N-1) are both large where their difference is small
         return (torch.stack(values) - math.log(n * (n - 1))).reshape(lead).to(left.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        of_left, of_right = (None if g is None else g * upstream[..., None, None] for g in ctx.saved_tensors)
-        return of_left, of_right, None
+        left, right, *grads = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the gradient is to be differentiated in its turn: by the formula as it reads
+            t = (left @ right.mT).masked_fill(_diagonal(left), -math.inf)
+            a, b = _by_formula(t.flatten(-2).logsumexp(-1), upstream, left, right)
+            return a, b, None
+        a, b = (None if g is None else g * upstream[..., None, None] for g in grads)
+        return a, b, None
+
+
+def _diagonal(t: Tensor) -> Tensor:
+    return torch.eye(t.shape[-2], dtype=torch.bool, device=t.device)
+
+
+def _by_formula(value: Tensor, upstream: Tensor, *inputs: Tensor | None) -> list[Tensor | None]:
+    """The gradients of a value, themselves differentiable; None where an input wants none."""
+    wanted = [x for x in inputs if x is not None and x.requires_grad]
+    found = iter(torch.autograd.grad(value, wanted, upstream, create_graph=True))
+    return [next(found) if x is not None and x.requires_grad else None for x in inputs]
 
 
 def _sum_up(left: Tensor, right: Tensor, of_left: Tensor | None, of_right: Tensor | None) -> Tensor:
@@ -178,13 +192,19 @@ class _MeanLogSumExp(torch.autograd.Function):
         for p, x in enumerate(left.reshape(-1, n, d)):
             candidates = [side.reshape(-1, n, d)[p] for side in sides]
             values.append(_sum_up_rows(x, candidates, [None if g is None else g[p] for g in grads]))
-        ctx.save_for_backward(*(None if g is None else (g.mT / n).reshape(left.shape) for g in grads))
+        ctx.save_for_backward(left, right, own, *(None if g is None else (g.mT / n).reshape(left.shape) for g in grads))
         return torch.stack(values).reshape(lead).to(left.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-        a, b, c = (None if g is None else g * upstream[..., None, None] for g in ctx.saved_tensors)
+        left, right, own, *grads = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            t = left @ right.mT
+            if own is not None:
+                t = torch.cat([t, (left @ own.mT).masked_fill(_diagonal(left), -math.inf)], -1)
+            a, b, c = _by_formula(t.logsumexp(-1).mean(-1), upstream, left, right, own)
+            return a, b, c, None
+        a, b, c = (None if g is None else g * upstream[..., None, None] for g in grads)
         return a, b, c, None
 
 

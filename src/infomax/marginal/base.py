@@ -17,7 +17,7 @@ class Marginal(nn.Module):
     """
 
     explicit = False  # a log-partition (in the population limit), so that joint - penalty is a bound on I(A; B)
-    symmetric = True  # both sides are treated alike: constrain(z, z) = (w, w) and penalty(a, b) = penalty(b, a)
+    symmetric = False  # both sides are treated alike: constrain(z, z) = (w, w) and penalty(a, b) = penalty(b, a)
 
     def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
         """Students and targets, N x D each, as they are to be compared."""

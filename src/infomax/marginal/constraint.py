@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from infomax.clock import Clock
 from infomax.errors import ConfigError, NumericsError
-from infomax.heads import Branch, Head, LastNorm, Prototypes, head, reset
+from infomax.heads import Branch, Head, Prototypes, head, reset
 from infomax.marginal.base import Marginal, Views
 from infomax.moments import covariance
 from infomax.schedule import teacher_temperature
@@ -29,8 +29,6 @@ class Predictor(Marginal):
         (True, torch.Size([2, 3]))
     """
 
-    symmetric = False
-
     def __init__(self, net: nn.Module, *, twin: bool = False) -> None:
         super().__init__()
         self.net = net
@@ -43,7 +41,7 @@ class Predictor(Marginal):
 
 
 def predictors(
-    spec: Head, branch: Branch, *, last_norm: LastNorm = "none", activation: Callable[[], nn.Module] = nn.ReLU
+    spec: Head, branch: Branch, *, norm: bool = True, activation: Callable[[], nn.Module] = nn.ReLU
 ) -> tuple[Predictor, ...]:
     """The predictor of a method, by the widths of its hidden layers; it ends on the embedding's width. `()`: none.
 
@@ -56,7 +54,7 @@ def predictors(
         return (Predictor(spec),)
     if not spec:
         return ()
-    return (Predictor(head((*spec, branch.width), branch.width, last_norm=last_norm, activation=activation)),)
+    return (Predictor(head((*spec, branch.width), branch.width, norm=norm, activation=activation)),)
 
 
 class Whitening(Marginal):
@@ -80,8 +78,14 @@ class Whitening(Marginal):
         True
     """
 
+    symmetric = True
+
     def __init__(self, size: int = 128, *, iterations: int = 1, eps: float = 0.0) -> None:
         super().__init__()
+        if size < 2 or iterations < 1 or not 0 <= eps <= 1:
+            raise ConfigError(
+                f"whitening: size {size}, iterations {iterations}, eps {eps}: need >= 2, >= 1 and in [0, 1]"
+            )
         self.size, self.iterations, self.eps = size, iterations, eps
 
     def permutation(self, n: int) -> Tensor:
@@ -127,19 +131,18 @@ def sinkhorn(scores: Tensor, iterations: int) -> Tensor:
     """Balanced soft assignment: every row sums to 1, every column to about N/K (arXiv:2006.09882, eq. 3).
 
     Args:
-        scores: N x K, already divided by epsilon. The largest is subtracted first, which cancels and cannot overflow.
+        scores: N x K, already divided by epsilon.
         iterations: rounds of column and row normalisation.
 
     Example:
         >>> sinkhorn(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), 3).sum(1)
         tensor([1., 1.])
     """
-    q = (scores - scores.max()).exp()
-    q = q / q.sum()
-    for _ in range(iterations):
-        q = q / q.sum(0, keepdim=True) / q.shape[1]
-        q = q / q.sum(1, keepdim=True) / q.shape[0]
-    return q * q.shape[0]
+    log_q = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+    for _ in range(iterations):  # in logarithms, where sharp codes neither overflow nor vanish
+        log_q = log_q - log_q.logsumexp(0, keepdim=True)
+        log_q = log_q - log_q.logsumexp(1, keepdim=True)
+    return log_q.exp().to(scores.dtype)
 
 
 class Sinkhorn(Marginal):
@@ -164,7 +167,6 @@ class Sinkhorn(Marginal):
         (torch.Size([8, 3]), True)
     """
 
-    symmetric = False
     queue: Tensor
 
     def __init__(
@@ -179,6 +181,11 @@ class Sinkhorn(Marginal):
         views: int = 2,
     ) -> None:
         super().__init__()
+        if min(temperature, epsilon) <= 0 or queue < 0 or iterations < 1:
+            raise ConfigError(
+                f"Sinkhorn codes: temperature {temperature} and epsilon {epsilon} must be > 0, queue {queue} >= 0, "
+                f"iterations {iterations} >= 1"
+            )
         self.prototypes = prototypes
         self.temperature, self.epsilon, self.iterations = temperature, epsilon, iterations
         self.queue_epoch = queue_epoch
@@ -227,7 +234,6 @@ class Centering(Marginal):
         True
     """
 
-    symmetric = False
     center: Tensor
 
     def __init__(

@@ -25,6 +25,8 @@ class VarianceCovariance(Marginal):
         tensor(1.)
     """
 
+    symmetric = True
+
     def __init__(self, variance: float = 25.0, covariance: float = 1.0, eps: float = 1e-4) -> None:
         super().__init__()
         self.variance, self.covariance, self.eps = variance, covariance, eps
@@ -57,6 +59,8 @@ class Decorrelation(Marginal):
         >>> round(float(Decorrelation(weight=1.0).penalty(z, z)), 3)
         2.0
     """
+
+    symmetric = True
 
     def __init__(self, weight: float = 0.0051) -> None:
         super().__init__()

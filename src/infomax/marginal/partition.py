@@ -94,6 +94,8 @@ class InfoNCE(Marginal):
         self, critic: Critic, *, own_view: bool = False, queue: int | None = None, width: int | None = None
     ) -> None:
         super().__init__()
+        if queue is not None and queue < 1:
+            raise ConfigError(f"a queue of {queue} keys: give at least 1")
         if queue is not None and (width is None or own_view):
             raise ConfigError("InfoNCE with a queue needs width=D, and takes its negatives from the queue alone")
         self.critic, self.own_view, self.has_queue = critic, own_view, queue is not None
@@ -163,16 +165,21 @@ class TaylorDonskerVaradhan(Marginal):
                 "only then are its moments those of the embeddings"
             )
         self.critic, self.coefficient = critic, coefficient
+        self.symmetric = critic.symmetric
 
     def moments(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and (population) variance of T over the N(N-1) pairs i != j."""
         n = a.shape[-2]
         a, b = self.critic.factors(a, b)
+        # T less its value at the means, as one product of D + 2 columns: small variances do not cancel in float32
+        at_a, at_b, one = a.mean(-2, keepdim=True), b.mean(-2, keepdim=True), torch.ones_like(a[..., :1])
+        a, b = a - at_a, b - at_b
+        a, b = torch.cat([a, a @ at_b.mT, one], -1), torch.cat([b, one, b @ at_a.mT], -1)
         true = (a * b).sum(-1)
         total = (a.sum(-2) * b.sum(-2)).sum(-1) - true.sum(-1)
         squares = ((a.mT @ a) * (b.mT @ b)).sum((-2, -1)) - true.square().sum(-1)
         mean = total / (n * (n - 1))
-        return mean, squares / (n * (n - 1)) - mean.square()
+        return mean + (at_a * at_b).sum((-2, -1)), squares / (n * (n - 1)) - mean.square()
 
     def penalty(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""

@@ -36,7 +36,7 @@ def bgrl(encoder: nn.Module, *, predictor: Head = (512,), momentum: float = 0.99
         branch,
         target,
         Alignment(Cosine()),
-        *predictors(predictor, branch, activation=nn.PReLU),
+        *predictors(predictor, branch, norm=False, activation=nn.PReLU),
         scale=2.0,
         offset=1.0,
         name="bgrl",

@@ -31,7 +31,8 @@ def moco_v3(
         temperature: of the cosine critic.
         momentum: of the key encoder at the start; annealed to 1 by a cosine.
 
-    Where sources differ: the factor 2 temperature is the authors' and solo-learn's; others leave it out. The authors move
+    Where sources differ: the authors' ViT ends its predictor on a batch norm, their ResNet, and this, does not.
+    The factor 2 temperature is the authors' and solo-learn's; others leave it out. The authors move
     the key encoder at the start of the forward pass, here it moves after the optimizer's step.
 
     Example:
@@ -44,7 +45,7 @@ def moco_v3(
         branch,
         EMA(momentum),
         Alignment(cos),
-        *predictors(predictor, branch, last_norm="plain"),
+        *predictors(predictor, branch),
         InfoNCE(cos),
         scale=4 * temperature,
         name="moco_v3",

@@ -40,7 +40,8 @@ def swav(
         freeze_epochs: epochs at the start in which the prototypes rest.
 
     Where sources differ: the paper prints SwAV as joint optimisation; its codes carry no gradient, so by the paper's own
-    rule it alternates. The largest score is subtracted before the exponential (the authors' code overflows in float32).
+    rule it alternates. The codes are computed in logarithms: the authors' exponential overflows
+    in float32 where scores / epsilon exceed 88.
 
     Example:
         >>> learner = swav(nn.Linear(8, 16), projector=(4,), prototypes=10)

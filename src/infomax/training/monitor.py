@@ -2,15 +2,17 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from infomax.learner import CollapseWarning, Learner
 
 TAU = 0.1
 """Temperature of the critic cos/tau at which curves of the mutual information are read (nats)."""
+
+BLOCK = 256  # images encoded at once
 
 COLLAPSED_STD = 0.25
 COLLAPSED_RANK = 2.0
@@ -30,9 +32,16 @@ def two_sides(learner: Learner, views: Sequence[Any]) -> tuple[Tensor, Tensor]:
     was = learner.training
     learner.eval()
     try:
-        return learner.f(views[0]), (learner.f if learner.g is None else learner.g)(views[1])
+        return _in_blocks(learner.f, views[0]), _in_blocks(learner.f if learner.g is None else learner.g, views[1])
     finally:
         learner.train(was)
+
+
+def _in_blocks(branch: nn.Module, view: Any) -> Tensor:
+    """A view of many images, without holding all their activations at once."""
+    if not isinstance(view, Tensor) or view.ndim != 4:
+        return cast(Tensor, branch(view))
+    return torch.cat([branch(view[i : i + BLOCK]) for i in range(0, len(view), BLOCK)])
 
 
 def read(learner: Learner, views: Sequence[Any]) -> dict[str, float]:
