@@ -102,13 +102,13 @@ def view_range(
         bands = size * (band(tallest, size) + band(widest, size))
         weighed = max(weighed, bands, margin + 1)
 
-    scratch = np.empty(channels * (plane + widest) + 2 * framed + weighed, np.float32)
+    scratch = np.empty(channels * (plane + widest + 2 * largest) + 2 * framed + weighed, np.float32)
     first = np.empty(2 * largest, np.int32)
     planes = floats(scratch.ctypes.data)
     one = shift(planes, channels * plane)
     two = shift(one, framed)
     row = shift(two, framed)
-    weights = shift(row, channels * widest)
+    weights = shift(row, channels * (widest + 2 * largest))
     for i in range(start, stop):
         for v in range(len(canvases)):
             out = shift(floats(canvases[v].address), i * channels * canvases[v].size ** 2)

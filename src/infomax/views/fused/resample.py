@@ -1,7 +1,10 @@
 """Crop, resize and mirror in one pass over the image's rows: bilinear and antialiased, with banded weights.
 
 An output pixel reads `count` neighbouring pixels only (two where the crop is enlarged), so each axis has a band
-of weights: `weight[k S + o]` of pixel `first[o] + k` in output pixel o. Rows first, then columns.
+of weights: `weight[k S + o]` of pixel `first[o] + k` in output pixel o.
+
+The pass along a row has to gather, and is the dear one. A crop that is enlarged has fewer rows than the view: there each of its
+rows is stretched once, and the view's rows are mixed from the last two. A crop that shrinks is mixed first.
 """
 
 import math
@@ -93,6 +96,70 @@ def mix_columns(row: Floats, channels: int, first: Words, weight: Floats, count:
 
 
 @kernel
+def shrink(
+    corner: Octets,
+    width: int,
+    channels: int,
+    w: int,
+    down: int,
+    across: int,
+    size: int,
+    planes: Floats,
+    row: Floats,
+    row_weight: Floats,
+    column_weight: Floats,
+    rows: Words,
+    columns: Words,
+) -> None:
+    """Mix the crop's rows into one row of the view, then that row's columns."""
+    stride = width * channels
+    for y in range(size):
+        mix_rows(shift(corner, rows[y] * stride), stride, shift(row_weight, y), size, down, w * channels, row)
+        for c in range(channels):
+            out = shift(planes, (c * size + y) * size)
+            mix_columns(shift(row, c), channels, columns, column_weight, across, size, out)
+
+
+@kernel
+def enlarge(
+    corner: Octets,
+    width: int,
+    channels: int,
+    w: int,
+    down: int,
+    across: int,
+    size: int,
+    planes: Floats,
+    row: Floats,
+    row_weight: Floats,
+    column_weight: Floats,
+    rows: Words,
+    columns: Words,
+) -> None:
+    """Stretch each row of the crop when it is first needed, then mix the last two into rows of the view."""
+    line = channels * size
+    stretched = shift(row, w * channels)  # two lines, the crop's even and odd rows
+    ready = 0
+    for y in range(size):
+        r = rows[y]
+        for source in range(max(r, ready), r + down):
+            pixels, into = shift(corner, source * width * channels), shift(stretched, (source & 1) * line)
+            for x in range(w * channels):
+                row[x] = np.float32(pixels[x])
+            for c in range(channels):
+                mix_columns(shift(row, c), channels, columns, column_weight, across, size, shift(into, c * size))
+        ready = r + down
+        upper, lower = shift(stretched, (r & 1) * line), shift(stretched, (r + 1 & 1) * line)
+        w0, w1 = row_weight[y], row_weight[size + y] if down == 2 else _ZERO
+        if down == 1:
+            lower = upper
+        for c in range(channels):
+            out, a, b = shift(planes, (c * size + y) * size), shift(upper, c * size), shift(lower, c * size)
+            for o in range(size):
+                out[o] = w0 * a[o] + w1 * b[o]
+
+
+@kernel
 def crop_resize(
     image: Octets,
     width: int,
@@ -116,10 +183,8 @@ def crop_resize(
     weigh(w, size, mirrored, _ONE, columns, column_weight)
     for o in range(size):
         columns[o] *= channels
-    stride = width * channels
-    for y in range(size):
-        source = shift(image, (top + rows[y]) * stride + left * channels)
-        mix_rows(source, stride, shift(row_weight, y), size, down, w * channels, row)
-        for c in range(channels):
-            out = shift(planes, (c * size + y) * size)
-            mix_columns(shift(row, c), channels, columns, column_weight, across, size, out)
+    corner = shift(image, (top * width + left) * channels)
+    if h <= size:
+        enlarge(corner, width, channels, w, down, across, size, planes, row, row_weight, column_weight, rows, columns)
+    else:
+        shrink(corner, width, channels, w, down, across, size, planes, row, row_weight, column_weight, rows, columns)
