@@ -16,6 +16,10 @@ class DataError(InfomaxError, ValueError):
     """Data that is missing, empty, corrupt or of the wrong shape."""
 
 
+class NoSuchSplit(DataError):
+    """Whole data that have no part of the name asked for, such as `test`."""
+
+
 class NumericsError(InfomaxError, ArithmeticError):
     """A NaN or infinity, or a batch on which an objective is not defined."""
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from infomax.data import Dataset, load, statistics
-from infomax.errors import DataError
+from infomax.errors import DataError, NoSuchSplit
+from infomax.training.feed import dataset
 
 GENERATOR = np.random.default_rng(0)
 
@@ -84,7 +85,7 @@ def test_files_that_are_no_arrays_say_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"give an .npy or .npz file"):
         load(tmp_path / "c.csv")
     np.save(tmp_path / "d.npy", np.zeros((3, 2)))
-    with pytest.raises(DataError, match="no test split"):
+    with pytest.raises(NoSuchSplit, match="no test split"):
         load(tmp_path / "d.npy", split="test")
 
 
@@ -101,3 +102,36 @@ def test_a_dataset_of_ones_own_is_checked() -> None:
         Dataset(torch.zeros(2, 3), torch.zeros(3, dtype=torch.int64))
     with pytest.raises(DataError, match="mine: no samples"):
         Dataset([], name="mine")
+
+
+def test_corrupt_archives_are_one_line(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", x=GENERATOR.integers(0, 256, (50, 8, 8), dtype=np.uint8))
+    whole = (tmp_path / "a.npz").read_bytes()
+    failed = 0
+    for place in range(0, len(whole), max(1, len(whole) // 150)):
+        (tmp_path / "a.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            load(tmp_path / "a.npz")
+        except DataError as error:
+            failed += 1
+            assert "a.npz" in str(error) and "\n" not in str(error)
+    assert failed > 100
+    np.save(tmp_path / "b.npy", np.zeros((3, 2)))
+    header = (tmp_path / "b.npy").read_bytes()
+    for change in (b"{'descr'", b"(((((((("), (b"(3, 2)", b"(3, 2("), (b"'<f8'", b"'<f\n'"):
+        assert change[0] in header
+        (tmp_path / "b.npy").write_bytes(header.replace(*change))
+        with pytest.raises(DataError, match=r"b\.npy: not a readable"):
+            load(tmp_path / "b.npy")
+
+
+def test_tensors_are_checked_as_arrays_are() -> None:
+    assert dataset(torch.rand(4, 3, 32, 32)).channels == 3
+    assert dataset(torch.zeros(4, 32, 32, 3, dtype=torch.uint8)).images.shape == (4, 32, 32, 3)  # type: ignore[union-attr]
+    assert not dataset(torch.randn(4, 5, dtype=torch.bfloat16, requires_grad=True)).is_images
+    with pytest.raises(DataError, match="images are N x H x W x C uint8"):
+        dataset(torch.randn(4, 3, 32, 32))
+    with pytest.raises(DataError, match="NaN or infinite"):
+        dataset(torch.full((4, 2), float("nan")))
+    with pytest.raises(DataError, match=r"shape \(4,\)"):
+        dataset(torch.zeros(4))

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from infomax.data import load
-from infomax.errors import ConfigError, DataError
+from infomax.errors import ConfigError, DataError, NoSuchSplit
 
 
 def paint(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (12, 10)) -> None:
@@ -109,3 +109,28 @@ def test_folders_that_cannot_be_used_say_why(tmp_path: Path) -> None:
         load(tmp_path, on_error="ignore")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="resize=0"):
         load(tmp_path, resize=0)
+
+
+def test_links_are_followed_and_a_loop_multiplies_nothing(
+    classes: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    paint(elsewhere / "0.png", (0, 200, 0))
+    (classes / "amber").symlink_to(elsewhere, target_is_directory=True)
+    (classes / "azure").symlink_to(classes / "blue", target_is_directory=True)
+    (classes / "blue" / "up").symlink_to(classes, target_is_directory=True)
+    data = load(classes)
+    assert len(data) == 7 and data.classes == ["amber", "blue", "red"]
+
+
+def test_a_train_folder_alone_keeps_its_labels(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        paint(tmp_path / "train" / name / "0.png", (0, 0, 0))
+    (tmp_path / "README.txt").write_text("mine")
+    data = load(tmp_path)
+    assert data.classes == ["a", "b"] and data.labels is not None and data.labels.tolist() == [0, 1]
+    with pytest.raises(NoSuchSplit, match="no test split"):
+        load(tmp_path, split="test")
+    paint(tmp_path / "plane" / "0.png", (0, 0, 0))
+    paint(tmp_path / "train" / "0.png", (0, 0, 0))
+    assert len(load(tmp_path)) == 4, "here `train` is a folder like any other"

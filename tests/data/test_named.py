@@ -83,6 +83,11 @@ def test_a_cut_idx_file_is_named(tmp_path: Path) -> None:
     file.with_name(file.name + ".gz").write_bytes(b"\x1f\x8b cut")
     with pytest.raises(DataError, match="cannot be read"):
         load("fashion-mnist", root=tmp_path)
+    raw = bytearray(gzip.compress(np.random.default_rng(0).bytes(2000)))
+    raw[10:60] = b"\xff" * 50
+    file.with_name(file.name + ".gz").write_bytes(raw)
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: cannot be read"):
+        load("fashion-mnist", root=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["fashion-mnist", "cifar10", "cifar100"])
@@ -174,6 +179,22 @@ def test_cora_that_is_not_there_or_not_whole(tmp_path: Path) -> None:
         load("cora", root=tmp_path)
     cora_like(tmp_path / "cora.npz", edges=np.array([[0], [7]]))
     with pytest.raises(DataError, match="names node 7"):
+        load("cora", root=tmp_path)
+    for change in (
+        {"feat_row_col": np.array([[0, 9]])},
+        {"feat_row_col": np.zeros((2, 3), int)},
+        {"labels": np.array([0, 1])},
+        {"labels": np.array(["a", "b", "c"])},
+        {"edges": np.array([0, 1])},
+        {"test": np.array([3])},
+        {"n_nodes": np.array([3, 3])},
+        {"n_nodes": np.array(-3)},
+    ):
+        cora_like(tmp_path / "cora.npz", **change)
+        with pytest.raises(DataError, match=r"cora\.npz: its arrays do not make a graph"):
+            load("cora", root=tmp_path)
+    (tmp_path / "cora.npz").write_bytes(b"PK\x03\x04 no archive")
+    with pytest.raises(DataError, match=r"cora\.npz: not a readable"):
         load("cora", root=tmp_path)
 
 

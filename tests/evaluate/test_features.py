@@ -39,3 +39,14 @@ def test_bad_input_is_named():
         encode(nn.Identity(), torch.zeros(3, 3), batch=0)
     with pytest.raises(NumericsError, match="1 of 3 images"):
         encode(nn.Identity(), torch.tensor([[1.0], [float("nan")], [2.0]]))
+
+
+def test_images_of_different_sizes_need_views_that_bring_them_to_one():
+    images = [torch.full((4 + i, 3, 1), i, dtype=torch.uint8) for i in range(5)]
+
+    def views(block):
+        return torch.stack([image.float().mean((0, 1)) for image in block])
+
+    assert encode(nn.Identity(), images, batch=2, views=views)[:, 0].tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(ConfigError, match="5 images in a list"):
+        encode(nn.Identity(), images)

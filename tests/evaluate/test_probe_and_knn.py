@@ -54,6 +54,8 @@ def test_knn_survives_scale_and_small_temperatures():
     train, labels = torch.eye(3), torch.arange(3)
     assert ev.knn_predict(1e6 * train, labels, 1e-6 * train, temperature=1e-3).tolist() == [0, 1, 2]
     assert ev.knn_predict(train, labels, torch.empty(0, 3)).shape == (0,)
+    # cosines far below 1: e^((cos - 1) / tau) alone would be 0 for every neighbour, and class 0 win
+    assert ev.knn_predict(train, labels, torch.tensor([[0.5, 0.6, 0.7]]), temperature=1e-4).tolist() == [2]
 
 
 @pytest.mark.parametrize("penalty", [1e-1, 1e-3])

@@ -59,10 +59,20 @@ def test_small_temperatures_do_not_overflow():
     assert mi.ceiling("jsd", tau=1e-3, n=100) == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("dim", [3, 4, 5, 7, 65, 255, 256, 1025])
+@pytest.mark.parametrize("tau", [0.01, 0.1, 1.0])
+def test_uniform_sphere_is_a_bessel_function(dim, tau):
+    # E exp(u / tau) = Gamma(v + 1) (2 tau)^v I_v(1 / tau) with v = D / 2 - 1, as a power series in logarithms
+    v, k = dim / 2 - 1, torch.arange(3000, dtype=torch.float64)
+    series = (2 * k + v) * math.log(0.5 / tau) - torch.lgamma(k + 1) - torch.lgamma(k + v + 1)
+    log_mean = math.lgamma(v + 1) + v * math.log(2 * tau) + series.logsumexp(0).item()
+    assert mi.uniform_dv(tau=tau, dim=dim) == pytest.approx(1 / tau - log_mean, rel=1e-10)
+
+
 def test_uniform_sphere():
     # In 3 dimensions the cosine is uniform on [-1, 1], and E exp(u / tau) = tau sinh(1 / tau).
     for tau in (0.05, 0.1, 0.5, 1.0):
-        assert mi.uniform_dv(tau=tau, dim=3) == pytest.approx(1 / tau - math.log(tau * math.sinh(1 / tau)), rel=1e-6)
+        assert mi.uniform_dv(tau=tau, dim=3) == pytest.approx(1 / tau - math.log(tau * math.sinh(1 / tau)), rel=1e-12)
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(2000, 8, dtype=torch.float64, generator=generator)
     assert mi.cos_dv(z, z, tau=0.5).item() == pytest.approx(mi.uniform_dv(tau=0.5, dim=8), abs=5e-3)

@@ -49,7 +49,8 @@ def load(
         A `Dataset`; for cora and sbm a `Graph`.
 
     Raises:
-        DataError: nothing by this name or path, or data that is missing, empty, corrupt or out of range.
+        DataError: nothing by this name or path, or data that is missing, empty, corrupt or out of range; its kind
+            NoSuchSplit: a folder or array file without the split asked for.
         ConfigError: an option that cannot be.
 
     Example:
@@ -59,8 +60,19 @@ def load(
     """
     if split not in ("train", "test"):
         raise ConfigError(f"split={split!r}: {nearest(split, ['train', 'test'])}")
-    name = str(name_or_path)
     folder = Path(root).expanduser() if root is not None else default_root()
+    found = _read(name_or_path, folder, split, resize, on_error, download, seed)
+    if split == "train":
+        name = str(name_or_path)
+        again = name if name in NAMES else str(Path(name).expanduser().resolve())
+        found.origin = (again, str(folder.resolve()))
+    return found
+
+
+def _read(
+    name_or_path: str | Path, folder: Path, split: str, resize: int | None, on_error: OnError, download: bool, seed: int
+) -> Dataset:
+    name = str(name_or_path)
     match name:
         case "digits":
             return digits(split)

@@ -1,6 +1,8 @@
 """Arrays from `.npy` and `.npz` files, checked."""
 
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +10,12 @@ import torch
 from torch import Tensor
 
 from infomax.data.sets import Dataset, statistics
-from infomax.errors import DataError
+from infomax.errors import DataError, NoSuchSplit
 
 _IMAGE_KEYS = ("images", "x", "data", "arr_0")
 _LABEL_KEYS = ("labels", "y", "targets", "arr_1")
+
+_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 
 
 def as_samples(array: np.ndarray, name: str) -> Tensor:
@@ -45,7 +49,8 @@ def as_samples(array: np.ndarray, name: str) -> Tensor:
     if array.dtype.kind == "f":
         if low < 0 or high > 1:
             raise DataError(
-                f"{name}: float images range over [{low:g}, {high:g}]: scale them to [0, 1], or give uint8 in 0..255"
+                f"{name}: float images range over [{low:g}, {high:g}]: scale them to [0, 1], or give uint8 in "
+                "0..255; images are N x H x W x C uint8"
             )
         array = np.rint(array * 255)
     elif array.dtype == np.bool_:
@@ -59,6 +64,21 @@ def as_samples(array: np.ndarray, name: str) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array.astype(np.uint8)))
 
 
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array of an `.npz` by its name; the one of an `.npy` as `images`.
+
+    Raises:
+        DataError: a file that is cut, corrupt, or holds Python objects.
+    """
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            return {"images": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: not a readable .npy or .npz file of plain arrays ({reason})") from error
+
+
 def read_array(path: Path, split: str) -> Dataset:
     """Read a `.npy` array of samples, or an `.npz` with `images` (or `x`) and, where known, `labels` (or `y`).
 
@@ -69,21 +89,15 @@ def read_array(path: Path, split: str) -> Dataset:
         split: `train` or `test`.
 
     Raises:
-        DataError: an unreadable file, no fitting key, or no such split.
+        DataError: an unreadable file, or no fitting key. NoSuchSplit: no such split.
     """
-    try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            arrays = (
-                {"images": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
-            )
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not a readable .npy or .npz file of plain arrays ({error})") from error
-
+    arrays = read_arrays(path)
     x = _find(arrays, _IMAGE_KEYS, split)
     if x is None:
         if split != "train" and _find(arrays, _IMAGE_KEYS, "train") is not None:
-            raise DataError(f"{path}: no {split} split: name its arrays x_{split} and y_{split}, or give another file")
+            raise NoSuchSplit(
+                f"{path}: no {split} split: name its arrays x_{split} and y_{split}, or give another file"
+            )
         raise DataError(f"{path}: no array named images or x (seen: {', '.join(sorted(arrays)) or 'none'})")
     samples = as_samples(x, str(path))
     train = samples if split == "train" else None

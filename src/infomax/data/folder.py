@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from infomax.data.sets import Dataset, statistics
-from infomax.errors import ConfigError, DataError
+from infomax.errors import ConfigError, DataError, NoSuchSplit
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
 
@@ -24,7 +24,8 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
 
     Where every image lies in a folder directly below the top one, and there are several, these folders are the
     classes; any other layout, flat or nested, has no labels. Where there are folders `train` and `test` (or `val`),
-    they are the splits.
+    they are the splits; a folder `train` and nothing else is the whole. A real folder is read once, however many links
+    lead to it.
 
     Args:
         path: the folder.
@@ -38,7 +39,8 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
         A `Dataset` whose images are one tensor where all sizes agree, else a list.
 
     Raises:
-        DataError: no images, none that can be decoded, no such split, or a corrupt file with `on_error="stop"`.
+        DataError: no images, none that can be decoded, or a corrupt file with `on_error="stop"`. NoSuchSplit: no such
+            split.
     """
     if on_error not in ("skip", "stop"):
         raise ConfigError(f"on_error={on_error!r}: give 'skip' or 'stop'")
@@ -73,16 +75,32 @@ def _split_roots(path: Path, split: str) -> tuple[Path, Path]:
     if train.is_dir() and tests:
         return train, train if split == "train" else tests[0]
     if split != "train":
-        raise DataError(f"{path}: no {split} split: needs folders train and {split} below it, or give another folder")
+        raise NoSuchSplit(f"{path}: no {split} split: needs folders train and {split} below it, or give another folder")
+    if train.is_dir() and all(entry == train or _no_samples(entry) for entry in path.iterdir()):
+        return train, train
     return path, path
 
 
+def _no_samples(entry: Path) -> bool:
+    return entry.name.startswith(".") or not (entry.is_dir() or entry.suffix.lower() in EXTENSIONS)
+
+
 def _image_files(root: Path) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
-        for name in sorted(names):
-            if os.path.splitext(name)[1].lower() in EXTENSIONS and not name.startswith("."):
-                yield Path(folder) / name
+    seen: set[str] = set()
+    tops = [str(root)]
+    for (
+        top
+    ) in tops:  # the real folders first, then those that links lead to: a link never takes the place of its target
+        for folder, subfolders, names in os.walk(top):
+            if os.path.realpath(folder) in seen:
+                subfolders.clear()
+                continue
+            seen.add(os.path.realpath(folder))
+            subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
+            tops += [link for s in subfolders if os.path.islink(link := os.path.join(folder, s))]
+            for name in sorted(names):
+                if os.path.splitext(name)[1].lower() in EXTENSIONS and not name.startswith("."):
+                    yield Path(folder) / name
 
 
 def _labels_by_folder(root: Path, files: list[Path]) -> tuple[Tensor | None, list[str] | None]:

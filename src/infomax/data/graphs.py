@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from infomax.data.arrays import read_arrays
 from infomax.data.sets import Graph
 from infomax.errors import ConfigError, DataError
 from infomax.views import rng
@@ -114,17 +115,38 @@ def cora(root: Path) -> Graph:
 
 
 def _from_npz(path: Path) -> Graph:
-    with np.load(path, allow_pickle=False) as z:
-        wanted = {"feat_row_col", "n_nodes", "n_feat", "labels", "edges", "train", "val", "test"}
-        if missing := sorted(wanted - set(z.files)):
-            raise DataError(f"{path}: no array named {', '.join(missing)} (seen: {', '.join(sorted(z.files))})")
-        x = torch.zeros(int(z["n_nodes"]), int(z["n_feat"]))
-        rows, columns = torch.from_numpy(z["feat_row_col"].astype(np.int64)).T
-        x[rows, columns] = 1.0
-        edges = torch.from_numpy(z["edges"].astype(np.int64))
-        labels, train, val, test = (torch.from_numpy(z[k].astype(np.int64)) for k in ("labels", "train", "val", "test"))
-    edges = edges[:, edges[0] != edges[1]]
-    return Graph(x, torch.cat([edges, edges.flip(0)], dim=1), labels, train, val, test, _CORA_CLASSES, "cora")
+    z = read_arrays(path)
+    wanted = {"feat_row_col", "n_nodes", "n_feat", "labels", "edges", "train", "val", "test"}
+    if missing := sorted(wanted - set(z)):
+        raise DataError(f"{path}: no array named {', '.join(missing)} (seen: {', '.join(sorted(z))})")
+    try:
+        nodes, width = z["n_nodes"].item(), z["n_feat"].item()
+        x = torch.zeros(nodes, width)
+        ones = _whole(z["feat_row_col"], "feat_row_col")
+        rows, columns = ones.T
+        x[_ids(rows, nodes, "row of feat_row_col"), _ids(columns, width, "column of feat_row_col")] = 1.0
+        edges = _whole(z["edges"], "edges")
+        if edges.ndim != 2 or len(edges) != 2:
+            raise DataError(f"edges of shape {tuple(edges.shape)}, not 2 x E")
+        edges = edges[:, edges[0] != edges[1]]
+        labels = _whole(z["labels"], "labels")
+        train, val, test = (_ids(_whole(z[k], k), nodes, f"node of {k}") for k in ("train", "val", "test"))
+        both = torch.cat([edges, edges.flip(0)], dim=1)
+        return Graph(x, both, labels, train, val, test, _CORA_CLASSES, "cora")
+    except (ValueError, TypeError, IndexError, RuntimeError) as error:
+        raise DataError(f"{path}: its arrays do not make a graph ({' '.join(str(error).split())})") from error
+
+
+def _whole(array: np.ndarray, name: str) -> Tensor:
+    if array.dtype.kind not in "iu":
+        raise DataError(f"{name} is of type {array.dtype}, not integers")
+    return torch.from_numpy(array.astype(np.int64))
+
+
+def _ids(ids: Tensor, n: int, what: str) -> Tensor:
+    if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < n:
+        raise DataError(f"a {what} lies outside 0..{n - 1}")
+    return ids
 
 
 def _from_planetoid(raw: Path) -> Graph:

@@ -3,6 +3,7 @@
 import gzip
 import math
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -143,7 +144,7 @@ def _read_idx(path: Path) -> Tensor:
     """Read an IDX file of bytes: a magic number 0x000008nn with nn axes, their big-endian lengths, the values."""
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}); fetch it again") from error
     axes = raw[3] if len(raw) > 4 and raw[:3] == b"\x00\x00\x08" else 0
     shape = tuple(int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(axes))

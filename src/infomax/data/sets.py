@@ -22,6 +22,7 @@ class Dataset:
         mean: of each channel of the *train* split, images on the [0, 1] scale.
         std: of each channel of the *train* split, images on the [0, 1] scale.
         skipped: names of the files that could not be read.
+        origin: name or path, and root, by which `load` found this train split; None: it came otherwise.
 
     Raises:
         DataError: no samples, or not one label a sample.
@@ -39,6 +40,7 @@ class Dataset:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     skipped: tuple[str, ...] = field(default=(), repr=False)
+    origin: tuple[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.images) == 0:

@@ -1,6 +1,7 @@
 """Frozen features: a module applied to many images in batches, as it behaves in evaluation."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +12,10 @@ from infomax.errors import ConfigError, DataError, NumericsError
 @torch.no_grad()
 def encode(
     module: nn.Module,
-    images: Tensor,
+    images: Tensor | list[Tensor],
     *,
     batch: int = 256,
-    views: Callable[[Tensor], Tensor] | None = None,
+    views: Callable[[Any], Tensor] | None = None,
     progress: bool = True,
 ) -> Tensor:
     """Embed every image: in evaluation mode, without gradients, on the module's own device.
@@ -23,16 +24,19 @@ def encode(
 
     Args:
         module: maps a batch to `B ...`; what follows the batch dimension is flattened.
-        images: N ..., anything that `views` or the module takes.
+        images: N ..., anything that `views` or the module takes; or a list of N whose sizes differ, which `views` brings
+            to one.
         batch: images at a time.
-        views: applied to each batch on the module's device first; normalisation only, no augmentation.
+        views: applied to each batch where the images lie, before it goes to the module's device; resizing and
+            normalisation only, no augmentation.
         progress: show a bar once it has taken two seconds.
 
     Returns:
         N D, on the CPU.
 
     Raises:
-        ConfigError: batch below 1. DataError: no images. NumericsError: NaN or infinity in the features.
+        ConfigError: batch below 1, or a list without `views`. DataError: no images.
+        NumericsError: NaN or infinity in the features.
 
     Example:
         >>> encode(nn.Flatten(), torch.zeros(10, 1, 8, 8, dtype=torch.uint8), views=lambda x: x / 255, batch=4).shape
@@ -41,18 +45,23 @@ def encode(
     if batch < 1:
         raise ConfigError(f"encode: batch must be at least 1, got {batch}")
     if len(images) == 0:
-        raise DataError(f"encode: there is no image to embed in a tensor of shape {tuple(images.shape)}")
+        raise DataError(f"encode: there is no image to embed in {_described(images)}")
+    if views is None and isinstance(images, list):
+        raise ConfigError(
+            f"encode: {len(images)} images in a list may differ in size: give views that bring them to one"
+        )
     from tqdm.auto import tqdm
 
-    device = next((p.device for p in module.parameters()), images.device)
+    device = next((p.device for p in module.parameters()), images[0].device)
     modes = [(m, m.training) for m in module.modules()]
     module.eval()
     parts = []
     try:
         starts = range(0, len(images), batch)
         for start in tqdm(starts, desc="encode", unit="batch", delay=2, leave=False, disable=not progress):
-            block = images[start : start + batch].to(device, non_blocking=True)
-            z = module(block if views is None else views(block))
+            block: Any = images[start : start + batch]
+            seen: Tensor = block if views is None else views(block)
+            z = module(seen.to(device, non_blocking=True))
             parts.append(z.flatten(1).cpu())
     finally:
         for m, training in modes:
@@ -62,3 +71,7 @@ def encode(
         bad = int((~torch.isfinite(features)).any(1).sum())
         raise NumericsError(f"encode: NaN or infinity in the features of {bad} of {len(features)} images")
     return features
+
+
+def _described(images: Tensor | list[Tensor]) -> str:
+    return f"a tensor of shape {tuple(images.shape)}" if isinstance(images, Tensor) else "an empty list"

@@ -68,7 +68,12 @@ def knn_predict(
         block = F.normalize(queries[start : start + rows], dim=-1)
         similarity, neighbour = (block @ bank).topk(k, dim=-1)
         # Cosines lie within [-1, 1]: in a majority, nearness can break a tie of counts but never outvote one member.
-        weight = ((similarity - 1.0) / temperature).exp() if vote == "weighted" else 1.0 + similarity / (4.0 * k)
+        # The nearest neighbour weighs 1, so that no temperature is too small for all k.
+        weight = (
+            ((similarity - similarity[:, :1]) / temperature).exp()
+            if vote == "weighted"
+            else 1.0 + similarity / (4.0 * k)
+        )
         votes = block.new_zeros(len(block), len(classes)).scatter_add_(1, index[neighbour], weight)
         predicted.append(classes[votes.argmax(1)])
     return torch.cat(predicted) if predicted else train_labels.new_empty(0)

@@ -1,14 +1,13 @@
 """What a trained encoder is worth: the protocol, written once for runs, the demo and the command line."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from infomax.data import Dataset, Graph
-from infomax.errors import DataError
+from infomax.errors import DataError, NoSuchSplit
 from infomax.evaluate.features import encode
 from infomax.evaluate.gauges import effective_rank, spread
 from infomax.evaluate.knn import knn_accuracy
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 Statistics = tuple[Sequence[float], Sequence[float]]
 """Mean and std of each channel, images on the [0, 1] scale."""
 
-HELD_OUT = 5  # every fifth sample is the test set of data that come without one
+HELD_OUT = 5  # every fifth sample of a class is the test set of data that come without one
 
 
 def features(
@@ -51,14 +50,14 @@ def features(
         encoder.train(was)
         return z.cpu()
     if not data.is_images:
-        return encode(encoder, data.images, progress=progress, views=lambda x: x.to(device)).cpu()  # type: ignore[arg-type]
+        return encode(encoder, data.images, progress=progress)
     mean, std = statistics or (data.mean, data.std)
     whole = recipe("none", size=view_size(data, size), mean=mean, std=std)
 
     def view(images: Any) -> Tensor:
         return whole(images, torch.arange(len(images)))[0].to(device, memory_format=torch.channels_last)
 
-    return encode(encoder, data.images, progress=progress, views=view).cpu()  # type: ignore[arg-type]
+    return encode(encoder, data.images, progress=progress, views=view)
 
 
 def splits(data: Dataset, test: Dataset | None) -> tuple[Tensor, Tensor, str]:
@@ -68,8 +67,18 @@ def splits(data: Dataset, test: Dataset | None) -> tuple[Tensor, Tensor, str]:
     n = len(data)
     if test is not None:
         return torch.arange(n), torch.arange(len(test)), "the official test split"
-    rows = torch.arange(n)
-    return rows[rows % HELD_OUT != 0], rows[rows % HELD_OUT == 0], f"every {HELD_OUT}th sample held out as test"
+    if data.labels is None:
+        held = torch.arange(n) % HELD_OUT == 0
+    else:
+        rank = torch.zeros_like(data.labels)
+        for c in torch.unique(data.labels):
+            members = data.labels == c
+            rank[members] = torch.arange(int(members.sum()))
+        held = (
+            rank % HELD_OUT == 1
+        )  # the second, seventh, ...: a class of one is learnt from, a class of two tested too
+    which = "" if data.labels is None else " of each class"
+    return (~held).nonzero()[:, 0], held.nonzero()[:, 0], f"every {HELD_OUT}th sample{which} held out as test"
 
 
 def judge(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, float]:
@@ -107,13 +116,13 @@ def evaluate(run: "Run", data: Any = None, *, root: str | None = None) -> dict[s
     train = dataset(source, root)
     if train.labels is None:
         raise DataError(f"{train.name!r} has no labels, so nothing can be probed: give labelled data (--data)")
-    named = isinstance(source, str | Path) or source is run.data
     test = None
-    if named and not isinstance(train, Graph):
+    if train.origin is not None and not isinstance(train, Graph):
+        name, where = train.origin
         try:
-            test = dataset(source if isinstance(source, str | Path) else train.name, root, split="test")
-        except DataError:
-            test = None  # a folder or array without a test part: `splits` holds rows out and says so
+            test = dataset(name, where, split="test")
+        except NoSuchSplit:
+            test = None  # `splits` holds rows out and says so
     if test is not None and test.labels is None:
         test = None
     size = run.config["training"]["size"]
@@ -126,6 +135,7 @@ def evaluate(run: "Run", data: Any = None, *, root: str | None = None) -> dict[s
         z_test, y_test = features(encoder, test, size, statistics=statistics), test.labels
     found = judge(z[fit], train.labels[fit], z_test, y_test)
     last = run.history[-1] if run.history else {}
+    some = torch.linspace(0, len(z) - 1, min(10 * z.shape[1], len(z))).long()  # spread, since rows may lie by class
     return {
         "data": train.name,
         "train": len(fit),
@@ -133,7 +143,7 @@ def evaluate(run: "Run", data: Any = None, *, root: str | None = None) -> dict[s
         "protocol": f"frozen encoder, offline; {how}; penalty chosen on a held-out fifth of train",
         **found,
         "width": z.shape[1],
-        "feature_rank": float(effective_rank(z[: 10 * z.shape[1]])),
+        "feature_rank": float(effective_rank(z[some])),
         "feature_std": float(spread(z)),
         "gauges": {k: v for k, v in last.items() if k not in ("loss", "seconds", "lr")},
     }

@@ -7,8 +7,11 @@ lowered.
 """
 
 import math
+from functools import cache
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from infomax.errors import ConfigError, nearest
 from infomax.mi.bounds import xi
@@ -91,11 +94,23 @@ def uniform_dv(*, tau: float, dim: int) -> float:
     """
     if not tau > 0 or dim < 2:
         raise ConfigError(f"uniform_dv: needs tau > 0 and at least 2 dimensions, got tau={tau}, dim={dim}")
-    # The midpoint rule converges faster than any power here: the integrand extends to a smooth periodic function.
-    steps = 4096
-    theta = (torch.arange(steps, dtype=torch.float64) + 0.5) * (math.pi / steps)
-    log_weight = (dim - 2) * theta.sin().log()
-    return 1.0 / tau - float((log_weight + theta.cos() / tau).logsumexp(0) - log_weight.logsumexp(0))
+    if dim == 3:  # u is uniform on [-1, 1], and E[e^(u/tau)] = tau sinh(1/tau)
+        return math.log(2.0 / tau) - math.log(-math.expm1(-2.0 / tau))
+    if dim % 2 == 0:
+        # sin^(D-2) is smooth and even in theta: the midpoint rule of a periodic function converges faster than any power.
+        theta = (torch.arange(4096, dtype=torch.float64) + 0.5) * (math.pi / 4096)
+        u, log_weight = theta.cos(), (dim - 2) * theta.sin().log()
+    else:
+        # For odd D theta's density has a kink at the poles, but u's, (1 - u^2)^((D-3)/2), is a polynomial.
+        u, log_weight = _legendre()
+        log_weight = log_weight + (dim - 3) / 2 * torch.log1p(-u.square())
+    return 1.0 / tau - float((log_weight + u / tau).logsumexp(0) - log_weight.logsumexp(0))
+
+
+@cache
+def _legendre() -> tuple[Tensor, Tensor]:
+    u, weight = np.polynomial.legendre.leggauss(512)
+    return torch.from_numpy(u), torch.from_numpy(weight).log()
 
 
 def _jsd(tau: float, rest: float) -> float:

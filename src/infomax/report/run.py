@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from infomax.data import Dataset, Graph, gather
 from infomax.errors import DataError
 from infomax.report.figures import CLASSES, Panel, mi_panels, template
 from infomax.report.page import Page
@@ -122,17 +123,19 @@ def report(run: "Run", path: Path) -> Path:
     )
     mi_and_gauges(page.section("Curves"), {name: run.history})
     data = run.data if run.data is not None else dataset(asked["data"]["name"], asked["data"]["root"])
+    rows = torch.linspace(0, len(data) - 1, min(MOST_POINTS, len(data))).long()
+    labels = None if data.labels is None else data.labels[rows]
+    # A node's features depend on its neighbours: of a graph all are computed.
+    some = data if isinstance(data, Graph) else Dataset(gather(data.images, rows), mean=data.mean, std=data.std)
     z = features(
         run.learner.encoder,
-        data,
+        some,
         asked["training"]["size"],
         statistics=(asked["data"]["mean"], asked["data"]["std"]),
         progress=False,
     )
-    rows = torch.linspace(0, len(z) - 1, min(MOST_POINTS, len(z))).long()
-    labels = None if data.labels is None else data.labels[rows]
     page.section("Features").figure(
-        scatter(z[rows], labels, data.classes, f"{len(rows)} samples"),
+        scatter(z[rows] if isinstance(data, Graph) else z, labels, data.classes, f"{len(rows)} samples"),
         "Features of the frozen encoder on their first two principal axes; colours are labels, which training never saw.",
     )
     page.section("Settings").table(settings)

@@ -4,10 +4,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from infomax.data import Dataset, Graph, batches, gather, load
+from infomax.data.arrays import as_samples
 from infomax.encoders import get
 from infomax.errors import ConfigError, DataError
 from infomax.parallel import local_slice, world
@@ -24,7 +26,10 @@ def dataset(data: Any, root: str | None = None, split: str = "train") -> Dataset
     if isinstance(data, Dataset):
         return data
     if isinstance(data, Tensor):
-        return Dataset(data)
+        # numpy knows no bfloat16, whose every value a float32 holds
+        data = (data.float() if data.dtype == torch.bfloat16 else data).detach().cpu().numpy()
+    if isinstance(data, np.ndarray):
+        return Dataset(as_samples(data, "data"))
     found = load(data, root=root, split=split)
     if found.skipped:
         some = ", ".join(found.skipped[:5]) + (" ..." if found.n_skipped > 5 else "")
