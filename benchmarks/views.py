@@ -28,6 +28,7 @@ from PIL import Image
 import infomax
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+BATCH = 256
 JITTER, SIGMA = (0.8, 0.8, 0.8, 0.2), (0.1, 2.0)
 
 
@@ -65,8 +66,8 @@ Run = Callable[[], object]
 def ours(setting: Setting, images: torch.Tensor, *, fused: bool) -> Run:
     spec = replace(infomax.views.recipe("simclr", size=setting.size).specs[0], blur=setting.blur)
     views = infomax.views.Views((spec, spec), MEAN, STD, fused=fused)
-    index = torch.arange(len(images))
-    return lambda: views(images, index)
+    batches = list(zip(images.split(BATCH), torch.arange(len(images)).split(BATCH), strict=True))
+    return lambda: [views(batch, index) for batch, index in batches]
 
 
 def pil(setting: Setting, images: torch.Tensor) -> Run:
@@ -138,11 +139,11 @@ def kornia(setting: Setting, images: torch.Tensor) -> Run:
         K.Normalize(MEAN, STD),
     )
 
-    def run() -> object:
-        x = images.permute(0, 3, 1, 2).float() / 255
+    def run(batch: torch.Tensor) -> object:
+        x = batch.permute(0, 3, 1, 2).float() / 255
         return chain(x), chain(x)
 
-    return run
+    return lambda: [run(batch) for batch in images.split(BATCH)]
 
 
 def installed(package: str) -> None:
