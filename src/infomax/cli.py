@@ -1,6 +1,7 @@
 """The command line: the package's functions, their signatures read as options."""
 
 import inspect
+import itertools
 import os
 import sys
 import warnings
@@ -285,7 +286,7 @@ def _given(argv: list[str]) -> dict[str, str]:
         {'batch_size': '64', 'lr': '-1', 'compile': ''}
     """
     found = {}
-    for token, after in zip(argv, [*argv[1:], "--"], strict=True):
+    for token, after in itertools.pairwise([*argv, "--"]):
         if token.startswith("--"):
             name, equals, value = token[2:].partition("=")
             found[name.replace("-", "_")] = value if equals else "" if after.startswith("--") else after
@@ -426,6 +427,9 @@ def _run(tokens: list[str]) -> int:
         return _say(str(error), 2)
     except Stopped as stopped:
         return _say(str(stopped), 128 + stopped.number)
+    except OSError as error:  # a path that cannot be made, read or written
+        print(f"infomax: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return _say("stopped; what had been written stays", 130)
     return 0

@@ -41,6 +41,8 @@ def dataset(data: Any, root: str | None = None, split: str = "train") -> Dataset
 
 def view_size(data: Dataset, size: int | None = None) -> int:
     """Side of the views in pixels: as asked; else that of the images, up to LARGEST_DEFAULT_SIZE."""
+    if size is not None and size < 1:
+        raise ConfigError(f"views of {size} pixels: give a size of at least 1")
     return size or min(data.size or LARGEST_DEFAULT_SIZE, LARGEST_DEFAULT_SIZE)
 
 

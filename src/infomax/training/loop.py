@@ -203,6 +203,7 @@ def _prepare(
     learner.to(where.device).to(memory_format=torch.channels_last).train()
     if where.dtype is not None:
         learner.to(where.dtype)
+    _try_out(learner, feed)
     check(options.accumulate, learner.f, learner.g)
     learner.accumulate = options.accumulate
     same_start(learner)
@@ -218,7 +219,7 @@ def _prepare(
         "method": learner.recipe,
         "encoder": getattr(learner.encoder, "recipe", {}),
         "data": {"name": samples.name, "samples": len(samples), "root": root, "mean": samples.mean, "std": samples.std}
-        | {"source": _source(data if isinstance(data, str | Path) else samples.name)},
+        | {"source": _source(data if isinstance(data, str | Path) else samples.origin[0] if samples.origin else "")},
         "views": {"recipe": None if own else views, "own": own, "made": described(made)},
         "training": asdict(options) | {"batch_size": feed.batch_size, "warmup_epochs": options.warmup},
         checkpoint.MACHINE: machine,
@@ -229,12 +230,29 @@ def _prepare(
     return Job(Run(learner, config, data=samples), feed, optimiser, where, options)
 
 
+@torch.no_grad()
+def _try_out(learner: Learner, feed: Feed) -> None:
+    """Encode two samples, so that an encoder that cannot take these views is told at once, in our words."""
+    view = feed.fixed(2)[0]
+    modes = [(m, m.training) for m in learner.modules()]
+    try:
+        learner.eval().f(view)
+    except RuntimeError as error:
+        shape = tuple(view.shape) if isinstance(view, Tensor) else type(view).__name__
+        raise ConfigError(
+            f"the encoder cannot take views of {feed.data.name!r} of shape {shape}: {str(error).splitlines()[0]}"
+        ) from error
+    finally:
+        for m, mode in modes:
+            m.training = mode
+
+
 def _source(name: str | Path) -> str | None:
     """By what name the data are found again, from any folder; None where they are not."""
     if str(name) in NAMES:
         return str(name)
     path = Path(name).expanduser()
-    return str(path.resolve()) if path.exists() else None
+    return str(path.resolve()) if name and path.exists() else None
 
 
 def _go(job: Job, progress: bool, *, continued: bool = False) -> Run:
