@@ -150,18 +150,24 @@ class Prototypes(nn.Module):
 def reset(module: nn.Module) -> nn.Module:
     """Give every weight a new value of the same law, in place: how a second encoder becomes independent of the first.
 
-    The entries of each parameter are shuffled, since what an encoder's constructor did to its layers (a scaled normal, a
-    zero) cannot be asked of the layers; layers outside torch that have `reset_parameters` draw anew. Running statistics
-    start again.
+    Layers draw anew by their `reset_parameters`. Where that is not the law that the encoder's constructor gave a parameter
+    (a scaled normal, a constant), or a layer has none, the parameter's own entries are shuffled instead.
     """
     for m in module.modules():
-        own = getattr(m, "reset_parameters", None)
-        if callable(own) and not type(m).__module__.startswith("torch."):
-            own()
-            continue
-        for p in m.parameters(recurse=False):
-            p.copy_(p.flatten()[torch.randperm(p.numel(), device=p.device)].view_as(p))
-        restart = getattr(m, "reset_running_stats", None)
-        if callable(restart):
-            restart()
+        before = [p.clone() for p in m.parameters(recurse=False)]
+        again = getattr(m, "reset_parameters", None)
+        if callable(again):
+            again()
+        for p, old in zip(m.parameters(recurse=False), before, strict=True):
+            if p.is_meta:
+                continue
+            if bool((old == old.flatten()[0]).all()):
+                p.copy_(old)
+            elif not callable(again) or not _alike(p, old):
+                p.copy_(old.flatten()[torch.randperm(p.numel(), device=p.device)].view_as(p))
     return module
+
+
+def _alike(new: Tensor, old: Tensor) -> bool:
+    """Whether two draws may come from one law: where there are entries enough to tell, they are of the same size."""
+    return old.numel() < 64 or 0.8 < float(new.norm() / old.norm()) < 1.25
