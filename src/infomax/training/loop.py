@@ -203,7 +203,8 @@ def _prepare(
     learner.to(where.device).to(memory_format=torch.channels_last).train()
     if where.dtype is not None:
         learner.to(where.dtype)
-    _try_out(learner, feed)
+    if isinstance(views, str):  # a function of the user's is called for the batches of the run and nothing else
+        _try_out(learner, feed)
     check(options.accumulate, learner.f, learner.g)
     learner.accumulate = options.accumulate
     same_start(learner)
