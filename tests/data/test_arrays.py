@@ -58,7 +58,7 @@ def test_npz_with_two_splits(tmp_path: Path) -> None:
     ("arrays", "message"),
     [
         ({"pixels": np.zeros((2, 2, 2))}, "no array named images or x (seen: pixels)"),
-        ({"x": np.full((2, 2, 2), 3.0)}, "float images range over [3, 3]"),
+        ({"x": np.full((2, 2, 2, 1), 3.0)}, "float images range over [3, 3]"),
         ({"x": np.full((2, 2, 2), -1)}, "integer images range over [-1, -1]"),
         ({"x": np.full((2, 2), np.nan)}, "NaN or infinite"),
         ({"x": np.zeros((2, 2, 2, 2, 2))}, "shape (2, 2, 2, 2, 2)"),

@@ -1,6 +1,7 @@
 """Arrays from `.npy` and `.npz` files, checked."""
 
 import tokenize
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,32 +20,45 @@ _UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, to
 
 
 def as_samples(array: np.ndarray, name: str) -> Tensor:
-    """Check an array and give it as uint8 images N x H x W x C or float points N x D.
+    """Check an array and give it as uint8 images N x H x W x C, float points N x D, or float signals N x C x L.
 
-    A float image array must lie in [0, 1]; integers must lie in 0..255. Grey images N x H x W gain a channel; N x C x
-    H x W with 1, 3 or 4 channels is turned to N x H x W x C.
+    | array | taken for |
+    |---|---|
+    | N x D, any numbers | points or the rows of a table |
+    | N x C x L floats | signals of C channels and L readings (one channel: N x 1 x L) |
+    | N x H x W integers in 0..255 or bool | grey images, which gain a channel |
+    | N x H x W x C integers in 0..255, bool, or floats in [0, 1] | images; N x C x H x W with 1, 3 or 4 channels is turned |
 
     Args:
         array: the samples along the first axis.
         name: for the error messages.
 
     Raises:
-        DataError: a rank, type or range that is neither images nor points.
+        DataError: a rank, type or range that is neither images nor signals nor points.
 
     Example:
         >>> as_samples(np.zeros((2, 3, 8, 8)), "mine").shape
         torch.Size([2, 8, 8, 3])
+        >>> as_samples(np.zeros((2, 12, 500)), "ecg").dtype
+        torch.float32
     """
     if array.dtype.kind not in "fiub":
         raise DataError(f"{name}: an array of type {array.dtype}: give numbers")
     if array.ndim not in (2, 3, 4) or array.size == 0:
         raise DataError(
-            f"{name}: an array of shape {array.shape}: give images N x H x W (x C) or points N x D, and at least one"
+            f"{name}: an array of shape {array.shape}: give images N x H x W (x C), points N x D or "
+            "signals N x C x L, and at least one"
         )
     low, high = float(array.min()), float(array.max())
     if not np.isfinite(low + high):
         raise DataError(f"{name}: the array holds NaN or infinite values: clean it first")
-    if array.ndim == 2:
+    if array.ndim == 2 or (array.ndim == 3 and array.dtype.kind == "f"):
+        if array.ndim == 3 and array.shape[1] == array.shape[2] and low >= 0 and high <= 1:
+            warnings.warn(
+                f"{name}: floats of shape {array.shape} are taken for signals of {array.shape[1]} channels; "
+                "grey images are uint8, or N x H x W x 1",
+                stacklevel=2,
+            )
         return torch.from_numpy(array.astype(np.float32))
     if array.dtype.kind == "f":
         if low < 0 or high > 1:
@@ -56,7 +70,9 @@ def as_samples(array: np.ndarray, name: str) -> Tensor:
     elif array.dtype == np.bool_:
         array = array * np.uint8(255)
     elif low < 0 or high > 255:
-        raise DataError(f"{name}: integer images range over [{low:g}, {high:g}]: give values in 0..255")
+        raise DataError(
+            f"{name}: integer images range over [{low:g}, {high:g}]: give values in 0..255 (signals: floats)"
+        )
     if array.ndim == 3:
         array = array[..., None]
     elif array.shape[1] in (1, 3, 4) and array.shape[3] not in (1, 2, 3, 4):

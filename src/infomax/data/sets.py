@@ -15,7 +15,8 @@ class Dataset:
     """Samples in memory, with what is known about them.
 
     Args:
-        images: N x H x W x C uint8, or a list of N uint8 H x W x C where sizes differ, or N x D floats for points.
+        images: N x H x W x C uint8, or a list of N uint8 H x W x C where sizes differ, or floats: N x D
+            for points and tables, N x C x L for signals.
         labels: N int64, or `None`.
         classes: name of each label, or `None`.
         name: what was asked for.
@@ -67,9 +68,14 @@ class Dataset:
         return isinstance(self.images, list) or self.images.ndim == 4
 
     @property
+    def is_signals(self) -> bool:
+        """Whether the samples are signals, N x C x L floats."""
+        return isinstance(self.images, Tensor) and self.images.ndim == 3
+
+    @property
     def channels(self) -> int:
-        """Channels of an image, or dimensions of a point."""
-        return self.images[0].shape[-1]
+        """Channels of an image or a signal, or dimensions of a point."""
+        return self.images[0].shape[0 if self.is_signals else -1]
 
     @property
     def size(self) -> int | None:
@@ -128,7 +134,7 @@ def statistics(images: Tensor | Sequence[Tensor]) -> tuple[tuple[float, ...], tu
     pixels.
 
     Args:
-        images: N x H x W x C uint8, a list of H x W x C uint8, or N x D floats.
+        images: N x H x W x C uint8, a list of H x W x C uint8, or N x D or N x C x L floats.
 
     Returns:
         Two tuples of C (or D) numbers. A channel that never varies gets std 1, so that dividing by it is harmless.
@@ -138,7 +144,8 @@ def statistics(images: Tensor | Sequence[Tensor]) -> tuple[tuple[float, ...], tu
         ((0.5,), (0.5,))
     """
     if isinstance(images, Tensor) and images.is_floating_point():
-        flat = images.reshape(-1, images.shape[-1]).to(torch.float64)
+        by_channel = images.transpose(1, 2) if images.ndim == 3 else images
+        flat = by_channel.reshape(-1, by_channel.shape[-1]).to(torch.float64)
         mean, variance = flat.mean(dim=0), flat.var(dim=0, unbiased=False)
     else:
         # Counting values is exact, and needs no float copy of the data.

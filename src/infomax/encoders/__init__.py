@@ -11,11 +11,12 @@ from torch import nn
 
 from infomax.encoders.bridges import Features, from_timm, from_torchvision, resnet
 from infomax.encoders.graph import GCN
+from infomax.encoders.signal import ResNet1d
 from infomax.encoders.small import MLP, ResNet8, Toy
 from infomax.encoders.width import width_of
 from infomax.errors import ConfigError, nearest
 
-__all__ = ["GCN", "MLP", "NAMES", "Features", "ResNet8", "Toy", "get", "resnet", "width_of"]
+__all__ = ["GCN", "MLP", "NAMES", "Features", "ResNet1d", "ResNet8", "Toy", "get", "resnet", "width_of"]
 
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "toy": lambda channels, size, **options: Toy(**options),
@@ -24,6 +25,7 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": lambda channels, size, **options: resnet("resnet18", channels, size, **options),
     "resnet34": lambda channels, size, **options: resnet("resnet34", channels, size, **options),
     "resnet50": lambda channels, size, **options: resnet("resnet50", channels, size, **options),
+    "resnet1d": lambda channels, size, **options: ResNet1d(channels, **options),
     "gcn": lambda channels, size, **options: GCN(channels, **options),
 }
 
@@ -40,6 +42,7 @@ def get(name: str, channels: int = 3, size: int = 32, **options: Any) -> nn.Modu
     | mlp | tiny images and points (`size=1`, `channels` their dimensions) | 256 |
     | resnet8 | small images on a CPU | 128 |
     | resnet18, resnet34, resnet50 | images; CIFAR stem up to 64 px, ImageNet stem above | 512, 512, 2048 |
+    | resnet1d | signals of any length (`channels` theirs) | 128 |
     | gcn | a graph (`channels` its features), needs torch-geometric | 256 |
     | torchvision/NAME | any classifier of torchvision | found by a run |
     | timm/NAME | any model of timm | found by a run |

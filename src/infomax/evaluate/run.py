@@ -12,8 +12,9 @@ from infomax.evaluate.features import encode
 from infomax.evaluate.gauges import effective_rank, spread
 from infomax.evaluate.knn import knn_accuracy
 from infomax.evaluate.probe import linear_probe
-from infomax.training.feed import dataset, view_size
+from infomax.training.feed import dataset, standardises, view_size
 from infomax.views import recipe
+from infomax.views.signal import standardised
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
@@ -49,9 +50,11 @@ def features(
             z: Tensor = encoder((data.x.to(device), data.edge_index.to(device)))
         encoder.train(was)
         return z.cpu()
-    if not data.is_images:
+    if not standardises(data):
         return encode(encoder, data.images, progress=progress)
     mean, std = statistics or (data.mean, data.std)
+    if not data.is_images:
+        return encode(encoder, data.images, progress=progress, views=lambda x: standardised(x, mean, std))
     whole = recipe("none", size=view_size(data, size), mean=mean, std=std)
 
     def view(images: Any) -> Tensor:

@@ -13,7 +13,7 @@ from infomax.data.arrays import as_samples
 from infomax.encoders import get
 from infomax.errors import ConfigError, DataError
 from infomax.parallel import local_slice, world
-from infomax.views import Gaussian, GraphViews, recipe
+from infomax.views import Corruption, Gaussian, GraphViews, Signals, recipe
 
 ViewFunction = Callable[..., Sequence[Any]]
 """(batch, index, seed, epoch) -> views, each a batch."""
@@ -46,39 +46,78 @@ def view_size(data: Dataset, size: int | None = None) -> int:
     return size or min(data.size or LARGEST_DEFAULT_SIZE, LARGEST_DEFAULT_SIZE)
 
 
-def view_function(data: Dataset, views: str | ViewFunction = "auto", size: int | None = None) -> ViewFunction:
-    """Views by the name of a recipe, normalised with the data set's own statistics; a function is taken as it is.
+TABLE_FROM = 4
+"""Columns from which on N x D floats are the rows of a table; fewer are points in space, whose units mean something."""
 
-    `auto` is the recipe `simclr` for images, noise of 0.1 for points (the paper's toy), edge and feature dropping for a
-    graph.
+
+def standardises(data: Dataset) -> bool:
+    """Whether views bring the channels or columns to mean 0 and standard deviation 1: of images, signals, tables."""
+    return not isinstance(data, Graph) and (data.is_images or data.is_signals or data.channels >= TABLE_FROM)
+
+
+def view_function(
+    data: Dataset, views: str | ViewFunction = "auto", size: int | None = None, local_views: int | None = None
+) -> ViewFunction:
+    """Views by name, normalised with the data set's own statistics; a function is taken as it is.
+
+    | data | names, the first of them `auto` |
+    |---|---|
+    | images | `simclr`, and every other recipe |
+    | signals | `signals` |
+    | a table (N x D, D >= 4) | `tabular`, `noise` of a tenth of a column's standard deviation |
+    | points (D <= 3) | `noise` of 0.1 (the paper's toy), `tabular` |
+    | a graph | `graph`: edges and features dropped |
+
+    Args:
+        data: what the views are of.
+        views: a name, `auto`, or a function.
+        size: side of image views in pixels, length of signals' views in readings.
+        local_views: of the recipes with multi-crop; None: as published.
+
+    Raises:
+        ConfigError: a name that this kind of data does not have.
     """
     if not isinstance(views, str):
+        if local_views is not None:
+            raise ConfigError(f"local_views={local_views} of a function: it makes its own views")
         return views
-    if isinstance(data, Graph):
-        kind, made = "graph", cast(ViewFunction, GraphViews())
-    elif not data.is_images:
-        kind, made = "points", Gaussian(sigma=0.1)
-    else:
+    if data.is_images:
         name = "simclr" if views == "auto" else views
-        return recipe(name, size=view_size(data, size), mean=data.mean, std=data.std)
-    if views != "auto":
+        return recipe(name, size=view_size(data, size), mean=data.mean, std=data.std, local_views=local_views)
+    if local_views is not None:
+        raise ConfigError(f"local_views={local_views}: {data.name!r} are no images, which alone have local views")
+    statistics = (data.mean, data.std) if standardises(data) else (None, None)
+    made: dict[str, Callable[[], ViewFunction]] = {
+        "tabular": lambda: Corruption(cast(Tensor, data.images), mean=statistics[0], std=statistics[1]),
+        "noise": lambda: Gaussian(0.1, mean=statistics[0], std=statistics[1]),
+    }
+    if isinstance(data, Graph):
+        kind, made = "a graph", {"graph": GraphViews}
+    elif data.is_signals:
+        kind, made = "signals", {"signals": lambda: Signals(length=size, mean=data.mean, std=data.std)}
+    else:
+        kind = "a table" if standardises(data) else "points"
+    auto = "noise" if kind == "points" else next(iter(made))
+    name = auto if views == "auto" else views
+    if name not in made:
         raise ConfigError(
-            f"{data.name!r} is a set of {kind}: its views are 'auto' or a function, not the recipe {views!r}"
+            f"no views {views!r} of {data.name!r}, which is {kind}: give {' or '.join(('auto', *made))}, or a function"
         )
-    return made
+    return made[name]()
 
 
 def encoder_for(data: Dataset, name: str = "auto", size: int | None = None) -> nn.Module:
     """An encoder by name, for the channels and size of some data.
 
-    `auto` is small enough for a CPU: resnet8 for images (mlp below 16 pixels), mlp for points, gcn for a graph.
+    `auto` is small enough for a CPU: resnet8 for images (mlp below 16 pixels), resnet1d for signals, mlp for points and
+    tables, gcn for a graph.
     """
-    if isinstance(data, Graph) or not data.is_images:
-        auto, width = ("gcn" if isinstance(data, Graph) else "mlp"), data.images[0].shape[-1]
-        return get(auto if name == "auto" else name, channels=width, size=1)
-    side = view_size(data, size)
-    auto = "resnet8" if side >= 16 else "mlp"
-    return get(auto if name == "auto" else name, channels=data.channels, size=side)
+    if data.is_images:
+        side = view_size(data, size)
+        auto = "resnet8" if side >= 16 else "mlp"
+        return get(auto if name == "auto" else name, channels=data.channels, size=side)
+    auto = "gcn" if isinstance(data, Graph) else "resnet1d" if data.is_signals else "mlp"
+    return get(auto if name == "auto" else name, channels=data.channels, size=1)
 
 
 class Feed:

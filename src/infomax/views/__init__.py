@@ -12,5 +12,21 @@ from infomax.views.graph import GraphViews
 from infomax.views.image import ImageView, Params, apply, draw
 from infomax.views.points import Gaussian
 from infomax.views.recipes import RECIPES, Views, recipe
+from infomax.views.signal import Signals, SignalView
+from infomax.views.tabular import Corruption
 
-__all__ = ["RECIPES", "Gaussian", "GraphViews", "ImageView", "Params", "Views", "apply", "draw", "recipe", "threads"]
+__all__ = [
+    "RECIPES",
+    "Corruption",
+    "Gaussian",
+    "GraphViews",
+    "ImageView",
+    "Params",
+    "SignalView",
+    "Signals",
+    "Views",
+    "apply",
+    "draw",
+    "recipe",
+    "threads",
+]
