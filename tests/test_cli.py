@@ -1,6 +1,7 @@
 import inspect
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,10 @@ def test_bad_input_is_one_clear_line(tmp_path, capsys):
     wrong(["nan"], "--data", nan)
     wrong(["2048-256"], "--projector", "12x")
     wrong(["epochs=0"], "--epochs", "0")
+    wrong(["no whole number"], "--epochs", "1.5")
+    wrong(["64 bits"], "--seed", "99999999999999999999")
+    wrong(["--seed"], "--seed", "-1")
+    wrong(["warmup_epochs=nan"], "--warmup-epochs", "nan")
 
 
 def test_unknown_command_and_missing_option(capsys):
@@ -212,7 +217,8 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
     code, _, err = run(capsys, "train", *SMALL, "--epochs", "4", "--out", out)
     monkeypatch.undo()
     assert code == 128 + signal.SIGTERM
-    assert err.splitlines()[-1] == f"infomax: stopped after update 3 of 12; to continue: infomax train --resume {out}"
+    assert err.splitlines()[-1].startswith("infomax: stopped after update 3 of 12; to continue: ")
+    assert err.splitlines()[-1].endswith(f"infomax train --resume {out}")
     code, _, err = run(capsys, "train", *SMALL, "--out", out)
     assert code == 2 and "--resume" in err
     code, _, err = run(capsys, "train", "--resume", out, "--lr", "0.5", "--batch-size", "400", "--projector", "8")
@@ -241,3 +247,72 @@ def test_two_processes_by_torchrun_train_as_one_does(tmp_path, capsys):
         assert one["bound"] == pytest.approx(two["bound"], abs=1e-5)
         assert one["effective_rank"] == pytest.approx(two["effective_rank"], rel=1e-4)
     assert json.loads((tmp_path / "two" / "environment.json").read_text())["processes"] == 2
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    assert main(["train", *SMALL, "--epochs", "1", "--out", str(out)]) == 0
+    return out
+
+
+def test_a_page_replaces_pages_and_nothing_else(trained, tmp_path, capsys):
+    mine = tmp_path / "README.md"
+    mine.write_text("mine")
+    code, _, err = run(capsys, "report", trained, "--out", mine)
+    assert code == 2 and "nothing is overwritten" in err and mine.read_text() == "mine"
+    page = tmp_path / "page.html"
+    assert run(capsys, "report", trained, "--out", page)[0] == 0
+    assert run(capsys, "report", trained, "--out", page)[0] == 0
+
+
+def test_a_report_needs_no_data_for_its_curves(trained, tmp_path, capsys):
+    moved = tmp_path / "moved"
+    shutil.copytree(trained, moved)
+    config = json.loads((moved / "config.json").read_text())
+    config["data"] |= {"name": "gone/", "source": str(tmp_path / "gone")}
+    (moved / "config.json").write_text(json.dumps(config))
+    code, _, err = run(capsys, "report", moved)
+    page = (moved / "report.html").read_text()
+    assert code == 0 and "gone" in err and "Curves" in page and "no data set and no file" in page
+
+
+@pytest.mark.parametrize("data", ["gaussians", "wide.npy"])
+def test_data_of_another_kind_are_refused_before_anything_is_encoded(trained, tmp_path, capsys, data):
+    np.save(tmp_path / "wide.npy", np.zeros((20, 8, 8, 3), np.uint8))
+    np.savez(tmp_path / "wide.npz", images=np.zeros((20, 8, 8, 3), np.uint8), labels=np.arange(20) % 2)
+    code, _, err = run(capsys, "probe", trained, "--data", data if data == "gaussians" else tmp_path / "wide.npz")
+    assert code == 2 and "an encoder trained on 'digits' cannot take" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "expected"),
+    [
+        ("config.json", b'{"method":', "config.json is damaged"),
+        ("config.json", b"{}", "it lacks method"),
+        ("log.jsonl", b'{"epoch": 1}\n{"epo', "line 2 is damaged"),
+        ("learner.safetensors", b"\x10\x00", "learner.safetensors is damaged"),
+    ],
+)
+def test_a_damaged_folder_is_one_clear_line(trained, tmp_path, capsys, file, content, expected):
+    broken = tmp_path / "broken"
+    shutil.copytree(trained, broken)
+    (broken / file).write_bytes(content)
+    code, _, err = run(capsys, "probe", broken)
+    assert code == 2 and expected in err and err.count("\n") == 1
+
+
+def test_weights_of_another_architecture_are_named(trained, tmp_path, capsys):
+    other, mixed = tmp_path / "other", tmp_path / "mixed"
+    wider = ["16" if a == "8" else a for a in SMALL]
+    assert run(capsys, "train", *wider, "--epochs", "1", "--out", other)[0] == 0
+    shutil.copytree(trained, mixed)
+    shutil.copy(other / "learner.safetensors", mixed)
+    code, _, err = run(capsys, "probe", mixed)
+    assert code == 2 and "(16, 256) there and (8, 256) here" in err and err.count("\n") == 1
+
+
+def test_what_was_found_is_said_before_training(trained, tmp_path, capsys):
+    code, said, _ = run(capsys, "train", "--method", "jmi", "--projector", "8", "--data", "digits", "--epochs", "1",
+                        "--batch-size", "2000", "--out", tmp_path / "run")  # fmt: skip
+    assert code == 0 and "1,442 images, views of 8 px, 10 classes (not used)" in said and "batches of 1442" in said

@@ -1,5 +1,6 @@
 """The command line: the package's functions, their signatures read as options."""
 
+import functools
 import inspect
 import itertools
 import os
@@ -12,11 +13,26 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from infomax.errors import ConfigError, InfomaxError, nearest
+from infomax.errors import command as typed
 from infomax.training import Run
 from infomax.training.devices import PrecisionName
 from infomax.training.interrupt import Stopped
 from infomax.training.optim import OptimizerName
 from infomax.training.run import read_config
+
+
+def whole(type_: Any, tokens: Any) -> int | None:
+    """Read a whole number; 1.5 epochs are none, and nothing is rounded in silence."""
+    text = tokens[0].value
+    if text.lower() in ("none", "null") and type_ is not int:
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no whole number") from None
+    if abs(number) >= 2**63:
+        raise ValueError(f"{text} is beyond what 64 bits hold")
+    return number
 
 
 def methods(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
@@ -84,9 +100,10 @@ def train(
 
     Args:
         method: see `infomax methods`; its own options are listed below, after `--method NAME --help`.
-        data: digits, gaussians, fashion-mnist, cifar10, cora, sbm; a folder of images; a .npy or .npz file.
+        data: digits, gaussians, fashion-mnist, cifar10, cifar100, cora, sbm; a folder of images; a .npy file, or an .npz
+            file with `images` or `x`.
         out: folder of the run, made anew.
-        encoder: resnet8, resnet18, resnet50, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a small one.
+        encoder: resnet8, resnet18, resnet34, resnet50, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a small one.
         views: simclr, weak, byol, vicreg, w-mse, swav, dino, none; auto: simclr for images.
         epochs: passes over the data; of sdmi an epoch is an E- and an M-pass.
         batch_size: samples a batch, of all processes together.
@@ -112,9 +129,13 @@ def train(
     import infomax as im
     from infomax.training.feed import dataset, encoder_for
 
+    if seed < 0:
+        raise ConfigError(f"--seed {seed}: give a whole number from 0 on")
     torch.manual_seed(seed)
     samples = dataset(data, root)
     learner = im.methods.build(method, encoder_for(samples, encoder, size), **options)
+    if _rank() == 0:
+        print(_begun(learner, samples, size, batch_size), flush=True)
     run = im.train(
         learner,
         samples,
@@ -142,6 +163,22 @@ def train(
     _ended(run, out)
 
 
+def _begun(learner: Any, samples: Any, size: int | None, batch_size: int) -> str:
+    """What was found, before anything is computed: data, encoder, batch."""
+    from infomax.training.feed import view_size
+
+    n, net = len(samples), learner.encoder.recipe
+    what = f"{n:,} images, views of {view_size(samples, size)} px" if samples.is_images else f"{n:,} samples"
+    known = f", {len(samples.classes)} classes (not used)" if samples.classes and samples.labels is not None else ""
+    size_of = sum(p.numel() for p in learner.encoder.parameters()) / 1e6
+    rest = sum(p.numel() for p in learner.f.parameters()) / 1e6 - size_of
+    cut = f"; batches of {n}, all there are" if n < batch_size else ""
+    return (
+        f"{samples.name}: {what}{known}; {learner.name}: {net['name']}, {size_of:.2g} M parameters, and {rest:.2g} M of "
+        f"heads{cut}"
+    )
+
+
 def _ended(run: Run, out: str) -> None:
     last = run.history[-1]
     if _rank() > 0:
@@ -151,7 +188,7 @@ def _ended(run: Run, out: str) -> None:
         f"{run.learner.name}: bound {last['bound']:.3f}, InfoNCE {mi:.2f} of at most {most:.2f} nats, "
         f"effective rank {last['effective_rank']:.1f}"
     )
-    print(f"wrote {out}; next: infomax probe {out}")
+    print(f"wrote {out}; next: {typed(f'probe {out}')}")
 
 
 def continued(*, resume: str, device: str | None = None, devices: int | None = None) -> None:
@@ -225,7 +262,14 @@ def toy(
     """
     from infomax.studies.toy import run
 
-    run(out, seeds=seeds, n=n, epochs=epochs, mini_batch=mini_batch)
+    found = run(out, seeds=seeds, n=n, epochs=epochs, mini_batch=mini_batch)
+    print("mean gap between neighbouring centres, degrees (full batch):")
+    for row, gaps in found["table3"].items():
+        gap = gaps["mean_gap"]
+        spread = "" if gap["sd"] is None else f" +- {gap['sd']:.1f}"
+        print(f"  {row:14} {gap['mean']:5.1f}{spread}")
+    right = sum(claim["holds"] for claim in found["claims"])
+    print(f"{right} of {len(found['claims'])} checked claims come out; wrote {Path(out) / 'index.html'}")
 
 
 def theory(*, out: str, seed: int = 0, draws: int = 200) -> None:
@@ -257,6 +301,10 @@ def train_command(argv: list[str]) -> Callable[..., None]:
         annotation: Any = str if n in heads else p.annotation
         shown = Parameter(help=about.get(n, ""), group=f"Options of {name}")
         extra.append(p.replace(default=default, annotation=Annotated[annotation, shown]))
+
+    printed = "print_config" in _given(argv)  # then nothing is required: what is missing is left open
+    if printed:
+        fixed = [p.replace(default=None) if p.default is p.empty else p for p in fixed]
 
     def command(*, print_config: bool = False, **given: Any) -> None:
         if print_config:
@@ -362,6 +410,27 @@ def resume_command(argv: list[str]) -> Callable[..., None]:
     return command
 
 
+def strict(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, its whole numbers read by `whole`."""
+    signature = inspect.signature(command)
+
+    def read(p: inspect.Parameter) -> inspect.Parameter:
+        bare = p.annotation.__origin__ if hasattr(p.annotation, "__metadata__") else p.annotation
+        if bare not in (int, int | None):
+            return p
+        return p.replace(annotation=Annotated[p.annotation, Parameter(converter=whole)])
+
+    parameters = [read(p) for p in signature.parameters.values()]
+
+    @functools.wraps(command)
+    def asked(*args: Any, **given: Any) -> None:
+        command(*args, **given)
+
+    asked.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    asked.__annotations__ = {p.name: p.annotation for p in parameters}
+    return asked
+
+
 def _number(text: str) -> float | None:
     try:
         return float(text)
@@ -401,9 +470,9 @@ def application(argv: list[str]) -> App:
     study = App(name="study", help="The paper's studies, each one command: numbers, figures and a page.")
     continues = argv[:1] == ["train"] and _given(argv).get("resume")
     for command in (demo, methods, resume_command(argv) if continues else train_command(argv), probe, report):
-        app.command(command)
-    study.command(toy)
-    study.command(theory)
+        app.command(strict(command))
+    for each in (toy, theory):
+        study.command(strict(each))
     app.command(study)
     return app
 
@@ -427,9 +496,11 @@ def _run(tokens: list[str]) -> int:
         return _say(str(error), 2)
     except Stopped as stopped:
         return _say(str(stopped), 128 + stopped.number)
+    except BrokenPipeError:  # who read along, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:  # a path that cannot be made, read or written
-        print(f"infomax: {error}", file=sys.stderr)
-        return 2
+        return _say(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error), 2)
     except KeyboardInterrupt:
         return _say("stopped; what had been written stays", 130)
     return 0

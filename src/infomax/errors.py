@@ -1,6 +1,7 @@
 """Errors that say what was asked, of what, and what to do; the command line prints them as one line."""
 
 import difflib
+import os
 from collections.abc import Iterable
 
 
@@ -22,6 +23,16 @@ class NoSuchSplit(DataError):
 
 class NumericsError(InfomaxError, ArithmeticError):
     """A NaN or infinity, or a batch on which an objective is not defined."""
+
+
+def command(words: str) -> str:
+    """A command of this package as it is typed here: by `uv run` where this one was.
+
+    Example:
+        >>> command("probe runs/photos").removeprefix("uv run ")
+        'infomax probe runs/photos'
+    """
+    return ("uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else "") + f"infomax {words}"
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

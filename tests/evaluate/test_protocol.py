@@ -55,7 +55,7 @@ def test_the_test_split_is_found_where_the_data_were(tmp_path, monkeypatch):
     run = trained(load(path))
     monkeypatch.chdir("/")
     found = run.evaluate()
-    assert found["protocol"].startswith("frozen encoder, offline; the official test split") and found["test"] == 10
+    assert found["protocol"].startswith("frozen encoder, offline; the test split of the data set") and found["test"] == 10
     assert "held out" in run.evaluate(load(path, split="test"))["protocol"], "a test split has no test split"
 
 
@@ -75,7 +75,6 @@ def test_the_rank_is_of_all_classes(monkeypatch):
     run = trained(Dataset(x, y))
     seen.clear()
     run.evaluate()
-    with torch.no_grad():
-        z = run.learner.encoder(x)
+    z = protocol.features(run.learner.encoder, run.data)
     where = (torch.cdist(seen[0], z)).argmin(1)
     assert len(seen[0]) == 40 and y[where].bincount().tolist() == [10, 10, 10, 10]

@@ -63,13 +63,38 @@ def features(
     return encode(encoder, data.images, progress=progress, views=view)
 
 
+def fits(run: "Run", data: Dataset) -> None:
+    """See that a run's encoder can take some data, by two samples of it, before all are encoded.
+
+    Raises:
+        DataError: naming both kinds of data, where it cannot.
+    """
+    asked = run.config["data"]
+
+    def kind(channels: int, what: str) -> str:
+        return f"{channels} {what}{'' if channels == 1 else 's'}"
+
+    if isinstance(data, Graph):
+        what = kind(data.channels, "feature") + " a node of a graph"
+    else:
+        what = kind(data.channels, "channel" if data.is_images else "dimension")
+    cannot = f"an encoder trained on {asked['name']!r} cannot take {data.name!r} ({what})"
+    if len(asked["mean"]) != data.channels:
+        raise DataError(f"{cannot}: it was trained on {kind(len(asked['mean']), 'channel')}. Give data of its own kind")
+    some = data if isinstance(data, Graph) else Dataset(data.images[:2], mean=data.mean, std=data.std)
+    try:
+        features(run.learner.encoder, some, run.config["training"]["size"], progress=False)
+    except (RuntimeError, TypeError, ValueError) as error:  # an encoder of the user's may say anything
+        raise DataError(f"{cannot}: {str(error).splitlines()[0]}") from error
+
+
 def splits(data: Dataset, test: Dataset | None) -> tuple[Tensor, Tensor, str]:
     """Rows of train and test within their sets, and how the split came about."""
     if isinstance(data, Graph):
         return data.train, data.test, "the graph's public split"
     n = len(data)
     if test is not None:
-        return torch.arange(n), torch.arange(len(test)), "the official test split"
+        return torch.arange(n), torch.arange(len(test)), "the test split of the data set"
     if data.labels is None:
         held = torch.arange(n) % HELD_OUT == 0
     else:
@@ -111,7 +136,7 @@ def evaluate(run: "Run", data: Any = None, *, root: str | None = None) -> dict[s
         (`protocol`), and the gauges of the run's last epoch.
 
     Raises:
-        DataError: where the data have no labels.
+        DataError: where the data have no labels, or are of a kind that the encoder cannot take.
     """
     asked = run.config["data"]
     source = data if data is not None else run.data if run.data is not None else asked["name"]
@@ -119,6 +144,7 @@ def evaluate(run: "Run", data: Any = None, *, root: str | None = None) -> dict[s
     train = dataset(source, root)
     if train.labels is None:
         raise DataError(f"{train.name!r} has no labels, so nothing can be probed: give labelled data (--data)")
+    fits(run, train)
     test = None
     if train.origin is not None and not isinstance(train, Graph):
         name, where = train.origin

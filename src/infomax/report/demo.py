@@ -41,7 +41,7 @@ def page(path: Path, rows: Mapping[str, Mapping[str, float]], runs: "Mapping[str
             }
             for name, r in rows.items()
         ],
-        "Frozen features, official test part of 355 images (one binomial standard error is about 0.8 points); gauges of "
+        "Frozen features, test part of 355 images (one binomial standard error is about 0.8 points); gauges of "
         "the embedding behind the projector.",
     )
     made.text(

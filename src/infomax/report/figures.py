@@ -39,6 +39,7 @@ _STYLES = {
     "sdmi_f": Style("SDMI f", "#D55E00"),
     "sdmi_g": Style("SDMI g", "#D55E00", "dash", "circle-open"),
     "jmi": Style("JMI", "#0072B2"),
+    "sdmi, no marginal": Style("SDMI, no marginal", "#7F8A96", "dot"),
     "taylor_jmi": Style("Taylor-JMI", "#0072B2", "dash", "circle-open"),
     "simclr": Style("SimCLR", "#56B4E9", "solid", "square"),
     "simsiam": Style("SimSiam", "#009E73", "solid", "diamond"),
@@ -244,7 +245,7 @@ def _draw_panel(
                 x=x,
                 y=mean,
                 name=look.label,
-                mode="lines",
+                mode="lines" if seen.sum() > 1 else "markers",  # a line of one point is nothing
                 line={"color": look.colour, "dash": look.dash, "width": 2},
                 legendgroup=method,
                 showlegend=method not in shown,

@@ -131,7 +131,7 @@ class Page:
         title = html.escape(self.title)
         return "\n".join(
             [
-                '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+                f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{_GENERATOR}',
                 f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
                 '<meta name="viewport" content="width=device-width, initial-scale=1">',
                 '<meta name="color-scheme" content="light dark">',
@@ -145,7 +145,7 @@ class Page:
         )
 
     def write(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page whole or not at all, replacing an earlier one.
+        """Write the page whole or not at all, replacing an earlier page of this package and nothing else.
 
         Args:
             path: the file; missing folders are made.
@@ -154,13 +154,15 @@ class Page:
             The path.
 
         Raises:
-            DataError: the path is a folder.
+            DataError: the path is a folder, or a file that is no page of this package.
         """
         path = Path(path)
         if path.is_dir():
             raise DataError(
                 f"cannot write a page to {path}: it is a folder; name a file in it, such as {path / 'index.html'}"
             )
+        if path.exists() and _GENERATOR.encode() not in path.read_bytes()[:2000]:
+            raise DataError(f"{path} exists and is no page of infomax: nothing is overwritten; name another file")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         try:
@@ -218,6 +220,8 @@ def _shown(value: object) -> str:
         return f"{value:#.4g}".rstrip(".") if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
     return markdown.inline(str(value))
 
+
+_GENERATOR = '<meta name="generator" content="infomax">'
 
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "

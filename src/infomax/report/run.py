@@ -1,5 +1,6 @@
 """Pages of runs: what was asked, what happened, what the embedding looks like."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,12 +108,9 @@ def report(run: "Run", path: Path) -> Path:
     """
     if not run.history:
         raise DataError("this run has not ended an epoch yet: there is nothing to draw")
-    from infomax.evaluate.run import features
-    from infomax.training.feed import dataset
-
     name, last, asked = run.learner.name, run.history[-1], run.config
     settings: list[dict[str, Any]] = [
-        {"setting": f"{part}: {key}", "value": str(value)}
+        {"setting": f"{part}: {key}", "value": _short(value)}
         for part in ("method", "encoder", "data", "training")
         for key, value in dict(asked[part]).items()
     ] + [{"setting": "views", "value": str(asked["views"])}]
@@ -122,7 +120,31 @@ def report(run: "Run", path: Path) -> Path:
         f"effective rank {last['effective_rank']:.1f}, std {last['std']:.2f}.",
     )
     mi_and_gauges(page.section("Curves"), {name: run.history})
-    data = run.data if run.data is not None else dataset(asked["data"]["name"], asked["data"]["root"])
+    try:
+        _embedding(page.section("Features"), run)
+    except DataError as error:  # the curves need no data, and are worth a page without them
+        page.text(f"Not drawn, since the data are not at hand: {error}")
+        warnings.warn(f"no features on the page: {error}", stacklevel=2)
+    page.section("Settings").table(settings)
+    return page.write(path)
+
+
+def _short(value: Any, most: int = 160) -> str:
+    """A setting as it stands in a table: of a thousand statistics the first few."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]} ... ({len(text)} characters)"
+
+
+def _embedding(page: Page, run: "Run") -> None:
+    from infomax.evaluate.run import features
+    from infomax.training.feed import dataset
+
+    asked = run.config
+    data = (
+        run.data
+        if run.data is not None
+        else dataset(asked["data"].get("source") or asked["data"]["name"], asked["data"]["root"])
+    )
     rows = torch.linspace(0, len(data) - 1, min(MOST_POINTS, len(data))).long()
     labels = None if data.labels is None else data.labels[rows]
     # A node's features depend on its neighbours: of a graph all are computed.
@@ -134,9 +156,8 @@ def report(run: "Run", path: Path) -> Path:
         statistics=(asked["data"]["mean"], asked["data"]["std"]),
         progress=False,
     )
-    page.section("Features").figure(
+    said = "" if labels is None else "; colours are labels, which training never saw"
+    page.figure(
         scatter(z[rows] if isinstance(data, Graph) else z, labels, data.classes, f"{len(rows)} samples"),
-        "Features of the frozen encoder on their first two principal axes; colours are labels, which training never saw.",
+        f"Features of the frozen encoder, as unit vectors on their first two principal axes{said}.",
     )
-    page.section("Settings").table(settings)
-    return page.write(path)

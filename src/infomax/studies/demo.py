@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from infomax import encoders, methods
 from infomax.data import load
+from infomax.errors import command
 from infomax.evaluate.run import features, judge
 from infomax.learner import CollapseWarning, Learner
 from infomax.training import Run, train
@@ -98,7 +99,7 @@ def run(out: str | Path = "runs/demo", *, seed: int = 0, epochs: int = EPOCHS, p
     write_atomically(path / "results.json", json.dumps(found, indent=2) + "\n")
     page(path / "demo.html", rows, runs, test)
     print(f"\nwrote {path / 'demo.html'} after {time.perf_counter() - began:.0f} s: curves, embeddings, the table")
-    print("next: your own images, without labels: infomax train --method jmi --data photos/ --out runs/photos")
+    print(f"next: your own images, without labels: {command('train --method jmi --data photos/ --out runs/photos')}")
     return found
 
 

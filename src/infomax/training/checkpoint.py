@@ -244,7 +244,7 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
     if header["fingerprint"] != fingerprint(config):
         said = "; ".join(differences(header["config"], config))
         raise ConfigError(f"{folder} was begun with another configuration and does not continue with this one: {said}")
-    _fill(learner, {k.removeprefix("learner."): t for k, t in tensors.items() if k.startswith("learner.")}, folder)
+    fill(learner, {k.removeprefix("learner."): t for k, t in tensors.items() if k.startswith("learner.")}, folder)
     optimizer.state.clear()
     for name, p in learner.named_parameters():
         state: dict[str, Any] = dict(header["optimizer"].get(name, {}))
@@ -292,13 +292,18 @@ def distinct(learner: nn.Module) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _fill(learner: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+def fill(learner: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Copy tensors into a learner by name.
+
+    Raises:
+        ConfigError: where a name or a shape differs, naming the first.
+    """
     mine = distinct(learner)
     shapes, theirs = ({n: tuple(t.shape) for n, t in side.items()} for side in (mine, tensors))
     if shapes != theirs:
         name = next(n for n in {**shapes, **theirs} if shapes.get(n) != theirs.get(n))
         raise ConfigError(
-            f"the learner at hand is not that of {folder}: {name} is {theirs.get(name, 'missing')} there "
+            f"the learner at hand is not that of {source}: {name} is {theirs.get(name, 'missing')} there "
             f"and {shapes.get(name, 'missing')} here"
         )
     for name, t in mine.items():

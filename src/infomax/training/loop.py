@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from infomax.clock import Clock
 from infomax.data import NAMES
-from infomax.errors import ConfigError, DataError, nearest
+from infomax.errors import ConfigError, DataError, command, nearest
 from infomax.learner import Learner, NotFiniteError, step
 from infomax.marginal import Marginal
 from infomax.parallel import anywhere, rank, same_start, synchronized
@@ -53,6 +53,10 @@ class Options:
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ConfigError(f"epochs={self.epochs}: give at least 1")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed={self.seed}: give a whole number from 0 on, of at most 63 bits")
+        if not 0 <= self.warmup < float("inf"):
+            raise ConfigError(f"warmup_epochs={self.warmup_epochs}: give a number of epochs, 0 or more")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ConfigError(f"clip_norm={self.clip_norm}: give a norm > 0, or leave it out")
         if self.on_nan not in ("stop", "skip"):
@@ -293,7 +297,9 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
     bar = tqdm(
         total=total, initial=position.step, desc=learner.name, unit="step", disable=not progress or rank() > 0, delay=2
     )
-    with bar, synchronized(learner.f, learner.g), noted_signals(run.path is not None) as signals:
+    steps = ((step // len(order), *order[step % len(order)]) for step in range(position.step, total))
+    plan = ((target.sweep(epoch, phase), batch) for epoch, batch, phase in steps)
+    with bar, synchronized(learner.f, learner.g), noted_signals(run.path is not None) as signals, feed.ahead(plan):
         while position.step < total:
             epoch, nth = divmod(position.step, len(order))
             batch, phase = order[nth]
@@ -322,8 +328,9 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
             if stop or due(position.step):
                 save()
             if stop:
+                again = command(f"train --resume {run.path}")
                 raise Stopped(
-                    f"stopped after update {position.step} of {total}; to continue: infomax train --resume {run.path}",
+                    f"stopped after update {position.step} of {total}; to continue: {again}",
                     signals[0] if signals else signal.SIGTERM,
                 )
 

@@ -26,7 +26,7 @@ import torch
 from infomax.errors import ConfigError, DataError
 from infomax.learner import Learner
 from infomax.parallel import rank, world
-from infomax.training.checkpoint import FOLDER, distinct, step_of, write_bytes, written
+from infomax.training.checkpoint import FOLDER, distinct, fill, step_of, write_bytes, written
 
 
 def claim(out: str | Path) -> Path:
@@ -75,10 +75,52 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: where the folder is no run.
     """
-    if not (folder / "config.json").is_file():
+    path = folder / "config.json"
+    if not path.is_file():
         raise DataError(f"{folder} is no run: it holds no config.json")
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return config
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        missing = [key for key in ("method", "encoder", "data", "views", "training") if key not in config]
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged: {error}") from None
+    if missing:
+        raise DataError(f"{path} is no configuration of a run: it lacks {', '.join(missing)}")
+    return dict(config)
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run's log, one an epoch; none where there is no log yet.
+
+    Raises:
+        DataError: where a line is damaged, naming it.
+    """
+    log, rows = folder / "log.jsonl", []
+    if not log.is_file():
+        return []
+    for number, line in enumerate(log.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            rows.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            raise DataError(
+                f"{log}: line {number} is damaged ({line[:40]!r}): remove it, or take the log of a copy"
+            ) from None
+    return rows
+
+
+def read_weights(path: Path, learner: Learner) -> None:
+    """Fill a learner with the weights of a run.
+
+    Raises:
+        DataError: where the file is damaged. ConfigError: where it holds another architecture, naming the first difference.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise DataError(f"{path} is damaged ({error}): take a copy of it, or train again") from None
+    fill(learner, tensors, path)
 
 
 def rebuilt(folder: Path, config: dict[str, Any]) -> Learner:
@@ -91,8 +133,8 @@ def rebuilt(folder: Path, config: dict[str, Any]) -> Learner:
 
     if not config["method"] or not config["encoder"]:
         raise DataError(
-            f"the learner of {folder} was put together by hand: give one like it, Run.load(path, learner=...) "
-            "or Run.resume(path, learner=...)"
+            f"the learner of {folder} was put together by hand, so no command can build it again: in Python, give one like "
+            f"it: Run.load({str(folder)!r}, learner=...) or Run.resume({str(folder)!r}, learner=...)"
         )
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in config["method"].items() if k != "method"}
     return methods.build(config["method"]["method"], encoders.get(**config["encoder"]), **options)
@@ -174,17 +216,13 @@ class Run:
         Raises:
             DataError: where the folder is no run, or its learner cannot be built again.
         """
-        from safetensors.torch import load_model
-
         folder = Path(path)
         config = read_config(folder)
         if not (folder / "learner.safetensors").is_file():
             raise DataError(f"{folder} has no weights yet: its first epoch did not end")
         learner = rebuilt(folder, config) if learner is None else learner
-        load_model(learner, str(folder / "learner.safetensors"))
-        log = folder / "log.jsonl"
-        history = [json.loads(row) for row in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
-        return cls(learner, config, history, path=folder)
+        read_weights(folder / "learner.safetensors", learner)
+        return cls(learner, config, read_log(folder), path=folder)
 
     @classmethod
     def resume(
