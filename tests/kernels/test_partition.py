@@ -9,7 +9,7 @@ from torch import Tensor
 from infomax import Cosine, DonskerVaradhan, Dot, InfoNCE
 from infomax.errors import DataError, NumericsError
 from infomax.kernels import log_mean_exp, mean_log_sum_exp
-from infomax.kernels import partition as kernel
+from infomax.kernels import blocks as kernel
 from infomax.marginal import partition as marginal
 
 
@@ -53,7 +53,7 @@ CASES = ((2, 1), (7, 3), (300, 3), (97, 40))
 @pytest.mark.parametrize("n, d", CASES)
 @pytest.mark.parametrize("tiled, reference, sides", PAIRS, ids=["dv", "infonce", "own view"])
 def test_equals_the_reference(tiled, reference, sides, n, d, tau, monkeypatch):
-    monkeypatch.setitem(kernel._BLOCK, "cpu", 16 * n)  # several blocks, the last one ragged
+    monkeypatch.setitem(kernel.BLOCK, "cpu", 16 * n)  # several blocks, the last one ragged
     tensors = draw(3, n, d, sides=sides, scale=1 / tau)
     value, gradients = value_and_gradients(reference, *tensors)
     tiled_value, tiled_gradients = value_and_gradients(tiled, *tensors)
