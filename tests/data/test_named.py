@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from infomax.data import Graph, batches, gather, gaussians, load, sbm
-from infomax.data.named import default_root
+from infomax.data.index import default_root
 from infomax.errors import ConfigError, DataError
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"

@@ -11,7 +11,8 @@ from pathlib import Path
 from infomax.data.arrays import read_array
 from infomax.data.folder import OnError, read_folder
 from infomax.data.graphs import cora, sbm
-from infomax.data.named import cifar, default_root, digits, fashion_mnist, gaussians
+from infomax.data.index import default_root
+from infomax.data.named import cifar, digits, fashion_mnist, gaussians
 from infomax.data.order import batches, gather
 from infomax.data.sets import Dataset, Graph, statistics
 from infomax.errors import ConfigError, DataError, nearest
@@ -60,6 +61,8 @@ def load(
     """
     if split not in ("train", "test"):
         raise ConfigError(f"split={split!r}: {nearest(split, ['train', 'test'])}")
+    if not str(name_or_path).strip():
+        raise DataError("data='': give the name of a data set, or a path ('.' is the folder at hand)")
     folder = Path(root).expanduser() if root is not None else default_root()
     found = _read(name_or_path, folder, split, resize, on_error, download, seed)
     if split == "train":

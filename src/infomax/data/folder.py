@@ -1,17 +1,19 @@
-"""A folder of images, decoded once."""
+"""A folder of images: gone through once, then held decoded where memory allows, else decoded on use."""
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from infomax.data.sets import Dataset, statistics
+from infomax.data import index
+from infomax.data.encoded import Encoded, decoded
+from infomax.data.machine import budget, decoders
+from infomax.data.sets import Dataset, count_levels, moments
 from infomax.errors import ConfigError, DataError, NoSuchSplit
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
@@ -19,24 +21,78 @@ EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff"
 OnError = Literal["skip", "stop"]
 
 
+class Files(Encoded):
+    """Image files that were all decoded once, and are decoded again when they are used.
+
+    Args:
+        files: the images.
+        shape: H, W and C of every image, where they agree.
+        resize: see `read_folder`.
+    """
+
+    def __init__(self, files: Sequence[Path], shape: tuple[int, int, int] | None, resize: int | None = None) -> None:
+        super().__init__(len(files), shape)
+        self.files, self.resize = files, resize
+
+    def decode(self, rows: Sequence[int]) -> list[Tensor]:
+        """The images of some rows.
+
+        Raises:
+            DataError: a file that could be decoded when the folder was gone through, and no longer can.
+        """
+        images = []
+        asked = (self.files[row] for row in rows)
+        for row, image in zip(rows, decoders().map(lambda file: decoded(file, self.resize), asked), strict=True):
+            if isinstance(image, str):
+                raise DataError(f"{self.files[row]}: changed since the run began, and cannot be decoded now ({image})")
+            images.append(image)
+        return images
+
+
+class _Listing(NamedTuple):
+    """What lies below a folder: images, and folders that cannot be read."""
+
+    files: list[Path]
+    closed: list[str]
+
+
+class _Found(NamedTuple):
+    """What going through the files of a split found."""
+
+    images: Tensor | list[Tensor] | Files
+    kept: list[int]
+    skipped: list[str]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def holds_images(path: Path) -> bool:
+    """Whether there is an image in a folder or below it."""
+    return next(_image_files(path, []), None) is not None
+
+
 def read_folder(path: Path, split: str = "train", resize: int | None = None, on_error: OnError = "skip") -> Dataset:
-    """Read every image below a folder to uint8 RGB.
+    """Read every image below a folder as uint8 RGB.
 
     Where every image lies in a folder directly below the top one, and there are several, these folders are the
     classes; any other layout, flat or nested, has no labels. Where there are folders `train` and `test` (or `val`),
     they are the splits; a folder `train` and nothing else is the whole. A real folder is read once, however many links
     lead to it.
 
+    Every file is decoded once, to know which are whole and what the statistics are. Where all of them together fit
+    `budget()` they stay in memory; else they are decoded again when they are used, and what was found is kept in an index,
+    so that the next run begins at once. Both give the same bytes.
+
     Args:
         path: the folder.
         split: `train` or `test`.
         resize: scale the shorter side to this many pixels and cut the middle square; `None` keeps the images as they
             are.
-        on_error: `skip` leaves out files that cannot be decoded and names them in `Dataset.skipped`; `stop` raises at
-            the first.
+        on_error: `skip` leaves out files that cannot be decoded, and folders that cannot be opened, and names them in
+            `Dataset.skipped`; `stop` raises at the first.
 
     Returns:
-        A `Dataset` whose images are one tensor where all sizes agree, else a list.
+        A `Dataset` whose images are one tensor where all sizes agree, else a list; or `Files`.
 
     Raises:
         DataError: no images, none that can be decoded, or a corrupt file with `on_error="stop"`. NoSuchSplit: no such
@@ -47,25 +103,21 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     if resize is not None and resize < 1:
         raise ConfigError(f"resize={resize}: give a side in pixels")
     train_root, root = _split_roots(path, split)
-    files = list(_image_files(root))
-    if not files:
-        kinds = " ".join(sorted(EXTENSIONS))
-        raise DataError(f"{root}: no images in this folder or below it (looked for {kinds})")
-    images, kept, skipped = _decode_all(files, root, resize, on_error)
+    files, closed = _listing(root, on_error)
+    found = _go_through(files, root, resize, on_error, keep=True)
 
-    labels, classes = _labels_by_folder(root, [files[i] for i in kept])
+    labels, classes = _labels_by_folder(root, [files[i] for i in found.kept])
     if train_root == root and classes is not None and len(classes) == 1:
         labels, classes = None, None  # one folder of pictures inside another tells nothing apart
+    mean, std = found.mean, found.std
     if train_root != root:
-        train_files = list(_image_files(train_root))
-        train_images, train_kept, _ = _decode_all(train_files, train_root, resize, on_error)
-        mean, std = statistics(train_images)
-        known = _labels_by_folder(train_root, [train_files[i] for i in train_kept])[1]
+        train_files, _ = _listing(train_root, on_error)
+        of_train = _go_through(train_files, train_root, resize, on_error, keep=False)
+        mean, std = of_train.mean, of_train.std
+        known = _labels_by_folder(train_root, [train_files[i] for i in of_train.kept])[1]
         if labels is not None and classes is not None and known is not None:
             labels, classes = _renumber(labels, classes, known, root)
-    else:
-        mean, std = statistics(images)
-    return Dataset(_stack(images), labels, classes, str(path), mean, std, tuple(skipped))
+    return Dataset(found.images, labels, classes, str(path), mean, std, (*closed, *found.skipped))
 
 
 def _split_roots(path: Path, split: str) -> tuple[Path, Path]:
@@ -85,13 +137,28 @@ def _no_samples(entry: Path) -> bool:
     return entry.name.startswith(".") or not (entry.is_dir() or entry.suffix.lower() in EXTENSIONS)
 
 
-def _image_files(root: Path) -> Iterator[Path]:
+def _listing(root: Path, on_error: OnError) -> _Listing:
+    errors: list[OSError] = []
+    files = list(_image_files(root, errors))
+    closed = [f"{Path(str(error.filename)).relative_to(root)}{os.sep}" for error in errors]
+    if errors and (on_error == "stop" or not files):
+        raise DataError(
+            f"{errors[0].filename}: this folder cannot be opened ({errors[0].strerror}); make it readable, or ask to skip "
+            "such folders"
+        )
+    if not files:
+        kinds = " ".join(sorted(EXTENSIONS))
+        raise DataError(f"{root}: no images in this folder or below it (looked for {kinds})")
+    return _Listing(files, closed)
+
+
+def _image_files(root: Path, errors: list[OSError]) -> Iterator[Path]:
     seen: set[str] = set()
     tops = [str(root)]
     for (
         top
     ) in tops:  # the real folders first, then those that links lead to: a link never takes the place of its target
-        for folder, subfolders, names in os.walk(top):
+        for folder, subfolders, names in os.walk(top, onerror=errors.append):
             if os.path.realpath(folder) in seen:
                 subfolders.clear()
                 continue
@@ -120,50 +187,65 @@ def _renumber(labels: Tensor, classes: list[str], known: list[str], root: Path) 
     return torch.tensor([known.index(c) for c in classes])[labels], known
 
 
+def _go_through(files: list[Path], root: Path, resize: int | None, on_error: OnError, *, keep: bool) -> _Found:
+    """Decode every file once: keep the images while they fit (and if asked to), count their levels, note what is broken.
+
+    What was found is read from the index instead, where the images are not to be kept or did not fit the last time either.
+    """
+    most = budget()
+    place = index.place("folder", [resize, *(index.identity(file) for file in files if file.exists())])
+    known, images = index.read(place), None
+    if known is None or (keep and known["bytes"] <= most):
+        images, known = _decode_all(files, resize, on_error, most if keep else 0)
+    broken = known["broken"].tolist()
+    if broken and on_error == "stop":
+        raise DataError(
+            f"{files[broken[0]]}: cannot be decoded ({known['reasons'][0]}); mend or remove it, or ask to skip such files"
+        )
+    if known["bytes"] > most:
+        index.write(place, known)
+    kept = sorted(set(range(len(files))) - set(broken))
+    skipped = [str(files[i].relative_to(root)) for i in broken]
+    if not kept:
+        raise DataError(f"{root}: none of its {len(files)} images can be decoded (the first: {skipped[0]})")
+    shape = (*known["shape"].tolist(),) if len(known["shape"]) else None
+    if images is None:
+        return _Found(Files([files[i] for i in kept], shape, resize), kept, skipped, *moments(known["levels"]))
+    return _Found(torch.stack(images) if shape else images, kept, skipped, *moments(known["levels"]))
+
+
 def _decode_all(
-    files: list[Path], root: Path, resize: int | None, on_error: OnError
-) -> tuple[list[Tensor], list[int], list[str]]:
-    images: list[Tensor] = []
-    kept: list[int] = []
-    skipped: list[str] = []
+    files: list[Path], resize: int | None, on_error: OnError, most: int
+) -> tuple[list[Tensor] | None, index.Arrays]:
+    """Every image, or `None` where they are more than `most` bytes; and what was found of them."""
+    from tqdm.auto import tqdm
+
+    images: list[Tensor] | None = []
+    broken, reasons, size = [], [], 0
+    shapes: set[torch.Size] = set()
+    levels = np.zeros((3, 256))
     waiting = iter(enumerate(files))
-    with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
+    with tqdm(total=len(files), desc="decode", unit="image", delay=5, leave=False) as bar:
         # In blocks, so that a stop comes at once and only a block of decoded images waits.
         while block := list(islice(waiting, 512)):
-            for (i, file), result in zip(block, pool.map(lambda item: _decode(item[1], resize), block), strict=True):
-                if isinstance(result, Tensor):
-                    images.append(result)
-                    kept.append(i)
-                elif on_error == "stop":
-                    raise DataError(
-                        f"{file}: cannot be decoded ({result}); mend or remove it, or ask to skip such files"
-                    )
-                else:
-                    skipped.append(str(file.relative_to(root)))
-    if not images:
-        raise DataError(f"{root}: none of its {len(files)} images can be decoded (the first: {skipped[0]})")
-    return images, kept, skipped
-
-
-def _decode(file: Path, resize: int | None) -> Tensor | str:
-    """Decode one file to H x W x 3 uint8, or say why it cannot be."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(file) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-                # Pillow clips wide grey values at 255; a 16-bit scan keeps its contrast this way.
-                wide = np.asarray(image, dtype=np.float64)
-                top = 255.0 if wide.max() <= 255 else 65535.0
-                image = Image.fromarray(np.rint(wide.clip(0, top) * (255 / top)).astype(np.uint8))
-            image = image.convert("RGBA").convert("RGB") if "transparency" in image.info else image.convert("RGB")
-            if resize is not None:
-                image = ImageOps.fit(image, (resize, resize), method=Image.Resampling.BILINEAR)
-            return torch.from_numpy(np.array(image))
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, Image.DecompressionBombError) as error:
-        return f"{type(error).__name__}: {error}"
-
-
-def _stack(images: list[Tensor]) -> Tensor | list[Tensor]:
-    return torch.stack(images) if len({image.shape for image in images}) == 1 else images
+            for (i, _), image in zip(block, decoders().map(lambda item: decoded(item[1], resize), block), strict=True):
+                if isinstance(image, str):
+                    broken.append(i)
+                    reasons.append(image)
+                    continue
+                size += image.numel()
+                shapes.add(image.shape)
+                levels += count_levels(image)
+                if images is not None:
+                    images.append(image)
+                    images = images if size <= most else None
+            bar.update(len(block))
+            if broken and on_error == "stop":
+                break
+    return images, {
+        "broken": np.array(broken, np.int64),
+        "reasons": np.array(reasons, np.str_),
+        "shape": np.array(next(iter(shapes)) if len(shapes) == 1 else [], np.int64),
+        "levels": levels,
+        "bytes": np.array(size),
+    }

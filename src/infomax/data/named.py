@@ -2,7 +2,6 @@
 
 import gzip
 import math
-import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -30,11 +29,6 @@ _FASHION = [
     "Bag",
     "Ankle boot",
 ]
-
-
-def default_root() -> Path:
-    """Where data sets lie unless a root is given: the environment's INFOMAX_DATA, else `~/.cache/infomax`."""
-    return Path(os.environ.get("INFOMAX_DATA") or Path.home() / ".cache" / "infomax")
 
 
 def digits(split: str = "train") -> Dataset:

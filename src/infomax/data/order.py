@@ -5,13 +5,24 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from infomax.data.encoded import Encoded
 from infomax.errors import ConfigError
 from infomax.views import rng
 
 _ORDER = 0x0BDE7
 
+WINDOW_ROWS, WINDOW_BLOCKS = 4096, 8
+"""Samples, and blocks, that are mixed with each other at the least, where samples are read in blocks."""
 
-def batches(n: int, batch_size: int, seed: int = 0, epoch: int = 0, drop_last: bool = True) -> Iterator[Tensor]:
+
+def batches(
+    n: int,
+    batch_size: int,
+    seed: int = 0,
+    epoch: int = 0,
+    drop_last: bool = True,
+    blocks: Tensor | None = None,
+) -> Iterator[Tensor]:
     """Visit 0..n-1 once, in an order that is a function of (seed, epoch) alone.
 
     Args:
@@ -20,6 +31,7 @@ def batches(n: int, batch_size: int, seed: int = 0, epoch: int = 0, drop_last: b
         seed: of the run.
         epoch: of the run.
         drop_last: leave out the last, smaller batch.
+        blocks: lengths of the runs of samples that are read at once; see `blockwise`.
 
     Returns:
         An iterator over int64 index tensors.
@@ -38,16 +50,66 @@ def batches(n: int, batch_size: int, seed: int = 0, epoch: int = 0, drop_last: b
         raise ConfigError(f"batch_size={batch_size}: give at least 1")
     if drop_last and batch_size > n:
         raise ConfigError(f"batch_size={batch_size} but only {n} samples: give a batch size of at most {n}")
-    order = rng.permutation(n, _ORDER, seed, epoch)
+    order = rng.permutation(n, _ORDER, seed, epoch) if blocks is None else blockwise(blocks, seed, epoch)
     parts = torch.split(order, batch_size)
     return iter(parts[: n // batch_size] if drop_last else parts)
 
 
-def gather(images: Tensor | list[Tensor], index: Tensor) -> Tensor | list[Tensor]:
-    """Take the samples of a batch, whether they lie in a tensor or a list.
+def blockwise(blocks: Tensor, seed: int = 0, epoch: int = 0) -> Tensor:
+    """Order samples that are read in blocks: the blocks at random, then the samples of a window of blocks at random.
+
+    A window is as many blocks as hold at least `WINDOW_ROWS` samples, and at least `WINDOW_BLOCKS`. A set of one window is
+    visited in the very order that it would be if it lay in memory.
+
+    Args:
+        blocks: lengths of the blocks, in the order of the samples.
+        seed: of the run.
+        epoch: of the run.
+
+    Returns:
+        A permutation of 0..N-1, N the sum of the lengths.
+
+    Example:
+        >>> order = blockwise(torch.tensor([3, 2]), seed=1)
+        >>> order.sort().values.tolist(), bool((order == rng.permutation(5, _ORDER, 1, 0)).all())
+        ([0, 1, 2, 3, 4], True)
+    """
+    visited = rng.permutation(len(blocks), _ORDER, seed, epoch)
+    window, windows, rows, count = 0, [], 0, 0
+    for length in blocks[visited].tolist():
+        windows.append(window)
+        rows, count = rows + length, count + 1
+        if rows >= WINDOW_ROWS and count >= WINDOW_BLOCKS:
+            window, rows, count = window + 1, 0, 0
+    start = blocks.cumsum(0) - blocks
+    lengths = blocks[visited]
+    within = torch.arange(int(blocks.sum())) - (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
+    sample = start[visited].repeat_interleave(lengths) + within
+    by_hash = torch.argsort(sample)  # so that equal hashes fall as they do in rng.permutation
+    by_hash = by_hash[torch.argsort(rng.key(sample[by_hash], _ORDER, seed, epoch), stable=True)]
+    of_window = torch.tensor(windows).repeat_interleave(lengths)
+    return sample[by_hash[torch.argsort(of_window[by_hash], stable=True)]]
+
+
+def spread(images: Tensor | list[Tensor] | Encoded, count: int) -> Tensor:
+    """Up to `count` samples spread evenly over the data.
+
+    Example:
+        >>> spread(torch.zeros(10, 2), 4).tolist()
+        [0, 3, 6, 9]
+    """
+    if isinstance(images, Encoded):
+        return images.spread(count)
+    return torch.linspace(0, len(images) - 1, min(count, len(images))).long()
+
+
+def gather(images: Tensor | list[Tensor] | Encoded, index: Tensor) -> Tensor | list[Tensor]:
+    """Take the samples of a batch, whether they lie in a tensor, a list, or on a disk.
 
     Example:
         >>> gather([torch.zeros(1), torch.ones(2)], torch.tensor([1]))
         [tensor([1., 1.])]
     """
+    if isinstance(images, Encoded):
+        return images.take(index.tolist())
     return images[index.to(images.device)] if isinstance(images, Tensor) else [images[i] for i in index.tolist()]

@@ -1,22 +1,24 @@
-"""What a data set is, once it is in memory."""
+"""What a data set is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from infomax.data.encoded import SAMPLE, Encoded
 from infomax.errors import DataError
 
 
 @dataclass(eq=False)
 class Dataset:
-    """Samples in memory, with what is known about them.
+    """Samples, with what is known about them.
 
     Args:
         images: N x H x W x C uint8, or a list of N uint8 H x W x C where sizes differ, or floats: N x D
-            for points and tables, N x C x L for signals.
+            for points and tables, N x C x L for signals; `Encoded` images are decoded on use.
         labels: N int64, or `None`.
         classes: name of each label, or `None`.
         name: what was asked for.
@@ -34,7 +36,7 @@ class Dataset:
         (2, 1, 8, (0.0,))
     """
 
-    images: Tensor | list[Tensor]
+    images: Tensor | list[Tensor] | Encoded
     labels: Tensor | None = None
     classes: list[str] | None = None
     name: str = "data"
@@ -51,7 +53,10 @@ class Dataset:
                 f"{self.name}: {len(self.images)} samples but labels of shape {tuple(self.labels.shape)}: give one a sample"
             )
         if not self.mean:
-            self.mean, self.std = statistics(self.images)
+            some = self.images
+            if isinstance(some, Encoded):
+                some = some.take(some.spread(SAMPLE).tolist())
+            self.mean, self.std = statistics(some)
 
     def __len__(self) -> int:
         """N, the number of samples."""
@@ -65,7 +70,7 @@ class Dataset:
     @property
     def is_images(self) -> bool:
         """Whether the samples are images (else points or nodes)."""
-        return isinstance(self.images, list) or self.images.ndim == 4
+        return not isinstance(self.images, Tensor) or self.images.ndim == 4
 
     @property
     def is_signals(self) -> bool:
@@ -80,6 +85,8 @@ class Dataset:
     @property
     def size(self) -> int | None:
         """Shorter side of the images in pixels; `None` for points, and where sizes differ."""
+        if isinstance(self.images, Encoded):
+            return min(self.images.shape[:2]) if self.images.shape else None
         return min(self.images.shape[1:3]) if isinstance(self.images, Tensor) and self.images.ndim == 4 else None
 
 
@@ -148,15 +155,32 @@ def statistics(images: Tensor | Sequence[Tensor]) -> tuple[tuple[float, ...], tu
         flat = by_channel.reshape(-1, by_channel.shape[-1]).to(torch.float64)
         mean, variance = flat.mean(dim=0), flat.var(dim=0, unbiased=False)
     else:
-        # Counting values is exact, and needs no float copy of the data.
-        channels = images[0].shape[-1]
-        counts = np.zeros((channels, 256))
-        for part in torch.split(images, 4096) if isinstance(images, Tensor) else images:
-            array = part.numpy().reshape(-1, channels)
-            counts += np.stack([np.bincount(array[:, c], minlength=256) for c in range(channels)])
-        share = torch.from_numpy(counts / counts.sum(axis=1, keepdims=True))
-        level = torch.arange(256, dtype=torch.float64) / 255
-        mean = share @ level
-        variance = (share * (level - mean[:, None]) ** 2).sum(dim=1)
+        parts = torch.split(images, 4096) if isinstance(images, Tensor) else images
+        levels = np.zeros((images[0].shape[-1], 256))
+        for part in parts:
+            levels += count_levels(part)
+        return moments(levels)
+    return _as_tuples(mean, variance)
+
+
+def count_levels(images: Tensor) -> NDArray[np.float64]:
+    """How often each channel has each of the 256 levels: C x 256. Counting is exact, and needs no float copy of the data.
+
+    Args:
+        images: ... x C uint8.
+    """
+    array = images.numpy().reshape(-1, images.shape[-1])
+    return np.stack([np.bincount(column, minlength=256) for column in array.T]).astype(np.float64)
+
+
+def moments(levels: NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel by the counts of its levels, C x 256; see `statistics`."""
+    share = torch.from_numpy(levels / levels.sum(axis=1, keepdims=True))
+    level = torch.arange(256, dtype=torch.float64) / 255
+    mean = share @ level
+    return _as_tuples(mean, (share * (level - mean[:, None]) ** 2).sum(dim=1))
+
+
+def _as_tuples(mean: Tensor, variance: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     std = torch.where(variance > 0, variance.sqrt(), torch.ones_like(variance))
     return tuple(mean.tolist()), tuple(std.tolist())

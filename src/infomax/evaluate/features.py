@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from infomax.data.encoded import Encoded
 from infomax.errors import ConfigError, DataError, NumericsError
 
 
 @torch.no_grad()
 def encode(
     module: nn.Module,
-    images: Tensor | list[Tensor],
+    images: Tensor | list[Tensor] | Encoded,
     *,
     batch: int = 256,
     views: Callable[[Any], Tensor] | None = None,
@@ -73,5 +74,5 @@ def encode(
     return features
 
 
-def _described(images: Tensor | list[Tensor]) -> str:
+def _described(images: Tensor | list[Tensor] | Encoded) -> str:
     return f"a tensor of shape {tuple(images.shape)}" if isinstance(images, Tensor) else "an empty list"

@@ -1,7 +1,9 @@
 """What a run is fed: batches of views, a function of (seed, pass, batch) alone."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -10,6 +12,9 @@ from torch import Tensor, nn
 
 from infomax.data import Dataset, Graph, batches, gather, load
 from infomax.data.arrays import as_samples
+from infomax.data.encoded import Encoded
+from infomax.data.machine import cores
+from infomax.data.order import WINDOW_ROWS, spread
 from infomax.encoders import get
 from infomax.errors import ConfigError, DataError
 from infomax.parallel import local_slice, world
@@ -34,7 +39,8 @@ def dataset(data: Any, root: str | None = None, split: str = "train") -> Dataset
     if found.skipped:
         some = ", ".join(found.skipped[:5]) + (" ..." if found.n_skipped > 5 else "")
         warnings.warn(
-            f"{found.name}: {found.n_skipped} files could not be read and were left out: {some}", stacklevel=2
+            f"{found.name}: {found.n_skipped} files or folders could not be read and were left out: {some}",
+            stacklevel=2,
         )
     return found
 
@@ -163,7 +169,11 @@ class Feed:
         if world() > 1 and (self.whole or self.batch_size % world()):
             what = "a graph is one batch" if self.whole else f"a batch of {self.batch_size}"
             raise ConfigError(f"{what}: it does not divide among {world()} processes")
-        self._sweep, self._order = -1, [torch.arange(0)]
+        # a function of the user's own may draw at random or count its calls: only its images are fetched ahead of time
+        self._ours = type(views).__module__.startswith("infomax.views")
+        self._order: tuple[int, Tensor] = (-1, torch.arange(0))
+        self._next: tuple[tuple[int, int], Future[Any]] | None = None
+        self._submit: Callable[[], None] | None = None
 
     def __len__(self) -> int:
         """Batches a pass; the last, smaller one is left out."""
@@ -171,18 +181,45 @@ class Feed:
 
     def __call__(self, sweep: int, batch: int) -> list[Any]:
         """The views of one batch of one pass over the data."""
-        if self.whole:
-            return self._to_device(self.views(self.data, None, seed=self.seed, epoch=sweep))
-        return self.of(self.index(sweep, batch)[local_slice(self.batch_size)], sweep)
+        if self._next is None or self._next[0] != (sweep, batch):
+            return self._to_device(self._finish(self._begin(sweep, batch), sweep))
+        begun = self._next[1]
+        if self._submit is not None:
+            self._submit()
+        return self._to_device(self._finish(begun.result(), sweep))
+
+    @contextmanager
+    def ahead(self, plan: Iterable[tuple[int, int]]) -> Iterator[None]:
+        """Make each batch of a plan while the one before is computed on, by one more thread: the same bytes, sooner.
+
+        An exception comes out where its batch is asked for. At the end the samples are named that could not be decoded.
+
+        Args:
+            plan: (sweep, batch) of every call to come, in their order.
+        """
+        steps = iter(plan)
+        with ThreadPoolExecutor(1, "infomax-feed", torch.set_num_threads, (torch.get_num_threads(),)) as worker:
+
+            def submit() -> None:
+                step = next(steps, None)
+                self._next = None if step is None else (step, worker.submit(self._begin, *step))
+
+            if self._worthwhile():
+                self._submit = submit
+                submit()
+            try:
+                yield
+            finally:
+                if self._next is not None:
+                    self._next[1].cancel()
+                self._next = self._submit = None
+                self._tell_replaced()
 
     def index(self, sweep: int, batch: int) -> Tensor:
         """The samples of one global batch."""
         if self.whole:
             return torch.arange(len(self.data))
-        if sweep != self._sweep:
-            order = batches(len(self.data), self.batch_size, seed=self.seed, epoch=sweep)
-            self._sweep, self._order = sweep, list(order)
-        return self._order[batch]
+        return self._rows(sweep)[batch * self.batch_size : (batch + 1) * self.batch_size]
 
     def of(self, index: Tensor, sweep: int) -> list[Any]:
         """The views of some samples."""
@@ -193,15 +230,69 @@ class Feed:
         """Views that stay the same throughout a run, of up to `count` samples spread over the data: for its gauges."""
         if self.whole:
             return self._to_device(self.views(self.data, None, seed=self.seed, epoch=-1))
-        return self.of(torch.linspace(0, len(self.data) - 1, min(count, len(self.data))).long(), sweep=-1)
+        return self.of(spread(self.data.images, count), sweep=-1)
+
+    def _worthwhile(self) -> bool:
+        """Whether another thread has something to win: a device or a disk to keep busy, or a core to spare."""
+        return self.device.type == "cuda" or isinstance(self.data.images, Encoded) or cores() > 1
+
+    def _rows(self, sweep: int) -> Tensor:
+        known, rows = self._order
+        if known != sweep:
+            images = self.data.images
+            blocks = images.blocks if isinstance(images, Encoded) else None
+            parts = batches(len(self.data), self.batch_size, seed=self.seed, epoch=sweep, blocks=blocks)
+            rows = torch.cat(list(parts))
+            self._order = (sweep, rows)
+        return rows
+
+    def _begin(self, sweep: int, batch: int) -> Any:
+        """What may be done by another thread: the views; of a function of the user's own, the images and their rows."""
+        if self.whole:
+            return self.views(self.data, None, seed=self.seed, epoch=sweep) if self._ours else None
+        images = self.data.images
+        if isinstance(images, Encoded):
+            done = (batch + 1) * self.batch_size
+            images.expect(self._rows(sweep)[done : done + WINDOW_ROWS // 2].tolist())
+        index = self.index(sweep, batch)[local_slice(self.batch_size)]
+        samples = gather(images, index)
+        if not self._ours:
+            return samples, index
+        views = self.views(samples, index, seed=self.seed, epoch=sweep)
+        return [self._each(view, self._pinned) for view in views] if self.device.type == "cuda" else views
+
+    def _finish(self, begun: Any, sweep: int) -> Sequence[Any]:
+        if self._ours:
+            views: Sequence[Any] = begun
+            return views
+        samples, index = (self.data, None) if self.whole else begun
+        return self.views(samples, index, seed=self.seed, epoch=sweep)
 
     def _to_device(self, views: Sequence[Any]) -> list[Any]:
-        def move(view: Any) -> Any:
-            if isinstance(view, Tensor):
-                # small nets run up to 1.4 times faster with the channels last, on CPU and GPU
-                layout = torch.channels_last if view.ndim == 4 else torch.preserve_format
-                dtype = self.dtype if view.is_floating_point() else None
-                return view.to(self.device, dtype, memory_format=layout, non_blocking=True)
-            return type(view)(move(part) for part in view) if isinstance(view, tuple | list) else view
+        return [self._each(view, self._moved) for view in views]
 
-        return [move(view) for view in views]
+    def _moved(self, view: Tensor) -> Tensor:
+        # small nets run up to 1.4 times faster with the channels last, on CPU and GPU
+        layout = torch.channels_last if view.ndim == 4 else torch.preserve_format
+        dtype = self.dtype if view.is_floating_point() else None
+        return view.to(self.device, dtype, memory_format=layout, non_blocking=True)
+
+    @staticmethod
+    def _pinned(view: Tensor) -> Tensor:
+        return view.pin_memory() if view.device.type == "cpu" else view  # else a copy to the device waits for it
+
+    def _each(self, view: Any, function: Callable[[Tensor], Tensor]) -> Any:
+        if isinstance(view, Tensor):
+            return function(view)
+        return type(view)(self._each(part, function) for part in view) if isinstance(view, tuple | list) else view
+
+    def _tell_replaced(self) -> None:
+        images = self.data.images
+        if isinstance(images, Encoded) and images.replaced:
+            names = sorted(images.replaced.values())
+            some = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+            warnings.warn(
+                f"{self.data.name}: {len(names)} samples could not be decoded, and the next whole one took the place of "
+                f"each: {some}",
+                stacklevel=2,
+            )

@@ -1,0 +1,104 @@
+"""Images that are decoded when they are used, for sets that memory does not hold.
+
+A set of these is a sequence of H x W x 3 uint8 tensors like any other; what is drawn from it is the same bytes as if all of
+it lay in memory.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SPREAD = 32
+"""Blocks off which a sample of the whole set is read: each costs a read, and that many places tell enough."""
+
+SAMPLE = 2048
+"""Images, spread over the set, off which the statistics of a set that is never gone through as a whole are taken."""
+
+
+class Encoded(ABC):
+    """Images on a disk or behind a network, decoded on use by a few threads.
+
+    Args:
+        n: how many there are.
+        shape: H, W and C of every image, where they agree: batches are then tensors, else lists.
+
+    `blocks` holds the lengths of the runs of samples that are read at once, where reading one alone would be wasteful;
+    `None` where each stands alone. `replaced` names the samples that could not be decoded when they were used.
+    """
+
+    blocks: Tensor | None = None
+
+    def __init__(self, n: int, shape: tuple[int, int, int] | None) -> None:
+        self.n, self.shape = n, shape
+        self.replaced: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        """N, the number of images."""
+        return self.n
+
+    @overload
+    def __getitem__(self, item: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, item: slice) -> Tensor | list[Tensor]: ...
+
+    def __getitem__(self, item: int | slice) -> Tensor | list[Tensor]:
+        """One image, or the batch of a slice."""
+        if isinstance(item, slice):
+            return self.take(range(self.n)[item])
+        return self.decode([range(self.n)[item]])[0]
+
+    def take(self, rows: Sequence[int]) -> Tensor | list[Tensor]:
+        """The images of some rows: a tensor B x H x W x 3 where all of the set agree in size, else a list."""
+        images = self.decode(rows)
+        same = self.shape is not None and all(image.shape == self.shape for image in images)
+        return torch.stack(images) if same and images else images
+
+    @abstractmethod
+    def decode(self, rows: Sequence[int]) -> list[Tensor]:
+        """The images of some rows, each H x W x 3 uint8."""
+
+    def spread(self, count: int) -> Tensor:
+        """Up to `count` rows spread evenly over the set; of what is read in blocks, over up to `SPREAD` blocks.
+
+        Returns:
+            Ascending int64 rows.
+        """
+        if self.blocks is None or count >= self.n:
+            return torch.linspace(0, self.n - 1, min(count, self.n)).long()
+        chosen = torch.linspace(0, len(self.blocks) - 1, min(SPREAD, len(self.blocks), count)).long()
+        share, start, lengths = count // len(chosen), self.blocks.cumsum(0) - self.blocks, self.blocks.tolist()
+        return torch.cat([start[b] + torch.linspace(0, lengths[b] - 1, min(share, lengths[b])).long() for b in chosen])
+
+    def expect(self, rows: Sequence[int]) -> None:  # noqa: B027  (most sets have nothing to begin)
+        """Be told what is wanted soon; reading may begin."""
+
+
+def decoded(file: Path | IO[bytes], resize: int | None = None) -> Tensor | str:
+    """Decode one image to H x W x 3 uint8, or say why it cannot be.
+
+    Args:
+        file: where it lies, or its bytes.
+        resize: scale the shorter side to this many pixels and cut the middle square.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+                # Pillow clips wide grey values at 255; a 16-bit scan keeps its contrast this way.
+                wide = np.asarray(image, dtype=np.float64)
+                top = 255.0 if wide.max() <= 255 else 65535.0
+                image = Image.fromarray(np.rint(wide.clip(0, top) * (255 / top)).astype(np.uint8))
+            image = image.convert("RGBA").convert("RGB") if "transparency" in image.info else image.convert("RGB")
+            if resize is not None:
+                image = ImageOps.fit(image, (resize, resize), method=Image.Resampling.BILINEAR)
+            return torch.from_numpy(np.array(image))
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, Image.DecompressionBombError) as error:
+        return f"{type(error).__name__}: {error}"

@@ -1,0 +1,82 @@
+"""What was found out about files by going through all of them, kept so that it is found out once.
+
+The index lies in `index/` under the data root (INFOMAX_DATA, else `~/.cache/infomax`), never among the user's files. Its name
+is a hash of every file's name, length and time of change: a set that changed is gone through again.
+"""
+
+import hashlib
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+def default_root() -> Path:
+    """Where data sets lie unless a root is given: the environment's INFOMAX_DATA, else `~/.cache/infomax`."""
+    return Path(os.environ.get("INFOMAX_DATA") or Path.home() / ".cache" / "infomax")
+
+
+def identity(file: str | Path) -> tuple[str, int, int]:
+    """Name, length and time of change of a local file."""
+    told = os.stat(file)
+    return str(file), told.st_size, told.st_mtime_ns
+
+
+def place(kind: str, identities: Iterable[Any]) -> Path:
+    """Where the index of some files lies."""
+    digest = hashlib.sha256(kind.encode())
+    for one in identities:
+        digest.update(json.dumps(one).encode())
+    return default_root() / "index" / f"{kind}-{digest.hexdigest()[:32]}.npz"
+
+
+def read(path: Path) -> Arrays | None:
+    """An index that was written before, if it was and is whole."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None  # cut or foreign: it is made again
+
+
+def write(path: Path, arrays: Arrays) -> None:
+    """Keep an index, whole or not at all; a place that cannot be written costs only that it is made again."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary.exists():
+            temporary.unlink()
+        warnings.warn(
+            f"the index of the data cannot be kept in {path.parent} ({error.strerror}) and will be made anew each time: "
+            "set INFOMAX_DATA to a folder that can be written",
+            stacklevel=2,
+        )
+
+
+def cached(kind: str, identities: Iterable[Any], make: Callable[[], Arrays]) -> Arrays:
+    """The index of some files, made where there is none yet.
+
+    Args:
+        kind: what the index is of.
+        identities: of everything that it depends on; JSON.
+        make: goes through the files.
+    """
+    path = place(kind, identities)
+    found = read(path)
+    if found is None:
+        found = make()
+        write(path, found)
+    return found
