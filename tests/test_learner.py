@@ -1,3 +1,4 @@
+import copy
 import warnings
 
 import pytest
@@ -167,6 +168,106 @@ def test_looking_twice_before_the_backward_pass(tiny):
         first, second = two_views(n=32), [v + 1 for v in two_views(n=32)]
         (learner(first).loss + learner(second).loss).backward()
         assert all(torch.isfinite(p.grad).all() for p in learner.f.parameters() if p.grad is not None), name
+
+
+def normed():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(12, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 4), nn.BatchNorm1d(4))
+    return net.double()
+
+
+def test_the_gradients_of_sdmi_are_those_of_algorithm_1_to_the_bit():
+    learner, views = im.methods.sdmi(normed(), projector=()).double(), [v.double() for v in two_views(64)]
+    f, g, (x1, x2) = copy.deepcopy(learner.f), copy.deepcopy(learner.g), views
+
+    def dv(a, b):
+        cos = Cosine(0.1)
+        return cos.paired(a, b).mean() - DonskerVaradhan(cos).penalty(a, b)
+
+    for phase, (climbs, rests) in enumerate([(f, g), (g, f)]):
+        z1, z2, k1, k2 = climbs(x1), climbs(x2), rests(x1), rests(x2)
+        naive = -(dv(z1, k2.detach()) + dv(z2, k1.detach())) / 2
+        climbs.zero_grad()
+        naive.backward()
+        learner.zero_grad()
+        torch.testing.assert_close(learner.climb(views, Clock(phase=phase)).loss, naive.detach(), rtol=0, atol=1e-14)
+        mine, other = (learner.f, learner.g) if phase == 0 else (learner.g, learner.f)
+        for (name, p), q in zip(mine.named_parameters(), climbs.parameters(), strict=True):
+            assert torch.equal(p.grad, q.grad), name
+        assert all(p.grad is None for p in other.parameters())
+    for part, whole in ((learner.f, f), (learner.g, g)):
+        assert all(torch.equal(b, c) for b, c in zip(part.buffers(), whole.buffers(), strict=True))
+
+
+@pytest.mark.parametrize("crops", [2, 4])
+@pytest.mark.parametrize("name", sorted(im.methods.METHODS))
+def test_climbing_view_by_view_is_climbing_at_once(name, crops, tiny):
+    torch.manual_seed(0)
+    learner = im.methods.build(name, normed(), **tiny(name)).double()
+    other, views = copy.deepcopy(learner), [v.double() for v in two_views(64, crops)]
+    assert learner.by_view is (name in {"sdmi", "byol", "bgrl", "moco_v1", "moco_v2", "moco_v3", "dino"})
+    for phase in (0, 1) if name == "sdmi" else (0,):
+        found = []
+        for one in (learner, other):
+            one.zero_grad()
+            torch.manual_seed(5)  # of the whitening's cuts
+            found.append(one.climb(views, Clock(phase=phase)) if one is learner else one(views, Clock(phase=phase)))
+        found[1].loss.backward()
+        assert torch.equal(found[0].loss, found[1].loss) and torch.equal(found[0].bound, found[1].bound)
+        for n, p in learner.named_parameters():
+            q = other.get_parameter(n)
+            assert (p.grad is None) is (q.grad is None), n
+            if p.grad is not None and crops == 2 and name != "dino":
+                assert torch.equal(p.grad, q.grad), n
+            elif p.grad is not None:  # sums of more than two (or of DINO's weight norm) round by their order
+                torch.testing.assert_close(p.grad, q.grad, rtol=0, atol=1e-14)
+        for n, b in learner.named_buffers():
+            assert torch.equal(b, other.get_buffer(n)), n
+
+
+def test_only_one_views_activations_live_where_views_are_apart():
+    alive = []
+
+    class Watched(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            alive.append("held" if x.requires_grad else "looked")
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, g):
+            alive.append("let go")
+            return g
+
+    class Net(nn.Linear):
+        def forward(self, x):
+            return Watched.apply(super().forward(x))
+
+    learner = im.methods.sdmi(Net(12, 4), projector=())
+    learner.climb(two_views())
+    assert alive == ["looked", "looked", "held", "let go", "held", "let go"]
+
+
+def test_what_changes_the_views_together_keeps_them_together():
+    class Joined(im.Predictor):
+        def constrain(self, z, k, clock):
+            mean = sum(z.values()) / len(z)
+            return {i: v - mean for i, v in z.items()}, k
+
+    class Own(im.EMA):
+        def look(self, f, g, views, clock):
+            return super().look(f, g, views[::-1], clock)
+
+    class Bent(Learner):
+        def score(self, z, k, clock=None):
+            return super().score(z, k) + sum(v.mean() for v in z.values())
+
+    cos = Cosine(0.5)
+    assert Learner(nn.Linear(12, 4), im.EMA(), Alignment(cos), DonskerVaradhan(cos)).by_view
+    assert not Learner(nn.Linear(12, 4), im.EMA(), Alignment(cos), Joined(nn.Identity())).by_view
+    assert not Learner(nn.Linear(12, 4), im.EMA(), Alignment(cos), im.Whitening()).by_view
+    assert not Learner(nn.Linear(12, 4), Own(), Alignment(cos), DonskerVaradhan(cos)).by_view
+    assert not Bent(nn.Linear(12, 4), im.EMA(), Alignment(cos), DonskerVaradhan(cos)).by_view
 
 
 def test_the_encoder_is_what_is_kept():

@@ -17,12 +17,13 @@ from torch.optim import Optimizer
 
 from infomax.clock import Clock
 from infomax.errors import ConfigError, DataError, NumericsError
+from infomax.finite import not_finite
 from infomax.joint import Joint
-from infomax.marginal.base import Marginal, Views
-from infomax.parallel import average_gradients, by_rank, rank, together, world
+from infomax.marginal.base import Marginal, Views, separates
+from infomax.parallel import average_gradients, gathered, together
 from infomax.pieces import Accumulate, InPieces
 from infomax.precision import FULL, Precision
-from infomax.target import Target
+from infomax.target import Apart, Target, encode, held
 
 
 class CollapseWarning(UserWarning):
@@ -132,14 +133,18 @@ class Learner(nn.Module):
     def score(self, z: Views, k: Views, clock: Clock = Clock()) -> Tensor:  # noqa: B008  (a Clock cannot change)
         """The bound of students and targets, N x D each by number of view: a scalar, or one value a leading index."""
         both = k is z
-        for m in self.marginals:
-            z, k = m.constrain(z, k, clock)
+        z, k = self._constrained(z, k, clock)
         pairs = [(i, j) for j in k for i in z if i != j]
         if both and self.symmetric:  # the other half of the pairs would say the same again
             pairs = [(i, j) for i, j in pairs if i < j]
         if not pairs:
             raise DataError(f"no pair of different views: students {sorted(z)}, targets {sorted(k)}")
         return torch.stack([self._pair(z[i], k[j]) for i, j in pairs]).mean(0)
+
+    def _constrained(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
+        for m in self.marginals:
+            z, k = m.constrain(z, k, clock)
+        return z, k
 
     def _pair(self, a: Tensor, b: Tensor) -> Tensor:
         bound = cast(Tensor, self.joint(a, b))
@@ -153,29 +158,97 @@ class Learner(nn.Module):
 
     def forward(self, views: Sequence[Any], clock: Clock = Clock()) -> Output:  # noqa: B008
         """Look at one batch of views (the global ones first)."""
+        self._comparable(views)
+        z, k = self.target.look(self._encoder(self.f), None if self.g is None else self._encoder(self.g), views, clock)
+        students = widened(z)  # the objective is read in full precision, whatever the encoders ran in
+        z, k = together(students, students if k is z else widened(k))
+        n = self._rows(views, z, k)
+        with torch.autocast(next(iter(z.values())).device.type, enabled=False):
+            bound = self.score(z, k, clock)
+        return Output(self.loss(bound, n), bound, z, k)
+
+    @property
+    def by_view(self) -> bool:
+        """Whether the views need not share a graph: targets are cut off, and the bound is a sum over the students."""
+        whole = type(self).forward is Learner.forward and type(self).score is Learner.score
+        apart = isinstance(self.target, Apart) and type(self.target).look is Apart.look
+        return whole and apart and all(separates(m) for m in self.marginals)
+
+    def climb(self, views: Sequence[Any], clock: Clock = Clock(), precision: Precision = FULL) -> Output:  # noqa: B008
+        """Add the gradients of one batch's loss to those that are there; the output carries no graph.
+
+        Where it can (`by_view`), the gradients of one view are taken before the next is encoded: half the activations of
+        two views, the same work and the same numbers.
+
+        Args:
+            views: the batch, once per view.
+            clock: where the run stands.
+            precision: in which numbers to compute.
+
+        Example:
+            >>> import infomax as im
+            >>> learner = im.methods.byol(nn.Linear(8, 4), projector=(4,), predictor=(4,))
+            >>> output = learner.climb([torch.randn(16, 8), torch.randn(16, 8)])
+            >>> learner.by_view, output.loss.requires_grad, learner.f.encoder.weight.grad.shape
+            (True, False, torch.Size([4, 8]))
+        """
+        if not self.by_view:
+            with precision.forward():
+                seen: Output = self(views, clock)
+            precision.backward(seen.loss.sum())
+            sides = ({i: v.detach() for i, v in side.items()} for side in (seen.z, seen.k))
+            return Output(seen.loss.detach(), seen.bound.detach(), *sides)
+
+        self._comparable(views)
+        target = cast(Apart, self.target)
+        climbs, rests = map(self._encoder, target.branches(self.f, self.g, clock))
+        student, aim = target.sides(len(views))
+        pairs = [(i, j) for j in aim for i in student if i != j]
+        if not pairs:
+            raise DataError(f"no pair of different views: students {student}, targets {aim}")
+        with precision.forward():
+            k = gathered(widened(held(rests, views, aim)))
+            with torch.autocast(k[aim[0]].device.type, enabled=False):
+                _, compared = self._constrained({}, k, clock)
+        z: Views = {}
+        bounds: dict[tuple[int, int], Tensor] = {}
+        for i in student:
+            with precision.forward():
+                one = gathered(widened(encode(climbs, views, [i])))
+                n = self._rows(views, one, k)
+                with torch.autocast(one[i].device.type, enabled=False):
+                    a = self._constrained(one, {}, clock)[0][i]
+                    here = {(i, j): self._pair(a, compared[j]) for j in aim if j != i}
+            if here:
+                precision.backward(-self.scale * torch.stack(list(here.values())).sum() / len(pairs))
+            z[i] = one[i].detach()
+            bounds |= {pair: b.detach() for pair, b in here.items()}
+        bound = torch.stack([bounds[pair] for pair in pairs]).mean(0)
+        return Output(self.loss(bound, n), bound, z, k)
+
+    def _comparable(self, views: Sequence[Any]) -> None:
         if len(views) < 2:
             raise DataError(f"{self.name!r} compares views of the same samples: give at least 2, not {len(views)}")
-        z, k = self.target.look(self._encoder(self.f), None if self.g is None else self._encoder(self.g), views, clock)
+
+    def _rows(self, views: Sequence[Any], z: Views, k: Views) -> int:
+        """N, where the embeddings are N x D and can be compared."""
         rows = {v.shape[-2] for v in (*z.values(), *k.values())}
         if len(rows) > 1:
             raise DataError(f"the views differ in their number of rows: {sorted(rows)}")
-        students = widened(z)  # the objective is read in full precision, whatever the encoders ran in
-        z, k = together(students, students if k is z else widened(k))
         i, some = next(iter(z.items()))
         if isinstance(views[i], Tensor) and views[i].ndim == 4 and some.ndim != 2:
             raise DataError(
                 f"{self.name!r}: images of shape {tuple(views[i].shape)} became {tuple(some.shape)}: an encoder gives N x D; "
                 "add pooling or flattening"
             )
-        n = some.shape[-2]
+        (n,) = rows
         if n < 2:
             raise DataError(f"a batch of {n}: the marginal compares different samples, so a batch needs at least 2")
-        with torch.autocast(some.device.type, enabled=False):
-            bound = self.score(z, k, clock)
-        return Output(self.loss(bound, n), bound, z, k)
+        return n
 
     def _encoder(self, branch: nn.Module) -> nn.Module:
-        return branch if self.accumulate == 1 else InPieces(branch, self.accumulate)
+        whole = self.accumulate == 1 or (self.accumulate == "views" and self.by_view)
+        return branch if whole else InPieces(branch, self.accumulate)
 
     def rest(self, clock: Clock) -> None:
         """Let go the gradients of what is frozen in the first epochs (the prototypes of DINO and SwAV)."""
@@ -234,13 +307,11 @@ def step(
         >>> bool((before != learner.f.encoder.weight).any())
         True
     """
-    with precision.forward():
-        output: Output = learner(views, clock)
     optimizer.zero_grad(set_to_none=True)
-    precision.backward(output.loss.sum())
+    output = learner.climb(views, clock, precision)
     learner.rest(clock)
     average_gradients(learner.parameters())
-    seen = output.loss.detach().sum()
+    seen = output.loss.sum()
     if not precision.scales:
         seen = seen + 0 * gradient_norm(learner)  # one look at both: an accelerator waits once a step, not twice
     if not torch.isfinite(seen):
@@ -258,35 +329,3 @@ def gradient_norm(module: nn.Module) -> Tensor:
     """The Euclidean norm of all gradients together."""
     grads = [p.grad for p in module.parameters() if p.grad is not None]
     return torch.stack(torch._foreach_norm(grads)).norm() if grads else torch.zeros(())
-
-
-def not_finite(learner: Learner, views: Sequence[Any], output: Output, clock: Clock) -> str:
-    """Say where the first NaN or infinity stands: in the data, in the embeddings, in the objective or its gradient."""
-    # an embedding was gathered from everywhere, but a view lies in one process: the one that knows speaks
-    for found in (*by_rank(_spoiled_rows(views)), _spoiled_embedding(learner, output)):
-        if found:
-            return f"step {clock.step}: {found}"
-    if not torch.isfinite(output.loss).all():
-        return f"step {clock.step}: the loss of {learner.name!r} is {output.loss.detach()}, from finite embeddings"
-    bad = [n for n, p in learner.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
-    return f"step {clock.step}: the gradient of {learner.name!r} is not finite, though its loss is: at {', '.join(bad[:3])}"
-
-
-def _spoiled_rows(views: Sequence[Any]) -> str:
-    for i, view in enumerate(views):
-        if isinstance(view, Tensor) and not torch.isfinite(view).all():
-            first = rank() * len(view)
-            bad = (~torch.isfinite(view)).flatten(1).any(1).nonzero().flatten().add(first).tolist()
-            return f"view {i} of the input holds NaN or infinity, in rows {bad[:5]} of {world() * len(view)}"
-    return ""
-
-
-def _spoiled_embedding(learner: Learner, output: Output) -> str:
-    for side, embeddings in (("student", output.z), ("target", output.k)):
-        for i, z in embeddings.items():
-            if not torch.isfinite(z).all():
-                return (
-                    f"the {side}'s embedding of view {i} is not finite, though the input is: "
-                    f"the weights of {learner.name!r} have diverged. Lower the learning rate"
-                )
-    return ""

@@ -77,16 +77,17 @@ def gather_rows(x: Tensor) -> Tensor:
     return rows
 
 
+def gathered(side: Views) -> Views:
+    """One side of the whole global batch, all its views in one collective."""
+    if world() == 1 or not side:
+        return side
+    return dict(zip(side, gather_rows(torch.stack(list(side.values()))).unbind(0), strict=True))
+
+
 def together(z: Views, k: Views) -> tuple[Views, Views]:
     """Students and targets of the whole global batch, each side in one collective."""
-    if world() == 1:
-        return z, k
-
-    def whole(side: Views) -> Views:
-        return dict(zip(side, gather_rows(torch.stack(list(side.values()))).unbind(0), strict=True))
-
-    students = whole(z)
-    return students, students if k is z else whole(k)
+    students = gathered(z)
+    return students, students if k is z else gathered(k)
 
 
 @torch.no_grad()

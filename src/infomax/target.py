@@ -22,11 +22,14 @@ from infomax.clock import Clock
 from infomax.errors import ConfigError
 from infomax.heads import reset
 from infomax.marginal.base import Views
+from infomax.pieces import InPieces
 from infomax.schedule import ema_tau
 
 
 def encode(branch: nn.Module, views: Sequence[Any], which: Sequence[int]) -> Views:
     """The embeddings of some of the views, each encoded by itself (so that batch norm sees one view at a time)."""
+    if isinstance(branch, InPieces):
+        return dict(zip(which, branch.all([views[i] for i in which]), strict=True))
     return {i: branch(views[i]) for i in which}
 
 
@@ -117,7 +120,26 @@ class StopGradient(Target):
         return {i: z[i] for i in student}, {j: z[j].detach() for j in target}
 
 
-class EMA(Target):
+class Apart(Target):
+    """Targets come from another branch than the students, and without gradient.
+
+    They are then known before any student is encoded, so that the views need not share a graph: the gradients of one view
+    are taken before the next is encoded (see `infomax.pieces`).
+    """
+
+    def branches(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> tuple[nn.Module, nn.Module]:
+        """What encodes the students, and what the targets."""
+        raise NotImplementedError(f"{type(self).__name__} defines no branches(f, g, clock)")
+
+    def look(self, f: nn.Module, g: nn.Module | None, views: Sequence[Any], clock: Clock) -> tuple[Views, Views]:
+        """Targets by the branch that rests, then students by the one that climbs."""
+        climbs, rests = self.branches(f, g, clock)
+        student, target = self.sides(len(views))
+        k = held(rests, views, target)
+        return encode(climbs, views, student), k
+
+
+class EMA(Apart):
     """g is a moving average of f, paper eq. 9: xi <- tau xi + (1 - tau) theta, after the optimizer's step.
 
     Parameters only: batch-norm buffers are each branch's own, as in the official codes of BYOL, MoCo, DINO and BGRL.
@@ -161,13 +183,11 @@ class EMA(Target):
         g = copy.deepcopy(f)
         return (reset(g) if self.start == "fresh" else g).requires_grad_(False)
 
-    def look(self, f: nn.Module, g: nn.Module | None, views: Sequence[Any], clock: Clock) -> tuple[Views, Views]:
-        """Students by f; targets by g, without gradient."""
+    def branches(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> tuple[nn.Module, nn.Module]:
+        """Students by f, targets by g."""
         if g is None:
             raise ConfigError("an EMA target looks with the copy that second(f) made")
-        student, target = self.sides(len(views))
-        k = held(g, views, target)
-        return encode(f, views, student), k
+        return f, g
 
     def tau(self, clock: Clock) -> float:
         """The momentum of this step."""
@@ -180,7 +200,7 @@ class EMA(Target):
             torch._foreach_lerp_(list(g.parameters()), list(f.parameters()), 1 - self.tau(clock))
 
 
-class Twin(Target):
+class Twin(Apart):
     """g is a second encoder that climbs the same bound in turn, paper eqs. 4-5 and Algorithm 1.
 
     Args:
@@ -206,14 +226,11 @@ class Twin(Target):
         """An encoder of its own, independently initialised."""
         return reset(copy.deepcopy(f)) if self.other is None else self.other
 
-    def look(self, f: nn.Module, g: nn.Module | None, views: Sequence[Any], clock: Clock) -> tuple[Views, Views]:
+    def branches(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> tuple[nn.Module, nn.Module]:
         """E-step: f climbs and g is held; M-step: the other way round."""
         if g is None:
             raise ConfigError("a Twin looks with the second encoder that second(f) made")
-        climbs, rests = (f, g) if clock.phase == 0 else (g, f)
-        student, target = self.sides(len(views))
-        k = held(rests, views, target)
-        return encode(climbs, views, student), k
+        return (f, g) if clock.phase == 0 else (g, f)
 
     def order(self, batches: int) -> Iterator[tuple[int, int]]:
         """(batch, phase): 0 is the E-step, 1 the M-step."""

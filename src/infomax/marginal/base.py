@@ -14,10 +14,16 @@ class Marginal(nn.Module):
     `constrain` changes the embeddings before they are compared (whitening, codes, a predictor); `penalty` is subtracted
     from the joint term (a log-partition, variance and covariance); `observe` remembers the targets after the step (a
     queue, a centre).
+
+    A class that writes its own `constrain` may say `separates = True`: every student and the targets are then changed each
+    by itself, constrain(z, k) = (constrain({i: z_i}, {}) for every i, constrain({}, k)), in the same order. Where the
+    target is cut off too, one view's graph can be let go before the next one is made.
     """
 
     explicit = False  # a log-partition (in the population limit), so that joint - penalty is a bound on I(A; B)
     symmetric = False  # both sides are treated alike: constrain(z, z) = (w, w) and penalty(a, b) = penalty(b, a)
+
+    separates = True
 
     def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
         """Students and targets, N x D each, as they are to be compared."""
@@ -33,3 +39,16 @@ class Marginal(nn.Module):
 
     def observe(self, k: Views, clock: Clock) -> None:
         """After the step: remember the (unconstrained, detached) targets."""
+
+
+def separates(marginal: Marginal) -> bool:
+    """Whether views can be constrained one at a time, as the class that wrote `constrain` says of it.
+
+    Example:
+        >>> class Mixed(Marginal):
+        ...     def constrain(self, z, k, clock): return {i: v - sum(k.values()) for i, v in z.items()}, k
+        >>> separates(Marginal()), separates(Mixed())
+        (True, False)
+    """
+    author = next(c for c in type(marginal).__mro__ if "constrain" in vars(c))
+    return bool(vars(author).get("separates", False))

@@ -29,6 +29,8 @@ class Predictor(Marginal):
         (True, torch.Size([2, 3]))
     """
 
+    separates = True
+
     def __init__(self, net: nn.Module, *, twin: bool = False) -> None:
         super().__init__()
         self.net = net
@@ -167,6 +169,7 @@ class Sinkhorn(Marginal):
         (torch.Size([8, 3]), True)
     """
 
+    separates = True
     queue: Tensor
 
     def __init__(
@@ -234,6 +237,7 @@ class Centering(Marginal):
         True
     """
 
+    separates = True
     center: Tensor
 
     def __init__(

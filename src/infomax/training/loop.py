@@ -109,8 +109,9 @@ def train(
         warmup_epochs: of the learning rate, which then falls by a cosine to 0, at every update; None: a tenth of the run,
             at most 10.
         clip_norm: the longest gradient, of all parameters together; None: any.
-        accumulate: less memory for a second forward pass, and the same numbers: "views" holds the activations of one view
-            at a time; n > 1 those of an n-th of a view's rows, for encoders without batch norm.
+        accumulate: less memory for more work, and the same numbers: "views" holds the activations of one view at a time
+            (7/6 of the work for two views; none where targets are another branch's, as in SDMI, BYOL, MoCo and DINO, which
+            do so anyway); n > 1 those of an n-th of a view's rows, for encoders without batch norm (4/3).
         on_nan: at a NaN or infinity in loss or gradient, `stop` (and say where, in nan.json too), or `skip` the update.
         precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true. The objective is read in at least 32 bits.
         compile: compile the branches by torch.compile.

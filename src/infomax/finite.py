@@ -1,0 +1,45 @@
+"""Where the first NaN or infinity of an update stands."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from infomax.clock import Clock
+from infomax.parallel import by_rank, rank, world
+
+if TYPE_CHECKING:
+    from infomax.learner import Learner, Output
+
+
+def not_finite(learner: "Learner", views: Sequence[Any], output: "Output", clock: Clock) -> str:
+    """Say where the first NaN or infinity stands: in the data, in the embeddings, in the objective or its gradient."""
+    # an embedding was gathered from everywhere, but a view lies in one process: the one that knows speaks
+    for found in (*by_rank(_spoiled_rows(views)), _spoiled_embedding(learner, output)):
+        if found:
+            return f"step {clock.step}: {found}"
+    if not torch.isfinite(output.loss).all():
+        return f"step {clock.step}: the loss of {learner.name!r} is {output.loss.detach()}, from finite embeddings"
+    bad = [n for n, p in learner.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    return f"step {clock.step}: the gradient of {learner.name!r} is not finite, though its loss is: at {', '.join(bad[:3])}"
+
+
+def _spoiled_rows(views: Sequence[Any]) -> str:
+    for i, view in enumerate(views):
+        if isinstance(view, Tensor) and not torch.isfinite(view).all():
+            first = rank() * len(view)
+            bad = (~torch.isfinite(view)).flatten(1).any(1).nonzero().flatten().add(first).tolist()
+            return f"view {i} of the input holds NaN or infinity, in rows {bad[:5]} of {world() * len(view)}"
+    return ""
+
+
+def _spoiled_embedding(learner: "Learner", output: "Output") -> str:
+    for side, embeddings in (("student", output.z), ("target", output.k)):
+        for i, z in embeddings.items():
+            if not torch.isfinite(z).all():
+                return (
+                    f"the {side}'s embedding of view {i} is not finite, though the input is: "
+                    f"the weights of {learner.name!r} have diverged. Lower the learning rate"
+                )
+    return ""
