@@ -124,7 +124,7 @@ def test_a_missing_package_names_its_extra(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ConfigError) as caught:
         encoders.get(name)
-    assert f"pip install 'infomax[{extra}]'" in str(caught.value)
+    assert f"uv sync --extra {extra}" in str(caught.value)
 
 
 def test_timm_models_by_name() -> None:

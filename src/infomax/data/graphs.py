@@ -157,7 +157,7 @@ def _from_planetoid(raw: Path) -> Graph:
             warnings.filterwarnings("ignore", message=".*torch.jit.script", category=Warning)
             from torch_geometric.io import read_planetoid_data
     except ImportError as error:
-        raise DataError(f"{raw}: Planetoid files need torch-geometric: pip install 'infomax[graph]'") from error
+        raise DataError(f"{raw}: Planetoid files need torch-geometric: uv sync --extra graph, or pip install torch-geometric") from error
     data = read_planetoid_data(str(raw), "cora")
 
     def ids(mask: Tensor) -> Tensor:

@@ -116,7 +116,7 @@ def from_timm(name: str, channels: int = 3, size: int = 32, **options: object) -
     try:
         import timm
     except ImportError as error:
-        raise ConfigError(f"encoder timm/{name} needs timm: pip install 'infomax[timm]'") from error
+        raise ConfigError(f"encoder timm/{name} needs timm: uv sync --extra timm, or pip install timm") from error
     if not timm.is_model(name.split(".")[0]):
         raise ConfigError(f"timm has no model {name!r}: {_like(name, timm.list_models())}")
     config = timm.get_pretrained_cfg(name, allow_unregistered=True)

@@ -120,7 +120,14 @@ def judge(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor
     }
 
 
-def evaluate(run: "Run", data: Any = None, *, root: str | None = None) -> dict[str, Any]:
+class Findings(dict[str, Any]):
+    """What an evaluation found: a mapping that prints as a few lines."""
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+
+def evaluate(run: "Run", data: Any = None, *, root: str | None = None) -> Findings:
     """Judge a run's frozen encoder on labelled data.
 
     Linear probe: L-BFGS logistic regression on standardised features, its penalty chosen on a held-out fifth of train,
@@ -165,17 +172,19 @@ def evaluate(run: "Run", data: Any = None, *, root: str | None = None) -> dict[s
     found = judge(z[fit], train.labels[fit], z_test, y_test)
     last = run.history[-1] if run.history else {}
     some = torch.linspace(0, len(z) - 1, min(10 * z.shape[1], len(z))).long()  # spread, since rows may lie by class
-    return {
-        "data": train.name,
-        "train": len(fit),
-        "test": len(y_test),
-        "protocol": f"frozen encoder, offline; {how}; penalty chosen on a held-out fifth of train",
-        **found,
-        "width": z.shape[1],
-        "feature_rank": float(effective_rank(z[some])),
-        "feature_std": float(spread(z)),
-        "gauges": {k: v for k, v in last.items() if k not in ("loss", "seconds", "lr")},
-    }
+    return Findings(
+        {
+            "data": train.name,
+            "train": len(fit),
+            "test": len(y_test),
+            "protocol": f"frozen encoder, offline; {how}; penalty chosen on a held-out fifth of train",
+            **found,
+            "width": z.shape[1],
+            "feature_rank": float(effective_rank(z[some])),
+            "feature_std": float(spread(z)),
+            "gauges": {k: v for k, v in last.items() if k not in ("loss", "seconds", "lr")},
+        }
+    )
 
 
 def as_text(found: dict[str, Any]) -> str:

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from infomax.data import Dataset
+from infomax.report.figures import style
 from infomax.report.page import Page
-from infomax.report.run import mi_and_gauges, scatter
+from infomax.report.run import mi_and_gauges, scatters
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
@@ -23,6 +26,8 @@ def page(path: Path, rows: Mapping[str, Mapping[str, float]], runs: "Mapping[str
     """
     from infomax.evaluate.run import features
 
+    known = torch.zeros(len(test), dtype=torch.int64) if test.labels is None else test.labels
+
     made = Page(
         "infomax: the digits, without labels",
         "Five self-supervised methods climb the mutual information between two views of a digit; a sixth has had its "
@@ -31,9 +36,9 @@ def page(path: Path, rows: Mapping[str, Mapping[str, float]], runs: "Mapping[str
     made.section("What they learnt").table(
         [
             {
-                "": name,
-                "linear probe, %": round(r["linear"], 1),
-                "kNN, %": round(r["knn"], 1),
+                "": style(name).label,
+                "linear probe, %": f"{r['linear']:.1f}",
+                "kNN, %": f"{r['knn']:.1f}",
                 "5 labels a class, %": f"{r['few']:.1f} ± {r['few_sd']:.1f}",
                 "InfoNCE (cos/0.1), nats": f"{r['mi_infonce']:.2f} of {r['ceiling_infonce']:.2f}" if "std" in r else "",
                 "effective rank": f"{r['effective_rank']:.1f}" if "std" in r else "",
@@ -50,8 +55,9 @@ def page(path: Path, rows: Mapping[str, Mapping[str, float]], runs: "Mapping[str
         "the gauges: **std and effective rank, not the probe, say that a run has collapsed.**"
     )
     mi_and_gauges(made.section("Training"), {name: run.history for name, run in runs.items()})
-    made.section("Embeddings")
-    for name, run in runs.items():
-        z = features(run.learner.f, test, progress=False)
-        made.figure(scatter(z, test.labels, test.classes, name), f"{name}: unseen digits behind the projector.")
+    behind = {style(name).label: features(run.learner.f, test, progress=False) for name, run in runs.items()}
+    made.section("Embeddings").figure(
+        scatters(behind, known, test.classes),
+        "Unseen digits behind the projector, as unit vectors on the two principal axes of each embedding.",
+    )
     return made.write(path)

@@ -24,6 +24,8 @@ Histories = Mapping[str, Sequence[Mapping[str, float]]]
 
 MOST_POINTS = 2000
 
+AXIS = (-1.05, 1.05)  # of unit vectors, whatever their spread: an embedding that closes shows as a dot
+
 
 def mi_and_gauges(page: Page, histories: Histories) -> Page:
     """Add the curves: mutual information with its ceilings, then the gauges of collapse."""
@@ -89,11 +91,32 @@ def scatter(z: Tensor, labels: Tensor | None, classes: Sequence[str] | None = No
         template=template(),
         height=460,
         title={"text": f"{title} ({float(share):.0%} of the variance)"},
-        xaxis={"title": {"text": "first axis"}},
-        yaxis={"title": {"text": "second axis"}, "scaleanchor": "x"},
+        xaxis={"title": {"text": "first axis"}, "range": AXIS},
+        yaxis={"title": {"text": "second axis"}, "range": AXIS, "scaleanchor": "x"},
         legend={"orientation": "v", "y": 1, "x": 1.02},
     )
     return figure
+
+
+def scatters(parts: Mapping[str, Tensor], labels: Tensor, classes: Sequence[str] | None = None) -> "Figure":
+    """Several embeddings side by side, three in a row, on axes of one scale: one that has collapsed is a point.
+
+    Args:
+        parts: name -> N x D.
+        labels: N int64.
+        classes: name of each label.
+    """
+    from plotly.subplots import make_subplots
+
+    drawn = {name: scatter(z, labels, classes, name) for name, z in parts.items()}
+    rows = -(-len(drawn) // 3)
+    figure = make_subplots(rows, 3, subplot_titles=[f.layout.title.text for f in drawn.values()], vertical_spacing=0.1)
+    for k, one in enumerate(drawn.values()):
+        for trace in one.data:
+            trace.update(legendgroup=trace.name, showlegend=k == 0, marker={"size": 4})
+            figure.add_trace(trace, k // 3 + 1, k % 3 + 1)
+    figure.update_xaxes(range=AXIS).update_yaxes(range=AXIS)
+    return figure.update_layout(template=template(), height=390 * rows + 40, meta={"min_width": 900})
 
 
 def report(run: "Run", path: Path) -> Path:

@@ -16,7 +16,7 @@ from infomax.evaluate.run import features, judge
 from infomax.learner import CollapseWarning, Learner
 from infomax.training import Run, train
 from infomax.training.monitor import collapsed
-from infomax.training.run import write_atomically
+from infomax.training.run import leaving_nothing, write_atomically
 from infomax.views import ImageView, Views
 
 EPOCHS = 60
@@ -62,8 +62,13 @@ def run(out: str | Path = "runs/demo", *, seed: int = 0, epochs: int = EPOCHS, p
     Returns:
         What results.json holds: `rows` by name, with accuracies in percent and gauges.
     """
-    began = time.perf_counter()
     path = _free(Path(out))
+    with leaving_nothing(path):
+        return _run(path, seed, epochs, progress)
+
+
+def _run(path: Path, seed: int, epochs: int, progress: bool) -> dict[str, Any]:
+    began = time.perf_counter()
     torch.set_num_threads(1)  # nets this small gain nothing from a second, and lose much on a machine that is not idle
     data, test = load("digits"), load("digits", split="test")
     view = ImageView(size=8, scale=(0.4, 1.0), flip=0.0, jitter=(0.4, 0.4, 0.0, 0.0))

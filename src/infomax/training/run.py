@@ -17,6 +17,8 @@ import json
 import platform
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,17 @@ def claim(out: str | Path) -> Path:
         )
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@contextmanager
+def leaving_nothing(folder: Path) -> Iterator[None]:
+    """Take an empty folder away again where what was to fill it is stopped or fails."""
+    try:
+        yield
+    except BaseException:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        raise
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -157,6 +170,12 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
     data: Any = None
     path: Path | None = None
+
+    def __str__(self) -> str:
+        """What it is, and where it stands, in one line."""
+        asked, last = self.config.get("data", {}).get("name", "?"), self.history[-1] if self.history else {}
+        stands = f"epoch {last['epoch']}, bound {last['bound']:.3f}" if last else "not begun"
+        return f"{self.learner.name} on {asked}, {stands}" + (f", in {self.path}" if self.path else "")
 
     @property
     def writes(self) -> bool:

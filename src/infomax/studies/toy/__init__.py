@@ -23,6 +23,7 @@ from infomax.studies.toy.jobs import ABLATIONS, METHODS, TEMPERATURE, Job
 from infomax.studies.toy.train import Arrays
 from infomax.studies.toy.worker import run_all
 from infomax.studies.toy.world import TRUE_MI
+from infomax.training.run import leaving_nothing
 
 TAUS = (1.0, 0.1)
 """Temperatures at which MI is read: the paper's (eq. 14 has none, that is 1), and one sharp enough to tell clusters apart."""
@@ -61,6 +62,13 @@ def run(
         infomax.errors.ConfigError: n=7: five Gaussians share the points evenly; give a multiple of 5, at least 10
     """
     folder = _prepare(Path(out), seeds, n, epochs, mini_batch, workers)
+    with leaving_nothing(folder):
+        return _run(folder, seeds, n, epochs, mini_batch, workers, progress)
+
+
+def _run(
+    folder: Path, seeds: int, n: int, epochs: int, mini_batch: int | None, workers: int | None, progress: bool
+) -> dict[str, Any]:
     batch = min(n, mini_batch or max(n // 5, 2))
     start = time.perf_counter()
     plan = _plan(seeds, n, epochs, batch)
