@@ -94,7 +94,7 @@ def test_gcn_is_the_formula() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("resnet19", {}, "did you mean 'resnet18'"),
+        ("rsnet18", {}, "did you mean 'resnet18'"),
         ("torchvision/resnet19", {}, "did you mean resnet18"),
         ("torchvision/zzzz", {}, "it lists"),
         ("torchvision/squeezenet1_1", {"size": 8}, "torchvision/squeezenet1_1 cannot take images of 3 x 8 x 8"),
