@@ -8,8 +8,8 @@ from torch import Tensor
 
 from infomax import Cosine, DonskerVaradhan, Dot, InfoNCE
 from infomax.errors import DataError, NumericsError
-from infomax.kernels import log_mean_exp, mean_log_sum_exp
 from infomax.kernels import blocks as kernel
+from infomax.kernels import log_mean_exp, mean_log_sum_exp
 from infomax.marginal import partition as marginal
 
 
