@@ -54,8 +54,6 @@ _STYLES = {
     "w_mse": Style("W-MSE", "#7B6FD0", "dash", "diamond"),
     "swav": Style("SwAV", "#A0703C"),
     "dino": Style("DINO", "#A0703C", "dash"),
-    "raw pixels": Style("raw pixels", NEUTRAL, "dot"),
-    "random encoder": Style("random encoder", NEUTRAL, "dash"),
     "raw": Style("raw pixels", NEUTRAL, "dot"),
     "random": Style("random encoder", NEUTRAL, "dash"),
 }
