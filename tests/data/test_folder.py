@@ -105,7 +105,7 @@ def test_folders_that_cannot_be_used_say_why(tmp_path: Path) -> None:
         load(tmp_path)
     with pytest.raises(DataError, match="no test split"):
         load(tmp_path, split="test")
-    with pytest.raises(ConfigError, match="'skip' or 'stop'"):
+    with pytest.raises(ConfigError, match="one of: skip, stop"):
         load(tmp_path, on_error="ignore")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="resize=0"):
         load(tmp_path, resize=0)

@@ -63,7 +63,7 @@ def test_a_run_on_a_folder_that_memory_does_not_hold_ends_in_the_same_bits(
         monkeypatch.setenv("INFOMAX_MEMORY", size)
         torch.manual_seed(0)
         learner = im.methods.simclr(im.encoders.get("resnet8", size=16), projector=(8,))
-        run = im.train(learner, tmp_path / "photos", epochs=2, batch_size=8, size=16, progress=False)
+        run = im.train(learner, tmp_path / "photos", epochs=1, batch_size=8, size=16, progress=False)
         ends.append(torch.cat([p.detach().flatten() for p in run.learner.parameters()]))
         found = run.evaluate()
         assert found["train"] == 18 and found["test"] == 6

@@ -1,9 +1,10 @@
-"""Data in memory: named sets, arrays, folders of images, graphs; and the order in which they are visited.
+"""Data: named sets, arrays, folders of images, shards, graphs; and the order in which they are visited.
 
-    data = infomax.data.load("photos/")           # or "digits", "cora", "fashion-mnist", "mine.npz"
+    data = infomax.data.load("photos/")           # or "digits", "cora", "mine.npz", "shards/*.tar", "hf:user/name"
     for index in infomax.data.batches(len(data), 256, seed=0, epoch=0): ...
 
-Images are decoded once, to uint8. The statistics for normalisation are those of the data's own train split.
+Images are decoded once, to uint8, where memory holds them, else on use: the same bytes. The statistics for normalisation
+are those of the data's own train split.
 """
 
 from pathlib import Path
@@ -15,6 +16,7 @@ from infomax.data.index import default_root
 from infomax.data.named import cifar, digits, fashion_mnist, gaussians
 from infomax.data.order import batches, gather
 from infomax.data.sets import Dataset, Graph, statistics
+from infomax.data.streams import is_stream, read_stream
 from infomax.errors import ConfigError, DataError, nearest
 
 NAMES = ("digits", "gaussians", "fashion-mnist", "cifar10", "cifar100", "cora", "sbm")
@@ -33,16 +35,19 @@ def load(
     download: bool = True,
     seed: int = 0,
 ) -> Dataset:
-    """Load a data set by name, an array file, or a folder of images.
+    """Load a data set by name, an array file, a folder of images, or shards.
 
     Args:
         name_or_path: one of `NAMES`; or the path of an `.npy` or `.npz` file (`images` or `x`, and `labels` or `y`);
-            or a folder of images (one folder a class gives labels; flat or nested gives none).
+            or a folder of images (one folder a class gives labels; flat or nested gives none); or shards, `.parquet` or
+            WebDataset's `.tar`: a folder, a pattern such as `shards/train-{000..146}.tar`, or `hf:user/name`.
         root: where the files of a named set lie or shall lie; by default the environment's INFOMAX_DATA, else
             `~/.cache/infomax`.
         split: `train` or `test`. Graphs have one; their node ids are in `Graph.train`, `val` and `test`.
-        resize: for a folder: shorter side in pixels, middle square; by default the images stay as they are.
-        on_error: for a folder: `skip` files that cannot be decoded (named in `Dataset.skipped`) or `stop`.
+        resize: for a folder or shards: shorter side in pixels, middle square; by default the images stay as they are.
+        on_error: for a folder or shards: `skip` what cannot be decoded, and name it, or `stop`. A folder leaves such files
+            out (`Dataset.skipped`); of shards, which are not gone through before they are used, the next whole sample takes
+            its place (`Encoded.replaced`).
         download: whether the missing files of fashion-mnist and cifar may be downloaded.
         seed: of the generated sets (gaussians, sbm).
 
@@ -61,13 +66,18 @@ def load(
     """
     if split not in ("train", "test"):
         raise ConfigError(f"split={split!r}: {nearest(split, ['train', 'test'])}")
+    if on_error not in ("skip", "stop"):
+        raise ConfigError(f"on_error={on_error!r}: {nearest(on_error, ['skip', 'stop'])}")
     if not str(name_or_path).strip():
         raise DataError("data='': give the name of a data set, or a path ('.' is the folder at hand)")
     folder = Path(root).expanduser() if root is not None else default_root()
-    found = _read(name_or_path, folder, split, resize, on_error, download, seed)
-    if split == "train":
-        name = str(name_or_path)
+    name = str(name_or_path)
+    if name not in NAMES and is_stream(name):
+        found, again = read_stream(name, split, resize, on_error)
+    else:
+        found = _read(name_or_path, folder, split, resize, on_error, download, seed)
         again = name if name in NAMES else str(Path(name).expanduser().resolve())
+    if split == "train":
         found.origin = (again, str(folder.resolve()))
     return found
 

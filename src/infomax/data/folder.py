@@ -98,8 +98,6 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
         DataError: no images, none that can be decoded, or a corrupt file with `on_error="stop"`. NoSuchSplit: no such
             split.
     """
-    if on_error not in ("skip", "stop"):
-        raise ConfigError(f"on_error={on_error!r}: give 'skip' or 'stop'")
     if resize is not None and resize < 1:
         raise ConfigError(f"resize={resize}: give a side in pixels")
     train_root, root = _split_roots(path, split)

@@ -59,12 +59,19 @@ def cores() -> int:
 
 @lru_cache(maxsize=1)
 def decoders() -> ThreadPoolExecutor:
-    """The threads that read and decode: one a core, up to 16, since Pillow lets go of the interpreter while it decodes."""
+    """The threads that decode: one a core, up to 16, since Pillow lets go of the interpreter while it decodes."""
     return ThreadPoolExecutor(min(16, cores()), "infomax-decode")
+
+
+@lru_cache(maxsize=1)
+def readers() -> ThreadPoolExecutor:
+    """The threads that wait for a disk or a network: they cost no core, and never keep a decoder waiting behind them."""
+    return ThreadPoolExecutor(16, "infomax-read")
 
 
 if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
     os.register_at_fork(after_in_child=decoders.cache_clear)
+    os.register_at_fork(after_in_child=readers.cache_clear)
 
 
 def _processes() -> int:

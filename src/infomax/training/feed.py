@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from infomax.data import Dataset, Graph, batches, gather, load
 from infomax.data.arrays import as_samples
 from infomax.data.encoded import Encoded
+from infomax.data.folder import OnError
 from infomax.data.machine import cores
 from infomax.data.order import WINDOW_ROWS, spread
 from infomax.encoders import get
@@ -26,7 +27,7 @@ ViewFunction = Callable[..., Sequence[Any]]
 LARGEST_DEFAULT_SIZE = 96  # larger pictures are for those who ask: --size 224
 
 
-def dataset(data: Any, root: str | None = None, split: str = "train") -> Dataset:
+def dataset(data: Any, root: str | None = None, split: str = "train", on_error: OnError = "skip") -> Dataset:
     """A data set from its name or path, from an array or tensor, or as it is."""
     if isinstance(data, Dataset):
         return data
@@ -35,7 +36,7 @@ def dataset(data: Any, root: str | None = None, split: str = "train") -> Dataset
         data = (data.float() if data.dtype == torch.bfloat16 else data).detach().cpu().numpy()
     if isinstance(data, np.ndarray):
         return Dataset(as_samples(data, "data"))
-    found = load(data, root=root, split=split)
+    found = load(data, root=root, split=split, on_error=on_error)
     if found.skipped:
         some = ", ".join(found.skipped[:5]) + (" ..." if found.n_skipped > 5 else "")
         warnings.warn(

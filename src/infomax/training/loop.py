@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from infomax.clock import Clock
-from infomax.data import NAMES
+from infomax.data.folder import OnError
 from infomax.errors import ConfigError, DataError, command, nearest
 from infomax.learner import Learner, NotFiniteError, step
 from infomax.marginal import Marginal
@@ -88,6 +88,7 @@ def train(
     seed: int = 0,
     out: str | Path | None = None,
     root: str | None = None,
+    on_error: OnError = "skip",
     device: str = "auto",
     devices: int = 1,
     checkpoint_every: int | str = "10min",
@@ -99,7 +100,8 @@ def train(
 
     Args:
         learner: the method.
-        data: name of a data set, path of a folder or array file, a `Dataset` or a tensor.
+        data: name of a data set, path of a folder or array file, shards (`shards/*.tar`, `hf:user/name`; see
+            `infomax.data.load`), a `Dataset` or a tensor.
         views: name of a recipe, `auto`, or a function (batch, index, seed, epoch) -> views.
         epochs: passes over the data; of a two-encoder method an epoch is an E- and an M-pass.
         batch_size: samples a batch, of all processes together; a graph is always one batch.
@@ -119,6 +121,7 @@ def train(
         seed: of shuffles and views. Weights are drawn when the learner is built.
         out: folder of the run, made anew; None: nothing is written.
         root: where named data sets lie.
+        on_error: at an image that cannot be decoded, `skip` it and name it, or `stop`.
         device: cpu, cuda, cuda:1, or auto.
         devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
         checkpoint_every: a number of updates, or of minutes as in "10min"; always at the start and when stopped.
@@ -149,6 +152,7 @@ def train(
     if keep < 1:
         raise ConfigError(f"keep={keep}: a run keeps at least its last checkpoint")
     machine = {"device": device, "devices": devices, "checkpoint_every": checkpoint_every, "keep": keep}
+    machine |= {"on_error": on_error}
     job = _prepare(learner, data, views, options, root, machine)
     if out is not None:
         job.run.path = claim(out) if rank() == 0 else Path(out)
@@ -180,7 +184,10 @@ def resume(
         )
     machine = config[checkpoint.MACHINE]
     machine |= {k: v for k, v in {"device": device, "devices": devices}.items() if v is not None}
-    source = config["data"]["source"] if data is None else data
+    source = data
+    if data is None:
+        source = dataset(config["data"]["source"], config["data"]["root"], on_error=machine.get("on_error", "skip"))
+        source.name = config["data"]["name"]
     named = config["views"]["recipe"] if views is None else views
     job = _prepare(made, source, named, Options(**asked), config["data"]["root"], machine)
     job.run.path = path
@@ -202,7 +209,8 @@ def _prepare(
     learner: Learner, data: Any, views: Any, options: Options, root: str | None, machine: dict[str, Any]
 ) -> Job:
     where = place(machine["device"], machine["devices"], options.precision)
-    samples = dataset(data, root)
+    samples = dataset(data, root, on_error=machine.get("on_error", "skip"))
+    root = None if root is None else str(Path(root).expanduser().resolve())
     made = view_function(samples, views, options.size)
     feed = Feed(samples, made, options.batch_size, options.seed, where.device, where.dtype)
     learner.to(where.device).to(memory_format=torch.channels_last).train()
@@ -225,7 +233,7 @@ def _prepare(
         "method": learner.recipe,
         "encoder": getattr(learner.encoder, "recipe", {}),
         "data": {"name": samples.name, "samples": len(samples), "root": root, "mean": samples.mean, "std": samples.std}
-        | {"source": _source(data if isinstance(data, str | Path) else samples.origin[0] if samples.origin else "")},
+        | {"source": samples.origin[0] if samples.origin else None},
         "views": {"recipe": None if own else views, "own": own, "made": described(made)},
         "training": asdict(options) | {"batch_size": feed.batch_size, "warmup_epochs": options.warmup},
         checkpoint.MACHINE: machine,
@@ -253,17 +261,8 @@ def _try_out(learner: Learner, feed: Feed) -> None:
             m.training = mode
 
 
-def _source(name: str | Path) -> str | None:
-    """By what name the data are found again, from any folder; None where they are not."""
-    if str(name) in NAMES:
-        return str(name)
-    path = Path(name).expanduser()
-    return str(path.resolve()) if name and path.exists() else None
-
-
 def _go(job: Job, progress: bool, *, continued: bool = False) -> Run:
     run, position = job.run, Position()
-    torch.manual_seed(job.options.seed)  # for what draws at random while it trains, such as the cuts of a whitening
     try:
         if continued and run.path is not None:
             position, scaler = checkpoint.restore(run.path, run.learner, job.optimizer, run.config)
@@ -340,6 +339,8 @@ def _update(job: Job, position: Position, clock: Clock, sweep: int, batch: int) 
     """One update; one that meets a NaN is noted, and left out if that was asked for."""
     learner, options = job.run.learner, job.options
     views = job.feed(sweep, batch)
+    # whatever draws at random while it trains depends on the step alone; dropout differs from process to process
+    torch.manual_seed(((options.seed * 1_000_003 + clock.step) * 4099 + rank()) % 2**63)
     kept: list[tuple[Tensor, Tensor]] = []
     if options.on_nan == "skip":  # a forward pass of NaNs would stay in the running statistics of batch norms
         passive = (m for m in learner.modules() if not isinstance(m, Marginal))  # a marginal's own move after the step

@@ -1,0 +1,156 @@
+"""Samples in shards: tar files of the WebDataset kind and parquet files, local or remote, read in blocks.
+
+A shard is a stream only to who reads it as one. Here every sample has a number: an index, made once, says in which block of
+which shard it lies (headers of a tar, footers of parquet; no pixels). An epoch visits the blocks at random and mixes the
+samples of a window of blocks (`infomax.data.order.blockwise`), so that the order is a function of (seed, epoch), a run
+continues at any sample by reading its block, and nothing about the position has to be stored.
+"""
+
+import io
+from abc import ABC, abstractmethod
+from bisect import bisect
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Lock
+from typing import IO, cast
+
+from torch import Tensor
+
+from infomax.data.encoded import SAMPLE, Encoded, decoded
+from infomax.data.machine import decoders, readers
+from infomax.data.order import WINDOW_BLOCKS, WINDOW_ROWS
+from infomax.data.sets import Dataset, statistics
+from infomax.errors import DataError
+
+Block = list[bytes | None]
+"""The encoded images of one block; None: the sample has none."""
+
+_TRIES = 1000
+
+
+class Shards(Encoded, ABC):
+    """Samples that are read block by block; the blocks of the last two windows stay in memory, encoded.
+
+    A sample that cannot be decoded when it is used is replaced by the next one that can, in the order of the shards: by
+    which one depends on the data alone, so that a run that is continued, or several processes, see the same.
+
+    Args:
+        lengths: samples of each block, in the order of the samples.
+        resize: scale the shorter side to this many pixels and cut the middle square.
+        on_error: `skip` replaces what cannot be decoded and names it in `replaced`; `stop` raises.
+    """
+
+    blocks: Tensor
+
+    def __init__(self, lengths: Tensor, resize: int | None = None, on_error: str = "skip") -> None:
+        super().__init__(int(lengths.sum()), None)
+        self.blocks, self.resize, self.on_error = lengths, resize, on_error
+        self.labels: Tensor | None = None
+        self._first: list[int] = (lengths.cumsum(0) - lengths).tolist()
+        self._ends: list[int] = lengths.cumsum(0).tolist()
+        self._room = 2 * max(WINDOW_ROWS, WINDOW_BLOCKS * int(lengths.max())) + 2 * int(lengths.max())
+        self._held: OrderedDict[int, Future[Block]] = OrderedDict()
+        self._rows_held = 0
+        self._lock = Lock()
+
+    @abstractmethod
+    def read(self, block: int) -> Block:
+        """The encoded images of a block."""
+
+    @abstractmethod
+    def name(self, row: int) -> str:
+        """Where a sample lies, for people."""
+
+    def decode(self, rows: Sequence[int]) -> list[Tensor]:
+        """The images of some rows, each H x W x 3 uint8.
+
+        Raises:
+            DataError: a shard that cannot be read; a sample that cannot be decoded, with `on_error="stop"`, or where none of
+                the thousand that follow can be either.
+        """
+        self.expect(rows)
+        raw = [self._raw(row) for row in rows]
+        images = list(decoders().map(self._decoded, raw))
+        return [self._next_whole(row, i) if isinstance(i, str) else i for row, i in zip(rows, images, strict=True)]
+
+    def expect(self, rows: Sequence[int]) -> None:
+        """Begin to read the blocks of some rows."""
+        for block in dict.fromkeys(bisect(self._ends, row) for row in rows):
+            self._block(block)
+
+    def _block(self, block: int) -> Future[Block]:
+        with self._lock:
+            if block in self._held:
+                self._held.move_to_end(block)
+                return self._held[block]
+            begun = self._held[block] = readers().submit(self.read, block)
+            self._rows_held += int(self.blocks[block])
+            while self._rows_held > self._room:
+                oldest, _ = self._held.popitem(last=False)
+                self._rows_held -= int(self.blocks[oldest])
+            return begun
+
+    def _raw(self, row: int) -> bytes | None:
+        block = bisect(self._ends, row)
+        raw: bytes | None = self._block(block).result()[row - self._first[block]]
+        return raw
+
+    def _decoded(self, raw: bytes | None) -> Tensor | str:
+        return "the sample holds no image" if raw is None else decoded(io.BytesIO(raw), self.resize)
+
+    def _next_whole(self, row: int, why: str) -> Tensor:
+        if self.on_error == "stop":
+            raise DataError(f"{self.name(row)}: cannot be decoded ({why}); mend it, or ask to skip such samples")
+        for other in range(row + 1, row + 1 + min(_TRIES, self.n - 1)):
+            image = self._decoded(self._raw(other % self.n))
+            if isinstance(image, Tensor):
+                self.replaced[row] = self.name(row)
+                if self.labels is not None:
+                    self.labels[row] = self.labels[other % self.n]  # what is seen keeps the label that belongs to it
+                return image
+        raise DataError(f"{self.name(row)}: cannot be decoded ({why}), and none of the samples after it can")
+
+
+def as_dataset(
+    shards: Shards,
+    labels: Tensor | None,
+    classes: list[str] | None,
+    name: str,
+    of_train: Dataset | None = None,
+) -> Dataset:
+    """A data set of shards; size and statistics are those of `SAMPLE` images spread over 32 blocks.
+
+    Args:
+        shards: the images.
+        labels: one a sample, or `None`.
+        classes: name of each label, or `None`.
+        name: what was asked for.
+        of_train: the train split, where this is another one: its statistics count.
+    """
+    shards.labels = labels
+    some = shards.decode(shards.spread(SAMPLE).tolist())
+    shapes = {image.shape for image in some}
+    if len(shapes) == 1:
+        shards.shape = cast(tuple[int, int, int], tuple(shapes.pop()))
+    mean, std = (of_train.mean, of_train.std) if of_train is not None else statistics(some)
+    return Dataset(shards, labels, classes, name, mean, std)
+
+
+def opened(file: str) -> IO[bytes]:
+    """A file by its path, or by an address that fsspec knows (https, s3, hf, memory, ...).
+
+    Raises:
+        DataError: a file that cannot be opened, or an address and no fsspec.
+    """
+    try:
+        if "://" not in file:
+            return Path(file).open("rb")
+        try:
+            import fsspec
+        except ImportError as error:
+            raise DataError(f"{file}: needs fsspec: uv sync --extra streams, or pip install datasets") from error
+        return cast(IO[bytes], fsspec.open(file, "rb").open())
+    except (OSError, ValueError, ImportError) as error:
+        raise DataError(f"{file}: cannot be opened ({' '.join(str(error).split())})") from error

@@ -1,0 +1,197 @@
+"""WebDataset shards: tar files in which the members of a sample share their name up to the first dot.
+
+000017.jpg  000017.cls      image and label of one sample
+"""
+
+import tarfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+
+from infomax.data import index
+from infomax.data.folder import EXTENSIONS, OnError
+from infomax.data.machine import cores
+from infomax.data.sets import Dataset
+from infomax.data.shards import Block, Shards, as_dataset, opened
+from infomax.errors import DataError
+
+BLOCK = 64
+"""Samples read at once: some megabytes in one piece, and 64 places of the data in a window."""
+
+_NO_LABEL = -1
+
+
+class Tars(Shards):
+    """Tar shards, by their index.
+
+    Args:
+        files: the shards.
+        shard: of each sample, its shard's number.
+        offset: of each sample, where its image begins in the shard.
+        size: of each sample, the bytes of its image; 0: it has none.
+        resize, on_error: see `Shards`.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str],
+        shard: np.ndarray,
+        offset: np.ndarray,
+        size: np.ndarray,
+        resize: int | None = None,
+        on_error: OnError = "skip",
+    ) -> None:
+        self.files, self.shard, self.offset, self.size = files, shard, offset, size
+        lengths = [
+            min(BLOCK, count - start)
+            for count in np.bincount(shard, minlength=len(files)).tolist()
+            for start in range(0, count, BLOCK)
+        ]
+        super().__init__(torch.tensor(lengths), resize, on_error)
+
+    def read(self, block: int) -> Block:
+        """One piece of one shard."""
+        first = self._first[block]
+        rows = slice(first, first + int(self.blocks[block]))
+        offset, size = self.offset[rows], self.size[rows]
+        there = size > 0
+        if not there.any():
+            return [None] * len(size)
+        start, stop = int(offset[there].min()), int((offset + size)[there].max())
+        name = self.files[self.shard[first]]
+        try:
+            with opened(name) as file:
+                file.seek(start)
+                piece = file.read(stop - start)
+        except OSError as error:
+            raise DataError(f"{name}: cannot be read at byte {start} ({error})") from error
+        return [
+            piece[a - start : a - start + n] if n else None for a, n in zip(offset.tolist(), size.tolist(), strict=True)
+        ]
+
+    def name(self, row: int) -> str:
+        """Shard and number of a sample."""
+        within = row - int(np.searchsorted(self.shard, self.shard[row]))
+        return f"{self.files[self.shard[row]]}, sample {within}"
+
+
+def read_tars(
+    files: list[str],
+    train: list[str],
+    name: str,
+    image_key: str | None = None,
+    resize: int | None = None,
+    on_error: OnError = "skip",
+) -> Dataset:
+    """Read WebDataset shards: images under `jpg`, `png`, ..., labels, where every sample has one, under `cls`.
+
+    Args:
+        files: the shards of the split asked for.
+        train: those of the train split, whose statistics count.
+        name: what was asked for.
+        image_key: the ending of the images, such as `png`; by default any ending of an image.
+        resize: scale the shorter side to this many pixels and cut the middle square.
+        on_error: `skip` or `stop` at what cannot be read.
+
+    Raises:
+        DataError: a shard that is no plain tar file, or no images.
+    """
+    found = _index(files, image_key, on_error)
+    if len(found["size"]) == 0:
+        seen = ", ".join(found["endings"].tolist()) or "none"
+        wanted = f"under {image_key!r}" if image_key else "of a known kind"
+        raise DataError(f"{name}: no images {wanted} in its {len(files)} tar shards (endings seen: {seen})")
+    shards = Tars(files, found["shard"], found["offset"], found["size"], resize, on_error)
+    labels = torch.from_numpy(found["label"])
+    of_train = None if train == files else read_tars(train, train, name, image_key, resize, on_error)
+    some = as_dataset(shards, None if (labels == _NO_LABEL).any() else labels, None, name, of_train)
+    some.skipped = tuple(found["cut"].tolist())
+    return some
+
+
+def _index(files: list[str], image_key: str | None, on_error: OnError) -> index.Arrays:
+    """Shard, offset, size and label of every sample, read from the headers alone."""
+
+    def make() -> index.Arrays:
+        from tqdm.auto import tqdm
+
+        with ThreadPoolExecutor(min(16, 4 * cores())) as pool:
+            reading = pool.map(lambda file: _headers(file, image_key), files)
+            parts = list(tqdm(reading, total=len(files), desc="index", unit="shard", delay=2, leave=False))
+        samples = [(number, *sample) for number, part in enumerate(parts) for sample in part[0]]
+        columns = np.array(samples, np.int64).reshape(-1, 4).T
+        endings = sorted({ending for part in parts for ending in part[1]})
+        cut = [file for file, part in zip(files, parts, strict=True) if part[2]]
+        return dict(zip(("shard", "offset", "size", "label"), columns, strict=True)) | {
+            "endings": np.array(endings, np.str_),
+            "cut": np.array(cut, np.str_),
+        }
+
+    identities = [image_key, *(index.identity(file) if "://" not in file else file for file in files)]
+    found = index.cached("tar", identities, make)
+    if len(found["cut"]) and on_error == "stop":
+        raise DataError(f"{found['cut'][0]}: the shard is cut short; fetch it again, or ask to skip what is missing")
+    return found
+
+
+def _headers(file: str, image_key: str | None) -> tuple[list[tuple[int, int, int]], set[str], bool]:
+    """Offset, size and label of every sample of a shard, the endings seen, and whether the shard is cut short."""
+    samples: list[tuple[int, int, int]] = []
+    endings: set[str] = set()
+    key, cut = None, False
+    image: tuple[int, int] | None = None
+    label = _NO_LABEL
+
+    def end() -> None:
+        if image is not None:
+            samples.append((*image, label))
+
+    with opened(file) as raw:
+        length = raw.seek(0, 2)
+        raw.seek(0)
+        try:
+            with tarfile.open(fileobj=raw, mode="r:") as tar:
+                for member in _members(tar):
+                    folder, _, base = member.name.rpartition("/")
+                    stem, _, ending = base.partition(".")
+                    if not member.isfile() or not stem:
+                        continue
+                    cut = cut or member.offset_data + member.size > length
+                    if cut:
+                        break
+                    if (folder, stem) != key:
+                        end()
+                        key, image, label = (folder, stem), None, _NO_LABEL
+                    ending = ending.lower()
+                    endings.add(ending)
+                    if ending == image_key or (not image_key and f".{ending.rpartition('.')[2]}" in EXTENSIONS):
+                        image = image or (member.offset_data, member.size)
+                    elif ending == "cls":
+                        label = _label(tar, member, file)
+        except tarfile.TarError as error:
+            if not endings:
+                raise DataError(
+                    f"{file}: not a plain tar file ({error}); one that is compressed cannot be read from its middle: unpack "
+                    "it, gunzip for .gz"
+                ) from error
+            cut = True
+    end()
+    return samples, endings, cut
+
+
+def _members(tar: tarfile.TarFile) -> Any:
+    while (member := tar.next()) is not None:
+        tar.members = []  # type: ignore[attr-defined]  # else it keeps every header
+        yield member
+
+
+def _label(tar: tarfile.TarFile, member: tarfile.TarInfo, file: str) -> int:
+    content = tar.extractfile(member)
+    text = b"" if content is None else content.read()
+    try:
+        return int(text)
+    except ValueError:
+        raise DataError(f"{file}: {member.name} holds {text[:20]!r}: a .cls is a whole number") from None
