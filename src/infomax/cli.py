@@ -87,6 +87,7 @@ def train(
     size: int | None = None,
     seed: int = 0,
     root: str | None = None,
+    on_error: Literal["skip", "stop"] = "skip",
     device: str = "auto",
     devices: int = 1,
     checkpoint_every: str = "10min",
@@ -101,7 +102,7 @@ def train(
     Args:
         method: see `infomax methods`; its own options are listed below, after `--method NAME --help`.
         data: digits, gaussians, fashion-mnist, cifar10, cifar100, cora, sbm; a folder of images; a .npy file, or an .npz
-            file with `images` or `x`.
+            file with `images` or `x`; shards, .tar or .parquet: a folder, a pattern, or hf:user/name.
         out: folder of the run, made anew.
         encoder: resnet8, resnet18, resnet34, resnet50, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a small one.
         views: simclr, weak, byol, vicreg, w-mse, swav, dino, none; auto: simclr for images.
@@ -119,6 +120,7 @@ def train(
         size: side of the views in pixels; by default that of the images, at most 96.
         seed: of weights, shuffles and views.
         root: where named data sets lie; official files there are used before anything is downloaded.
+        on_error: at an image that cannot be decoded, skip it and name it, or stop.
         device: cpu, cuda or auto.
         devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
         checkpoint_every: a number of updates, or of minutes as in 10min; always at the start and when stopped.
@@ -132,7 +134,7 @@ def train(
     if seed < 0:
         raise ConfigError(f"--seed {seed}: give a whole number from 0 on")
     torch.manual_seed(seed)
-    samples = dataset(data, root)
+    samples = dataset(data, root, on_error=on_error)
     learner = im.methods.build(method, encoder_for(samples, encoder, size), **options)
     if _rank() == 0:
         print(_begun(learner, samples, size, batch_size), flush=True)
@@ -155,6 +157,7 @@ def train(
         seed=seed,
         out=out,
         root=root,
+        on_error=on_error,
         device=device,
         devices=devices,
         checkpoint_every=checkpoint_every,
@@ -419,6 +422,8 @@ def resume_command(argv: list[str]) -> Callable[..., None]:
         ConfigError: naming the options that differ.
     """
     given = _given(argv)
+    if "root" in given:
+        given["root"] = str(Path(given["root"]).expanduser().resolve())
     config = read_config(Path(given["resume"]))
     begun = config["machine"] | config["training"] | config["method"]
     begun |= {"data": config["data"]["name"], "root": config["data"]["root"], "views": config["views"]["recipe"]}
