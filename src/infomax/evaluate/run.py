@@ -146,7 +146,7 @@ def evaluate(run: "Run", data: Any = None, *, root: str | None = None) -> Findin
         DataError: where the data have no labels, or are of a kind that the encoder cannot take.
     """
     asked = run.config["data"]
-    source = data if data is not None else run.data if run.data is not None else asked["name"]
+    source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]
     root = root or asked.get("root")
     train = dataset(source, root)
     if train.labels is None:
