@@ -48,6 +48,12 @@ def test_one_way_compares_the_first_with_the_second(kind):
     assert (list(z), list(k)) == ([0], [1])
 
 
+def test_one_way_does_not_drop_views_without_a_word():
+    target, f = EMA(one_way=True), branch()
+    with pytest.raises(ConfigError, match="compares view 0 with view 1, and there are 4 views"):
+        target.look(f, target.second(f), some_views(4), Clock())
+
+
 def test_an_ema_starts_as_a_copy_and_no_gradient_enters_it():
     target, f = EMA(0.9), branch()
     g = target.second(f)

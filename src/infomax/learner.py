@@ -8,7 +8,7 @@ loss  = scale * (offset - bound)                         the authors' own number
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -24,6 +24,9 @@ from infomax.parallel import average_gradients, gathered, together
 from infomax.pieces import Accumulate, InPieces
 from infomax.precision import FULL, Precision
 from infomax.target import Apart, Target, encode, held
+
+Rules = Mapping[str, Mapping[str, float | str]]
+"""Settings of the optimiser by part: {"predictor": {"lr": "constant"}}."""
 
 
 class CollapseWarning(UserWarning):
@@ -54,6 +57,7 @@ class Learner(nn.Module):
         scale, offset: loss = scale * (offset + sum of the marginals' offsets - bound): the authors' official number, whose
             scale is part of the learning rate.
         name: for messages and tables.
+        rules: learning rate and weight decay of some parameters, unless a run asks otherwise (`infomax.training.rules`).
 
     Raises:
         DataError: fewer than two views, or views of different length, or a batch of one.
@@ -80,6 +84,7 @@ class Learner(nn.Module):
         scale: float = 1.0,
         offset: float = 0.0,
         name: str = "own",
+        rules: Rules | None = None,
     ) -> None:
         super().__init__()
         for part, kind in ((target, Target), (joint, Joint), *((m, Marginal) for m in marginals)):
@@ -92,6 +97,7 @@ class Learner(nn.Module):
         self.scale, self.offset, self.name = scale, offset, name
         self.f, self.g = branch, target.second(branch)
         self.recipe: dict[str, Any] = {}
+        self.rules: Rules = {} if rules is None else rules
         self.accumulate: Accumulate = 1
         if not marginals:
             warnings.warn(
@@ -99,7 +105,7 @@ class Learner(nn.Module):
             )
 
     def edit(self, **parts: Any) -> "Learner":
-        """The same sentence with some words changed: `target`, `joint`, `marginals`, `scale`, `offset`, `name`.
+        """The same sentence with some words changed: `target`, `joint`, `marginals`, `scale`, `offset`, `name`, `rules`.
 
         What is not named is shared with the first learner, the branch and the marginals' memory too; g is made anew.
         This is how an ablation is written.
@@ -114,7 +120,7 @@ class Learner(nn.Module):
             0
         """
         words: dict[str, Any] = {"target": self.target, "joint": self.joint, "marginals": tuple(self.marginals)}
-        words |= {"scale": self.scale, "offset": self.offset, "name": self.name}
+        words |= {"scale": self.scale, "offset": self.offset, "name": self.name, "rules": self.rules}
         if unknown := parts.keys() - words.keys():
             raise ConfigError(f"a learner has no {sorted(unknown)}; edit one of {sorted(words)}")
         words |= parts
@@ -132,14 +138,16 @@ class Learner(nn.Module):
 
     def score(self, z: Views, k: Views, clock: Clock = Clock()) -> Tensor:  # noqa: B008  (a Clock cannot change)
         """The bound of students and targets, N x D each by number of view: a scalar, or one value a leading index."""
-        both = k is z
+        both, lead = k is z, next(iter(z.values())).ndim
         z, k = self._constrained(z, k, clock)
         pairs = [(i, j) for j in k for i in z if i != j]
         if both and self.symmetric:  # the other half of the pairs would say the same again
             pairs = [(i, j) for i, j in pairs if i < j]
         if not pairs:
             raise DataError(f"no pair of different views: students {sorted(z)}, targets {sorted(k)}")
-        return torch.stack([self._pair(z[i], k[j]) for i, j in pairs]).mean(0)
+        # leading indices that a marginal added, the cuts of a whitening, are averaged as the pairs are
+        more = next(iter(z.values())).ndim - lead
+        return torch.stack([self._pair(z[i], k[j]) for i, j in pairs]).flatten(0, more).mean(0)
 
     def _constrained(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
         for m in self.marginals:

@@ -117,6 +117,16 @@ def same_start(module: nn.Module) -> None:
             t.copy_(whole)
 
 
+def from_first(t: Tensor) -> Tensor:
+    """What the first process has drawn, in all of them: their generators differ, so that their dropout does."""
+    if world() == 1:
+        return t
+    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+    whole = t.to(device)
+    dist.broadcast(whole, src=0)
+    return whole.to(t.device)
+
+
 def anywhere(flag: bool, device: torch.device | str = "cpu") -> bool:
     """Whether any process raises the flag."""
     if world() == 1:

@@ -44,7 +44,7 @@ class Target:
 
     Args:
         views: how many of the views give targets (the first ones: the global crops of a multi-crop); None: all.
-        one_way: compare view 0 with the target of view 1 only, and not the other way round (MoCo v1, v2).
+        one_way: compare view 0 with the target of view 1 only, and not the other way round (MoCo v1, v2); for two views.
     """
 
     m_step_is: str | None = None  # how g moves; None: it does not, f climbs jointly
@@ -56,6 +56,11 @@ class Target:
     def sides(self, n: int) -> tuple[list[int], list[int]]:
         """Which of n views play the student, and which give targets."""
         if self.one_way:
+            if n > 2:
+                raise ConfigError(
+                    f"a one-way {type(self).__name__} compares view 0 with view 1, and there are {n} views: "
+                    "take a recipe of two, or one_way=False (both_ways=True of MoCo)"
+                )
             return [0], [1]
         return list(range(n)), list(range(n if self.views is None else min(n, self.views)))
 

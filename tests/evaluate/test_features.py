@@ -50,3 +50,11 @@ def test_images_of_different_sizes_need_views_that_bring_them_to_one():
     assert encode(nn.Identity(), images, batch=2, views=views)[:, 0].tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(ConfigError, match="5 images in a list"):
         encode(nn.Identity(), images)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_images_come_in_the_numbers_of_the_weights(dtype):
+    module = nn.Linear(4, 2).to(dtype)
+    z = encode(module, torch.ones(5, 4))
+    assert z.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    torch.testing.assert_close(z[0].to(dtype), module(torch.ones(4, dtype=dtype)))

@@ -1,9 +1,12 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import infomax as im
 from infomax import Centering, Clock, ConfigError, NumericsError, Predictor, Prototypes, Sinkhorn, Whitening
 from infomax.marginal import Marginal, sinkhorn
 
@@ -79,11 +82,28 @@ def test_every_view_is_cut_alike_and_cuts_are_stacked():
     z[1] = z[0].clone()
     students, targets = Whitening(4, iterations=3).constrain(z, z, Clock())
     assert students is targets
-    assert students[0].shape == (24, 3)
+    assert students[0].shape == (3, 8, 3)
     assert torch.equal(students[0], students[1])
-    assert not torch.allclose(students[0][:8], students[0][8:16])
+    assert not torch.allclose(students[0][0], students[0][1])
     apart, k = Whitening(4, iterations=3).constrain({0: z[0]}, {1: z[1]}, Clock())
     assert torch.equal(apart[0], k[1])
+
+
+def test_several_cuts_are_the_mean_of_their_objectives_with_any_other_marginal():
+    cos = im.Cosine(0.5)
+    z = {i: torch.randn(16, 3, dtype=torch.float64) for i in range(2)}
+    cuts = [torch.randperm(16) for _ in range(2)]
+    learner = im.Learner(nn.Identity(), im.Shared(), im.Alignment(cos), Whitening(8, iterations=2), im.InfoNCE(cos))
+    left = iter(cuts)
+    learner.marginals[0].permutation = lambda n: next(left)
+    output = learner(list(z.values()))
+    each = []
+    for cut in cuts:
+        one = im.Learner(nn.Identity(), im.Shared(), im.Alignment(cos), Whitening(8), im.InfoNCE(cos))
+        one.marginals[0].permutation = lambda n, cut=cut: cut
+        each.append(one(list(z.values())))
+    torch.testing.assert_close(output.loss, torch.stack([o.loss for o in each]).mean())
+    torch.testing.assert_close(output.loss, math.log(16) - output.bound)
 
 
 def test_what_cannot_be_whitened_says_why():

@@ -53,7 +53,8 @@ def encode(
         )
     from tqdm.auto import tqdm
 
-    device = next((p.device for p in module.parameters()), images[0].device)
+    weight = next((p for p in module.parameters() if p.is_floating_point()), None)
+    device = images[0].device if weight is None else weight.device
     modes = [(m, m.training) for m in module.modules()]
     module.eval()
     parts = []
@@ -62,8 +63,9 @@ def encode(
         for start in tqdm(starts, desc="encode", unit="batch", delay=2, leave=False, disable=not progress):
             block: Any = images[start : start + batch]
             seen: Tensor = block if views is None else views(block)
-            z = module(seen.to(device, non_blocking=True))
-            parts.append(z.flatten(1).cpu())
+            dtype = weight.dtype if weight is not None and seen.is_floating_point() else None
+            z = module(seen.to(device, dtype, non_blocking=True))
+            parts.append((z.float() if z.dtype == torch.bfloat16 else z).flatten(1).cpu())
     finally:
         for m, training in modes:
             m.training = training

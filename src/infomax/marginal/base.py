@@ -16,8 +16,8 @@ class Marginal(nn.Module):
     queue, a centre).
 
     A class that writes its own `constrain` may say `separates = True`: every student and the targets are then changed each
-    by itself, constrain(z, k) = (constrain({i: z_i}, {}) for every i, constrain({}, k)), in the same order. Where the
-    target is cut off too, one view's graph can be let go before the next one is made.
+    by itself, in the same order, and keep their shape: constrain(z, k) = (constrain({i: z_i}, {}) for every i,
+    constrain({}, k)). Where the target is cut off too, one view's graph can be let go before the next one is made.
     """
 
     explicit = False  # a log-partition (in the population limit), so that joint - penalty is a bound on I(A; B)

@@ -12,6 +12,7 @@ from infomax.errors import ConfigError, NumericsError
 from infomax.heads import Branch, Head, Prototypes, head, reset
 from infomax.marginal.base import Marginal, Views
 from infomax.moments import covariance
+from infomax.parallel import from_first
 from infomax.schedule import teacher_temperature
 
 
@@ -66,7 +67,7 @@ class Whitening(Marginal):
 
     Args:
         size: rows of a sub-batch, more than D; a smaller batch is whitened whole.
-        iterations: how many random cuts are averaged.
+        iterations: random cuts; the objective is that of each, averaged.
         eps: shrinks the covariance towards the identity.
 
     Raises:
@@ -91,8 +92,8 @@ class Whitening(Marginal):
         self.size, self.iterations, self.eps = size, iterations, eps
 
     def permutation(self, n: int) -> Tensor:
-        """The order in which rows are cut into sub-batches."""
-        return torch.randperm(n)
+        """The order in which rows are cut into sub-batches, the same in all processes."""
+        return from_first(torch.randperm(n))
 
     def whiten(self, z: Tensor, order: Tensor) -> Tensor:
         """Whiten the sub-batches of `order`; the rows keep their places: ... N D -> ... N D."""
@@ -117,12 +118,14 @@ class Whitening(Marginal):
         return white.flatten(-3, -2)[..., order.argsort(), :]
 
     def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
-        """The whitened rows of each cut, below each other: iterations * N x D."""
+        """The whitened rows: N x D; of several cuts, each by itself: iterations x N x D."""
         some = next(iter(z.values()))
         orders = [self.permutation(some.shape[-2]).to(some.device) for _ in range(self.iterations)]
 
         def white(views: Views) -> Views:
-            return {i: torch.cat([self.whiten(v, order) for order in orders], -2) for i, v in views.items()}
+            if len(orders) == 1:
+                return {i: self.whiten(v, orders[0]) for i, v in views.items()}
+            return {i: torch.stack([self.whiten(v, order) for order in orders]) for i, v in views.items()}
 
         students = white(z)
         return students, students if k is z else white(k)

@@ -23,13 +23,22 @@ def simsiam(encoder: nn.Module, *, projector: Head = (2048, 2048, 2048), predict
         predictor: widths of its hidden layers (it ends on the embedding's width), on the student's side; `()` for none:
             it then collapses.
 
-    Where the paper errs: its table 2 credits SimSiam to the SimCLR paper. Where sources differ: the authors keep the
-    predictor's learning rate constant (`--fix-pred-lr`); lightly's loss lets the gradient through to the target unless the
-    caller detaches it.
+    The predictor's learning rate does not follow the schedule, as in the authors' code (`--fix-pred-lr`; a run's rule
+    {"predictor": {"lr": 1}} lets it).
+
+    Where the paper errs: its table 2 credits SimSiam to the SimCLR paper. Where sources differ: lightly's loss lets the
+    gradient through to the target unless the caller detaches it.
 
     Example:
         >>> simsiam(nn.Linear(8, 16), projector=(4,), predictor=(2,)).scale
         1.0
     """
     branch = Branch(encoder, projector, last_norm="plain")
-    return Learner(branch, StopGradient(), Alignment(Cosine()), *predictors(predictor, branch), name="simsiam")
+    return Learner(
+        branch,
+        StopGradient(),
+        Alignment(Cosine()),
+        *predictors(predictor, branch),
+        name="simsiam",
+        rules={"predictor": {"lr": "constant"}},
+    )
