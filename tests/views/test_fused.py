@@ -277,7 +277,7 @@ def test_views_can_be_sent_to_a_loaders_worker() -> None:
         (
             lambda x: Views((RICH,))(x, [0, 1], out=[torch.empty(2, 3, 16, 16, dtype=torch.float64)]),
             DataError,
-            "give float32",
+            "give torch.float32",
         ),
         (lambda x: Views((RICH,)).apply(x, [drawn(RICH, x[:1])]), DataError, "2 images but parameters for 1"),
         (lambda x: Views((RICH,)).apply(x, [drawn(RICH, photos(2, 90, 90))]), DataError, "leaves image 0 of 12 x 12"),
@@ -376,3 +376,26 @@ def test_the_fingerprint_covers_every_kernel() -> None:
     sources = {path.name for path in Path(compiler.__file__).parent.glob("*.py")}
     assert {"blur.py", "colour.py", "drawing.py", "program.py", "resample.py"} <= sources
     assert importlib.util.find_spec("infomax.views.fused.program") is not None
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("pixels_together", [False, True])
+@pytest.mark.parametrize("is_fused", [True, False])
+def test_bfloat16_is_torchs_rounding_of_the_same_views(channels: int, pixels_together: bool, is_fused: bool) -> None:
+    images, ids = photos(9, 20, 24, channels), torch.arange(9)
+    statistics = {"mean": [0.4] * channels, "std": [0.2] * channels}
+    full = replace(recipe("byol", size=16, **statistics), fused=is_fused)
+    half = replace(recipe("byol", size=16, dtype=torch.bfloat16, **statistics), fused=is_fused)
+    given = half.apply(images, half.draw(images, ids), channels_last=pixels_together)
+    out = [torch.empty(9, channels, 16, 16, dtype=torch.bfloat16) for _ in range(2)]
+    half(images, ids, out=out)
+    for a, b, c, d in zip(full(images, ids), half(images, ids, channels_last=pixels_together), given, out, strict=True):
+        assert b.dtype == torch.bfloat16 and torch.equal(a.to(torch.bfloat16), b)
+        assert torch.equal(b, c) and torch.equal(b, d)
+
+
+def test_other_types_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"float32 or torch\.bfloat16"):
+        recipe("simclr", dtype=torch.float16)
+    with pytest.raises(DataError, match=r"give torch\.bfloat16"):
+        recipe("none", size=8, dtype=torch.bfloat16)(photos(1, 8, 8), [0], out=[torch.empty(1, 3, 8, 8)] * 2)

@@ -26,6 +26,7 @@ class Views:
         specs: what may happen to each view.
         mean: of each channel on the [0, 1] scale, or `None` for no normalisation.
         std: of each channel on the [0, 1] scale, or `None` for no normalisation.
+        dtype: of the views: float32, or bfloat16 (computed as float32, then rounded to nearest, ties to even).
         fused: whether to take the compiled pass where it serves; `False` is eager torch throughout.
 
     Example:
@@ -39,11 +40,14 @@ class Views:
     specs: tuple[ImageView, ...]
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
+    dtype: torch.dtype = torch.float32
     fused: bool = True
 
     def __post_init__(self) -> None:
         if not self.specs:
             raise ConfigError("views without a single ImageView: give at least one")
+        if self.dtype not in (torch.float32, torch.bfloat16):
+            raise ConfigError(f"views of type {self.dtype}: give torch.float32 or torch.bfloat16")
         if (self.mean is None) != (self.std is None):
             raise ConfigError("a mean without a std, or a std without a mean: give both or neither")
         if self.mean is not None and self.std is not None:
@@ -84,7 +88,7 @@ class Views:
             out: tensors to write the views into, one a view, such as pinned memory; their layout is kept.
 
         Returns:
-            One float32 N x C x S x S tensor a view, on the images' device.
+            One N x C x S x S tensor of `dtype` a view, on the images' device.
 
         Raises:
             DataError: images of the wrong rank or type, or `out` of the wrong shape or type.
@@ -105,6 +109,7 @@ class Views:
             mean=self.mean,
             std=self.std,
             channels_last=channels_last,
+            dtype=self.dtype,
             out=out,
         )
 
@@ -138,7 +143,14 @@ class Views:
         self._check(batch, out)
         if self.fused and fused.serves(batch):
             return fused.apply(
-                self.specs, batch, params, mean=self.mean, std=self.std, channels_last=channels_last, out=out
+                self.specs,
+                batch,
+                params,
+                mean=self.mean,
+                std=self.std,
+                channels_last=channels_last,
+                dtype=self.dtype,
+                out=out,
             )
 
         layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -147,7 +159,7 @@ class Views:
         for spec, drawn in zip(self.specs, params, strict=True):
             # A view in which nothing is drawn is made once, however often it is asked for.
             view = done[spec] if spec.fixed and spec in done else self._normalise(apply(spec, batch, drawn))
-            done[spec] = view = view.contiguous(memory_format=layout)
+            done[spec] = view = view.to(self.dtype).contiguous(memory_format=layout)
             views.append(view)
         return views if out is None else [place.copy_(view) for place, view in zip(out, views, strict=True)]
 
@@ -164,9 +176,9 @@ class Views:
             raise DataError(f"out of shapes {[tuple(o.shape) for o in out]}: give one tensor a view, of {shapes}")
         for o in out:
             dense = o.is_contiguous() or o.is_contiguous(memory_format=torch.channels_last)
-            if o.dtype != torch.float32 or o.device != batch[0].device or not dense:
+            if o.dtype != self.dtype or o.device != batch[0].device or not dense:
                 raise DataError(
-                    f"out of type {o.dtype} on {o.device}, strides {o.stride()}: give float32 on {batch[0].device}, "
+                    f"out of type {o.dtype} on {o.device}, strides {o.stride()}: give {self.dtype} on {batch[0].device}, "
                     "contiguous or channels_last"
                 )
 
@@ -283,6 +295,7 @@ def recipe(
     std: Sequence[float] | None = None,
     *,
     local_views: int | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> Views:
     """Build a published augmentation recipe by name.
 
@@ -311,6 +324,7 @@ def recipe(
         std: of each channel on the [0, 1] scale.
         local_views: number of local views of swav and dino. By default as published: none below 96 px, else 6 and 8.
             With local views, the crops of a small size take the scales of the ImageNet recipe too.
+        dtype: of the views, float32 or bfloat16.
 
     Raises:
         ConfigError: an unknown name, or local views of a recipe that has none.
@@ -336,4 +350,4 @@ def recipe(
         raise ConfigError(
             f"recipe {name!r} has no local views: leave local_views out, or take {' or '.join(_MULTI_CROP)}"
         )
-    return Views(RECIPES[name](size, local_views), mean, std)
+    return Views(RECIPES[name](size, local_views), mean, std, dtype)

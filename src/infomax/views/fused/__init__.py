@@ -71,12 +71,13 @@ def make(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     channels_last: bool = False,
+    dtype: torch.dtype = torch.float32,
     out: Sequence[Tensor] | None = None,
 ) -> list[Tensor]:
     """Draw and apply every view of a batch that `serves` accepts; see `Views`."""
     images = _contiguous(batch)
     drawn = draw(specs, index, tables.images(images), seed=seed, epoch=epoch)
-    return _run(specs, images, drawn, mean, std, channels_last, out)
+    return _run(specs, images, drawn, mean, std, channels_last, dtype, out)
 
 
 def apply(
@@ -87,6 +88,7 @@ def apply(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     channels_last: bool = False,
+    dtype: torch.dtype = torch.float32,
     out: Sequence[Tensor] | None = None,
 ) -> list[Tensor]:
     """Apply given parameters, one `Params` a view; see `Views.apply`."""
@@ -96,7 +98,7 @@ def apply(
             raise DataError(f"{len(images)} images but parameters for {len(p.crop)}: one set of parameters an image")
         _check_crops(p.crop, tables.images(images))
     drawn = np.stack([tables.pack(p) for p in params])
-    return _run(specs, images, drawn, mean, std, channels_last, out)
+    return _run(specs, images, drawn, mean, std, channels_last, dtype, out)
 
 
 def draw(
@@ -128,6 +130,7 @@ def _run(
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
     channels_last: bool,
+    dtype: torch.dtype,
     out: Sequence[Tensor] | None,
 ) -> list[Tensor]:
     n, channels = len(images), images[0].shape[-1]
@@ -140,7 +143,8 @@ def _run(
     chosen = sorted(set(places))
     if out is None:
         order = torch.channels_last if channels_last else torch.contiguous_format
-        made = {k: torch.empty((n, channels, specs[k].size, specs[k].size), memory_format=order) for k in chosen}
+        shapes = {k: (n, channels, specs[k].size, specs[k].size) for k in chosen}
+        made = {k: torch.empty(shape, dtype=dtype, memory_format=order) for k, shape in shapes.items()}
     else:
         made = dict(enumerate(out))
     table, canvases = tables.images(images), tables.canvases([specs[k] for k in chosen], [made[k] for k in chosen])

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from infomax.views.fused.compiler import Floats, kernel, shift
+from infomax.views.fused.compiler import Floats, fma, kernel, shift
 
 _ZERO = np.float32(0)
-_FIRST, _BLOCK = 3, 4
-"""Taps a side in the first run over the data and in each further one."""
+_BLOCK = 4
+"""Taps a side in each run over the data but the first, which takes two or three."""
 
 
 @kernel
@@ -33,19 +33,32 @@ def gaussian(sigma: np.float32, radius: int, taps: Floats) -> int:
 
 @kernel
 def padded(reach: int) -> int:
-    """Round a reach up to what the unrolled filter takes: 3, 7, 11, ..."""
-    return _FIRST + max(0, (reach - _FIRST + _BLOCK - 1) // _BLOCK) * _BLOCK
+    """Round a reach up to what the unrolled filter takes: 2, 3, 6, 7, 10, 11, ..."""
+    if reach <= 3:
+        return max(reach, 2)
+    return reach + (2 - reach % _BLOCK if reach % _BLOCK < 2 else 0)
+
+
+@kernel
+def nearest_taps(x: Floats, step: int, taps: Floats, n: int, out: Floats) -> None:
+    """Write the sum over the centre and the two nearest neighbours a side."""
+    a1, b1 = shift(x, -step), shift(x, step)
+    a2, b2 = shift(x, -2 * step), shift(x, 2 * step)
+    w0, w1, w2 = taps[0], taps[1], taps[2]
+    for i in range(n):
+        out[i] = fma(w2, a2[i] + b2[i], fma(w1, a1[i] + b1[i], w0 * x[i]))
 
 
 @kernel
 def near_taps(x: Floats, step: int, taps: Floats, n: int, out: Floats) -> None:
-    """Write the sum over the centre and the three nearest neighbours a side."""
+    """The same over the three nearest."""
     a1, b1 = shift(x, -step), shift(x, step)
     a2, b2 = shift(x, -2 * step), shift(x, 2 * step)
     a3, b3 = shift(x, -3 * step), shift(x, 3 * step)
     w0, w1, w2, w3 = taps[0], taps[1], taps[2], taps[3]
     for i in range(n):
-        out[i] = w0 * x[i] + w1 * (a1[i] + b1[i]) + w2 * (a2[i] + b2[i]) + w3 * (a3[i] + b3[i])
+        near = fma(w1, a1[i] + b1[i], w0 * x[i])
+        out[i] = fma(w3, a3[i] + b3[i], fma(w2, a2[i] + b2[i], near))
 
 
 @kernel
@@ -57,50 +70,51 @@ def far_taps(x: Floats, step: int, taps: Floats, k: int, n: int, out: Floats) ->
     a4, b4 = shift(x, -(k + 3) * step), shift(x, (k + 3) * step)
     w1, w2, w3, w4 = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
     for i in range(n):
-        out[i] += w1 * (a1[i] + b1[i]) + w2 * (a2[i] + b2[i]) + w3 * (a3[i] + b3[i]) + w4 * (a4[i] + b4[i])
+        near = fma(w2, a2[i] + b2[i], fma(w1, a1[i] + b1[i], out[i]))
+        out[i] = fma(w4, a4[i] + b4[i], fma(w3, a3[i] + b3[i], near))
 
 
 @kernel
 def filter_line(x: Floats, step: int, taps: Floats, reach: int, n: int, out: Floats) -> None:
     """`out[i] = taps[0] x[i] + sum_k taps[k] (x[i - k step] + x[i + k step])`, k up to the padded reach."""
     # A few runs over data that stay in the cache, each a loop that vectorises, instead of one loop for every reach.
-    near_taps(x, step, taps, n, out)
-    for k in range(_FIRST + 1, reach + 1, _BLOCK):
+    first = 2 if reach % _BLOCK == 2 else 3
+    if first == 2:
+        nearest_taps(x, step, taps, n, out)
+    else:
+        near_taps(x, step, taps, n, out)
+    for k in range(first + 1, reach + 1, _BLOCK):
         far_taps(x, step, taps, k, n, out)
 
 
 @kernel
-def blur(plane: Floats, size: int, taps: Floats, reach: int, wide: Floats, tall: Floats) -> None:
-    """Blur one plane in place; `wide` and `tall` are scratch of (size + 2 padded(reach))^2 numbers."""
-    # Lines lie end to end with their margins, so that one long loop filters them all; what it writes between the lines is
-    # never read into the result. A margin may be wider than the image (its taps are zero): it then repeats the last pixel.
+def copy(x: Floats, n: int, out: Floats) -> None:
+    """Copy n numbers."""
+    for i in range(n):
+        out[i] = x[i]
+
+
+@kernel
+def blur(plane: Floats, size: int, taps: Floats, reach: int, one: Floats, two: Floats) -> None:
+    """Blur one plane in place; `one` and `two` are scratch of (size + 2 padded(reach))^2 numbers."""
+    # A margin may be wider than the image (its taps are zero): it then repeats the last pixel.
     reach = padded(reach)
     pitch, last = size + 2 * reach, size - 1
+    middle = shift(one, reach * size)
+    copy(plane, size * size, middle)
+    for k in range(1, reach + 1):
+        j = min(k, last)
+        copy(shift(plane, j * size), size, shift(middle, -k * size))
+        copy(shift(plane, (last - j) * size), size, shift(middle, (last + k) * size))
+    filter_line(middle, size, taps, reach, size * size, plane)
+    # Rows lie end to end with their margins, so that one long loop filters them all; what it writes between them is not read.
     for y in range(size):
-        line, source = shift(wide, y * pitch + reach), shift(plane, y * size)
-        for i in range(size):
-            line[i] = source[i]
+        line, source = shift(two, y * pitch + reach), shift(plane, y * size)
+        copy(source, size, line)
         for k in range(1, reach + 1):
             j = min(k, last)
             line[-k] = source[j]
             line[last + k] = source[last - j]
-    n = size * pitch - 2 * reach
-    middle = shift(tall, reach * pitch)
-    filter_line(shift(wide, reach), 1, taps, reach, n, middle)
-    for i in range(n, size * pitch):
-        middle[i] = _ZERO
-    for k in range(1, reach + 1):
-        j = min(k, last)
-        above, inside = shift(middle, -k * pitch), shift(middle, j * pitch)
-        below, end = shift(middle, (last + k) * pitch), shift(middle, (last - j) * pitch)
-        for i in range(size):
-            above[i] = inside[i]
-            below[i] = end[i]
-        for i in range(size, pitch):
-            above[i] = _ZERO
-            below[i] = _ZERO
-    filter_line(middle, pitch, taps, reach, n, wide)
+    filter_line(shift(two, reach), 1, taps, reach, size * pitch - 2 * reach, one)
     for y in range(size):
-        line, target = shift(wide, y * pitch), shift(plane, y * size)
-        for i in range(size):
-            target[i] = line[i]
+        copy(shift(one, y * pitch), size, shift(plane, y * size))

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from infomax.views.fused.compiler import Floats, Octets, Words, kernel, shift
+from infomax.views.fused.compiler import Floats, Octets, Words, fma, kernel, lines, shift
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _OCTET = np.float32(1 / 255)
@@ -30,6 +30,9 @@ def weigh(length: int, size: int, mirrored: bool, gain: np.float32, first: Words
     """Fill one axis's band: a triangle as wide as one pixel of the coarser grid, cut at the crop's ends, normalised."""
     count = band(length, size)
     scale = np.float32(length) / np.float32(size)
+    if count == 2 and length <= size:
+        weigh_pairs(length, size, mirrored, gain, first, weight)
+        return
     reach = max(scale, _ONE)
     for o in range(size):
         centre = scale * (np.float32(size - 1 - o if mirrored else o) + _HALF)
@@ -46,6 +49,21 @@ def weigh(length: int, size: int, mirrored: bool, gain: np.float32, first: Words
 
 
 @kernel
+def weigh_pairs(length: int, size: int, mirrored: bool, gain: np.float32, first: Words, weight: Floats) -> None:
+    """The same for the two pixels of an enlargement, without a branch."""
+    scale = np.float32(length) / np.float32(size)
+    step, start = (-_ONE, np.float32(size - 1)) if mirrored else (_ONE, _ZERO)
+    second, last = shift(weight, size), np.int32(length - 2)
+    for o in range(size):
+        centre = scale * (start + step * np.float32(o) + _HALF)
+        at = min(max(np.int32(centre - _HALF), np.int32(0)), last)
+        distance = centre - np.float32(at) - _HALF
+        w0, w1 = max(_ONE - abs(distance), _ZERO), max(_ONE - abs(_ONE - distance), _ZERO)
+        share = gain / (w0 + w1)
+        weight[o], second[o], first[o] = w0 * share, w1 * share, at
+
+
+@kernel
 def mix_rows(image: Octets, stride: int, weight: Floats, step: int, count: int, n: int, row: Floats) -> None:
     """`row[x] = sum_k weight[k step] image[k stride + x]`, at most four source rows at a time."""
     b, c, d = shift(image, stride), shift(image, 2 * stride), shift(image, 3 * stride)
@@ -57,20 +75,22 @@ def mix_rows(image: Octets, stride: int, weight: Floats, step: int, count: int, 
     w1 = weight[step]
     if count == 2:
         for x in range(n):
-            row[x] = w0 * np.float32(image[x]) + w1 * np.float32(b[x])
+            row[x] = fma(w0, np.float32(image[x]), w1 * np.float32(b[x]))
         return
     w2 = weight[2 * step]
     if count == 3:
         for x in range(n):
-            row[x] = w0 * np.float32(image[x]) + w1 * np.float32(b[x]) + w2 * np.float32(c[x])
+            row[x] = fma(w0, np.float32(image[x]), fma(w1, np.float32(b[x]), w2 * np.float32(c[x])))
         return
     w3 = weight[3 * step]
     for x in range(n):
-        row[x] = w0 * np.float32(image[x]) + w1 * np.float32(b[x]) + w2 * np.float32(c[x]) + w3 * np.float32(d[x])
+        row[x] = fma(
+            w0, np.float32(image[x]), fma(w1, np.float32(b[x]), fma(w2, np.float32(c[x]), w3 * np.float32(d[x])))
+        )
     for k in range(4, count):
         e, w = shift(image, k * stride), weight[k * step]
         for x in range(n):
-            row[x] += w * np.float32(e[x])
+            row[x] = fma(w, np.float32(e[x]), row[x])
 
 
 @kernel
@@ -80,19 +100,19 @@ def mix_columns(row: Floats, channels: int, first: Words, weight: Floats, count:
     if count == 2:
         for o in range(size):
             at = first[o]
-            out[o] = weight[o] * row[at] + w1[o] * row[at + channels]
+            out[o] = fma(weight[o], row[at], w1[o] * row[at + channels])
         return
     if count == 3:
         for o in range(size):
             at = first[o]
-            out[o] = weight[o] * row[at] + w1[o] * row[at + channels] + w2[o] * row[at + 2 * channels]
+            out[o] = fma(weight[o], row[at], fma(w1[o], row[at + channels], w2[o] * row[at + 2 * channels]))
         return
     for o in range(size):
         out[o] = weight[o] * row[first[o]]
     for k in range(1, count):
         w, there = shift(weight, k * size), shift(row, k * channels)
         for o in range(size):
-            out[o] += w[o] * there[first[o]]
+            out[o] = fma(w[o], there[first[o]], out[o])
 
 
 @kernel
@@ -137,8 +157,8 @@ def enlarge(
     columns: Words,
 ) -> None:
     """Stretch each row of the crop when it is first needed, then mix the last two into rows of the view."""
-    line = channels * size
-    stretched = shift(row, w * channels)  # two lines, the crop's even and odd rows
+    line = lines(channels * size)
+    stretched = shift(row, lines(w * channels))  # two lines, the crop's even and odd rows
     ready = 0
     for y in range(size):
         r = rows[y]
@@ -156,7 +176,7 @@ def enlarge(
         for c in range(channels):
             out, a, b = shift(planes, (c * size + y) * size), shift(upper, c * size), shift(lower, c * size)
             for o in range(size):
-                out[o] = w0 * a[o] + w1 * b[o]
+                out[o] = fma(w0, a[o], w1 * b[o])
 
 
 @kernel

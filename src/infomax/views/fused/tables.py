@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -30,7 +31,9 @@ DRAWN = np.dtype(
 )
 """What was drawn for one view of one image: a row of `Params`."""
 
-CANVAS = np.dtype([("address", "i8"), ("size", "i8"), ("radius", "i8"), ("threshold", "f8"), ("channels_last", "i8")])
+CANVAS = np.dtype(
+    [(name, "i8") for name in ("address", "size", "radius", "channels_last", "half")] + [("threshold", "f8")]
+)
 """Where a view goes, and what does not depend on the sample: S, the blur's reach, the solarization threshold."""
 
 IMAGE = np.dtype([("address", "i8"), ("height", "i8"), ("width", "i8")])
@@ -39,8 +42,9 @@ IMAGE = np.dtype([("address", "i8"), ("height", "i8"), ("width", "i8")])
 _PLACES = torch.tensor([0, 2, 4, 6])
 
 
-def rules(specs: Sequence[ImageView]) -> NDArray[np.void]:
-    """Write views as rules."""
+@lru_cache(maxsize=16)
+def rules(specs: tuple[ImageView, ...]) -> NDArray[np.void]:
+    """Write views as rules; only to be read."""
     table = np.zeros(len(specs), RULE)
     for rule, spec in zip(table, specs, strict=True):
         scale = spec.scale or (1.0, 1.0)
@@ -63,7 +67,8 @@ def canvases(specs: Sequence[ImageView], outputs: Sequence[Tensor]) -> NDArray[n
     table = np.zeros(len(specs), CANVAS)
     for k, (spec, out) in enumerate(zip(specs, outputs, strict=True)):
         radius = min(spec.kernel // 2, spec.size - 1)
-        table[k] = (out.data_ptr(), spec.size, radius, spec.threshold, not out.is_contiguous())
+        half = out.dtype == torch.bfloat16
+        table[k] = (out.data_ptr(), spec.size, radius, not out.is_contiguous(), half, spec.threshold)
     return table
 
 
