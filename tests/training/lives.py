@@ -1,6 +1,6 @@
 """One run in many lives: a process that imports once and forks the lives of runs, each killed at an instant of its own.
 
-    python lives.py FOLDER SEED KILLS METHOD...
+    python lives.py FOLDER SEED KILLS METHOD[=PICTURES]...      on the five Gaussians, or on pictures
 
 A life is a real process; SIGKILL comes after a random delay, or within a chosen write of a checkpoint: when half of the
 file is there, when all of it is but under its temporary name, or when it has its name but the old ones are not removed.
@@ -30,11 +30,13 @@ OPTIONS = {
 
 
 def begin(method: str, out: Path) -> im.Run:
+    method, _, pictures = method.partition("=")
     torch.manual_seed(7)
-    learner = im.methods.build(method, im.encoders.get("mlp", channels=2, size=1, hidden=16), **OPTIONS[method])
+    shape = {"channels": 3, "size": 12} if pictures else {"channels": 2, "size": 1}
+    learner = im.methods.build(method, im.encoders.get("mlp", hidden=16, **shape), **OPTIONS[method])
     return im.train(
-        learner, "gaussians", epochs=2, batch_size=250, lr=1e-2, warmup_epochs=1, seed=5, out=out, checkpoint_every=1,
-        gauge_samples=64, progress=False,
+        learner, pictures or "gaussians", epochs=2, batch_size=8 if pictures else 250, size=12 if pictures else None,
+        lr=1e-2, warmup_epochs=1, seed=5, out=out, checkpoint_every=1, gauge_samples=64, progress=False,
     )  # fmt: skip
 
 
@@ -111,4 +113,4 @@ if __name__ == "__main__":
     # what torch imports at its first update is imported here, once, and not in every life
     im.train(im.methods.jmi(im.encoders.get("toy"), projector=()), "gaussians", epochs=1, progress=False)
     for name in sys.argv[4:]:
-        lives(Path(sys.argv[1]) / name, name, int(sys.argv[2]), int(sys.argv[3]))
+        lives(Path(sys.argv[1]) / name.rpartition("/")[2], name, int(sys.argv[2]), int(sys.argv[3]))

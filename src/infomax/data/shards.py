@@ -70,15 +70,18 @@ class Shards(Encoded, ABC):
             DataError: a shard that cannot be read; a sample that cannot be decoded, with `on_error="stop"`, or where none of
                 the thousand that follow can be either.
         """
-        self.expect(rows)
-        raw = [self._raw(row) for row in rows]
+        begun = [self._block(self._block_of(row)) for row in rows]  # all of them, before the first is waited for
+        raw = [block.result()[row - self._first[self._block_of(row)]] for row, block in zip(rows, begun, strict=True)]
         images = list(decoders().map(self._decoded, raw))
         return [self._next_whole(row, i) if isinstance(i, str) else i for row, i in zip(rows, images, strict=True)]
 
     def expect(self, rows: Sequence[int]) -> None:
         """Begin to read the blocks of some rows."""
-        for block in dict.fromkeys(bisect(self._ends, row) for row in rows):
+        for block in dict.fromkeys(self._block_of(row) for row in rows):
             self._block(block)
+
+    def _block_of(self, row: int) -> int:
+        return bisect(self._ends, row)
 
     def _block(self, block: int) -> Future[Block]:
         with self._lock:
@@ -93,7 +96,7 @@ class Shards(Encoded, ABC):
             return begun
 
     def _raw(self, row: int) -> bytes | None:
-        block = bisect(self._ends, row)
+        block = self._block_of(row)
         raw: bytes | None = self._block(block).result()[row - self._first[block]]
         return raw
 

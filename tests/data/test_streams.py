@@ -1,0 +1,289 @@
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import shard_files as shards
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import infomax as im
+from infomax.data import gather, load, order
+from infomax.data.encoded import Encoded
+from infomax.data.order import batches, blockwise
+from infomax.data.shards import Shards
+from infomax.errors import DataError, NoSuchSplit
+from infomax.training.feed import Feed, view_function
+from infomax.views import rng
+
+N = 60
+MAKE = {"tar": shards.write_tars, "parquet": shards.write_parquets}
+kinds = pytest.mark.parametrize("kind", sorted(MAKE))
+
+
+@pytest.fixture(autouse=True)
+def own_index(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFOMAX_DATA", str(tmp_path_factory.mktemp("root")))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, 30), min_size=1, max_size=40).filter(lambda x: sum(x) > 0),
+    st.integers(0, 5),
+    st.integers(0, 3),
+    st.integers(1, 200),
+    st.integers(1, 4),
+)
+def test_every_sample_once_and_a_window_at_a_time(
+    lengths: list[int], seed: int, epoch: int, rows: int, count: int
+) -> None:
+    n, blocks = sum(lengths), torch.tensor(lengths)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(order, "WINDOW_ROWS", rows)
+        patch.setattr(order, "WINDOW_BLOCKS", count)
+        visited = blockwise(blocks, seed, epoch)
+        assert torch.equal(visited, blockwise(blocks, seed, epoch))
+    assert visited.sort().values.tolist() == list(range(n))
+    block_of = torch.arange(len(lengths)).repeat_interleave(blocks)[visited].tolist()
+    first = {b: block_of.index(b) for b in set(block_of)}
+    last = {b: n - 1 - block_of[::-1].index(b) for b in set(block_of)}
+    most = max(rows, count * max(lengths)) + max(lengths)
+    assert all(last[b] - first[b] < most for b in first)  # what has been read is soon done with
+    assert torch.equal(blockwise(blocks, seed, epoch), rng.permutation(n, order._ORDER, seed, epoch))  # one window
+
+
+def test_windows_mix_blocks_and_epochs_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order, "WINDOW_ROWS", 64)
+    blocks = torch.full((100,), 8)
+    one, other = (torch.cat(list(batches(800, 32, epoch=e, blocks=blocks))) for e in (0, 1))
+    assert len(one) == 800 and not torch.equal(one, other)
+    assert len((one[:32] // 8).unique()) >= 6
+    assert len(set((one[:64] // 8).tolist()) & set((other[:64] // 8).tolist())) < 5
+
+
+@kinds
+def test_shards_hold_what_the_folder_holds(tmp_path: Path, kind: str) -> None:
+    images = shards.pictures(N)
+    folder = load(shards.write_folder(tmp_path / "folder", images))
+    data = load(MAKE[kind](tmp_path / "shards", images))
+    assert isinstance(data.images, Shards) and data.images.blocks.sum() == N == len(data)
+    assert (data.mean, data.std, data.size, data.channels) == (folder.mean, folder.std, 18, 3)
+    assert torch.equal(data.labels, folder.labels)  # type: ignore[arg-type]
+    assert data.classes == (["zero", "one", "two"] if kind == "parquet" else None)
+    index = torch.tensor([59, 0, 20, 19, 40, 0])
+    assert torch.equal(gather(data.images, index), gather(folder.images, index))  # type: ignore[arg-type]
+    assert torch.equal(data.images[18:45], folder.images[18:45])  # type: ignore[arg-type]
+    for sweep, batch in ((0, 0), (3, 6)):
+        views = [Feed(d, view_function(d), batch_size=8, seed=1)(sweep, batch) for d in (folder, data)]
+        assert all(torch.equal(a, b) for a, b in zip(*views, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore::infomax.CollapseWarning")  # the pictures are noise
+@kinds
+def test_a_run_on_shards_ends_in_the_bits_of_one_on_the_folder_and_is_probed(tmp_path: Path, kind: str) -> None:
+    images = shards.pictures(30)
+    ends, found = [], []
+    for path in (shards.write_folder(tmp_path / "folder", images), MAKE[kind](tmp_path / "shards", images)):
+        torch.manual_seed(0)
+        learner = im.methods.simclr(im.encoders.get("mlp", channels=3, size=8, hidden=8), projector=(8,))
+        run = im.train(learner, path, epochs=2, batch_size=8, size=8, progress=False, gauge_samples=16)
+        ends.append(torch.cat([p.detach().flatten() for p in run.learner.parameters()]))
+        found.append(run.evaluate())
+    assert torch.equal(*ends)
+    assert found[0]["linear"] == found[1]["linear"] and found[0]["knn"] == found[1]["knn"]
+
+
+@kinds
+def test_what_cannot_be_decoded_is_replaced_by_the_next_and_named(tmp_path: Path, kind: str) -> None:
+    images = shards.pictures(N)
+    whole = load(MAKE[kind](tmp_path / "whole", images))
+    for bad in (10, 11, 59):
+        images[bad] = images[bad][:200] if bad != 11 else b""
+    data = load(MAKE[kind](tmp_path / "broken", images))
+    assert isinstance(data.images, Encoded)
+    taken = gather(data.images, torch.tensor([59, 10, 11, 12]))
+    expected = gather(whole.images, torch.tensor([0, 12, 12, 12]))
+    assert torch.equal(taken, expected)  # type: ignore[arg-type]
+    assert sorted(data.images.replaced) == [10, 11, 59]
+    where = {"tar": "part-002.tar, sample 19", "parquet": "part-002.parquet, row 19"}[kind]
+    assert data.images.replaced[59] == str(tmp_path / "broken" / where)
+    assert data.labels is not None and data.labels[59] == 0
+    feed = Feed(data, view_function(data), batch_size=20)
+    with (
+        pytest.warns(UserWarning, match="3 samples could not be decoded, and the next whole one"),
+        feed.ahead([(0, 0)]),
+    ):
+        feed(0, 0)
+    with pytest.raises(DataError, match=r"part-00.*: cannot be decoded .*ask to skip"):
+        load(tmp_path / "broken", on_error="stop")
+
+
+def test_nothing_whole_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none of the samples after it can"):
+        load(shards.write_tars(tmp_path, [b"no image"] * 5))
+
+
+@kinds
+def test_blocks_are_read_once_and_only_two_windows_are_held(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = shards.pictures(8) * 40
+    for module in ("order", "shards"):
+        monkeypatch.setattr(f"infomax.data.{module}.WINDOW_ROWS", 32)
+        monkeypatch.setattr(f"infomax.data.{module}.WINDOW_BLOCKS", 2)
+    monkeypatch.setattr("infomax.training.feed.WINDOW_ROWS", 32)
+    monkeypatch.setattr("infomax.data.tar.BLOCK", 8)
+    data = load(MAKE[kind](tmp_path, images, shards=4, **({"group": 8} if kind == "parquet" else {})))
+    assert isinstance(data.images, Shards) and len(data.images.blocks) == 40
+    seen: list[int] = []
+    read = data.images.read
+    monkeypatch.setattr(data.images, "read", lambda block: (seen.append(block), read(block))[1])
+    data.images._held.clear()
+    data.images._rows_held = 0
+    feed = Feed(data, im.views.recipe("none", size=8), batch_size=16)
+    plan = [(0, b) for b in range(20)]
+    with feed.ahead(plan):
+        for step in plan:
+            feed(*step)
+            with data.images._lock:
+                assert data.images._rows_held <= 2 * 32 + 2 * 8
+    assert sorted(seen) == list(range(40))
+
+
+@kinds
+def test_splits_are_read_off_the_names(tmp_path: Path, kind: str) -> None:
+    images = shards.pictures(N)
+    MAKE[kind](tmp_path, images[:40], name="train")
+    MAKE[kind](tmp_path, images[40:], name="validation", shards=1)
+    train, test = load(tmp_path), load(tmp_path, split="test")
+    assert (len(train), len(test)) == (40, 20)
+    assert (test.mean, test.classes) == (train.mean, train.classes)
+    ending = {"tar": "tar", "parquet": "parquet"}[kind]
+    alone = load(f"{tmp_path}/validation-*.{ending}")
+    assert len(alone) == 20 and alone.mean != train.mean
+    with pytest.raises(NoSuchSplit, match="no test split"):
+        load(f"{tmp_path}/validation-*.{ending}", split="test")
+
+
+def test_patterns_name_shards_and_origins_hold_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shards.write_tars(tmp_path / "tars", shards.pictures(12), shards=3)
+    monkeypatch.chdir(tmp_path)
+    for name, n in (
+        ("tars", 12), ("tars/*.tar", 12), ("tars/part-{001..002}.tar", 8), ("tars/part-{000,002}.tar#jpg", 8),
+        ("tars/part-001.tar", 4), (tmp_path / "tars", 12),
+    ):  # fmt: skip
+        data = load(name)
+        assert len(data) == n and data.origin is not None
+        assert data.origin[0].startswith(str(tmp_path)) and data.origin[0].endswith(str(name)[-4:])
+        with monkeypatch.context() as patch:
+            patch.chdir("/")
+            assert len(load(data.origin[0])) == n
+    for name, said in (
+        ("tars/part-{001..007}.tar", r"no file .*part-003\.tar, of the pattern"),
+        ("none-*.tar", "no file none-.*tar"),
+        ("tars#png", r"no images under 'png' in its 3 tar shards \(endings seen: cls, jpg, json\)"),
+    ):
+        with pytest.raises(DataError, match=said):
+            load(name)
+
+
+def test_a_column_is_found_or_named(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    images = shards.pictures(6)
+    assert len(load(shards.write_parquets(tmp_path / "odd", images, column="Bild"))) == 6
+    assert len(load(f"{tmp_path}/odd#Bild")) == 6
+    with pytest.raises(
+        DataError, match=r"no column 'foto' of encoded images \(seen: id \(int64\), Bild \(struct.*label"
+    ):
+        load(f"{tmp_path}/odd#foto")
+    table = pa.table({"bytes": images, "label": ["cat", "dog", "ape", "dog", "cat", "ape"]})
+    parquet.write_table(table, tmp_path / "plain.parquet")
+    data = load(tmp_path / "plain.parquet")
+    assert data.classes == ["ape", "cat", "dog"] and data.labels is not None
+    assert data.labels.tolist() == [1, 2, 0, 2, 1, 0]
+    parquet.write_table(pa.table({"text": ["a", "b"]}), tmp_path / "text.parquet")
+    with pytest.raises(DataError, match=r"no column of encoded images \(seen: text \(string\)\): name it behind a #"):
+        load(tmp_path / "text.parquet")
+    parquet.write_table(pa.table({"image": images, "label": [0, 1, -1, 0, 0, 0]}), tmp_path / "hidden.parquet")
+    assert load(tmp_path / "hidden.parquet").labels is None
+
+
+@kinds
+def test_damaged_shards_are_one_line(tmp_path: Path, kind: str) -> None:
+    MAKE[kind](tmp_path, shards.pictures(12), shards=1)
+    file = next(tmp_path.iterdir())
+    content = file.read_bytes()
+    file.write_bytes(b"no shard at all" * 100)
+    with pytest.raises(DataError, match=r"not a (plain tar|whole parquet) file"):
+        load(tmp_path)
+    if kind == "tar":
+        file.write_bytes(content[: len(content) // 2])
+        data = load(tmp_path)
+        assert 3 < len(data) < 9 and data.skipped == (str(file),)
+        with pytest.raises(DataError, match="is cut short"):
+            load(tmp_path, on_error="stop")
+
+
+def test_a_compressed_tar_says_what_to_do(tmp_path: Path) -> None:
+    shards.write_tars(tmp_path, shards.pictures(3), shards=1)
+    plain = tmp_path / "part-000.tar"
+    with tarfile.open(tmp_path / "part-000.tar.gz", "w:gz") as packed:
+        packed.add(plain, "part")
+    plain.unlink()
+    with pytest.raises(DataError, match="gunzip"):
+        load(tmp_path)
+
+
+@kinds
+def test_a_hugging_face_data_set_is_read_in_shards(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    images = shards.pictures(24)
+    MAKE[kind](tmp_path / "mine" / "data", images[:16], name="train")
+    MAKE[kind](tmp_path / "mine" / "data", images[16:], name="test")
+    data = load("hf:./mine")
+    assert len(data) == 16 and data.origin is not None and data.origin[0] == f"hf:{tmp_path / 'mine'}"
+    assert len(load(data.origin[0], split="test")) == 8
+    with pytest.raises(DataError, match=r"hf:\./nowhere: not found on the Hub, or not reached"):
+        load("hf:./nowhere")
+
+
+@kinds
+def test_addresses_are_read_through_fsspec(tmp_path: Path, kind: str) -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    images = shards.pictures(12)
+    MAKE[kind](tmp_path, images)
+    for file in tmp_path.iterdir():
+        memory.pipe(f"/far/{file.name}", file.read_bytes())
+    near, far = load(tmp_path), load(f"memory://far/part-{{000..002}}.{kind}")
+    assert torch.equal(near.images[:], far.images[:]) and torch.equal(near.labels, far.labels)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="cannot be opened"):
+        load(f"memory://far/nothing.{kind}")
+
+
+@pytest.mark.parametrize(
+    ("package", "name"), [("pyarrow.parquet", "x.parquet"), ("datasets", "hf:user/name"), ("fsspec", "s3://x/y.tar")]
+)
+def test_a_missing_package_is_one_line(
+    tmp_path: Path, package: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.parquet").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(DataError, match="uv sync --extra streams, or pip install datasets"):
+        load(name)
+
+
+def test_pictures_beside_parquet_and_archives_beside_pictures(tmp_path: Path) -> None:
+    images = shards.pictures(6)
+    shards.write_parquets(tmp_path / "set" / "data", images)
+    (tmp_path / "set" / "logo.jpg").write_bytes(images[0])
+    assert len(load(tmp_path / "set")) == 6
+    shards.write_tars(tmp_path / "photos", images, shards=1)
+    shards.write_folder(tmp_path / "photos" / "train", images[:3])
+    assert len(load(tmp_path / "photos")) == 3
