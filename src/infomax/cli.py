@@ -85,6 +85,7 @@ def train(
     precision: PrecisionName = "32-true",
     compile: bool = False,
     size: int | None = None,
+    local_views: int | None = None,
     seed: int = 0,
     root: str | None = None,
     on_error: Literal["skip", "stop"] = "skip",
@@ -105,7 +106,7 @@ def train(
             file with `images` or `x`; shards, .tar or .parquet: a folder, a pattern, or hf:user/name.
         out: folder of the run, made anew.
         encoder: resnet8, resnet18, resnet34, resnet50, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a small one.
-        views: simclr, weak, byol, vicreg, w-mse, swav, dino, none; auto: simclr for images.
+        views: simclr, weak, byol, vicreg, w-mse, swav, dino, none of images; signals; tabular, noise; auto: by the data.
         epochs: passes over the data; of sdmi an epoch is an E- and an M-pass.
         batch_size: samples a batch, of all processes together.
         optimizer: sgd (momentum 0.9), lars, adam or adamw.
@@ -117,7 +118,8 @@ def train(
         on_nan: at a NaN or infinity stop, saying where, or skip the update.
         precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true.
         compile: compile the branches by torch.compile.
-        size: side of the views in pixels; by default that of the images, at most 96.
+        size: side of the views in pixels; by default that of the images, at most 96. Of signals: readings a view.
+        local_views: small views of swav and dino; by default none below 96 pixels, else 6 and 8.
         seed: of weights, shuffles and views.
         root: where named data sets lie; official files there are used before anything is downloaded.
         on_error: at an image that cannot be decoded, skip it and name it, or stop.
@@ -154,6 +156,7 @@ def train(
         precision=precision,
         compile=compile,
         size=size,
+        local_views=local_views,
         seed=seed,
         out=out,
         root=root,
@@ -232,6 +235,39 @@ def report(run: str, *, out: str | None = None) -> None:
         out: the page; by default report.html in the run's folder.
     """
     print(f"wrote {Run.load(run).report(out)}")
+
+
+def views(
+    *,
+    data: str,
+    out: str,
+    recipe: str = "auto",
+    count: int = 8,
+    size: int | None = None,
+    local_views: int | None = None,
+    seed: int = 0,
+    epoch: int = 0,
+    root: str | None = None,
+) -> None:
+    """Write a page that shows the views of some samples beside their sources, and what was drawn for each.
+
+    Args:
+        data: as of train.
+        out: the page; an existing file is never overwritten.
+        recipe: as --views of train.
+        count: samples, spread over the data.
+        size: as of train.
+        local_views: as of train.
+        seed: of the run whose views these are.
+        epoch: of that run, counted from 0.
+        root: where named data sets lie.
+    """
+    from infomax.report.views import views_page
+
+    written = views_page(
+        data, out, recipe, count=count, size=size, local_views=local_views, seed=seed, epoch=epoch, root=root
+    )
+    print(f"wrote {written}")
 
 
 def demo(*, out: str = "runs/demo", seed: int = 0) -> None:
@@ -505,7 +541,7 @@ def application(argv: list[str]) -> App:
     )
     study = App(name="study", help="The paper's studies, each one command: numbers, figures and a page.")
     continues = argv[:1] == ["train"] and _given(argv).get("resume")
-    for command in (demo, methods, resume_command(argv) if continues else train_command(argv), probe, report, mi):
+    for command in (demo, methods, resume_command(argv) if continues else train_command(argv), probe, report, views, mi):
         app.command(strict(command))
     for each in (toy, theory):
         study.command(strict(each))

@@ -49,6 +49,7 @@ class Options:
     size: int | None = None
     seed: int = 0
     gauge_samples: int = 1000
+    local_views: int | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -85,6 +86,7 @@ def train(
     precision: PrecisionName = "32-true",
     compile: bool = False,
     size: int | None = None,
+    local_views: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     root: str | None = None,
@@ -117,7 +119,8 @@ def train(
         on_nan: at a NaN or infinity in loss or gradient, `stop` (and say where, in nan.json too), or `skip` the update.
         precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true. The objective is read in at least 32 bits.
         compile: compile the branches by torch.compile.
-        size: side of the views in pixels; None: that of the images, at most 96.
+        size: side of the views in pixels; None: that of the images, at most 96. Of signals: readings a view.
+        local_views: small views of the recipes swav and dino; None: as published (none below 96 pixels, else 6 and 8).
         seed: of shuffles and views. Weights are drawn when the learner is built.
         out: folder of the run, made anew; None: nothing is written.
         root: where named data sets lie.
@@ -146,7 +149,7 @@ def train(
     """
     options = Options(
         epochs, batch_size, optimizer, lr, weight_decay, warmup_epochs, clip_norm, accumulate, on_nan, precision, compile, size,
-        seed, gauge_samples,
+        seed, gauge_samples, local_views,
     )  # fmt: skip
     interval(checkpoint_every)  # before anything is loaded
     if keep < 1:
@@ -211,7 +214,7 @@ def _prepare(
     where = place(machine["device"], machine["devices"], options.precision)
     samples = dataset(data, root, on_error=machine.get("on_error", "skip"))
     root = None if root is None else str(Path(root).expanduser().resolve())
-    made = view_function(samples, views, options.size)
+    made = view_function(samples, views, options.size, options.local_views)
     feed = Feed(samples, made, options.batch_size, options.seed, where.device, where.dtype)
     learner.to(where.device).to(memory_format=torch.channels_last).train()
     if where.dtype is not None:
