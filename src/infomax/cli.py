@@ -227,6 +227,59 @@ def probe(run: str, *, data: str | None = None, root: str | None = None, json: b
     print(as_text(found))
 
 
+def evaluate(
+    *runs: str,
+    data: str | None = None,
+    root: str | None = None,
+    protocols: str = "all",
+    seed: int = 0,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Judge frozen encoders by every protocol, keep features and findings in their folders, and say the spread over runs.
+
+    Args:
+        runs: folders of runs; several of one method, such as its seeds, also give mean and deviation.
+        data: labelled data; by default what each was trained on.
+        root: where named data sets lie.
+        protocols: linear, sgd, knn, knn-best, few, or several with commas between; all.
+        seed: of splits and draws.
+        json: print one object instead of lines.
+    """
+    from infomax.evaluate.command import evaluated
+
+    if not runs:
+        raise ConfigError(f"name a run: {typed('evaluate RUN')}")
+    evaluated(list(runs), data, root, protocols, seed, as_json=json)
+
+
+def embed(
+    run: str,
+    data: str,
+    *,
+    out: str,
+    root: str | None = None,
+    split: Literal["train", "test"] = "train",
+    head: Annotated[bool, Parameter(negative="")] = False,
+    outliers: int | None = None,
+    duplicates: float | None = None,
+) -> None:
+    """Write the features of every sample to a file; name the samples that stand alone, or come twice.
+
+    Args:
+        run: folder of a run.
+        data: as in `infomax train`.
+        out: a new .npz or .parquet file.
+        root: where named data sets lie.
+        split: of the data.
+        head: the embedding behind the projector, in place of the encoder's features.
+        outliers: print so many samples that are farthest from their neighbours.
+        duplicates: print pairs of at least this cosine similarity, such as 0.99.
+    """
+    from infomax.evaluate.command import embedded
+
+    embedded(run, data, out, root=root, split=split, head=head, lonely=outliers, twins=duplicates)
+
+
 def report(run: str, *, out: str | None = None) -> None:
     """Write one self-contained page of a run.
 
@@ -355,6 +408,100 @@ def theory(*, out: str, seed: int = 0, draws: int = 200) -> None:
     run(out, seed=seed, draws=draws)
 
 
+def sweep(
+    grid: str | None = None,
+    *,
+    out: str | None = None,
+    runner: Literal["local", "ray", "submitit"] = "local",
+    workers: int | None = None,
+    threads: int = 1,
+    gpus: float | None = None,
+    address: str | None = None,
+    retries: int = 3,
+    retry: Annotated[bool, Parameter(negative="")] = False,
+    set: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = (),
+    list: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Train every cell of a grid, judge each on a held-out part of train, and keep them all in one folder.
+
+    The same command goes on where it was stopped: finished cells are not run again, half-finished ones resume, and a cell
+    that fails says why and does not stop the others.
+
+    Args:
+        grid: a YAML file, or a grid that the package brings, such as paper/sweep1-sdmi; see docs/sweeps.md.
+        out: folder of the sweep, made anew or gone on with.
+        runner: local (processes of this machine), ray (a cluster) or submitit (SLURM).
+        workers: cells at once; by default as many as there are GPUs; without one, one. With ray: as many as have room.
+        threads: CPU threads a cell.
+        gpus: a cell's share of GPUs, such as 0.25 for four on one; by default one where there are any.
+        address: of a Ray cluster, or auto for the one this machine belongs to; by default one is started here.
+        retries: how often a cell goes on whose process or machine died.
+        retry: run the failed cells again.
+        set: a fixed option in place of the file's, as epochs=5; may be given several times.
+        list: print the grids that the package brings.
+    """
+    from infomax.sweep import command
+
+    if list:
+        command.listed()
+        return
+    if grid is None or out is None:
+        raise ConfigError("give a grid and a folder: infomax sweep GRID.yaml --out DIR (or --list)")
+    options = {"workers": workers, "threads": threads, "gpus": gpus, "address": address}
+    command.start(grid, out, set, {"runner_name": runner, "retries": retries, "retry": retry, **options})
+
+
+def status(folder: str, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Say how the cells of a sweep stand.
+
+    Args:
+        folder: of the sweep.
+        json: every cell with its options and metrics.
+    """
+    from infomax.sweep import command
+
+    command.status(folder, as_json=json)
+
+
+def best(folder: str, *, by: str | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Print the best setting of a sweep, chosen on a held-out part of train; over seeds, by its mean.
+
+    Args:
+        folder: of the sweep.
+        by: metric; by default the grid's.
+        json: one object {options, mean, sd, n}.
+    """
+    from infomax.sweep import command
+
+    command.best(folder, by, as_json=json)
+
+
+def table(folder: str, *, by: str | None = None, csv: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Print the settings of a sweep, the best first, with their spread over seeds.
+
+    Args:
+        folder: of the sweep.
+        by: metric; by default the grid's.
+        csv: a line a cell, with all of its metrics.
+    """
+    from infomax.sweep import command
+
+    command.table(folder, by, csv=csv)
+
+
+def page(folder: str, *, out: str | None = None, by: str | None = None) -> None:
+    """Write one self-contained page of a sweep: parallel coordinates, what each option does, every cell.
+
+    Args:
+        folder: of the sweep.
+        out: the page; by default index.html in the folder.
+        by: metric; by default the grid's.
+    """
+    from infomax.sweep.page import write
+
+    print(f"wrote {write(folder, out, by)}")
+
+
 def train_command(argv: list[str]) -> Callable[..., None]:
     """The command `train`, with the options of the method that argv names beside its own."""
     from infomax import methods as known
@@ -363,7 +510,7 @@ def train_command(argv: list[str]) -> Callable[..., None]:
     fixed = [p for p in own.parameters.values() if p.kind is p.KEYWORD_ONLY]
     name = _given(argv).get("method")
     chosen = known.options(name) if name else {}
-    heads = {n for n, p in chosen.items() if "Head" in str(p.annotation) or "Module" in str(p.annotation)}
+    heads = {n for n, p in chosen.items() if is_head(p)}
     about = _arguments(inspect.getdoc(known.get(name)) or "") if name else {}
     extra = []
     for n, p in chosen.items():
@@ -441,14 +588,28 @@ def from_file(argv: list[str]) -> list[str]:
     at = next(i for i, token in enumerate(argv) if token.split("=")[0] == "--config")
     tokens = [*argv[:at], *argv[at + (1 if "=" in argv[at] else 2) :]]
     for key, value in asked.items():
-        option = key.replace("_", "-")
         if value is None or key in given or f"no_{key}" in given:
             continue
-        if isinstance(value, bool):
-            tokens.append(f"--{option}" if value else f"--no-{option}")
-        else:
-            tokens.append(f"--{option}=" + ("-".join(map(str, value)) if isinstance(value, list) else str(value)))
+        tokens.append(as_token(key, value))
     return tokens
+
+
+def as_token(name: str, value: Any) -> str:
+    """An option of a file as the command line has it.
+
+    Example:
+        >>> as_token("projector", [64, 32]), as_token("compile", False)
+        ('--projector=64-32', '--no-compile')
+    """
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    return f"--{option}=" + (("-".join(map(str, value)) or "none") if isinstance(value, list) else str(value))
+
+
+def is_head(parameter: inspect.Parameter) -> bool:
+    """Whether an option of a method is the widths of a head's layers."""
+    return "Head" in str(parameter.annotation) or "Module" in str(parameter.annotation)
 
 
 def resume_command(argv: list[str]) -> Callable[..., None]:
@@ -541,11 +702,26 @@ def application(argv: list[str]) -> App:
     )
     study = App(name="study", help="The paper's studies, each one command: numbers, figures and a page.")
     continues = argv[:1] == ["train"] and _given(argv).get("resume")
-    for command in (demo, methods, resume_command(argv) if continues else train_command(argv), probe, report, views, mi):
+    for command in (
+        demo,
+        methods,
+        resume_command(argv) if continues else train_command(argv if argv[:1] == ["train"] else []),
+        probe,
+        evaluate,
+        embed,
+        report,
+        views,
+        mi,
+    ):
         app.command(strict(command))
     for each in (toy, theory):
         study.command(strict(each))
     app.command(study)
+    sweeps = App(name="sweep")
+    sweeps.default(strict(sweep))
+    for command in (status, best, table, page):
+        sweeps.command(strict(command))
+    app.command(sweeps)
     return app
 
 

@@ -7,12 +7,15 @@ from infomax.evaluate.gauges import (
     angle_gaps,
     cluster_centres,
     effective_rank,
+    lidar,
+    spectrum,
     spread,
     std_per_dimension,
     uniformity,
 )
 from infomax.evaluate.knn import knn_accuracy, knn_predict
 from infomax.evaluate.probe import LinearProbe, ProbeResult, fit_probe, linear_probe
+from infomax.evaluate.sgd import sgd_probe, sgd_probes
 
 __all__ = [
     "AngleGaps",
@@ -26,7 +29,11 @@ __all__ = [
     "fit_probe",
     "knn_accuracy",
     "knn_predict",
+    "lidar",
     "linear_probe",
+    "sgd_probe",
+    "sgd_probes",
+    "spectrum",
     "spread",
     "std_per_dimension",
     "uniformity",

@@ -212,6 +212,64 @@ def angle_gaps(centres: Tensor) -> AngleGaps:
     return AngleGaps(nearest.mean(-1), nearest.amin(-1), nearest.amax(-1), nearest.std(-1, correction=0))
 
 
+@torch.no_grad()
+def lidar(z: Tensor, *, delta: float = 1e-4) -> Tensor:
+    r"""How many dimensions tell samples apart beyond what their views differ in (LiDAR): the effective rank of
+    $\Sigma_w^{-1/2} \Sigma_b \Sigma_w^{-1/2}$, $\exp(-\sum_k p_k \log p_k)$ with $p_k = \lambda_k / \sum_l \lambda_l$.
+
+    $\Sigma_b$ is the covariance of the samples' mean embeddings, $\Sigma_w$ that of views around their sample's mean, plus
+    $\delta I$. Unlike the rank of the embedding it does not count dimensions that only carry the augmentation.
+
+    Args:
+        z: N Q D, Q views of each of N samples, at least two of either.
+        delta: added to the diagonal within.
+
+    Returns:
+        Between 1 and D, float64.
+
+    Raises:
+        DataError: not N Q D, or fewer than two samples or views. NumericsError: NaN or infinity in z.
+
+    Example:
+        >>> means = torch.eye(4).repeat(2, 1) * torch.tensor([1.0, -1.0]).repeat_interleave(4)[:, None]
+        >>> round(float(lidar(means[:, None].repeat(1, 2, 1))))
+        4
+
+    Source: Thilak et al. 2024, LiDAR (arXiv:2312.04000), eqs. 1-3; p here sums to 1 exactly, there 1e-7 is added.
+    """
+    if z.ndim != 3 or min(z.shape[:2]) < 2:
+        raise DataError(f"lidar: need N Q D, at least two views of at least two samples, got {tuple(z.shape)}")
+    if not torch.isfinite(z).all():
+        raise NumericsError(f"lidar: NaN or infinity in an embedding of shape {tuple(z.shape)}")
+    z = z.double()
+    n, q, d = z.shape
+    means = z.mean(1)
+    centred = means - means.mean(0)
+    around = (z - means[:, None]).reshape(-1, d)
+    within = around.T @ around / (n * (q - 1)) + delta * torch.eye(d, dtype=z.dtype, device=z.device)
+    factor = torch.linalg.cholesky(within)
+    # the eigenvalues of the whitened covariance are the squared singular values of the whitened means
+    whitened = torch.linalg.solve_triangular(factor, centred.T, upper=False)
+    values = torch.linalg.svdvals(whitened).square()
+    p = values / values.sum().clamp_min(torch.finfo(torch.float64).tiny)
+    entropy: Tensor = torch.special.entr(p).sum()
+    return entropy.exp()
+
+
+@torch.no_grad()
+def spectrum(z: Tensor) -> Tensor:
+    """Eigenvalues of the covariance of the rows, largest first: N D -> D, float64.
+
+    Example:
+        >>> spectrum(torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).tolist()
+        [1.0, 0.0]
+    """
+    z = _checked(z, "spectrum").double()
+    centred = z - z.mean(-2, keepdim=True)
+    values: Tensor = torch.linalg.eigvalsh(centred.mT @ centred / z.shape[-2]).flip(-1).clamp_min(0.0)
+    return values
+
+
 def _checked(z: Tensor, name: str, least: int = 1) -> Tensor:
     if z.ndim < 2:
         raise DataError(f"{name}: an embedding must be ... N D, got {tuple(z.shape)}")

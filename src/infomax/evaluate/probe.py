@@ -9,7 +9,7 @@ solved to its minimum has no learning rate, and one penalty to choose.)
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,14 +26,14 @@ class ProbeResult(NamedTuple):
     Attributes:
         accuracy: on the test set, between 0 and 1.
         stderr: binomial standard error of it (the sampling of the test set alone).
-        penalty: the chosen weight of |W|^2 / 2.
-        held_out: accuracy of every penalty on the held-out part of the training set.
+        penalty: the chosen weight of |W|^2 / 2 (of an SGD probe: its learning rate).
+        held_out: accuracy on the held-out part of the training set, of everything there was to choose from.
     """
 
     accuracy: float
     stderr: float
     penalty: float
-    held_out: dict[float, float]
+    held_out: dict[Any, float]
 
 
 class LinearProbe(NamedTuple):
@@ -57,6 +57,21 @@ class LinearProbe(NamedTuple):
         """Name the class of each row: M D -> M."""
         x = (features.to(self.mean) - self.mean) / self.scale
         return self.classes[F.linear(x, self.weight, self.bias).argmax(1)]
+
+
+def standardise(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Features with mean 0 and deviation 1, the mean, and the scale.
+
+    Example:
+        >>> x, mean, scale = standardise(torch.tensor([[1.0, 7.0], [3.0, 7.0]]))
+        >>> x.tolist(), mean.tolist()
+        ([[-1.0, 0.0], [1.0, 0.0]], [2.0, 7.0])
+    """
+    x = features.detach().to(torch.promote_types(features.dtype, torch.float32))
+    mean, scale = x.mean(0), x.std(0, correction=0)
+    # A constant feature (a dead unit) carries nothing: leave it at zero rather than divide by its rounding.
+    scale = torch.where(scale > 1e-6 * x.abs().amax(0).clamp_min(1e-30), scale, math.inf)
+    return (x - mean) / scale, mean, scale
 
 
 def fit_probe(
@@ -89,11 +104,7 @@ def fit_probe(
     classes, target = torch.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise DataError(f"probe: all {len(labels)} training labels are {classes.tolist()}; two classes are needed")
-    x = features.detach().to(torch.promote_types(features.dtype, torch.float32))
-    mean, scale = x.mean(0), x.std(0, correction=0)
-    # A constant feature (a dead unit) carries nothing: leave it at zero rather than divide by its rounding.
-    scale = torch.where(scale > 1e-6 * x.abs().amax(0).clamp_min(1e-30), scale, math.inf)
-    x = (x - mean) / scale
+    x, mean, scale = standardise(features)
     if start is not None and torch.equal(start.classes, classes):
         weight, bias = start.weight.clone(), start.bias.clone()
     else:

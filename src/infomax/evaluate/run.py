@@ -1,17 +1,19 @@
 """What a trained encoder is worth: the protocol, written once for runs, the demo and the command line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from infomax.data import Dataset, Graph
 from infomax.errors import DataError, NoSuchSplit
 from infomax.evaluate.features import encode
-from infomax.evaluate.gauges import effective_rank, spread
-from infomax.evaluate.knn import knn_accuracy
-from infomax.evaluate.probe import linear_probe
+from infomax.evaluate.gauges import effective_rank
+from infomax.evaluate.gauges import spread as feature_spread
+from infomax.evaluate.kept import kept, key
+from infomax.evaluate.protocols import PROTOCOLS, QUICK, chosen, lines, spread_of
 from infomax.training.feed import dataset, standardises, view_size
 from infomax.views import recipe
 from infomax.views.signal import standardised
@@ -109,17 +111,6 @@ def splits(data: Dataset, test: Dataset | None) -> tuple[Tensor, Tensor, str]:
     return (~held).nonzero()[:, 0], held.nonzero()[:, 0], f"every {HELD_OUT}th sample{which} held out as test"
 
 
-def judge(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, float]:
-    """Linear probe and nearest neighbours of some features, in percent; the test rows are used once each."""
-    probe = linear_probe(train, train_labels, test, test_labels, seed=seed)
-    return {
-        "linear": 100 * probe.accuracy,
-        "linear_se": 100 * probe.stderr,
-        "penalty": probe.penalty,
-        "knn": 100 * knn_accuracy(train, train_labels, test, test_labels),
-    }
-
-
 class Findings(dict[str, Any]):
     """What an evaluation found: a mapping that prints as a few lines."""
 
@@ -127,24 +118,37 @@ class Findings(dict[str, Any]):
         return as_text(self)
 
 
-def evaluate(run: "Run", data: Any = None, *, root: str | None = None) -> Findings:
+def evaluate(
+    run: "Run",
+    data: Any = None,
+    *,
+    root: str | None = None,
+    protocols: str | tuple[str, ...] = QUICK,
+    seed: int = 0,
+    progress: bool = True,
+) -> Findings:
     """Judge a run's frozen encoder on labelled data.
 
-    Linear probe: L-BFGS logistic regression on standardised features, its penalty chosen on a held-out fifth of train,
-    then fitted again on all of it. kNN: k = 20, cosine, weighted at temperature 0.07. The test set is used once for each.
+    Features are encoded once and kept in the run's folder. Whatever a protocol chooses, it chooses on a held-out fifth of
+    train; see `infomax.evaluate.protocols`.
 
     Args:
         run: a run with its learner.
         data: a data set, name or path; None: what the run was trained on.
         root: where named data sets lie.
+        protocols: names, or "all".
+        seed: of every split and draw.
+        progress: show bars.
 
     Returns:
-        accuracies in percent (`linear`, `linear_se` its binomial standard error, `knn`), how they were measured
-        (`protocol`), and the gauges of the run's last epoch.
+        accuracies in percent by protocol (`linear`, its binomial standard error `linear_se`, `knn`, ...), how they were
+        measured (`protocol`), gauges of the features, and those of the embedding at the run's last epoch (`gauges`).
 
     Raises:
         DataError: where the data have no labels, or are of a kind that the encoder cannot take.
+        ConfigError: an unknown protocol.
     """
+    names = chosen(protocols)
     asked = run.config["data"]
     source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]
     root = root or asked.get("root")
@@ -152,53 +156,82 @@ def evaluate(run: "Run", data: Any = None, *, root: str | None = None) -> Findin
     if train.labels is None:
         raise DataError(f"{train.name!r} has no labels, so nothing can be probed: give labelled data (--data)")
     fits(run, train)
-    test = None
-    if train.origin is not None and not isinstance(train, Graph):
-        name, where = train.origin
-        try:
-            test = dataset(name, where, split="test")
-        except NoSuchSplit:
-            test = None  # `splits` holds rows out and says so
-    if test is not None and test.labels is None:
-        test = None
-    size = run.config["training"]["size"]
-    encoder, statistics = run.learner.encoder, (asked["mean"], asked["std"])
-    z = features(encoder, train, size, statistics=statistics)
+    test = _test_of(train)
+    encoder, size = run.learner.encoder, run.config["training"]["size"]
+
+    def encoded(part: Dataset) -> Tensor:
+        settings = (size, asked["mean"], asked["std"])
+
+        def make() -> Tensor:
+            return features(encoder, part, size, statistics=settings[1:], progress=progress)
+
+        return kept(run.path, key(encoder, part, *settings), make)
+
+    z = encoded(train)
     fit, held, how = splits(train, test)
-    if test is None or test.labels is None:
-        z_test, y_test = z[held], train.labels[held]
-    else:
-        z_test, y_test = features(encoder, test, size, statistics=statistics), test.labels
-    found = judge(z[fit], train.labels[fit], z_test, y_test)
+    z_test, y_test = (z[held], train.labels[held]) if test is None else (encoded(test), test.labels)
+    known = (z[fit], train.labels[fit], z_test, y_test)
+    found: dict[str, Any] = {}
+    for name in tqdm(names, desc="judge", unit="protocol", delay=2, leave=False, disable=not progress):
+        found |= PROTOCOLS[name](*known, seed)  # type: ignore[arg-type]
     last = run.history[-1] if run.history else {}
     some = torch.linspace(0, len(z) - 1, min(10 * z.shape[1], len(z))).long()  # spread, since rows may lie by class
     return Findings(
         {
+            "run": None if run.path is None else str(run.path),
+            "method": run.learner.name,
             "data": train.name,
             "train": len(fit),
-            "test": len(y_test),
+            "test": len(known[2]),
             "protocol": f"frozen encoder, offline; {how}; penalty chosen on a held-out fifth of train",
+            "seed": seed,
             **found,
             "width": z.shape[1],
             "feature_rank": float(effective_rank(z[some])),
-            "feature_std": float(spread(z)),
+            "feature_std": float(feature_spread(z)),
             "gauges": {k: v for k, v in last.items() if k not in ("loss", "seconds", "lr")},
         }
     )
 
 
-def as_text(found: dict[str, Any]) -> str:
+def _test_of(train: Dataset) -> Dataset | None:
+    """The labelled test split of a data set that was loaded by name or path, where it has one."""
+    if train.origin is None or isinstance(train, Graph):
+        return None
+    try:
+        test = dataset(*train.origin, split="test")
+    except NoSuchSplit:
+        return None  # `splits` holds rows out and says so
+    return None if test.labels is None else test
+
+
+def judge(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, float]:
+    """Linear probe and nearest neighbours of some features, in percent; the test rows are used once each."""
+    known = (train, train_labels, test, test_labels, seed)
+    return {k: v for name in QUICK for k, v in PROTOCOLS[name](*known).items()}
+
+
+def summary(all_found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | int]]:
+    """Mean and deviation over runs, such as those of several seeds, of every accuracy that they share."""
+    common: dict[str, dict[str, float | int]] = {}
+    for name in ("linear", "sgd", "knn", "knn_best", "few_1", "few_10"):
+        values = [f[name]["mean"] if isinstance(f[name], dict) else f[name] for f in all_found if name in f]
+        if len(values) == len(all_found):
+            common[name] = spread_of([v / 100 for v in values])
+    return common
+
+
+def as_text(found: Mapping[str, Any]) -> str:
     """The findings as a few lines for a terminal."""
     gauges = found["gauges"]
-    lines = [
+    said = [
         f"{found['data']}: {found['train']} train, {found['test']} test; {found['protocol']}",
-        f"linear probe  {found['linear']:.2f} % +- {found['linear_se']:.2f} (binomial), penalty {found['penalty']:g}",
-        f"kNN (k = 20)  {found['knn']:.2f} %",
-        f"features      {found['width']} wide, effective rank {found['feature_rank']:.1f}, std {found['feature_std']:.2f}",
+        *lines(found),
+        f"features        {found['width']} wide, effective rank {found['feature_rank']:.1f}, std {found['feature_std']:.2f}",
     ]
     if gauges:
-        lines.append(
-            f"embedding     effective rank {gauges['effective_rank']:.1f}, std {gauges['std']:.2f}; InfoNCE "
+        said.append(
+            f"embedding       effective rank {gauges['effective_rank']:.1f}, std {gauges['std']:.2f}; InfoNCE "
             f"{gauges['mi_infonce']:.2f} of at most {gauges['ceiling_infonce']:.2f} nats (cos/0.1)"
         )
-    return "\n".join(lines)
+    return "\n".join(said)

@@ -1,0 +1,78 @@
+"""What `infomax evaluate` and `infomax embed` do with their options."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from infomax.errors import ConfigError, DataError
+from infomax.evaluate.embed import duplicates, embed, outliers
+from infomax.evaluate.run import Findings, evaluate, summary
+from infomax.training.checkpoint import write_bytes
+from infomax.training.run import Run
+
+KEPT = "evaluation.json"
+
+
+def evaluated(
+    runs: list[str], data: str | None, root: str | None, protocols: str, seed: int, *, as_json: bool
+) -> dict[str, Any]:
+    """Evaluate runs, keep what was found in each one's folder, print it, and the spread over them."""
+    found: list[Findings] = []
+    for name in runs:
+        run = Run.load(name)
+        found.append(evaluate(run, data, root=root, protocols=protocols, seed=seed, progress=not as_json))
+        if not as_json:
+            print(f"{name} ({run.learner.name})\n{found[-1]}\n")
+        _keep(Path(name), found[-1])
+    told: dict[str, Any] = {"runs": found}
+    if len(found) > 1:
+        kinds = {(f["method"], f["data"]) for f in found}
+        if len(kinds) == 1:
+            told["over_runs"] = summary(found)
+    if as_json:
+        print(json.dumps(told, indent=2))
+    elif "over_runs" in told:
+        for protocol, over in told["over_runs"].items():
+            print(f"{protocol:9} {over['mean']:.2f} % +- {over['sd']:.2f} (sd of {over['n']} runs)")
+    return told
+
+
+def _keep(folder: Path, found: Findings) -> None:
+    """Beside what was found before: by data set, what is asked again takes the place of the older."""
+    path = folder / KEPT
+    before: dict[str, Any] = {}
+    if path.is_file():
+        try:
+            before = dict(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError:
+            raise DataError(f"{path} is damaged: remove it, and evaluate again") from None
+    earlier = before.get(found["data"], {})
+    before[found["data"]] = {**(earlier if earlier.get("seed") == found["seed"] else {}), **found}
+    write_bytes(path, json.dumps(before, indent=2).encode() + b"\n")
+
+
+def embedded(
+    run: str,
+    data: str,
+    out: str,
+    *,
+    root: str | None,
+    split: str,
+    head: bool,
+    lonely: int | None,
+    twins: float | None,
+) -> None:
+    """Write features, and say which samples stand alone or come twice."""
+    if lonely is not None and lonely < 1:
+        raise ConfigError(f"--outliers {lonely}: give how many, at least 1")
+    z = embed(Run.load(run), data, out, root=root, split=split, head=head)
+    print(f"wrote {out}: {z.shape[0]:,} rows of {z.shape[1]}")
+    if lonely is not None:
+        print("farthest from their 10th nearest neighbour (row, cosine):")
+        for row, near in outliers(z, lonely):
+            print(f"  {row}  {near:.3f}")
+    if twins is not None:
+        pairs = duplicates(z, twins)
+        print(f"{len(pairs):,} pairs of cosine {twins:g} or more (row, row, cosine):")
+        for i, j, near in pairs[:20]:
+            print(f"  {i}  {j}  {near:.4f}")

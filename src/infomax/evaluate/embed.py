@@ -1,0 +1,146 @@
+"""Features of a data set as a file, and what can be seen in them: samples that stand alone, and near-duplicates."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from infomax.errors import ConfigError, DataError
+from infomax.evaluate.run import features, fits
+from infomax.training.checkpoint import write_bytes
+from infomax.training.feed import dataset
+
+if TYPE_CHECKING:
+    from infomax.training.run import Run
+
+KINDS = (".npz", ".parquet")
+ROWS = 1024  # compared at once
+
+
+@torch.no_grad()
+def neighbours(z: Tensor, k: int = 10) -> tuple[Tensor, Tensor]:
+    """Cosine similarity to the k nearest other rows, and which they are: N x k each, nearest first.
+
+    Raises:
+        DataError: fewer than two rows.
+
+    Example:
+        >>> near, which = neighbours(torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), k=1)
+        >>> near[:, 0].tolist(), which[:2, 0].tolist()
+        ([1.0, 1.0, 0.0], [1, 0])
+    """
+    if z.ndim != 2 or len(z) < 2:
+        raise DataError(f"neighbours: need N D with at least two rows, got {tuple(z.shape)}")
+    unit = F.normalize(z.float(), dim=-1)
+    near, which = [], []
+    for start in range(0, len(unit), ROWS):
+        block = unit[start : start + ROWS] @ unit.T
+        block[torch.arange(len(block)), start + torch.arange(len(block))] = -2.0  # a row is no neighbour of itself
+        values, rows = block.topk(min(k, len(unit) - 1), dim=-1)
+        near.append(values)
+        which.append(rows)
+    return torch.cat(near), torch.cat(which)
+
+
+def duplicates(z: Tensor, threshold: float = 0.99) -> list[tuple[int, int, float]]:
+    """Pairs of rows whose cosine similarity is at least a threshold, the most similar first.
+
+    Raises:
+        ConfigError: a threshold outside (0, 1].
+
+    Example:
+        >>> duplicates(torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 0.01]]))[0][:2]
+        (0, 2)
+    """
+    if not 0 < threshold <= 1:
+        raise ConfigError(f"duplicates: a cosine similarity of at least {threshold}: give a threshold in (0, 1]")
+    unit = F.normalize(z.float(), dim=-1)
+    found = []
+    for start in range(0, len(unit), ROWS):
+        block = unit[start : start + ROWS] @ unit.T
+        for i, j in (block >= threshold - 1e-6).nonzero().tolist():
+            if start + i < j:
+                found.append((start + i, j, float(block[i, j])))
+    return sorted(found, key=lambda pair: -pair[2])
+
+
+def outliers(z: Tensor, count: int = 10, k: int = 10) -> list[tuple[int, float]]:
+    """The rows farthest from their k-th nearest neighbour, with that similarity, the loneliest first.
+
+    Example:
+        >>> outliers(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), count=1, k=1)[0][0]
+        2
+    """
+    near = neighbours(z, k)[0][:, -1]
+    order = near.argsort()[:count]
+    return list(zip(order.tolist(), near[order].tolist(), strict=True))
+
+
+def embed(
+    run: "Run",
+    data: Any,
+    out: str | Path,
+    *,
+    root: str | None = None,
+    split: str = "train",
+    head: bool = False,
+    progress: bool = True,
+) -> Tensor:
+    """Write the features of every sample of a data set to a new file.
+
+    Args:
+        run: a run with its learner.
+        data: a data set, name or path.
+        out: a new `.npz` file (`features` N x D float32, `labels` where there are any, `classes`), or a `.parquet` file (a
+            row a sample: `row`, `label`, `feature`), which takes pyarrow.
+        root: where named data sets lie.
+        split: `train` or `test`.
+        head: the embedding behind the projector, in place of the encoder's features.
+        progress: show a bar.
+
+    Returns:
+        N x D.
+
+    Raises:
+        ConfigError: a file that exists, or of another kind. DataError: data that the encoder cannot take.
+    """
+    path = Path(out)
+    if path.suffix not in KINDS:
+        raise ConfigError(f"{path}: features are written as {' or '.join(KINDS)}: name such a file")
+    if path.exists():
+        raise ConfigError(f"{path} exists: nothing is overwritten; name another file")
+    samples, asked = dataset(data, root or run.config["data"].get("root"), split), run.config
+    fits(run, samples)
+    branch = run.learner.f if head else run.learner.encoder
+    statistics = (asked["data"]["mean"], asked["data"]["std"])
+    z = features(branch, samples, asked["training"]["size"], statistics=statistics, progress=progress)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table: dict[str, Any] = {"features": z.numpy()}
+    if samples.labels is not None:
+        table["labels"] = samples.labels.numpy()
+    if path.suffix == ".npz":
+        if samples.classes:
+            table["classes"] = np.array(samples.classes)
+        with path.open("xb") as file:
+            np.savez(file, **table)
+        return z
+    write_bytes(path, _parquet(table))
+    return z
+
+
+def _parquet(table: dict[str, Any]) -> bytes:
+    try:
+        import pyarrow as arrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ConfigError("a .parquet file takes pyarrow: uv sync --extra streams, or pip install pyarrow") from error
+    import io
+
+    rows = {"row": range(len(table["features"])), "feature": list(table["features"])}
+    rows |= {"label": table["labels"]} if "labels" in table else {}
+    buffer = io.BytesIO()
+    parquet.write_table(arrow.table(rows), buffer)
+    return buffer.getvalue()

@@ -1,0 +1,137 @@
+"""Protocols: from frozen features and labels to a number that says how it was measured.
+
+| name | what |
+|---|---|
+| linear | L-BFGS logistic regression to convergence, its penalty chosen on a held-out fifth of train |
+| sgd | linear probes trained at once by SGD, rate and decay chosen on the same fifth; over three seeds |
+| knn | nearest neighbours, k = 20 and temperature 0.07 |
+| knn-best | nearest neighbours, k and temperature chosen on the same fifth |
+| few | logistic regression on 1 % and on 10 % of the labels, over three draws of them |
+
+Every choice is made on train; each protocol looks at the test set once, and a protocol of several seeds once a seed.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from infomax.errors import ConfigError, nearest
+from infomax.evaluate.knn import knn_accuracy
+from infomax.evaluate.probe import _stratified, linear_probe
+from infomax.evaluate.sgd import sgd_probe
+
+SEEDS = 3
+SHARES = (0.01, 0.1)
+NEIGHBOURS, TEMPERATURES = (1, 5, 10, 20, 50, 100, 200), (0.02, 0.07, 0.2, 1.0)
+
+Protocol = Callable[[Tensor, Tensor, Tensor, Tensor, int], dict[str, Any]]
+
+
+def spread_of(values: list[float]) -> dict[str, float | int]:
+    """Mean and (sample) deviation of some accuracies, in percent.
+
+    Example:
+        >>> spread_of([0.5, 0.7])["mean"], spread_of([0.5, 0.7])["n"]
+        (60.0, 2)
+    """
+    seen = 100 * torch.tensor(values, dtype=torch.float64)
+    return {"mean": round(float(seen.mean()), 6), "sd": float(seen.std()) if len(seen) > 1 else 0.0, "n": len(seen)}
+
+
+def linear(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
+    """Converged logistic regression."""
+    probe = linear_probe(train, labels, test, test_labels, seed=seed)
+    return {"linear": 100 * probe.accuracy, "linear_se": 100 * probe.stderr, "penalty": probe.penalty}
+
+
+def sgd(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
+    """A probe by SGD, over seeds of its split and shuffles."""
+    made = [
+        sgd_probe(train, labels, test, test_labels, decays=(0.0, 1e-4), seed=seed + k, batch=min(512, len(train)))
+        for k in range(SEEDS)
+    ]
+    return {"sgd": spread_of([m.accuracy for m in made]) | {"rates": [m.penalty for m in made]}}
+
+
+def knn(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
+    """Nearest neighbours as everybody's."""
+    return {"knn": 100 * knn_accuracy(train, labels, test, test_labels)}
+
+
+def knn_best(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
+    """Nearest neighbours, their number and temperature chosen on held-out rows of train."""
+    apart = _stratified(labels, 0.2, seed)
+    fit = (train[~apart], labels[~apart], train[apart], labels[apart])
+    scores = {
+        (k, t): knn_accuracy(*fit, k=k, temperature=t)
+        for k, t in itertools.product(NEIGHBOURS, TEMPERATURES)
+        if k <= int((~apart).sum())
+    }
+    k, t = max(scores, key=lambda pair: scores[pair])
+    return {"knn_best": 100 * knn_accuracy(train, labels, test, test_labels, k=k, temperature=t), "k": k, "knn_tau": t}
+
+
+def few(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
+    """Logistic regression on a share of the labels, every class alike and at least two of each."""
+    found: dict[str, Any] = {}
+    for share in SHARES:
+        accuracies = []
+        for draw in range(SEEDS):
+            order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed + draw))
+            rows = [order[labels[order] == c] for c in torch.unique(labels)]
+            some = torch.cat([r[: max(2, math.ceil(share * len(r)))] for r in rows])
+            accuracies.append(linear_probe(train[some], labels[some], test, test_labels, seed=seed + draw).accuracy)
+        found[f"few_{share:.0%}".rstrip("%")] = spread_of(accuracies) | {"labels": len(some)}
+    return found
+
+
+PROTOCOLS: Mapping[str, Protocol] = {"linear": linear, "sgd": sgd, "knn": knn, "knn-best": knn_best, "few": few}
+QUICK = ("linear", "knn")
+
+
+def chosen(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Read a list of protocols: linear,knn or all.
+
+    Raises:
+        ConfigError: naming the nearest, where there is none of a name.
+
+    Example:
+        >>> chosen("knn,linear"), len(chosen("all"))
+        (('knn', 'linear'), 5)
+    """
+    asked = tuple(n.strip() for n in names.split(",") if n.strip()) if isinstance(names, str) else tuple(names)
+    if asked == ("all",):
+        return tuple(PROTOCOLS)
+    for name in asked:
+        if name not in PROTOCOLS:
+            raise ConfigError(f"no protocol {name!r}: {nearest(name, [*PROTOCOLS, 'all'])}")
+    return asked
+
+
+def lines(found: Mapping[str, Any]) -> list[str]:
+    """What protocols found, a line each, for a terminal."""
+
+    def several(key: str) -> str:
+        return f"{found[key]['mean']:.2f} % +- {found[key]['sd']:.2f} (sd of {found[key]['n']} seeds)"
+
+    made = []
+    if "linear" in found:
+        made.append(
+            f"linear probe    {found['linear']:.2f} % +- {found['linear_se']:.2f} (binomial), L-BFGS, penalty "
+            f"{found['penalty']:g}"
+        )
+    if "sgd" in found:
+        made.append(f"linear, by SGD  {several('sgd')}, rates {', '.join(f'{r:.2g}' for r in found['sgd']['rates'])}")
+    if "knn" in found:
+        made.append(f"kNN             {found['knn']:.2f} %, k = 20, temperature 0.07")
+    if "knn_best" in found:
+        made.append(f"kNN, chosen     {found['knn_best']:.2f} %, k = {found['k']}, temperature {found['knn_tau']:g}")
+    for share in SHARES:
+        key = f"few_{share:.0%}".rstrip("%")
+        if key in found:
+            made.append(f"{share:.0%} of labels".ljust(16) + f"{several(key)}, {found[key]['labels']} labels")
+    return made

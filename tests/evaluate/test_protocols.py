@@ -1,0 +1,182 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import infomax as im
+from infomax.cli import main
+from infomax.errors import ConfigError
+from infomax.evaluate import lidar, linear_probe, sgd_probe, sgd_probes, spectrum
+from infomax.evaluate.embed import duplicates, neighbours, outliers
+from infomax.evaluate.protocols import PROTOCOLS, chosen
+from infomax.evaluate.run import evaluate, summary
+
+
+def clusters(n=600, width=12, classes=3, noise=1.3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    means = torch.randn(classes, width, generator=generator)
+    labels = torch.arange(n) % classes
+    x = means[labels] + noise * torch.randn(n, width, generator=generator)
+    return x[: n // 2], labels[: n // 2], x[n // 2 :], labels[n // 2 :]
+
+
+def test_a_probe_by_sgd_is_as_good_as_a_converged_one():
+    for seed in range(3):
+        known = clusters(2000, seed=seed)
+        a, b = sgd_probe(*known), linear_probe(*known)
+        assert abs(a.accuracy - b.accuracy) < 3 * b.stderr
+
+
+def test_probes_trained_at_once_are_those_trained_alone():
+    x, y, *_ = clusters()
+    both = sgd_probes(x, y, rates=(0.01, 0.3), decays=(0.0, 1e-2), epochs=3)
+    for probe, rate, decay in zip(both, (0.01, 0.3), (0.0, 1e-2), strict=True):
+        (alone,) = sgd_probes(x, y, rates=(rate,), decays=(decay,), epochs=3)
+        torch.testing.assert_close(probe.weight, alone.weight)
+        torch.testing.assert_close(probe.bias, alone.bias)
+
+
+def test_one_probe_takes_the_steps_of_torch_sgd():
+    x, y, *_ = clusters(100)
+    x = x.double()
+    (ours,) = sgd_probes(x, y, rates=(0.2,), decays=(0.03,), epochs=2, batch=len(x))
+    net = torch.nn.Linear(x.shape[1], 3).double()
+    torch.nn.init.zeros_(net.weight), torch.nn.init.zeros_(net.bias)
+    groups = [{"params": [net.weight], "weight_decay": 0.03}, {"params": [net.bias]}]
+    optimizer = torch.optim.SGD(groups, lr=0.2, momentum=0.9)
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 2)
+    standard = (x - x.mean(0)) / x.std(0, correction=0)
+    for _ in range(2):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(standard), y).backward()
+        optimizer.step()
+        rate.step()
+    torch.testing.assert_close(ours.weight, net.weight.detach())
+    torch.testing.assert_close(ours.bias, net.bias.detach())
+
+
+def test_a_rate_that_diverges_is_not_chosen():
+    known = clusters()
+    found = sgd_probe(*known, rates=(1e30, 0.1))
+    assert found.penalty == 0.1 and found.accuracy > 0.6
+
+
+def test_nothing_is_chosen_on_the_test_set():
+    train, labels, test, test_labels = clusters()
+    for name, protocol in PROTOCOLS.items():
+        a = protocol(train, labels, test, test_labels, 0)
+        b = protocol(train, labels, test[:3], test_labels[:3], 0)
+        for key in ("penalty", "k", "knn_tau"):
+            assert a.get(key) == b.get(key), name
+        if name == "sgd":
+            assert a["sgd"]["rates"] == b["sgd"]["rates"]
+
+
+def test_few_labels_are_few():
+    train, labels, test, test_labels = clusters(1200)
+    found = PROTOCOLS["few"](train, labels, test, test_labels, 0)
+    assert found["few_1"]["labels"] == 6 and found["few_10"]["labels"] == 60  # two of a class at the least
+    assert found["few_1"]["mean"] < found["few_10"]["mean"] and found["few_1"]["n"] == 3
+
+
+def test_protocols_are_named():
+    with pytest.raises(ConfigError, match="did you mean 'knn'"):
+        chosen("kn")
+
+
+def test_lidar_counts_what_tells_samples_apart():
+    generator = torch.Generator().manual_seed(0)
+    means = torch.zeros(400, 8)
+    means[:, :3] = torch.randn(400, 3, generator=generator)
+    noise = torch.randn(400, 10, 8, generator=generator)
+    noise[..., :3] *= 0.01
+    noise[..., 3:] *= 2.0  # the embedding's rank counts these dimensions, which only carry the views
+    z = means[:, None] + noise
+    assert 2.8 < float(lidar(z)) < 3.3
+    turned = z @ torch.linalg.qr(torch.randn(8, 8, generator=generator)).Q
+    assert float(lidar(turned)) == pytest.approx(float(lidar(z)), rel=1e-3)
+
+
+def test_the_spectrum_sums_to_the_variance():
+    z = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    assert float(spectrum(z).sum()) == pytest.approx(float(z.double().var(0, correction=0).sum()))
+
+
+def test_neighbours_duplicates_outliers():
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(1, 16, generator=generator) + 0.2 * torch.randn(1500, 16, generator=generator)
+    z[1400] = z[7] * 2.0
+    z[33] = -z[34]
+    near, which = neighbours(z, 3)
+    assert int(which[7, 0]) == 1400 and float(near[7, 0]) == pytest.approx(1.0, abs=1e-5)
+    assert [pair[:2] for pair in duplicates(z, 0.9999)] == [(7, 1400)]
+    assert outliers(z, 1)[0][0] == 33
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in range(2):
+        torch.manual_seed(seed)
+        learner = im.methods.jmi(im.encoders.get("mlp", channels=1, size=8), projector=(8,))
+        im.train(learner, "digits", epochs=1, seed=seed, out=folder / str(seed), progress=False)
+    return folder
+
+
+def test_the_command_evaluates_several_runs_and_keeps_what_it_found(runs, capsys):
+    names = [str(runs / "0"), str(runs / "1")]
+    assert main(["evaluate", *names, "--protocols", "linear,knn-best", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    values = [f["linear"] for f in told["runs"]]
+    assert told["over_runs"]["linear"]["mean"] == pytest.approx(np.mean(values), abs=1e-4)
+    assert told["over_runs"]["linear"]["sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-4)
+    assert main(["evaluate", names[0], "--protocols", "knn"]) == 0
+    assert "k = 20" in capsys.readouterr().out
+    kept = json.loads((runs / "0" / "evaluation.json").read_text())["digits"]
+    assert kept["linear"] == values[0] and "knn" in kept and "knn_best" in kept
+
+
+def test_features_are_encoded_once_and_again_only_for_other_weights(runs):
+    run = im.Run.load(runs / "1")
+    first = evaluate(run, protocols="linear", progress=False)
+    files = {p.name: p.stat().st_mtime_ns for p in (runs / "1" / "features").iterdir()}
+    assert len(files) == 2 and evaluate(run, protocols="linear", progress=False) == first
+    assert {p.name: p.stat().st_mtime_ns for p in (runs / "1" / "features").iterdir()} == files
+    with torch.no_grad():
+        next(run.learner.encoder.parameters()).mul_(-1.0)
+    assert evaluate(run, protocols="linear", progress=False)["linear"] != first["linear"]
+    assert len(list((runs / "1" / "features").iterdir())) == 4
+
+
+def test_a_damaged_cache_is_made_anew(runs):
+    run = im.Run.load(runs / "0")
+    first = evaluate(run, protocols="linear", progress=False)
+    for path in (runs / "0" / "features").iterdir():
+        path.write_bytes(b"no tensors")
+    assert evaluate(run, protocols="linear", progress=False) == first
+
+
+def test_embed_writes_a_new_file_and_names_what_it_saw(runs, tmp_path, capsys):
+    out = tmp_path / "emb.npz"
+    asked = ["embed", str(runs / "0"), "digits", "--split", "test", "--out", str(out)]
+    assert main([*asked, "--outliers", "3", "--duplicates", "0.9999"]) == 0
+    said = capsys.readouterr().out
+    assert "355 rows of 256" in said and "pairs of cosine 0.9999" in said
+    with np.load(out) as read:
+        assert read["features"].shape == (355, 256) and read["labels"].shape == (355,) and len(read["classes"]) == 10
+    assert main(asked) == 2 and "nothing is overwritten" in capsys.readouterr().err
+    assert main([*asked[:-1], str(tmp_path / "emb.csv")]) == 2 and ".npz or .parquet" in capsys.readouterr().err
+
+
+def test_embed_as_parquet(runs, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow (the extra streams)")
+    out = tmp_path / "emb.parquet"
+    assert main(["embed", str(runs / "0"), "digits", "--split", "test", "--head", "--out", str(out)]) == 0
+    table = parquet.read_table(out)
+    assert table.num_rows == 355 and len(table["feature"][0].as_py()) == 8 and "label" in table.column_names
+
+
+def test_a_summary_is_of_what_all_runs_have():
+    found = [{"linear": 90.0, "sgd": {"mean": 80.0}}, {"linear": 92.0}]
+    assert summary(found) == {"linear": {"mean": 91.0, "sd": pytest.approx(2**0.5), "n": 2}}
