@@ -90,9 +90,7 @@ def views_page(
     return page.write(path)
 
 
-def _images(
-    page: Page, views: Views, sources: Tensor | Sequence[Tensor], shown: Tensor, seed: int, epoch: int
-) -> None:
+def _images(page: Page, views: Views, sources: Tensor | Sequence[Tensor], shown: Tensor, seed: int, epoch: int) -> None:
     plain = replace(views, mean=None, std=None)
     drawn = plain.draw(sources, shown, seed=seed, epoch=epoch)
     made = plain.apply(sources, drawn)
@@ -171,7 +169,7 @@ def _signals(page: Page, views: Signals, sources: Tensor, shown: Tensor, seed: i
             row |= {"tempo": f"{1 + p.tempo[i]:.2f} to {1 - p.tempo[i]:.2f}", "factor": f"{p.factor[i]:.2f}"}
             rows.append(
                 row
-                | {"noise": views.specs[k].noise or None, "masked": f"{hidden} from {at}" if hidden else None}
+                | {"noise": f"{views.specs[k].noise:g}", "masked": f"{hidden} from {at}" if hidden else None}
                 | {"backwards": bool(p.flip[i])}
             )
         page.section(f"Sample {number}").image(_png(figure), alt=f"sample {number} and its views").table(rows)
@@ -195,16 +193,20 @@ def _rows(
     for i, number in enumerate(shown.tolist()):
         for name, values in [(f"{number}", sources), *((f"{number}, view {k + 1}", v) for k, v in enumerate(made))]:
             changed = values[i] != sources[i]
-            cells = [f"**{v:.4g}**" if c else f"{v:.4g}" for v, c in zip(values[i].tolist(), changed.tolist(), strict=True)]
-            rows.append({"sample": name} | {f"column {j}": cells[j] for j in range(columns)})
+            cells = [
+                f"**{v:.4g}**" if c else f"{v:.4g}" for v, c in zip(values[i].tolist(), changed.tolist(), strict=True)
+            ]
+            row: dict[str, object] = {"sample": name}
+            rows.append(row | {f"column {j}": cells[j] for j in range(columns)})
     more = f" The first {columns} of {data.channels} columns." if data.channels > columns else ""
     page.table(rows, f"Each sample and its views; what was changed is in bold.{more}")
 
 
 def _cloud(data: Dataset, sources: Tensor, made: Sequence[Tensor]) -> bytes:
     figure, axes = _grid(1, 5.0)
-    everything = data.images if isinstance(data.images, Tensor) else torch.stack(list(data.images))
-    axes[0].scatter(everything[:2000, 0], everything[:2000, 1], s=3, color="lightgray")
+    some = torch.linspace(0, len(data) - 1, min(2000, len(data))).long()
+    background = torch.stack([data.images[i] for i in some.tolist()])
+    axes[0].scatter(background[:, 0], background[:, 1], s=3, color="lightgray")
     for i, source in enumerate(sources):
         colour = CLASSES[i % len(CLASSES)]
         axes[0].scatter(source[0], source[1], s=25, color=colour)
