@@ -48,13 +48,16 @@ def foldings(largest: float, dtype: torch.dtype) -> int:
 
 
 def folded_log_sum(factors: Tensor, times: int, dim: int) -> Tensor:
-    """The sum of log(factors) along a dimension; the factors are overwritten."""
+    """The sum of log(factors) along a dimension."""
     size = factors.shape[dim]
-    for _ in range(times):
+    folded = factors
+    for k in range(times):
         half = size // 2
-        factors.narrow(dim, 0, half).mul_(factors.narrow(dim, size - half, half))
+        last = folded.narrow(dim, size - half, half)
         size -= half
-    return factors.narrow(dim, 0, size).log_().sum(dim)
+        folded = folded.narrow(dim, 0, size).clone() if k == 0 else folded.narrow(dim, 0, size)
+        folded.narrow(dim, 0, half).mul_(last)
+    return (folded.log_() if times else folded.log()).sum(dim)
 
 
 class _MeanSoftplus(torch.autograd.Function):

@@ -26,9 +26,13 @@ from infomax.mi.cosine import (
     cos_xi_jsd,
     cosine_scores,
 )
+from infomax.mi.metric import MIMetric, Reading, between
 from infomax.mi.readings import readings
 
 __all__ = [
+    "MIMetric",
+    "Reading",
+    "between",
     "ceiling",
     "cos_dv",
     "cos_infonce",

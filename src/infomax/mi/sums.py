@@ -1,0 +1,159 @@
+r"""One pass over all pairs, from which every reading and its interval follow.
+
+An estimate on N pairs is a function of means over the true pairs and over the N(N-1) false ones. If the sums of a statistic
+over row k and over column k of the scores are kept, the mean *without pair k* is known too, for every k, at no further cost:
+(total - row_k - column_k) / ((N-1)(N-2)). Blocks of whole rows are scored, used up and forgotten: memory O(N D).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from infomax.critic import Critic, Dot
+from infomax.kernels.blocks import largest_score, panels, size, tame, without_true_pairs
+from infomax.kernels.softplus import folded_log_sum, foldings
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What the pass keeps: N-vectors in float64, where "both" is the sum over row k and column k, without the true pair.
+
+    positives: T_kk. log_rows, log_columns: log sum e^T of row k and of column k. candidate: sum_i e^(T_ik) / Z_i, i != k, the
+    share that candidate k has in the other rows' partitions Z_i. softplus, clipped, scores, squares: "both" of softplus(T),
+    e^clamp(T), T and T^2.
+    """
+
+    positives: Tensor
+    log_rows: Tensor
+    log_columns: Tensor
+    candidate: Tensor
+    softplus: Tensor
+    clipped: Tensor
+    scores: Tensor
+    squares: Tensor
+
+
+@torch.no_grad()
+def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float) -> Sums:
+    """Pass once over all pairs of rows of a and b.
+
+    Args:
+        critic: T; a product (`Dot`, `Cosine`) is one matrix product, any other critic is asked for its `crossed` scores.
+        a, b: N D, float32 or float64.
+        clip: of SMILE, nats.
+    """
+    n = len(a)
+    known, moments = math.inf, None  # a bound of |T|, where there is one
+    if isinstance(critic, Dot):
+        left, right = critic.factors(a, b)
+        score, moments, known = _product(left, right), _moments(left, right), largest_score(left, right)
+    else:
+        score = _crossed(critic, a, b)
+    positives = critic.paired(a, b).double()
+    log_rows, softplus, clipped, candidate = (
+        positives.new_empty(n) if k == 0 else positives.new_zeros(n) for k in range(4)
+    )
+    column_sums, log_columns = torch.zeros_like(positives), torch.full_like(positives, -math.inf)
+    scores, squares = moments or (torch.zeros_like(positives), torch.zeros_like(positives))
+    some_rows = next(iter(panels(a, n))).stop
+    panel = a.new_empty(some_rows, n)
+    width = max(1, size(a) // 4 // some_rows)
+    cuts = [slice(j, min(j + width, n)) for j in range(0, n, width)]
+    for rows in panels(a, n):
+        t = panel[: rows.stop - rows.start]
+        score(rows, t)
+        if moments is None:
+            without_true_pairs(t, rows, slice(0, n), 0.0)
+            square = t.square()
+            for both, x in ((scores, t), (squares, square)):
+                both[rows] += x.sum(1, dtype=torch.float64)
+                both += x.sum(0, dtype=torch.float64)
+        largest = known if tame(known, t.dtype) else float(torch.stack(torch.aminmax(t)).abs().amax())
+        without_true_pairs(t, rows, slice(0, n), -math.inf)
+        small = tame(largest, t.dtype)
+        row_sums = positives.new_zeros(len(t))
+        if not small:
+            log_rows[rows] = t.logsumexp(1).double()
+            log_columns = torch.logaddexp(log_columns, t.logsumexp(0).double())
+        for j in cuts:
+            if small:
+                of_rows, of_columns = _tame_block(t[:, j], largest, clip, row_sums, column_sums[j])
+            else:
+                of_rows, of_columns = _wild_block(t[:, j], clip)
+            for both, r, c in zip((softplus, clipped), of_rows, of_columns, strict=True):
+                both[rows] += r
+                both[j] += c
+        clipped[rows] -= 2 * math.exp(-clip)  # what a true pair, at -inf, was clipped to
+        if small:
+            log_rows[rows] = row_sums.log()
+        partition = torch.logaddexp(log_rows[rows], positives[rows])
+        if small:
+            candidate += ((-partition).exp().to(t.dtype) @ t).double()
+        else:
+            candidate += t.sub_(partition[:, None]).exp_().sum(0)
+    log_columns = torch.logaddexp(log_columns, column_sums.log())
+    return Sums(positives, log_rows, log_columns, candidate, softplus, clipped, scores, squares)
+
+
+Parts = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def _tame_block(t: Tensor, largest: float, clip: float, row_sums: Tensor, column_sums: Tensor) -> Parts:
+    """Sums of a block of scores none of whose exponentials can overflow; the block becomes e^T."""
+    e = t.exp_()
+    row_sums += e.sum(1)
+    column_sums += e.sum(0)
+    x = e.clamp(math.exp(-clip), math.exp(clip))
+    clipped = x.sum(1), x.sum(0)
+    times = foldings(largest, t.dtype)
+    torch.add(e, 1.0, out=x)
+    return (folded_log_sum(x, times, 1), clipped[0]), (folded_log_sum(x, times, 0), clipped[1])
+
+
+def _wild_block(t: Tensor, clip: float) -> Parts:
+    """The same where e^T would overflow; the block keeps T."""
+    clipped, soft = t.clamp(-clip, clip).exp_(), F.softplus(t, threshold=88.0)
+    return (soft.sum(1), clipped.sum(1)), (soft.sum(0), clipped.sum(0))
+
+
+Score = Callable[[slice, Tensor], None]
+
+
+def _crossed(critic: Critic, a: Tensor, b: Tensor) -> Score:
+    def score(rows: slice, out: Tensor) -> None:
+        width = max(1, size(a) // (len(out) * a.shape[1]))  # a critic may look at N x M x D numbers
+        for j in range(0, len(b), width):
+            out[:, j : j + width] = critic.crossed(a[rows], b[j : j + width])
+
+    return score
+
+
+def _product(left: Tensor, right: Tensor) -> Score:
+    right_t = right.T.contiguous()
+
+    def score(rows: slice, out: Tensor) -> None:
+        torch.mm(left[rows], right_t, out=out)
+
+    return score
+
+
+def _moments(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Row plus column sums of T and of T^2 without the true pairs, in O(N D^2) and in float64."""
+    cuts = [slice(i, i + 4096) for i in range(0, len(left), 4096)]
+
+    def along(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """sum_j x_i . y_j and sum_j (x_i . y_j)^2, for every i."""
+        total = torch.stack([y[c].sum(0, dtype=torch.float64) for c in cuts]).sum(0)
+        gram = torch.zeros(y.shape[1], y.shape[1], dtype=torch.float64, device=y.device)
+        for w in (y[c].double() for c in cuts):
+            gram.addmm_(w.T, w)
+        found = [(w @ total, ((w @ gram) * w).sum(1)) for w in (x[c].double() for c in cuts)]
+        return torch.cat([f for f, _ in found]), torch.cat([f for _, f in found])
+
+    true = torch.cat([(left[c].double() * right[c].double()).sum(1) for c in cuts])
+    (rows, row_squares), (columns, column_squares) = along(left, right), along(right, left)
+    return rows + columns - 2 * true, row_squares + column_squares - 2 * true.square()
