@@ -1,0 +1,185 @@
+"""One cell: trained, or continued where it was stopped; judged on a held-out part of train; what went wrong written down.
+
+Whoever runs it calls `complete`, in a process of its own. Two that are asked for one cell (a sweep started twice, a node
+believed dead that is not) take turns by a lock, and the second finds it finished.
+"""
+
+import contextlib
+import inspect
+import json
+import platform
+import shutil
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import infomax as im
+from infomax.data import Dataset, Graph
+from infomax.errors import DataError, InfomaxError, NoSuchSplit
+from infomax.evaluate import knn_accuracy, linear_probe
+from infomax.evaluate.run import features, fits, splits
+from infomax.sweep.folder import Folder
+from infomax.training import Run
+from infomax.training.checkpoint import written
+from infomax.training.feed import dataset, encoder_for
+from infomax.training.run import write_atomically
+
+JUDGED = ("linear", "knn")
+"""Metrics that need labels."""
+
+
+def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = False) -> None:
+    """Run a cell to its end, from wherever it stands; a finished one is left as it is.
+
+    Args:
+        path: the sweep's folder.
+        name: of the cell.
+        threads: of the CPU; on CPU the last bits of the weights may depend on it.
+        retry: also where it has failed before.
+
+    Raises:
+        DataError: where the folder holds no such sweep.
+        Stopped, KeyboardInterrupt: where it is stopped; what was computed is kept. Any other error is written to
+            `error.json` in the cell's folder, and does not get out.
+    """
+    folder = Folder(path)
+    sweep = folder.read()
+    out = folder.cell(name)
+    with folder.lock(name), _printing_to(folder.log(name)):
+        if folder.finished(name, sweep) or (folder.failed(name) and not retry):
+            return
+        began = time.perf_counter()
+        (out / "error.json").unlink(missing_ok=True)
+        try:
+            torch.set_num_threads(threads)
+            options, asked = sweep["cells"][name], sweep["evaluate"]
+            split = _Split.of(options, asked)
+            run = train(options, out)
+            found = {"metrics": split.judge(run), "protocol": split.protocol, "evaluate": asked["data"]}
+            found |= {"seconds": sum(row["seconds"] for row in run.history), "options": options, "machine": _machine()}
+            write_atomically(out / "result.json", json.dumps(found, indent=2) + "\n")
+        except Exception as error:
+            record(out, error, time.perf_counter() - began)
+
+
+def train(options: Mapping[str, Any], out: Path) -> Run:
+    """The run that `infomax train` makes of these options; continued where it has begun.
+
+    Args:
+        options: all options of `infomax train`, resolved, but for `out`.
+        out: folder of the run.
+    """
+    if written(out) or (out / "learner.safetensors").is_file():
+        return Run.resume(out, device=options["device"], progress=False)
+    if out.exists():  # it died before its first checkpoint: nothing was learnt
+        shutil.rmtree(out)
+    own = set(im.methods.options(options["method"]))
+    torch.manual_seed(options["seed"])
+    samples = dataset(options["data"], options["root"])
+    heads = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in own}
+    learner = im.methods.build(options["method"], encoder_for(samples, options["encoder"], options["size"]), **heads)
+    taken = {
+        k: v for k, v in options.items() if k in inspect.signature(im.train).parameters and k not in ("data", "out")
+    }
+    if str(taken["accumulate"]).isdigit():
+        taken["accumulate"] = int(taken["accumulate"])
+    return im.train(learner, samples, out=out, progress=False, **taken)
+
+
+class _Split:
+    """Labelled data to choose by: a held-out part of train, and never a row of its test set.
+
+    Args:
+        data: the train split, or whole data.
+        fit: rows that a probe learns from.
+        held: rows that it is judged on.
+        protocol: how the two came about.
+    """
+
+    def __init__(self, data: Dataset, fit: Tensor, held: Tensor, protocol: str) -> None:
+        self.data, self.fit, self.held, self.protocol = data, fit, held, protocol
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], asked: Mapping[str, Any]) -> "_Split":
+        source, root = asked["data"] or options["data"], options["root"]
+        data = dataset(source, root)
+        rows = torch.arange(len(data))
+        if data.labels is None:
+            if asked["metric"] in JUDGED:
+                raise DataError(
+                    f"{data.name!r} has no labels, so {asked['metric']!r} cannot be judged: give `evaluate: {{data: ...}}` "
+                    "with labels, or choose by a gauge, such as `evaluate: {metric: effective_rank}`"
+                )
+            return cls(data, rows[:0], rows[:0], "no labels: gauges of training alone")
+        if isinstance(data, Graph):
+            if not len(data.val):
+                raise DataError(f"{data.name!r} names no nodes for validation, so there is nothing to choose by")
+            return cls(data, data.train, data.val, "the graph's validation nodes; its test nodes are not used")
+        try:
+            dataset(source, root, split="test")
+        except NoSuchSplit:  # then `infomax probe` tests on every fifth row, which must not be chosen by
+            rows = splits(data, None)[0]
+        few = Dataset(torch.zeros(len(rows), 1), data.labels[rows])
+        fit, held, _ = splits(few, None)
+        return cls(
+            data,
+            rows[fit],
+            rows[held],
+            f"frozen encoder; a fifth of each class of train held out ({len(held)} of {len(rows)} rows), and the test set "
+            "not used; the encoder has seen the images of both parts, without labels",
+        )
+
+    def judge(self, run: Run) -> dict[str, float]:
+        """Accuracies in percent, and the gauges of the last epoch."""
+        gauges = {k: v for k, v in run.history[-1].items() if k not in ("epoch", "lr", "seconds", "skipped")}
+        if self.data.labels is None or not len(self.held):
+            return gauges
+        fits(run, self.data)
+        asked = run.config["data"]
+        z = features(
+            run.learner.encoder,
+            self.data,
+            run.config["training"]["size"],
+            statistics=(asked["mean"], asked["std"]),
+            progress=False,
+        )
+        y = self.data.labels
+        rows = (z[self.fit], y[self.fit], z[self.held], y[self.held])
+        probe = linear_probe(*rows)
+        accuracy = {"linear": probe.accuracy, "linear_se": probe.stderr, "knn": knn_accuracy(*rows)}
+        return gauges | {name: 100 * value for name, value in accuracy.items()}
+
+
+def record(out: Path, error: BaseException, seconds: float | None = None) -> None:
+    """Write down why a cell failed; what it had computed stays."""
+    out.mkdir(parents=True, exist_ok=True)
+    said = {
+        "error": " ".join(str(error).split()) or type(error).__name__,
+        "type": type(error).__name__,
+        "users": isinstance(error, InfomaxError),
+        "seconds": seconds,
+        "machine": _machine(),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+    write_atomically(out / "error.json", json.dumps(said, indent=2) + "\n")
+
+
+def _machine() -> dict[str, Any]:
+    cuda = torch.cuda.get_device_name() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+    return {"node": platform.node(), "cuda": cuda, "threads": torch.get_num_threads()}
+
+
+@contextlib.contextmanager
+def _printing_to(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        path.open("a", encoding="utf-8") as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
+        yield

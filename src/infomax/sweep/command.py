@@ -1,0 +1,179 @@
+"""What `infomax sweep` and its commands do and print."""
+
+import json
+from collections import Counter
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infomax.errors import ConfigError, command, nearest
+from infomax.sweep.folder import STATES, Folder, Row, Setting, settings, varied
+from infomax.sweep.grid import Grid, read
+from infomax.sweep.run import run
+
+
+def recipes() -> dict[str, Traversable]:
+    """The grids that the package brings, by name: `paper/sweep1-sdmi` and others."""
+    root = resources.files("infomax") / "recipes"
+    found = {
+        f"{part.name}/{file.name[:-5]}": file for part in root.iterdir() if part.is_dir() for file in part.iterdir()
+    }
+    return {
+        name: file
+        for name, file in sorted(found.items())
+        if file.name.startswith("sweep") and file.name.endswith(".yaml")
+    }
+
+
+def grid_of(name: str, changes: tuple[str, ...] = ()) -> Grid:
+    """A grid from a file, or one that the package brings.
+
+    Args:
+        name: a path, or a name as `infomax sweep --list` has it.
+        changes: fixed options that take the place of the file's, as lr=0.1.
+
+    Raises:
+        ConfigError: no such file or name, or one that is no grid.
+
+    Example:
+        >>> len(grid_of("paper/sweep1-sdmi").cells()), len(grid_of("paper/sweep1-byol").cells())
+        (36, 12)
+    """
+    path, known = Path(name), recipes()
+    if not path.is_file() and name not in known:
+        raise ConfigError(f"no file and no grid {name!r}: {nearest(name, known)}")
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else known[name].read_text(encoding="utf-8")
+        asked = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{name}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(asked, dict):
+        raise ConfigError(f"{name}: give a mapping, such as 'method: simclr', not {asked!r}")
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {change}: give option=value, such as --set epochs=5")
+        key = key.replace("-", "_")
+        for part in ("grid", "random"):
+            asked[part] = {k: v for k, v in (asked.get(part) or {}).items() if k.replace("-", "_") != key}
+        asked = {k: v for k, v in asked.items() if k.replace("-", "_") != key} | {key: yaml.safe_load(value)}
+    return read({k: v for k, v in asked.items() if v != {}}, name)
+
+
+def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]) -> None:
+    """`infomax sweep GRID --out DIR`."""
+    asked = grid_of(grid, changes)
+    cells = asked.cells()
+    print(f"{grid}: {len(cells) or asked.samples} cells, {_judged(asked.evaluate)}", flush=True)
+    rows = run(asked, out, **options)
+    mine = {cell.name for cell in cells}
+    ended = [row for row in rows if row.name in mine or not mine]
+    print(_counted(ended))
+    for row in ended:
+        if row.state == "failed":
+            print(f"  failed: {row.name}: {row.error}")
+    if any(row.state == "finished" for row in ended):
+        _print_best(rows, asked.evaluate["metric"], asked.evaluate["goal"])
+    print(f"wrote {out}; next: {command(f'sweep table {out}')}, {command(f'sweep page {out}')}")
+
+
+def listed() -> None:
+    """`infomax sweep --list`."""
+    for name in recipes():
+        about = grid_of(name).about
+        print(f"{name:26} {about['cells']} cells; {about['cost']}; {about['source']}")
+
+
+def status(path: str, *, as_json: bool = False) -> None:
+    """`infomax sweep status DIR`."""
+    rows = Folder(path).rows()
+    if as_json:
+        print(json.dumps([row.__dict__ for row in rows], indent=2))
+        return
+    print(_counted(rows))
+    keys = varied(rows)
+    for row in rows:
+        if row.state != "finished":
+            where = f"epoch {row.epochs} of {row.options['epochs']}" if row.epochs else ""
+            print(f"  {row.state:8} {row.name}  {_options(row.options, keys)}  {row.error or where}".rstrip())
+
+
+def best(path: str, by: str | None, *, as_json: bool = False) -> None:
+    """`infomax sweep best DIR`."""
+    folder, rows = Folder(path), Folder(path).rows()
+    asked = folder.read()["evaluate"]
+    found = _first(path, rows, by or asked["metric"], asked["goal"] if by in (None, asked["metric"]) else "max")
+    if as_json:
+        print(json.dumps({"options": found.rows[0].options, "mean": found.mean, "sd": found.sd, "n": len(found.rows)}))
+        return
+    _print_best(rows, by or asked["metric"], asked["goal"] if by in (None, asked["metric"]) else "max")
+    print(f"judged by {_judged({**asked, 'metric': by or asked['metric']})}")
+    for row in found.rows:
+        print(f"the test set, once, for {row.name}: {command(f'probe {folder.cell(row.name)}')}")
+
+
+def table(path: str, by: str | None = None, *, csv: bool = False) -> None:
+    """`infomax sweep table DIR`."""
+    rows = Folder(path).rows()
+    asked = Folder(path).read()["evaluate"]
+    metric = by or asked["metric"]
+    _first(path, rows, metric, asked["goal"])
+    lines = [
+        {**{k: _value(v) for k, v in s.options.items()}, metric: s.shown} for s in settings(rows, metric, asked["goal"])
+    ]
+    if csv:
+        import sys
+        from csv import DictWriter
+
+        keys = [*varied(rows), *dict.fromkeys(key for row in rows for key in row.metrics)]
+        writer = DictWriter(sys.stdout, ["cell", "state", *keys], lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            shown = {k: _value(row.options.get(k)) for k in varied(rows)}
+            writer.writerow({"cell": row.name, "state": row.state, **shown, **row.metrics})
+        return
+    heads = list(lines[0])
+    widths = {h: max(len(h), *(len(line[h]) for line in lines)) for h in heads}
+    for line in ({h: h for h in heads}, *lines):
+        print("  ".join(line[h].ljust(widths[h]) for h in heads).rstrip())
+    print(f"{_counted(rows)}; {_judged({**asked, 'metric': metric})}")
+
+
+def _first(path: str, rows: list[Row], metric: str, goal: str) -> Setting:
+    found = settings(rows, metric, goal)
+    if not found:
+        raise ConfigError(f"{path}: no cell has finished yet: {_counted(rows)}")
+    return found[0]
+
+
+def _print_best(rows: list[Row], metric: str, goal: str) -> None:
+    found = settings(rows, metric, goal)[0]
+    print(f"best: {_options(found.options, list(found.options)) or 'the only setting'}: {metric} {found.shown}")
+    print(f"  cells {', '.join(row.name for row in found.rows)}")
+
+
+def _counted(rows: list[Row]) -> str:
+    count = Counter(row.state for row in rows)
+    return f"{len(rows)} cells: " + ", ".join(f"{count[s]} {s}" for s in STATES if count[s])
+
+
+def _judged(evaluate: Any) -> str:
+    where = f"of {evaluate['data']}" if evaluate["data"] else "of train"
+    return f"{evaluate['metric']} on a held-out part {where}, never the test set"
+
+
+def _options(options: Any, keys: list[str]) -> str:
+    return ", ".join(f"{k}={_value(options.get(k))}" for k in keys)
+
+
+def _value(value: Any) -> str:
+    return (
+        "-".join(map(str, value))
+        if isinstance(value, list)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )

@@ -1,0 +1,221 @@
+"""The folder of a sweep: which cells it has, and how each stands; nothing is kept that is not a file in it.
+
+| path | content |
+|---|---|
+| sweep.json | every cell by name, its options resolved; how cells are judged |
+| cells/NAME/ | the run of a cell |
+| cells/NAME/result.json | its metrics, once it has finished |
+| cells/NAME/error.json | why it failed, if it did |
+| logs/NAME.txt | what it printed |
+| locks/NAME | held by the process that runs it |
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from infomax.errors import ConfigError, DataError, nearest
+from infomax.sweep.grid import Cell
+from infomax.training.checkpoint import plain, written
+from infomax.training.run import read_log, write_atomically
+
+State = Literal["finished", "failed", "running", "begun", "waiting"]
+STATES: tuple[State, ...] = ("finished", "failed", "running", "begun", "waiting")
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a cell stands.
+
+    Args:
+        name: of the cell.
+        state: finished, failed, running, begun (and stopped) or waiting.
+        options: all of `infomax train`, resolved.
+        metrics: of a finished one.
+        epochs: passes over the data that are done.
+        seconds: of training.
+        error: of a failed one.
+    """
+
+    name: str
+    state: State
+    options: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    epochs: int
+    seconds: float
+    error: str = ""
+
+
+class Folder:
+    """A sweep's folder.
+
+    Args:
+        path: where.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def begin(self, cells: Iterable[Cell], evaluate: Mapping[str, Any]) -> None:
+        """Enter cells, beside those that are there already; how they are judged is what was said last.
+
+        Raises:
+            ConfigError: where the folder holds something, and no sweep.
+        """
+        if (self.path / "sweep.json").is_file():
+            known = self.read()["cells"]
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise ConfigError(f"{self.path} exists, is not empty and is no sweep: choose another --out")
+        else:
+            known = {}
+        self.path.mkdir(parents=True, exist_ok=True)
+        said = {"evaluate": dict(evaluate), "cells": {**known, **{cell.name: plain(cell.options) for cell in cells}}}
+        write_atomically(self.path / "sweep.json", json.dumps(said, indent=1) + "\n")
+
+    def read(self) -> dict[str, Any]:
+        """What sweep.json says: {evaluate, cells}.
+
+        Raises:
+            DataError: where there is none, or it is damaged.
+        """
+        path = self.path / "sweep.json"
+        if not path.is_file():
+            raise DataError(
+                f"{self.path} is no sweep: it holds no sweep.json (on a cluster: a folder that every machine sees)"
+            )
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            return {"evaluate": dict(said["evaluate"]), "cells": dict(said["cells"])}
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{path} is damaged: {error}") from None
+
+    def cell(self, name: str) -> Path:
+        """The folder of a cell's run."""
+        return self.path / "cells" / name
+
+    def log(self, name: str) -> Path:
+        """The file of what a cell prints."""
+        return self.path / "logs" / f"{name}.txt"
+
+    def lock(self, name: str) -> BaseFileLock:
+        """The lock that whoever runs a cell holds; it falls with its process, however that ends."""
+        (self.path / "locks").mkdir(parents=True, exist_ok=True)
+        return FileLock(self.path / "locks" / name)
+
+    def result(self, name: str) -> dict[str, Any] | None:
+        """What result.json of a cell says."""
+        path = self.cell(name) / "result.json"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+    def finished(self, name: str, sweep: Mapping[str, Any]) -> bool:
+        """Whether a cell has been trained, and judged on the data that are asked for now."""
+        found = self.result(name)
+        return found is not None and found["evaluate"] == sweep["evaluate"]["data"]
+
+    def failed(self, name: str) -> bool:
+        """Whether an error of the cell is written down."""
+        return (self.cell(name) / "error.json").is_file()
+
+    def state(self, name: str, sweep: Mapping[str, Any]) -> State:
+        """How a cell stands."""
+        if self.finished(name, sweep):
+            return "finished"
+        if self._locked(name):
+            return "running"
+        if self.failed(name):
+            return "failed"
+        return "begun" if written(self.cell(name)) else "waiting"
+
+    def rows(self) -> list[Row]:
+        """How every cell stands, in the order in which they were asked for."""
+        sweep, rows = self.read(), []
+        for name, options in sweep["cells"].items():
+            state, out = self.state(name, sweep), self.cell(name)
+            history = read_log(out)
+            metrics = (self.result(name) or {})["metrics"] if state == "finished" else {}
+            error = json.loads((out / "error.json").read_text(encoding="utf-8"))["error"] if state == "failed" else ""
+            seconds = sum(row["seconds"] for row in history)
+            rows.append(Row(name, state, options, metrics, len(history), seconds, error))
+        return rows
+
+    def _locked(self, name: str) -> bool:
+        if not (self.path / "locks" / name).exists():
+            return False
+        try:
+            with self.lock(name).acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+
+def varied(rows: Iterable[Row]) -> list[str]:
+    """The options in which cells differ, in the order of `infomax train`; the seed last.
+
+    Example:
+        >>> rows = [Row(str(lr), "waiting", {"seed": 0, "lr": lr}, {}, 0, 0.0) for lr in (0.1, 0.2)]
+        >>> varied(rows)
+        ['lr']
+    """
+    rows = list(rows)
+    keys = dict.fromkeys(key for row in rows for key in row.options)
+    found = [k for k in keys if len({json.dumps(row.options.get(k)) for row in rows}) > 1]
+    return sorted(found, key=lambda key: key == "seed")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Finished cells that differ in their seed alone.
+
+    Args:
+        options: what they share of the options that vary.
+        rows: the cells.
+        mean: of the metric.
+        sd: of the metric over seeds; None of one seed.
+        stderr: binomial, of the held-out rows; None where the metric is no accuracy of a probe.
+    """
+
+    options: Mapping[str, Any]
+    rows: tuple[Row, ...]
+    mean: float
+    sd: float | None
+    stderr: float | None
+
+    @property
+    def shown(self) -> str:
+        """The metric with its spread, and what that is."""
+        n = len(self.rows)
+        if self.sd is not None:
+            return f"{self.mean:.2f} ± {self.sd:.2f} (sd, n = {n})"
+        return f"{self.mean:.2f}" + (f" ± {self.stderr:.2f} (binomial, n = 1)" if self.stderr else " (n = 1)")
+
+
+def settings(rows: Iterable[Row], metric: str, goal: str = "max") -> list[Setting]:
+    """Finished cells, gathered over seeds, the best first; those that tie keep their order.
+
+    Raises:
+        ConfigError: where a cell has no such metric, naming the nearest.
+    """
+    rows = list(rows)
+    keys = [key for key in varied(rows) if key != "seed"]
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.state == "finished":
+            if metric not in row.metrics:
+                raise ConfigError(f"no metric {metric!r}: {nearest(metric, row.metrics)}")
+            alike = {k: v for k, v in row.options.items() if k != "seed"}
+            groups.setdefault(json.dumps(alike, sort_keys=True), []).append(row)
+    made = []
+    for group in groups.values():
+        values = [row.metrics[metric] for row in group]
+        mean, n = math.fsum(values) / len(values), len(values)
+        sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1)) if n > 1 else None
+        options = {k: group[0].options.get(k) for k in keys}
+        made.append(Setting(options, tuple(group), mean, sd, group[0].metrics.get(f"{metric}_se")))
+    finite = [s for s in made if math.isfinite(s.mean)]
+    ordered = sorted(finite, key=lambda s: s.mean, reverse=goal == "max")
+    return ordered + [s for s in made if not math.isfinite(s.mean)]

@@ -1,0 +1,290 @@
+"""A grid: one YAML file that says which cells a sweep has. A cell is what `infomax train` would be given, resolved.
+
+    method: simclr                # fixed options, those of `infomax train`, under the same names
+    data: digits
+    epochs: 20
+    grid:                         # every combination
+      lr: [0.01, 0.03]
+      temperature: [0.1, 0.2]
+    random:                       # or drawn, `samples` times, beside each combination
+      weight_decay: {from: 1e-5, to: 1e-3, log: true}
+      projector: [128-64, 256-64]
+    samples: 10
+    sampler: random               # or tpe (Optuna)
+    sampler_seed: 0
+    evaluate: {metric: linear}    # and `data`, where it is not what was trained on; `goal: min`
+
+A cell's name is the hash of all its options, the defaults written out, but for those that say where it is computed.
+"""
+
+import itertools
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from infomax.data import NAMES
+from infomax.errors import ConfigError, nearest
+from infomax.training.checkpoint import fingerprint, plain
+
+WHERE = ("root", "device", "devices", "checkpoint_every", "keep")
+"""Options that say where a cell is computed, and not what."""
+
+OURS = ("grid", "random", "samples", "sampler", "sampler_seed", "evaluate", "slurm", "about")
+"""Keys of a grid file that are no options of `infomax train`."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a sweep.
+
+    Args:
+        options: of `infomax train`, every one of them, resolved; without `out`.
+
+    Example:
+        >>> a = Cell.of({"method": "jmi", "data": "digits"})
+        >>> b = Cell.of({"method": "jmi", "data": "digits", "lr": "1e-3", "keep": 5})  # the default; and where, not what
+        >>> a.name == b.name, a.name == Cell.of({"method": "jmi", "data": "digits", "lr": 0.1}).name
+        (True, False)
+    """
+
+    options: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], source: str = "the grid") -> "Cell":
+        """Resolve options as `infomax train` does, to the last default.
+
+        Args:
+            given: options by name, as a file for `--config` holds them.
+            source: where they come from, for messages.
+
+        Raises:
+            ConfigError: an option that does not exist, naming the nearest, or a value that it cannot have.
+        """
+        return cls(plain(resolved(given, source)))
+
+    @property
+    def name(self) -> str:
+        """The first 16 digits of the hash of its options."""
+        # an option that is off is left out: a later version that has one more still knows the cells of this one
+        what = {k: v for k, v in self.options.items() if k not in WHERE and v is not None}
+        return fingerprint({"train": what})[:16]
+
+
+def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Options as `infomax train` reads them from its command line; see `Cell.of`."""
+    import inspect
+
+    from cyclopts import CycloptsError
+
+    from infomax import cli, methods
+
+    asked = {str(key).replace("-", "_"): value for key, value in given.items()}
+    if "method" not in asked or "data" not in asked:
+        raise ConfigError(f"{source}: give {'a method' if 'method' not in asked else 'data'}, fixed or in the grid")
+    own = methods.options(str(asked["method"]))
+    known = {n for n, p in inspect.signature(cli.train).parameters.items() if p.kind is p.KEYWORD_ONLY} | set(own)
+    known -= {"out"}
+    for key in asked:
+        if key not in known:
+            raise ConfigError(f"{source}: no option {key!r} of {asked['method']!r}: {nearest(key, known | set(OURS))}")
+    tokens = ["train", "--out=cell", *(cli.as_token(key, value) for key, value in asked.items() if value is not None)]
+    try:
+        _, bound, _ = cli.application(tokens).parse_args(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise ConfigError(f"{source}: {' '.join(str(error).split())}") from None
+    bound.apply_defaults()
+    options = {k: v for k, v in bound.arguments.items() if k not in ("out", "print_config")}
+    if options["devices"] != 1:
+        raise ConfigError(f"{source}: devices={options['devices']}: a cell is one process; give it GPUs by --gpus")
+    for key, parameter in own.items():
+        if cli.is_head(parameter) and isinstance(options[key], str):
+            options[key] = list(cli.head(options[key]))
+    options["method"] = str(options["method"]).replace("-", "_").lower()
+    if options["data"] not in NAMES and Path(options["data"]).expanduser().exists():
+        options["data"] = str(Path(options["data"]).expanduser().resolve())  # a cell may run from another folder
+    return options
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers to draw from: uniform between two ends, or uniform in their logarithm; whole where both ends are.
+
+    Example:
+        >>> Range.read("lr", {"from": "1e-3", "to": 0.1, "log": True})
+        Range(low=0.001, high=0.1, log=True)
+        >>> Range(2, 4).draw(random.Random(0)) in (2, 3, 4)
+        True
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    @classmethod
+    def read(cls, key: str, asked: Mapping[str, Any]) -> "Range":
+        """A range from {from, to, log}.
+
+        Raises:
+            ConfigError: another key, ends that are no numbers or not in order, or a logarithm of what is not positive.
+        """
+        for word in asked:
+            if word not in ("from", "to", "log"):
+                raise ConfigError(f"random: {key}: no {word!r} of a range: {nearest(str(word), ('from', 'to', 'log'))}")
+        try:
+            ends = [asked[end] if isinstance(asked[end], int) else float(asked[end]) for end in ("from", "to")]
+        except (KeyError, TypeError, ValueError):
+            raise ConfigError(
+                f"random: {key}: give two numbers, {{from: 0.001, to: 0.1, log: true}}, not {dict(asked)}"
+            ) from None
+        log = bool(asked.get("log", False))
+        if not ends[0] < ends[1] or (log and ends[0] <= 0) or not math.isfinite(ends[1] - ends[0]):
+            raise ConfigError(f"random: {key}: from {ends[0]} to {ends[1]}{', by logarithm' * log}, is no range")
+        return cls(ends[0], ends[1], log)
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are meant."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def draw(self, source: random.Random) -> float:
+        """One number."""
+        if self.whole and not self.log:
+            return source.randint(int(self.low), int(self.high))
+        u = source.random()
+        x = self.low * (self.high / self.low) ** u if self.log else self.low + (self.high - self.low) * u
+        return round(x) if self.whole else float(f"{x:.6g}")  # six digits are as good, and can be read
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a grid file says; see the module.
+
+    Args:
+        fixed: options that all cells share.
+        grid: option -> values; every combination is a cell.
+        random: option -> choices or a range, drawn `samples` times beside each combination.
+        samples: draws.
+        sampler: random, or tpe, which learns from the cells that have ended.
+        sampler_seed: of the draws. More samples keep the first ones.
+        evaluate: `data` to judge by, `metric` to choose by, `goal` max or min.
+        slurm: parameters of submitit's executor, such as slurm_partition.
+        about: what the file says of itself.
+        source: its name.
+    """
+
+    fixed: Mapping[str, Any]
+    grid: Mapping[str, list[Any]] = field(default_factory=dict)
+    random: Mapping[str, list[Any] | Range] = field(default_factory=dict)
+    samples: int = 1
+    sampler: Literal["random", "tpe"] = "random"
+    sampler_seed: int = 0
+    evaluate: Mapping[str, Any] = field(default_factory=lambda: {"data": None, "metric": "linear", "goal": "max"})
+    slurm: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    source: str = "the grid"
+
+    def __len__(self) -> int:
+        """How many cells it asks for, those that are equal counted once each time."""
+        return math.prod(len(values) for values in self.grid.values()) * (self.samples if self.random else 1)
+
+    def combinations(self) -> Iterator[dict[str, Any]]:
+        """The options of every cell but for what is drawn."""
+        for values in itertools.product(*self.grid.values()):
+            yield {**self.fixed, **dict(zip(self.grid, values, strict=True))}
+
+    def draw(self, sample: int) -> dict[str, Any]:
+        """The options that the n-th sample draws, a function of the seed, n and the option's name alone."""
+        drawn = {}
+        for key, choices in self.random.items():
+            source = random.Random(f"{self.sampler_seed}/{sample}/{key}")
+            drawn[key] = choices.draw(source) if isinstance(choices, Range) else source.choice(choices)
+        return drawn
+
+    def cells(self) -> list[Cell]:
+        """Every cell, each once; of `tpe` none, for they follow from one another.
+
+        Raises:
+            ConfigError: an option that does not exist, naming the nearest, or a value that it cannot have.
+        """
+        if self.sampler == "tpe":
+            return []
+        draws = [self.draw(n) for n in range(self.samples)] if self.random else [{}]
+        made = (Cell.of({**options, **drawn}, self.source) for drawn in draws for options in self.combinations())
+        return list({cell.name: cell for cell in made}.values())
+
+
+def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:
+    """A grid from what its file holds, checked.
+
+    Raises:
+        ConfigError: what is not as it should be, naming the key.
+
+    Example:
+        >>> grid = read({"method": "jmi", "data": "digits", "grid": {"lr": [0.1, 0.2], "seed": [0, 1, 2]}})
+        >>> len(grid), len(grid.cells())
+        (6, 6)
+    """
+    asked = {str(key).replace("-", "_"): value for key, value in asked.items()}
+    ours = {key: asked.pop(key) for key in OURS if asked.get(key) is not None}
+    for key in asked:
+        if key == "out":
+            raise ConfigError(f"{source}: out: the folder of a sweep is given by --out")
+    varied: dict[str, Any] = {}
+    for part in ("grid", "random"):
+        given = _mapping(ours, part, source)
+        varied[part] = {str(key).replace("-", "_"): value for key, value in given.items()}
+        for key, values in varied[part].items():
+            if isinstance(values, Mapping) and part == "random":
+                varied[part][key] = Range.read(key, values)
+            elif not isinstance(values, list) or not values:
+                raise ConfigError(f"{source}: {part}: {key}: give a list of values, not {values!r}")
+    twice = [key for key in varied["grid"] if key in varied["random"] or key in asked]
+    twice += [key for key in varied["random"] if key in asked]
+    if twice:
+        raise ConfigError(f"{source}: {twice[0]} is given twice: fixed, in the grid, or drawn")
+    sampler = ours.get("sampler", "random")
+    if sampler not in ("random", "tpe"):
+        raise ConfigError(f"{source}: sampler: {nearest(str(sampler), ('random', 'tpe'))}")
+    if sampler == "tpe" and (varied["grid"] or not varied["random"]):
+        raise ConfigError(f"{source}: sampler: tpe draws what stands under `random`; a grid beside it is not possible")
+    if ("samples" in ours) != bool(varied["random"]):
+        raise ConfigError(f"{source}: give `random` and `samples` together: what is drawn, and how often")
+    for key, least in (("samples", 1), ("sampler_seed", 0)):
+        if key in ours and (not isinstance(ours[key], int) or isinstance(ours[key], bool) or ours[key] < least):
+            raise ConfigError(f"{source}: {key}: {ours[key]!r}: give a whole number from {least} on")
+    about = ours.get("about", {})
+    return Grid(
+        asked,
+        varied["grid"],
+        varied["random"],
+        ours.get("samples", 1),
+        sampler,
+        ours.get("sampler_seed", 0),
+        _evaluation(_mapping(ours, "evaluate", source), source),
+        _mapping(ours, "slurm", source),
+        about if isinstance(about, Mapping) else {"title": str(about)},
+        source,
+    )
+
+
+def _mapping(ours: Mapping[str, Any], key: str, source: str) -> Mapping[str, Any]:
+    value = ours.get(key, {})
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{source}: {key}: give a mapping of names, not {value!r}")
+    return value
+
+
+def _evaluation(asked: Mapping[str, Any], source: str) -> dict[str, Any]:
+    known = ("data", "metric", "goal")
+    for key in asked:
+        if key not in known:
+            raise ConfigError(f"{source}: evaluate: no {key!r}: {nearest(str(key), known)}")
+    made = {"data": None, "metric": "linear", "goal": "max", **asked}
+    if made["goal"] not in ("max", "min"):
+        raise ConfigError(f"{source}: evaluate: goal: {nearest(str(made['goal']), ('max', 'min'))}")
+    if made["data"] is not None and made["data"] not in NAMES:
+        made["data"] = str(Path(str(made["data"])).expanduser().resolve())
+    return made

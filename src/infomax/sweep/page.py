@@ -1,0 +1,186 @@
+"""The page of a sweep: parallel coordinates, what each option does, every cell."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infomax.errors import ConfigError
+from infomax.report.figures import template
+from infomax.report.page import Page
+from infomax.sweep.folder import Folder, Row, settings, varied
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+SCALE = "Viridis"
+LOGARITHMIC = 10.0
+"""Positive values that span more than this are drawn by their logarithm."""
+
+
+def write(path: str | Path, out: str | Path | None = None, by: str | None = None) -> Path:
+    """Write the page of a sweep.
+
+    Args:
+        path: folder of the sweep.
+        out: the page; by default index.html in the folder.
+        by: metric; by default the grid's.
+
+    Raises:
+        ConfigError: where no cell has finished, or there is no such metric.
+    """
+    folder = Folder(path)
+    asked, rows = folder.read()["evaluate"], folder.rows()
+    metric, goal = by or asked["metric"], asked["goal"] if by in (None, asked["metric"]) else "max"
+    found = settings(rows, metric, goal)
+    if not found:
+        raise ConfigError(f"{path}: no cell has finished yet, so there is nothing to draw")
+    done, keys = [row for row in rows if row.state == "finished"], varied(rows)
+    ended = f"{len(done)} of {len(rows)} cells have finished"
+    page = Page(f"Sweep: {metric}", f"{ended}. Chosen on a held-out part of train, never the test set.")
+    page.section("Best").table(
+        [
+            {"setting": _named(s.options), metric: s.shown, "cells": ", ".join(r.name for r in s.rows)}
+            for s in found[:10]
+        ],
+        "Cells that differ in their seed alone are one setting: the mean, and the standard deviation over its seeds.",
+    )
+    if keys:
+        page.section("Parallel coordinates").figure(
+            coordinates(done, keys, metric),
+            "A line a cell. Drag along an axis to keep the cells that pass there; drag an axis's name to move it.",
+        )
+        page.section("One option at a time").figure(
+            marginals(done, keys, metric),
+            "Each point a cell, the other options as they come; the line joins the means.",
+        )
+    lines = [
+        {"cell": r.name, "state": r.state, **{k: _text(r.options.get(k)) for k in keys}, metric: r.metrics.get(metric)}
+        | {"minutes": r.seconds / 60, "error": r.error or None}
+        for r in rows
+    ]
+    bare = all(line["error"] is None for line in lines)
+    page.section("Every cell").table([{k: v for k, v in line.items() if k != "error" or not bare} for line in lines])
+    same = {k: v for k, v in rows[0].options.items() if k not in keys}
+    page.section("What all cells share").table([{"option": k, "value": _text(v)} for k, v in same.items()])
+    return page.write(out if out is not None else folder.path / "index.html")
+
+
+def coordinates(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figure":
+    """Parallel coordinates: an axis an option, the metric last, a line a cell.
+
+    Args:
+        rows: finished cells.
+        keys: the options that vary.
+        metric: which also colours the lines.
+    """
+    from plotly.graph_objects import Figure, Parcoords
+
+    axes = [{"label": key, **_axis([row.options.get(key) for row in rows])} for key in keys]
+    values = [row.metrics[metric] for row in rows]
+    axes.append({"label": metric, "values": values})
+    line = {"color": values, "colorscale": SCALE, "showscale": True, "colorbar": {"title": {"text": metric}}}
+    grey = "#87919C"  # these letters take no colour of the page's, so one that reads on light and dark
+    figure = Figure(
+        Parcoords(
+            dimensions=axes,
+            line=line,
+            labelfont={"color": grey, "size": 14},
+            tickfont={"color": grey, "size": 12, "shadow": "none"},
+            rangefont={"color": grey, "size": 11},
+        )
+    )
+    figure.update_layout(
+        template=template(),
+        height=460,
+        margin={"l": 90, "r": 60, "t": 70, "b": 40},
+        meta={"min_width": 140 * len(axes) + 100},
+    )
+    return figure
+
+
+def marginals(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figure":
+    """The metric against each option that varies, in panels, with the mean at each value.
+
+    Args:
+        rows: finished cells.
+        keys: the options that vary.
+        metric: drawn upwards.
+    """
+    from plotly.graph_objects import Scatter
+    from plotly.subplots import make_subplots
+
+    columns = min(3, len(keys))
+    lines = math.ceil(len(keys) / columns)
+    figure = make_subplots(lines, columns, shared_yaxes=True, subplot_titles=list(keys), horizontal_spacing=0.05)
+    for n, key in enumerate(keys):
+        place = {"row": n // columns + 1, "col": n % columns + 1}
+        drawn: list[Any] = [row.options.get(key) for row in rows]
+        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in drawn)
+        order = sorted({json.dumps(v): v for v in drawn}.values(), key=lambda v: v if numbers else _text(v))
+        x = [v if numbers else _text(v) for v in order]
+        groups = [[r.metrics[metric] for r in rows if r.options.get(key) == v] for v in order]
+        means = [math.fsum(g) / len(g) for g in groups]
+        every = [v if numbers else _text(v) for v in drawn]
+        said = [row.name for row in rows]
+        figure.add_trace(
+            Scatter(
+                x=every,
+                y=[row.metrics[metric] for row in rows],
+                mode="markers",
+                marker={"color": "#56B4E9", "size": 8, "opacity": 0.75},
+                text=said,
+                hovertemplate=f"{key} %{{x}}<br>{metric} %{{y:.2f}}<br>%{{text}}<extra></extra>",
+            ),
+            **place,
+        )
+        if len(order) < len(rows):
+            figure.add_trace(Scatter(x=x, y=means, mode="lines", line={"color": "#D55E00"}, hoverinfo="skip"), **place)
+        figure.update_xaxes(
+            type="log" if numbers and _by_logarithm(drawn) else "linear" if numbers else "category", **place
+        )
+        if numbers and len(order) <= 8:
+            figure.update_xaxes(tickvals=x, ticktext=[_text(v) for v in x], **place)
+    figure.update_layout(
+        template=template(),
+        height=300 * lines + 60,
+        showlegend=False,
+        margin={"l": 60, "r": 20, "t": 50, "b": 50},
+        meta={"min_width": 260 * columns},
+    )
+    figure.update_yaxes(title_text=metric, col=1)
+    return figure
+
+
+def _axis(values: Sequence[Any]) -> dict[str, Any]:
+    """Places on an axis, and the names of those places."""
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        names = sorted({_text(v) for v in values})
+        return {
+            "values": [names.index(_text(v)) for v in values],
+            "tickvals": list(range(len(names))),
+            "ticktext": names,
+        }
+    place = math.log10 if _by_logarithm(values) else float
+    known = sorted(set(values))
+    shown = known if len(known) <= 8 else [known[round(k * (len(known) - 1) / 7)] for k in range(8)]
+    return {
+        "values": [place(v) for v in values],
+        "tickvals": [place(v) for v in shown],
+        "ticktext": [_text(v) for v in shown],
+    }
+
+
+def _by_logarithm(values: Sequence[float]) -> bool:
+    return min(values) > 0 and max(values) / min(values) >= LOGARITHMIC
+
+
+def _named(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{k} {_text(v)}" for k, v in options.items()) or "the only one"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "-".join(map(str, value)) or "none"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

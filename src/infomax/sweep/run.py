@@ -1,0 +1,124 @@
+"""The loop of a sweep: ask for cells, give them to a runner, see how they end."""
+
+import signal
+from pathlib import Path
+
+from tqdm import tqdm
+
+from infomax.errors import ConfigError, command, nearest
+from infomax.sweep.folder import Folder, Row
+from infomax.sweep.grid import Grid
+from infomax.sweep.runners import Runner, RunnerName, Work, runner
+from infomax.sweep.search import TPE, Everything, Search
+from infomax.training.interrupt import Stopped, noted_signals
+
+
+def run(
+    grid: Grid,
+    out: str | Path,
+    *,
+    runner_name: RunnerName = "local",
+    workers: int | None = None,
+    threads: int = 1,
+    gpus: float | None = None,
+    address: str | None = None,
+    retries: int = 3,
+    retry: bool = False,
+    progress: bool = True,
+) -> list[Row]:
+    """Run the cells of a grid that have not finished; see `infomax sweep`.
+
+    Args:
+        grid: which cells; see `infomax.sweep.read`.
+        out: folder of the sweep; one that exists goes on, and keeps the cells that it has.
+        runner_name: local, ray or submitit.
+        workers: cells at once.
+        threads: CPU threads a cell.
+        gpus: a cell's share of GPUs, such as 0.25.
+        address: of a Ray cluster, or auto; of submitit: slurm, local or debug.
+        retries: how often a cell goes on whose process or machine died.
+        retry: run failed cells again.
+        progress: show a bar, one step a cell.
+
+    Returns:
+        How every cell of the folder stands. Failed ones do not stop the others.
+
+    Raises:
+        ConfigError: a grid or runner that cannot be.
+        Stopped: on Ctrl-C or SIGTERM; the same command goes on.
+    """
+    folder = Folder(out)
+    search: Search = Everything(grid) if grid.sampler == "random" else TPE(grid, _known(folder))
+    folder.begin([], grid.evaluate)
+    work = Work(
+        folder.path.resolve(), workers, threads, gpus, address, retries, retry, tuple(sorted(grid.slurm.items()))
+    )
+    made: list[Runner] = []
+    try:
+        _run(folder, grid, search, work, runner_name, made, progress)
+    finally:
+        for each in made:
+            each.close()
+    return folder.rows()
+
+
+def _known(folder: Folder) -> list[Row]:
+    return folder.rows() if (folder.path / "sweep.json").is_file() else []
+
+
+def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made: list[Runner], progress: bool) -> None:
+    metric, running, ended = grid.evaluate["metric"], set[str](), dict[str, Row]()
+    bar = tqdm(total=search.total, desc="sweep", unit="cell", disable=not progress)
+    with bar:
+
+        def end(cell: str) -> None:
+            row = next(row for row in folder.rows() if row.name == cell)
+            if row.state == "finished" and metric not in row.metrics:
+                raise ConfigError(f"{grid.source}: evaluate: no metric {metric!r}: {nearest(metric, row.metrics)}")
+            ended[cell] = row
+            search.tell(row)
+            bar.update()
+            bar.set_postfix_str(_stands(ended, metric, grid.evaluate["goal"]))
+
+        def more() -> list[str]:
+            """Enter the next cells; those that have ended before are told at once."""
+            begin: list[str] = []
+            while asked := search.ask((made[0].slots if made else 1) - len(running) - len(begin)):
+                folder.begin(asked, grid.evaluate)
+                sweep = folder.read()
+                for cell in asked:
+                    done = folder.finished(cell.name, sweep) or (folder.failed(cell.name) and not work.retry)
+                    end(cell.name) if done else begin.append(cell.name)
+            return begin
+
+        names = more()
+        if not names:
+            return
+        made.append(runner(name, work))
+        with noted_signals(True) as signals:  # after the runner is made: Ray puts handlers of its own
+            try:
+                while names or running:
+                    made[0].submit(names)
+                    running.update(names)
+                    for cell in made[0].wait(0.5):
+                        running.discard(cell)
+                        end(cell)
+                    if signals:
+                        break
+                    names = more()
+            finally:
+                if running:
+                    made[0].stop()
+            if signals:
+                raise Stopped(
+                    f"stopped with {len(ended)} of {search.total} cells ended; what was computed is kept, and the same command "
+                    f"goes on; how it stands: {command(f'sweep status {folder.path}')}",
+                    signals[0] if signals else signal.SIGTERM,
+                )
+
+
+def _stands(ended: dict[str, Row], metric: str, goal: str) -> str:
+    values = [row.metrics[metric] for row in ended.values() if row.state == "finished"]
+    best = f"best {metric} {(max if goal == 'max' else min)(values):.2f}" if values else ""
+    failed = sum(row.state == "failed" for row in ended.values())
+    return ", ".join(filter(None, (best, f"{failed} failed" if failed else "")))

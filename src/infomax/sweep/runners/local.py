@@ -1,0 +1,143 @@
+"""Processes of this machine, one a cell: what one of them does to its memory or to a GPU ends with it."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from multiprocessing.connection import wait as wait_for
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import torch
+
+from infomax.sweep.cell import complete, record
+from infomax.sweep.folder import Folder
+from infomax.sweep.runners import Work
+from infomax.training.interrupt import Stopped
+
+
+class Local:
+    """Run cells in processes of this machine.
+
+    A process that dies (killed, out of memory) leaves its checkpoint; its cell goes on in another, `retries` times.
+
+    Args:
+        work: `workers`: cells at once, by default as many as the GPUs hold; without one, one.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self.work, self.folder = work, Folder(work.folder)
+        self.gpus = _gpus() if work.gpus != 0 else []
+        share = work.gpus or 1.0
+        self.slots = work.workers or max(1, int(len(self.gpus) / share))
+        self._share = max(1, round(share)) if self.gpus else 0
+        # a server that has imported torch forks a process a cell: seconds less for each, and nothing shared but code
+        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        self.context = multiprocessing.get_context(method)
+        if method == "forkserver":
+            self.context.set_forkserver_preload([__name__])
+        self._queue: deque[str] = deque()
+        self._live: dict[str, tuple[BaseProcess, int]] = {}
+        self._deaths: dict[str, int] = {}
+
+    def submit(self, names: Sequence[str]) -> None:
+        """Take cells on, and begin as many as there is room for."""
+        self._queue.extend(names)
+        self._fill()
+
+    def wait(self, seconds: float) -> list[str]:
+        """The cells that have ended; see `Runner.wait`."""
+        ready = set(wait_for([process.sentinel for process, _ in self._live.values()], seconds))
+        ended = []
+        for name, (process, _) in list(self._live.items()):
+            if process.sentinel in ready:
+                process.join()
+                del self._live[name]
+                if process.exitcode == 0 or not self._again(name, process.exitcode):
+                    ended.append(name)
+        self._fill()
+        return ended
+
+    def stop(self) -> None:
+        """Ask every process to stop at its next update, and wait for them; interrupted again, end them at once."""
+        self._queue.clear()
+        processes = [process for process, _ in self._live.values()]
+        try:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.join()
+        except KeyboardInterrupt:
+            for process in processes:
+                process.kill()
+            raise
+        finally:
+            self._live.clear()
+
+    def close(self) -> None:
+        """Nothing is left to give back."""
+
+    def _fill(self) -> None:
+        while self._queue and len(self._live) < self.slots:
+            name = self._queue.popleft()
+            slot = min(set(range(self.slots)) - {taken for _, taken in self._live.values()})
+            work = self.work
+            arguments = (work.folder, name, work.threads, work.retry, self._visible(slot))
+            process = self.context.Process(target=_run, args=arguments, name=f"infomax-{name}")  # type: ignore[attr-defined]
+            process.start()
+            self._live[name] = (process, slot)
+
+    def _visible(self, slot: int) -> str | None:
+        """The GPUs of a slot, as CUDA_VISIBLE_DEVICES has them; None: as they are."""
+        if not self.gpus:
+            return "" if self.work.gpus == 0 else None
+        if self._share > 1:
+            first = slot * self._share
+            return ",".join(self.gpus[(first + k) % len(self.gpus)] for k in range(self._share))
+        return self.gpus[slot % len(self.gpus)]
+
+    def _again(self, name: str, code: int | None) -> bool:
+        """Queue a cell once more whose process died; or write down that it died too often."""
+        self._deaths[name] = self._deaths.get(name, 0) + 1
+        if self._deaths[name] <= self.work.retries:
+            self._queue.append(name)
+            return True
+        how = f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"exit status {code}"
+        error = ChildProcessError(
+            f"its process ended {self._deaths[name]} times without a result, at last {how}: see {self.folder.log(name)} "
+            "(SIGKILL is most often the system, out of memory: fewer --workers, or a smaller batch)"
+        )
+        record(self.folder.cell(name), error)
+        return False
+
+
+def _run(path: Path, name: str, threads: int, retry: bool, visible: str | None) -> None:
+    """What a process does: its cell, until it is done, told to stop, or alone."""
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C on a terminal is for the sweep, which passes it on once
+    if visible is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+    threading.Thread(target=_follow, daemon=True).start()
+    try:
+        complete(path, name, threads=threads, retry=retry)
+    except Stopped as stopped:
+        sys.exit(128 + stopped.number)
+
+
+def _follow() -> None:
+    """Stop when the sweep is gone, however it went: nobody would tell this process to."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _gpus() -> list[str]:
+    """The GPUs of this machine, by the names that CUDA_VISIBLE_DEVICES has for them."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = torch.cuda.device_count()  # by the driver's library: no context is made here
+    names = given.split(",") if given else [str(n) for n in range(count)]
+    return names[:count]

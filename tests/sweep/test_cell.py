@@ -1,0 +1,184 @@
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from infomax import cli
+from infomax.data import load
+from infomax.errors import ConfigError
+from infomax.evaluate.run import splits
+from infomax.sweep import Cell, Folder, read, settings, varied
+from infomax.sweep.cell import _Split, complete
+from infomax.training.interrupt import Stopped
+
+FIXED = {"method": "jmi", "data": "gaussians", "projector": "8", "batch_size": 500, "epochs": 2}
+
+
+def begun(path, *cells, **evaluate):
+    folder = Folder(path)
+    folder.begin(cells, {"data": None, "metric": "linear", "goal": "max", **evaluate})
+    return folder
+
+
+def test_a_cell_is_what_train_makes_of_the_same_options(tmp_path, capsys):
+    cell = Cell.of(FIXED)
+    folder = begun(tmp_path / "sweep", cell)
+    complete(folder.path, cell.name)
+    tokens = [cli.as_token(k, v) for k, v in FIXED.items()]
+    assert cli.main(["train", *tokens, "--out", str(tmp_path / "run")]) == 0
+    mine, theirs = (load_file(p / "learner.safetensors") for p in (folder.cell(cell.name), tmp_path / "run"))
+    assert mine.keys() == theirs.keys() and all(torch.equal(mine[k], theirs[k]) for k in mine)
+    configs = [json.loads((p / "config.json").read_text()) for p in (folder.cell(cell.name), tmp_path / "run")]
+    assert configs[0] == configs[1]
+
+
+def test_a_finished_cell_is_left_alone_and_judged_again_only_on_other_data(tmp_path):
+    cell = Cell.of(FIXED)
+    folder = begun(tmp_path, cell)
+    complete(tmp_path, cell.name)
+    weights = folder.cell(cell.name) / "learner.safetensors"
+    result = folder.cell(cell.name) / "result.json"
+    first = weights.stat().st_mtime_ns, result.stat().st_mtime_ns
+    complete(tmp_path, cell.name)
+    assert (weights.stat().st_mtime_ns, result.stat().st_mtime_ns) == first
+
+    x = load("gaussians")
+    np.savez(tmp_path / "other.npz", x=x.images.numpy()[::2], y=x.labels.numpy()[::2])
+    begun(tmp_path, data=str(tmp_path / "other.npz"))
+    assert folder.rows()[0].state == "begun"
+    complete(tmp_path, cell.name)
+    assert folder.rows()[0].state == "finished"
+    assert weights.stat().st_mtime_ns == first[0] and result.stat().st_mtime_ns > first[1]
+
+
+def test_a_failed_cell_says_why_and_is_run_again_only_when_asked(tmp_path):
+    cell = Cell.of({**FIXED, "temperature": -1})
+    folder = begun(tmp_path, cell)
+    complete(tmp_path, cell.name)
+    (row,) = folder.rows()
+    assert row.state == "failed" and row.error == "a temperature must be > 0, not -1.0"
+    error = folder.cell(cell.name) / "error.json"
+    assert "critic.py" in json.loads(error.read_text())["traceback"]
+    before = error.stat().st_mtime_ns
+    complete(tmp_path, cell.name)
+    assert error.stat().st_mtime_ns == before
+    complete(tmp_path, cell.name, retry=True)
+    assert error.stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_cell_resumes_to_the_same_weights(tmp_path, sent):
+    cell = Cell.of({**FIXED, "epochs": 12})
+    whole, stopped = begun(tmp_path / "whole", cell), begun(tmp_path / "stopped", cell)
+    complete(whole.path, cell.name)
+
+    def stop():
+        while not (stopped.cell(cell.name) / "log.jsonl").is_file():
+            time.sleep(0.002)
+        os.kill(os.getpid(), sent)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(Stopped):
+        complete(stopped.path, cell.name)
+    thread.join()
+    (row,) = stopped.rows()
+    assert row.state == "begun" and 1 <= row.epochs < 12
+    complete(stopped.path, cell.name)
+    a, b = (load_file(f.cell(cell.name) / "learner.safetensors") for f in (whole, stopped))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert whole.result(cell.name)["metrics"] == stopped.result(cell.name)["metrics"]
+
+
+def test_what_died_before_its_first_checkpoint_begins_anew(tmp_path):
+    cell = Cell.of({**FIXED, "epochs": 1})
+    folder = begun(tmp_path, cell)
+    folder.cell(cell.name).mkdir(parents=True)
+    (folder.cell(cell.name) / "config.json").write_text("{}")
+    complete(tmp_path, cell.name)
+    assert folder.rows()[0].state == "finished"
+
+
+def test_two_that_run_one_cell_take_turns(tmp_path):
+    cell = Cell.of({**FIXED, "epochs": 1})
+    folder = begun(tmp_path, cell)
+    with folder.lock(cell.name):
+        assert folder.rows()[0].state == "running"
+        second = threading.Thread(target=complete, args=(tmp_path, cell.name))
+        second.start()
+        time.sleep(0.2)
+        assert second.is_alive() and not folder.cell(cell.name).exists()
+    second.join()
+    assert folder.rows()[0].state == "finished"
+
+
+def test_the_rows_to_choose_by_are_never_test_rows(tmp_path):
+    data = load("gaussians")
+    np.savez(tmp_path / "whole.npz", x=data.images.numpy(), y=data.labels.numpy())
+    options = {**Cell.of(FIXED).options, "data": str(tmp_path / "whole.npz")}
+    split = _Split.of(options, {"data": None, "metric": "linear"})
+    whole = load(tmp_path / "whole.npz")
+    _, test, _ = splits(whole, None)  # what `infomax probe` tests on, for data without a test split
+    mine = torch.cat([split.fit, split.held])
+    assert not set(mine.tolist()) & set(test.tolist()) and len(mine) + len(test) == len(whole) == 2500
+    assert len(split.held) == 400 and not set(split.fit.tolist()) & set(split.held.tolist())
+    known = _Split.of(Cell.of(FIXED).options, {"data": None, "metric": "linear"})  # a set with a test split of its own
+    assert len(known.fit) + len(known.held) == len(data)
+
+
+def test_of_a_graph_the_validation_nodes_choose(tmp_path):
+    cell = Cell.of({"method": "bgrl", "data": "sbm", "epochs": 1})
+    folder = begun(tmp_path, cell)
+    split = _Split.of(cell.options, {"data": None, "metric": "linear"})
+    graph = load("sbm")
+    assert torch.equal(split.held, graph.val) and torch.equal(split.fit, graph.train)
+    complete(tmp_path, cell.name)
+    assert folder.rows()[0].state == "finished", folder.rows()[0].error
+
+
+def test_without_labels_a_gauge_may_choose_and_a_probe_may_not(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32))
+    cell = Cell.of({**FIXED, "data": str(tmp_path / "x.npy"), "batch_size": 32, "epochs": 1})
+    folder = begun(tmp_path / "a", cell, metric="effective_rank")
+    complete(folder.path, cell.name)
+    (row,) = folder.rows()
+    assert row.state == "finished" and row.metrics["effective_rank"] >= 1 and "linear" not in row.metrics
+    folder = begun(tmp_path / "b", cell)
+    complete(folder.path, cell.name)
+    (row,) = folder.rows()
+    assert (
+        row.state == "failed" and "has no labels" in row.error and not (folder.cell(cell.name) / "config.json").exists()
+    )
+
+
+def test_settings_are_gathered_over_seeds_and_ordered(tmp_path):
+    folder = begun(tmp_path, *read({**FIXED, "grid": {"lr": [0.1, 0.2], "seed": [0, 1]}}).cells())
+    values = {(0.1, 0): 90.0, (0.1, 1): 94.0, (0.2, 0): 93.0, (0.2, 1): 92.0}
+    for row in folder.rows():
+        out = folder.cell(row.name)
+        out.mkdir(parents=True)
+        found = values[row.options["lr"], row.options["seed"]]
+        (out / "result.json").write_text(json.dumps({"metrics": {"linear": found, "linear_se": 1.0}, "evaluate": None}))
+    rows = folder.rows()
+    assert varied(rows) == ["lr", "seed"]
+    first, second = settings(rows, "linear")
+    assert first.options == {"lr": 0.2} and first.mean == 92.5 and first.sd == pytest.approx(0.5**0.5)
+    assert second.shown == "92.00 ± 2.83 (sd, n = 2)"
+    assert settings(rows, "linear", "min")[0].options == {"lr": 0.1}
+    assert settings(rows[:1], "linear")[0].shown == "90.00 ± 1.00 (binomial, n = 1)"
+    with pytest.raises(ConfigError, match="did you mean 'linear'"):
+        settings(rows, "linaer")
+
+
+def test_a_folder_that_is_no_sweep_is_not_written_into(tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"")
+    with pytest.raises(ConfigError, match="is no sweep"):
+        begun(tmp_path)
+    assert [p.name for p in Path(tmp_path).iterdir()] == ["photo.png"]

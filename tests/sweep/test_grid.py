@@ -1,0 +1,107 @@
+import inspect
+import random
+
+import pytest
+
+from infomax import cli, methods
+from infomax.errors import ConfigError
+from infomax.sweep import Cell, Range, read
+from infomax.sweep.grid import OURS
+
+FIXED = {"method": "jmi", "data": "gaussians", "projector": "8"}
+
+
+def test_a_grid_is_every_combination_and_each_cell_is_resolved_to_the_last_default():
+    grid = read({**FIXED, "grid": {"lr": ["1e-3", 0.01], "temperature": [0.1, 0.2, 0.5]}})
+    cells = grid.cells()
+    assert len(grid) == len(cells) == 6
+    assert {(c.options["lr"], c.options["temperature"]) for c in cells} == {
+        (lr, t) for lr in (0.001, 0.01) for t in (0.1, 0.2, 0.5)
+    }
+    own = {n for n, p in inspect.signature(cli.train).parameters.items() if p.kind is p.KEYWORD_ONLY} - {"out"}
+    assert set(cells[0].options) == own | set(methods.options("jmi"))
+    assert cells[0].options["projector"] == [8]
+
+
+def test_a_name_is_that_of_what_is_computed_not_of_where_nor_of_how_it_was_written():
+    name = Cell.of(FIXED).name
+    assert Cell.of({**FIXED, "projector": [8], "batch-size": 256, "keep": 9, "root": "elsewhere"}).name == name
+    others = [
+        {"seed": 1},
+        {"epochs": 7},
+        {"projector": "8-4"},
+        {"views": "none"},
+        {"temperature": 0.3},
+        {"encoder": "toy"},
+    ]
+    assert len({name, *(Cell.of({**FIXED, **other}).name for other in others)}) == 7
+
+
+def test_a_path_is_the_same_from_any_folder(tmp_path, monkeypatch):
+    (tmp_path / "x.npy").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    assert Cell.of({**FIXED, "data": "x.npy"}).options["data"] == str(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"temprature": 0.1}, "no option 'temprature' of 'jmi': did you mean 'temperature'"),
+        ({"grid": {"momentum": [0.9]}}, "no option 'momentum'"),
+        ({"grid": {"method": ["jmi", "simclear"]}, "method": None}, "did you mean 'simclr'"),
+        ({"grid": {"lr": 0.1}}, "grid: lr: give a list"),
+        ({"grid": {"lr": []}}, "grid: lr: give a list"),
+        ({"grid": [0.1]}, "grid: give a mapping"),
+        ({"lr": 0.1, "grid": {"lr": [0.1]}}, "lr is given twice"),
+        ({"grid": {"epochs": [1.5]}}, "1.5"),
+        ({"grid": {"lr": ["fast"]}}, "fast"),
+        ({"out": "x"}, "--out"),
+        ({"data": None}, "give data"),
+        ({"devices": 2}, "--gpus"),
+        ({"samples": 3}, "`random` and `samples` together"),
+        ({"random": {"lr": [1, 2]}}, "`random` and `samples` together"),
+        ({"random": {"lr": [1, 2]}, "samples": 0}, "whole number from 1 on"),
+        ({"random": {"lr": {"from": 1}}, "samples": 2}, "give two numbers"),
+        ({"random": {"lr": {"from": 1, "too": 2}}, "samples": 2}, "did you mean 'to'"),
+        ({"random": {"lr": {"from": 0, "to": 2, "log": True}}, "samples": 2}, "is no range"),
+        ({"random": {"lr": [1, 2]}, "samples": 2, "sampler": "tpee"}, "did you mean 'tpe'"),
+        ({"sampler": "tpe", "grid": {"lr": [1]}}, "under `random`"),
+        ({"evaluate": {"metrik": "knn"}}, "did you mean 'metric'"),
+        ({"evaluate": {"goal": "up"}}, "one of: max, min"),
+    ],
+)
+def test_what_cannot_be_is_said_at_once(asked, said):
+    whole = {k: v for k, v in {**FIXED, **asked}.items() if v is not None}
+    with pytest.raises(ConfigError, match=said.replace("(", r"\(")):
+        read(whole).cells()
+
+
+def test_draws_depend_on_seed_number_and_name_alone():
+    random_part = {"lr": {"from": "1e-4", "to": 0.1, "log": True}, "temperature": [0.1, 0.2]}
+    few, many = (read({**FIXED, "random": random_part, "samples": n}) for n in (3, 6))
+    names = [c.name for c in many.cells()]
+    assert [c.name for c in few.cells()] == names[:3]
+    alone = read({**FIXED, "random": {"lr": random_part["lr"]}, "samples": 3})
+    assert [c.options["lr"] for c in alone.cells()] == [c.options["lr"] for c in few.cells()]
+    other = read({**FIXED, "random": random_part, "samples": 3, "sampler_seed": 1})
+    assert not {c.name for c in other.cells()} & set(names)
+    rates = [c.options["lr"] for c in many.cells()]
+    assert all(1e-4 <= lr <= 0.1 for lr in rates) and len(set(rates)) == 6
+
+
+def test_every_combination_gets_the_same_draws():
+    grid = read({**FIXED, "grid": {"epochs": [1, 2]}, "random": {"lr": {"from": 0.1, "to": 0.2}}, "samples": 3})
+    by_epochs = {e: {c.options["lr"] for c in grid.cells() if c.options["epochs"] == e} for e in (1, 2)}
+    assert len(grid) == 6 and by_epochs[1] == by_epochs[2] and len(by_epochs[1]) == 3
+
+
+def test_draws_are_uniform_in_the_logarithm():
+    values = Range(1e-4, 1.0, log=True)
+    drawn = [values.draw(random.Random(k)) for k in range(4000)]
+    below = [sum(x < edge for x in drawn) / 4000 for edge in (1e-3, 1e-2, 1e-1)]
+    assert below == pytest.approx([0.25, 0.5, 0.75], abs=0.03)
+
+
+def test_no_option_of_training_hides_a_key_of_a_grid():
+    taken = set(inspect.signature(cli.train).parameters).union(*(methods.options(m) for m in methods.METHODS))
+    assert not taken & set(OURS)
