@@ -1,5 +1,6 @@
 """Mutual information, read: estimates on scores and on embeddings, their ceilings, and a fast reading for curves."""
 
+from infomax.mi import tasks
 from infomax.mi.bounds import (
     dv,
     infonce,
@@ -26,10 +27,12 @@ from infomax.mi.cosine import (
     cos_xi_jsd,
     cosine_scores,
 )
+from infomax.mi.estimate import Estimate, estimate_mi
 from infomax.mi.metric import MIMetric, Reading, between
 from infomax.mi.readings import readings
 
 __all__ = [
+    "Estimate",
     "MIMetric",
     "Reading",
     "between",
@@ -45,6 +48,7 @@ __all__ = [
     "cos_xi_jsd",
     "cosine_scores",
     "dv",
+    "estimate_mi",
     "infonce",
     "infonce_literal",
     "jsd",
@@ -53,6 +57,7 @@ __all__ = [
     "nwj",
     "readings",
     "smile",
+    "tasks",
     "taylor_dv",
     "uniform_dv",
     "xi",

@@ -1,0 +1,170 @@
+"""Mutual information between any two data sets: one function, and every estimator behind it by name."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from infomax.errors import ConfigError, DataError, nearest
+from infomax.mi.estimators import inputs
+from infomax.mi.estimators.auto import Z, auto, discrete_reading, gaussian_reading, ksg_reading
+from infomax.mi.estimators.critics import BOUNDS, crossfit
+from infomax.mi.estimators.folds import split
+from infomax.mi.estimators.result import Estimate, Reading
+from infomax.mi.estimators.towers import CriticName
+
+__all__ = ["METHODS", "Estimate", "Margins", "Reading", "estimate_mi"]
+
+Array = NDArray[np.float64]
+Margins = Literal["rank", "standard", "none"]
+
+MARGINS: dict[str, Callable[[Array], Array]] = {
+    "rank": inputs.rank_gaussian,
+    "standard": inputs.standardized,
+    "none": lambda z: z,
+}
+
+METHODS = ("auto", "gaussian", "ksg", "discrete", *BOUNDS)
+"""What `estimate_mi` knows: the rule that picks, three estimators without training, and the bounds."""
+
+
+def estimate_mi(
+    x: Any,
+    y: Any,
+    *,
+    method: str = "auto",
+    critic: CriticName = "separable",
+    margins: Margins = "rank",
+    k: int = 5,
+    seed: int = 0,
+) -> Estimate:
+    r"""Estimate I(X; Y) in nats from N pairs, and say how sure that is.
+
+    | method | reads | use it for |
+    |---|---|---|
+    | auto | all that suits; picks by a rule, tells why | anything; 10 to 40 s for 5000 pairs |
+    | gaussian | $-\tfrac12 \sum \log(1 - r_i^2)$ of canonical correlations, no bias | jointly Gaussian data; milliseconds |
+    | ksg | nearest neighbours | up to about six coordinates together |
+    | discrete | counts, bias removed | few levels on both sides |
+    | infonce, nwj, jsd_lower, xi_jsd | a trained critic on held-out pairs | a lower limit in high dimension |
+    | dv, smile | the same | nearer, but no limit |
+
+    Args:
+        x: N or N x ..., an array, a tensor or lists; whole numbers and names are welcome.
+        y: N or N x ...; row i belongs to row i of x.
+        method: one of the above.
+        critic: of a bound: separable f(x).g(y), cosine (temperature 0.1), bilinear, or concatenated (slow).
+        margins: coordinates for every method but auto and discrete: ranks made Gaussian column by column, standardised, or
+            as given.
+        k: neighbours of ksg.
+        seed: of folds, weights and dither: the same seed gives the same estimate on the same machine.
+
+    Returns:
+        The estimate with its limits, flags and readings. A limit is None where none is honest.
+
+    Raises:
+        ConfigError: an unknown method, critic or margin. DataError: sides that do not pair, or too few rows.
+        NumericsError: NaN, infinity, or a side that never changes.
+
+    Example:
+        >>> from infomax.mi import tasks
+        >>> x, y = tasks.gaussian(dim=3, mi=1.0).sample(2000, seed=0)
+        >>> found = estimate_mi(x, y, method="gaussian")
+        >>> found.lo < 1.0 < found.hi
+        True
+    """
+    for what, asked, known in (
+        ("method", method, METHODS),
+        ("margins", margins, MARGINS),
+        ("critic", critic, get_args(CriticName)),
+    ):
+        if asked not in known:
+            raise ConfigError(f"no {what} {asked!r}: {nearest(asked, known)}")
+    began = time.process_time()
+    a, b, flags = inputs.sides(x, y)
+    n, name = len(a), method
+    with _one_thread():
+        if method == "auto":
+            out = auto(a, b, seed=seed)
+            mi, lo, hi, name, readings = out.mi, out.lo, out.hi, out.method, out.readings
+            flags += out.flags
+        else:
+            reading = _one(a, b, method, critic, MARGINS[margins], k, seed)
+            mi, lo, hi, readings = max(0.0, reading.value), reading.lo, reading.hi, [reading]
+            flags += _warnings(reading, method)
+    return Estimate(
+        mi=mi,
+        lo=lo,
+        hi=hi,
+        method=name,
+        flags=tuple(flags),
+        readings=tuple(readings),
+        n=n,
+        dims=(a.shape[1], b.shape[1]),
+        seconds=time.process_time() - began,
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from a second thread, and lose much on a machine that is not idle."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _one(
+    a: Array, b: Array, method: str, critic: CriticName, margins: Callable[[Array], Array], k: int, seed: int
+) -> Reading:
+    if method == "discrete":
+        classes = [np.unique(z, axis=0, return_inverse=True)[1].reshape(-1) for z in (a, b)]
+        return discrete_reading(*classes)
+    if method == "gaussian":
+        return gaussian_reading(margins(a), margins(b))
+    if method == "ksg":
+        rng = np.random.default_rng(seed)
+        return ksg_reading("ksg", margins(inputs.dithered(a, rng)[0]), margins(inputs.dithered(b, rng)[0]), k)
+    if len(a) < 4 * inputs.FEWEST:
+        raise DataError(
+            f"method {method!r} trains a critic on three quarters of the pairs: {len(a)} are too few, give at least "
+            f"{4 * inputs.FEWEST} or use method 'gaussian'"
+        )
+    began = time.process_time()
+    found = crossfit(margins(a), margins(b), split(len(a), seed), bound=method, critic=critic, seed=seed)
+    lower = BOUNDS[method].lower
+    return Reading(
+        f"{method}, {critic} critic",
+        found.read.value,
+        "lower bound" if lower else "neither",
+        found.read.se,
+        lo=max(0.0, found.read.value - Z * found.read.se) if lower else None,
+        ceiling=found.ceiling,
+        seconds=time.process_time() - began,
+    )
+
+
+def _warnings(reading: Reading, method: str) -> list[str]:
+    flags = []
+    if reading.value < 0:
+        flags.append(f"read {reading.value:.3f}, which no mutual information is: shown as 0")
+    if reading.saturated:
+        flags.append(
+            f"saturated: {reading.value:.2f} of at most {reading.ceiling:.2f}; the truth may be anything above"
+        )
+    if method == "gaussian":
+        flags.append("right only where ranks are jointly Gaussian; 'auto' checks that")
+    if method == "ksg":
+        flags.append("no interval: nearest neighbours are biased, mostly downward, by an unknown amount")
+    if method in BOUNDS:
+        lower = (
+            "a lower bound: MI may be higher" if BOUNDS[method].lower else "no bound on a finite sample: no interval"
+        )
+        flags.append(lower)
+    return flags

@@ -1,0 +1,304 @@
+r"""The automatic reading. No single estimator is right everywhere; a rule that picks among several is, more often.
+
+1. Two sides of few levels: counts.
+2. Ranks made Gaussian, canonical correlations, their bias taken off: exact if the data are Gaussian after a change of each
+   margin, and only believed where nothing speaks against that (`_doubts`).
+3. Cross-fitted critics: a lower bound on MI that holds, from pairs the critics never saw.
+4. Nearest neighbours in several coordinates, learned ones among them: no bound, mostly low.
+5. Not Gaussian: the largest of 3 and 4; the lower limit always from 3. Nothing significant: 0.
+"""
+
+import math
+import time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from infomax.mi.estimators import inputs
+from infomax.mi.estimators.discrete import plugin
+from infomax.mi.estimators.folds import Folds, chunks, split, symmetric_infonce
+from infomax.mi.estimators.gaussian import Fit, canonical, gaussian
+from infomax.mi.estimators.ksg import Ksg, ksg
+from infomax.mi.estimators.result import Reading
+from infomax.mi.estimators.stack import Stack, fit_stack, gaussian_base, shrunk
+
+Array = NDArray[np.float64]
+
+WIDEST = 64
+"""Columns of a side: wider data are first projected on that many principal components, or a tenth of the rows."""
+Z = 1.96
+CLEAR = 3.0  # standard errors: above it a difference counts
+SLACK = 0.03  # nats: below it no difference counts
+CHANCE = 0.004  # a shuffled pairing scores as high this often: above it nothing was found
+HIGH = 5.0  # nats: beyond it no reading of data that are not Gaussian is worth a number
+
+
+class Outcome(NamedTuple):
+    """What `estimate_mi` wraps."""
+
+    mi: float
+    lo: float | None
+    hi: float | None
+    method: str
+    flags: list[str]
+    readings: list[Reading]
+
+
+def auto(x: Array, y: Array, *, seed: int) -> Outcome:
+    """Read with all that suits and pick.
+
+    Args:
+        x: N x dx, checked by `inputs.sides`. y: N x dy.
+        seed: of folds, weights and dither.
+    """
+    n = len(x)
+    flags: list[str] = []
+    readings: list[Reading] = []
+    rng = np.random.default_rng(seed)
+    classes = [inputs.levels(z) for z in (x, y)]
+    if classes[0] is not None and classes[1] is not None:
+        reading = discrete_reading(classes[0], classes[1])
+        cells = len(np.unique(np.stack([classes[0], classes[1]]), axis=1).T)
+        if cells <= n / 5:
+            found = max(0.0, reading.value)
+            if reading.lo == 0.0:
+                flags.append("no dependence found")
+            return Outcome(found, reading.lo, reading.hi, "discrete", flags, [reading])
+        readings.append(reading)
+        flags.append(f"{cells} pairs of levels in {n} samples: too many to count, so levels were read as numbers")
+    ceiling = min([math.inf, *(entropy(c) for c in classes if c is not None)])
+    x, y = _prepared(x, "x", flags, rng), _prepared(y, "y", flags, rng)
+    if n < 200:
+        flags.append(f"{n} pairs only: expect little of what is not Gaussian")
+
+    folds = split(n, seed)
+    g_x, g_y = inputs.rank_gaussian(x), inputs.rank_gaussian(y)
+    began = time.process_time()
+    fit = canonical(g_x, g_y)
+    normal = gaussian(fit, n)
+    readings.append(_gaussian_reading(normal, time.process_time() - began))
+    near = _neighbours(x, y, classes, readings)
+    began = time.process_time()
+    stack = fit_stack(x, y, folds, seed=seed)
+    seconds = time.process_time() - began
+    limit = stack.infonce.value - Z * stack.infonce.se
+    readings.append(
+        Reading(
+            "critics, InfoNCE",
+            stack.infonce.value,
+            "lower bound",
+            stack.infonce.se,
+            lo=max(0.0, limit),
+            ceiling=math.log(stack.candidates),
+            seconds=seconds,
+        )
+    )
+    readings.append(Reading("critics, DV", stack.dv.value, "neither", stack.dv.se))
+    for d, each in enumerate(stack.embedded, 1):
+        near[f"ksg, {d} learned"] = each
+        readings.append(Reading(f"ksg, {d} learned", each.value, se=each.se, ceiling=_ksg_ceiling(n // 4, 3)))
+
+    doubts = _doubts(fit.correlations, (fit.rank_x, fit.rank_y), normal, near, stack, folds, n, seed, classes)
+    significant = stack.p <= CHANCE and limit > 0
+    neighbours = {name: each for name, each in near.items() if _beyond_chance(name, each, x, y, classes, rng)}
+    best = max(neighbours, key=lambda name: neighbours[name].value) if neighbours else None
+
+    if not doubts:
+        zero = normal.value < CLEAR * _null_se(fit.rank_x, fit.rank_y, n)
+        if zero and not significant and best is None:
+            flags.append("no dependence found")
+            return Outcome(0.0, 0.0, normal.value + Z * normal.se, "gaussian", flags, readings)
+        lo = max(0.0, normal.value - Z * normal.se)
+        return Outcome(max(0.0, normal.value), lo, normal.value + Z * normal.se, "gaussian", flags, readings)
+
+    if not significant and best is None:
+        flags.append("no dependence found")
+        return Outcome(0.0, 0.0, None, "critics", flags, readings)
+    flags.append(f"not Gaussian, so its reading of {normal.value:.2f} is not believed: {doubts[0]}")
+    flags.append("no upper limit: finite samples cannot exclude finer structure")
+    value, method = stack.infonce.value if significant else 0.0, "critics, InfoNCE"
+    lo = max(0.0, limit) if significant else 0.0
+    if best is not None and near[best].value > value:
+        value, method = near[best].value, best
+        if value - stack.infonce.value > SLACK + CLEAR * math.hypot(near[best].se, stack.infonce.se):
+            flags.append(
+                f"readings disagree: {best} reads {value:.2f}, held-out critics only {stack.infonce.value:.2f}"
+            )
+        flags.append("likely low: nearest neighbours miss more the more coordinates matter")
+    if value > HIGH or stack.infonce.value > 0.9 * math.log(stack.candidates):
+        flags.append(
+            f"saturated: MI this high cannot be told from {n} samples that are not Gaussian; take it as a lower limit"
+        )
+    if value > ceiling:
+        flags.append(f"reading of {value:.3f} was above the entropy of a side, and was cut to it")
+        value, lo = ceiling, min(lo, ceiling)
+    return Outcome(max(0.0, value), lo, None, method, flags, readings)
+
+
+def entropy(classes: NDArray[np.intp]) -> float:
+    """Plug-in entropy in nats: no MI with these classes is higher."""
+    p = np.bincount(classes) / len(classes)
+    p = p[p > 0]
+    return float(-(p * np.log(p)).sum())
+
+
+def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp]) -> Reading:
+    """Counts, with the interval of the delta method; at independence the null's own width."""
+    began = time.process_time()
+    found = plugin(x, y)
+    null = _null_se(len(np.unique(x)) - 1, len(np.unique(y)) - 1, len(x))
+    se = math.hypot(found.se, null)
+    return Reading(
+        "discrete",
+        found.value,
+        se=se,
+        lo=max(0.0, found.value - Z * se),
+        hi=max(0.0, found.value + Z * se),
+        ceiling=min(entropy(x), entropy(y)),
+        seconds=time.process_time() - began,
+    )
+
+
+def _null_se(dx: int, dy: int, n: int) -> float:
+    """Of a likelihood ratio at independence: 2 n I is chi-squared with dx dy degrees of freedom."""
+    return math.sqrt(2 * dx * dy) / (2 * n)
+
+
+def gaussian_reading(x: Array, y: Array) -> Reading:
+    """The Gaussian fit, with its two-sided interval."""
+    began = time.process_time()
+    fit = gaussian(canonical(x, y), len(x))
+    return _gaussian_reading(fit, time.process_time() - began)
+
+
+def _gaussian_reading(fit: Fit, seconds: float) -> Reading:
+    lo, hi = (max(0.0, fit.value + sign * Z * fit.se) for sign in (-1, 1))
+    return Reading("gaussian", fit.value, se=fit.se, lo=lo, hi=hi, seconds=seconds)
+
+
+def ksg_reading(name: str, x: Array, y: Array, k: int) -> Reading:
+    r"""Nearest neighbours; at most psi(N) - psi(k), since the k neighbours are near on both sides."""
+    began = time.process_time()
+    found = ksg(x, y, k=k)
+    return Reading(
+        name,
+        found.value,
+        se=found.se,
+        ceiling=_ksg_ceiling(len(x), k),
+        seconds=time.process_time() - began,
+    )
+
+
+def _prepared(z: Array, side: str, flags: list[str], rng: np.random.Generator) -> Array:
+    """Dither what has ties, and project what is too wide."""
+    dithered, tied = inputs.dithered(z, rng)
+    if tied and inputs.levels(z) is None:
+        flags.append(f"{side}: values repeat; spread evenly between neighbouring ones, which leaves MI as it is")
+    most = max(2, min(WIDEST, len(z) // 10))
+    if z.shape[1] <= most:
+        return dithered
+    flags.append(
+        f"{side}: {z.shape[1]} columns projected on {most} principal components; MI of the whole can only be more"
+    )
+    scaled = inputs.standardized(dithered)
+    _, _, directions = np.linalg.svd(scaled, full_matrices=False)
+    projected: Array = scaled @ directions[:most].T
+    return projected
+
+
+def _ksg_ceiling(n: int, k: int) -> float:
+    from scipy.special import digamma
+
+    return float(digamma(n) - digamma(k))
+
+
+def _coordinates(x: Array, y: Array, classes: list[NDArray[np.intp] | None]) -> dict[str, tuple[Array, Array]]:
+    """Where neighbours are looked for; classes lie far apart, so that neighbours share them."""
+
+    def seen(z: Array, c: NDArray[np.intp] | None, how: str) -> Array:
+        if c is not None:
+            return 1e6 * c[:, None].astype(np.float64)
+        return {"standardised": inputs.standardized, "ranks": inputs.rank_gaussian, "log radius": inputs.log_radius}[
+            how
+        ](z)
+
+    return {
+        how: (seen(x, classes[0], how), seen(y, classes[1], how)) for how in ("standardised", "ranks", "log radius")
+    }
+
+
+def _neighbours(
+    x: Array, y: Array, classes: list[NDArray[np.intp] | None], readings: list[Reading], k: int = 5
+) -> dict[str, Ksg]:
+    found = {}
+    for how, (a, b) in _coordinates(x, y, classes).items():
+        reading = ksg_reading(f"ksg, {how}", a, b, k)
+        readings.append(reading)
+        found[reading.name] = Ksg(reading.value, reading.se or 0.0)
+    return found
+
+
+def _beyond_chance(
+    name: str, found: Ksg, x: Array, y: Array, classes: list[NDArray[np.intp] | None], rng: np.random.Generator
+) -> bool:
+    """Whether neighbours read more than they do of shuffled pairs; only asked where it is not plain."""
+    if found.value < 0.01 or found.value < 4 * found.se:
+        return False
+    if found.value > 0.1 + 6 * found.se or "learned" in name:
+        return found.value > 6 * found.se
+    a, b = _coordinates(x, y, classes)[name.removeprefix("ksg, ")]
+    null = np.array([ksg(a, b[rng.permutation(len(b))]).value for _ in range(6)])
+    return bool(found.value > null.mean() + 6 * max(null.std(ddof=1), found.se / 2))
+
+
+def _doubts(
+    r: Array,
+    dims: tuple[int, int],
+    normal: Fit,
+    near: dict[str, Ksg],
+    stack: Stack,
+    folds: Folds,
+    n: int,
+    seed: int,
+    classes: list[NDArray[np.intp] | None],
+) -> list[str]:
+    """What speaks against a Gaussian; the dear test last, and only where the cheap ones found nothing."""
+    if any(c is not None for c in classes):
+        return ["a side has few levels"]
+    found = []
+    for name, each in near.items():
+        if each.value > normal.value + SLACK + CLEAR * math.hypot(each.se, normal.se):
+            found.append(f"{name} reads {each.value:.2f}")
+    if stack.gain.value > 0.01 + CLEAR * stack.gain.se and stack.infonce.value > CLEAR * stack.infonce.se:
+        found.append(f"a critic learned {stack.gain.value:.2f} nats more than the Gaussian's own")
+    if found:
+        return found
+    expected, spread = simulated(r, dims, normal, folds, n, seed)
+    if abs(stack.base.value - expected) > 0.01 + 4 * math.hypot(spread, stack.base.se):
+        found.append(
+            f"its critic reads {stack.base.value:.2f} on held-out pairs, where Gaussian data give {expected:.2f}"
+        )
+    return found
+
+
+def simulated(
+    r: Array, dims: tuple[int, int], normal: Fit, folds: Folds, n: int, seed: int, draws: int = 4
+) -> tuple[float, float]:
+    """Mean and spread of held-out InfoNCE of a Gaussian critic fitted on Gaussian data of these correlations."""
+    from infomax.mi.estimators.gaussian import Canonical
+
+    empty = np.zeros((1, 1))
+    fit = Canonical(r, empty, empty, empty, empty, *dims)
+    rho = shrunk(fit, n)
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(draws):
+        x, y = rng.normal(size=(n, dims[0])), rng.normal(size=(n, dims[1]))
+        y[:, : len(rho)] = rho * x[:, : len(rho)] + np.sqrt(1 - rho**2) * y[:, : len(rho)]
+        base = gaussian_base(x, y, folds)
+        parts = [(v, rows) for v, held in enumerate(folds.held) for rows in chunks(held)]
+        scores = [base.left[v, rows] @ base.right[v, rows].T for v, rows in parts]
+        values.append(float(torch.stack([symmetric_infonce(s) for s in scores]).mean()))
+    return float(np.mean(values)), float(np.std(values, ddof=1))

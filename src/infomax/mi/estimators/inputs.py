@@ -1,0 +1,158 @@
+"""What the estimators take: two checked matrices, and the coordinates they are read in."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infomax.errors import DataError, NumericsError
+
+Array = NDArray[np.float64]
+
+FEWEST = 20
+"""Pairs below which nothing is said."""
+
+
+def matrix(data: Any, side: str) -> Array:
+    """Check one side and return it as N x D, float64; names and truth values become whole numbers.
+
+    Args:
+        data: N or N x ..., an array, a tensor or nested lists.
+        side: its name in messages.
+
+    Raises:
+        DataError: no numbers and no names, no rows or no columns. NumericsError: NaN or infinity, or every column
+            constant.
+
+    Example:
+        >>> matrix(["b", "a", "b"], "x")
+        array([[1.],
+               [0.],
+               [1.]])
+    """
+    if hasattr(data, "detach"):
+        tensor = data.detach().cpu()  # a tensor; those in bfloat16 have no NumPy type
+        data = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+    array = np.asarray(data)
+    if array.ndim == 0 or array.size == 0:
+        raise DataError(f"{side}: need N rows of numbers, got shape {array.shape}")
+    array = array.reshape(len(array), -1)
+    if array.dtype.kind in "USO":
+        try:
+            array = np.stack([np.unique(column.astype(str), return_inverse=True)[1] for column in array.T], 1)
+        except (TypeError, ValueError):
+            raise DataError(f"{side}: holds {array.dtype} that are neither numbers nor names") from None
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{side}: need real numbers or names, got {array.dtype}")
+    array = array.astype(np.float64)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise NumericsError(
+            f"{side}: {bad.sum()} of {array.size} entries are NaN or infinite, the first in row {row}, column {column}; "
+            "drop those rows from both sides"
+        )
+    return array
+
+
+def sides(x: Any, y: Any) -> tuple[Array, Array, list[str]]:
+    """Check two sides against each other and drop the columns that never change.
+
+    Returns:
+        N x dx, N x dy, and what was dropped, in words.
+
+    Raises:
+        DataError: unequal lengths or fewer than `FEWEST` rows. NumericsError: NaN or infinity, or a side that never
+            changes.
+    """
+    a, b = matrix(x, "x"), matrix(y, "y")
+    if len(a) != len(b):
+        raise DataError(f"x has {len(a)} rows and y {len(b)}: row i of both must belong together")
+    if len(a) < FEWEST:
+        raise DataError(f"{len(a)} pairs are too few to say anything about mutual information; give at least {FEWEST}")
+    kept, flags = [], []
+    for side, z in (("x", a), ("y", b)):
+        moving = np.ptp(z, axis=0) > 0
+        if not moving.any():
+            raise NumericsError(f"{side}: every column is constant, so that its mutual information with anything is 0")
+        if not moving.all():
+            flags.append(f"{side}: {int((~moving).sum())} constant columns dropped")
+        kept.append(z[:, moving])
+    return kept[0], kept[1], flags
+
+
+def levels(z: Array) -> NDArray[np.intp] | None:
+    """The class of each row, where rows repeat so often that they are classes and no points; else None.
+
+    Example:
+        >>> levels(np.arange(100.0)[:, None]) is None, levels(np.arange(100.0)[:, None] % 2)[:4]
+        (True, array([0, 1, 0, 1]))
+    """
+    distinct, found = np.unique(z, axis=0, return_inverse=True)
+    return found.reshape(-1) if len(distinct) <= len(z) / 20 else None
+
+
+def rank_gaussian(z: Array) -> Array:
+    r"""Each column by its ranks: $\Phi^{-1}((\text{rank} - \tfrac12) / N)$, ties sharing the mean rank.
+
+    Example:
+        >>> rank_gaussian(np.array([[1.0], [100.0], [3.0]])).round(2).T
+        array([[-0.97,  0.97,  0.  ]])
+    """
+    from scipy.special import ndtri
+    from scipy.stats import rankdata
+
+    gaussian: Array = ndtri((rankdata(z, axis=0) - 0.5) / len(z))
+    return gaussian
+
+
+def standardized(z: Array) -> Array:
+    """Each column with mean 0 and variance 1."""
+    centred = z - z.mean(0)
+    scaled: Array = centred / np.sqrt(np.square(centred).mean(0))
+    return scaled
+
+
+def log_radius(z: Array) -> Array:
+    """log |z| of each row about the medians, columns scaled by their median distance from them: N x 1.
+
+    What a shared scale leaves to see: heavy tails have it in common though no coordinate correlates.
+    """
+    centred = np.abs(z - np.median(z, axis=0))
+    scale = np.median(centred, axis=0)
+    scale = np.where(scale > 0, scale, centred.mean(0))
+    radius = np.sqrt(np.square(centred / scale).sum(1, keepdims=True))
+    logs: Array = np.log(radius + math.sqrt(np.finfo(np.float64).tiny))
+    return logs
+
+
+def dithered(z: Array, rng: np.random.Generator) -> tuple[Array, bool]:
+    """Spread repeated values evenly over their half of the way to the next ones.
+
+    Rounding undoes it, and the noise knows nothing of the other side: mutual information stays exactly as it is, while
+    neighbours at equal distances, which mislead estimates of density, are gone.
+
+    Args:
+        z: N x D.
+        rng: draws the noise.
+
+    Returns:
+        N x D, and whether anything was spread.
+
+    Example:
+        >>> spread, tied = dithered(np.array([[1.0], [1.0], [2.0], [2.0]]), np.random.default_rng(0))
+        >>> tied, spread.round().T
+        (True, array([[1., 1., 2., 2.]]))
+    """
+    out, tied = z.copy(), False
+    for column in out.T:
+        values = np.unique(column)
+        if len(values) > 0.95 * len(column) or len(values) < 2:
+            continue
+        gaps = np.diff(values)
+        below, above = np.append(gaps[0], gaps), np.append(gaps, gaps[-1])
+        room = np.minimum(below, above)[np.searchsorted(values, column)]
+        column += rng.uniform(-0.49, 0.49, len(column)) * room
+        tied = True
+    return out, tied

@@ -1,0 +1,110 @@
+"""Mutual information between any two data sets: one function, every reading it rests on, and how far to trust it."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["estimate", "lower bound", "neither"]
+
+SATURATED = 0.9  # of a ceiling
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One number and what is known of it, in nats.
+
+    Args:
+        name: of the estimator.
+        value: as it came out: it may be negative.
+        kind: of what population value it is: an estimate of MI, a lower bound on it, or neither.
+        se: standard error by sampling; bias is not in it.
+        lo: MI is above it (97.5 %), where that can be said.
+        hi: MI is below it (97.5 %), where that can be said.
+        ceiling: the largest value this estimator could have read on these data.
+        seconds: of processor time.
+    """
+
+    name: str
+    value: float
+    kind: Kind = "estimate"
+    se: float | None = None
+    lo: float | None = None
+    hi: float | None = None
+    ceiling: float | None = None
+    seconds: float = 0.0
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the value is above 90 % of the ceiling: the truth may be anything above it."""
+        return self.ceiling is not None and self.value > SATURATED * self.ceiling
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What `estimate_mi` found, in nats.
+
+    Args:
+        mi: the estimate, never below 0.
+        lo: MI is above it with 97.5 % confidence, where that can be said.
+        hi: MI is below it with 97.5 % confidence; None where no upper limit is honest, which is so for all but Gaussian and
+            discrete data: a finite sample cannot exclude structure finer than it shows.
+        method: whose reading `mi` is.
+        flags: what to know before trusting it.
+        readings: everything that was read.
+        n: pairs.
+        dims: columns of x and of y.
+        seconds: of processor time.
+    """
+
+    mi: float
+    lo: float | None
+    hi: float | None
+    method: str
+    flags: tuple[str, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    n: int = 0
+    dims: tuple[int, int] = (0, 0)
+    seconds: float = field(default=0.0, compare=False)
+
+    def __float__(self) -> float:
+        return self.mi
+
+    def as_json(self) -> dict[str, Any]:
+        """A dictionary that strict JSON can hold: what is not known is None, never NaN."""
+        found: dict[str, Any] = _finite(asdict(self))
+        for shown, reading in zip(found["readings"], self.readings, strict=True):
+            shown["saturated"] = reading.saturated
+        return found
+
+    def as_text(self) -> str:
+        """A table for a terminal."""
+        limits = "no interval"
+        if self.lo is not None:
+            limits = f"above {self.lo:.3f}" if self.hi is None else f"95 % interval {self.lo:.3f} to {self.hi:.3f}"
+        lines = [f"I(x; y) = {self.mi:.3f} nats ({limits}), by {self.method}, from {self.n} pairs"]
+        lines += [f"  ! {flag}" for flag in self.flags]
+        lines += ["", f"  {'reading':34} {'nats':>8} {'se':>7} {'interval':>18} {'ceiling':>8} {'seconds':>8}"]
+        for r in self.readings:
+            interval = "" if r.lo is None else f"{r.lo:.3f} .. " + ("" if r.hi is None else f"{r.hi:.3f}")
+            name = f"{r.name}" + (f" ({r.kind})" if r.kind != "estimate" else "")
+            lines.append(
+                f"  {name:34} {r.value:8.3f} {_number(r.se):>7} {interval:>18} {_number(r.ceiling):>8} {r.seconds:8.2f}"
+                + ("  saturated" if r.saturated else "")
+            )
+        return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _finite(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case float():
+            return value if math.isfinite(value) else None
+        case _:
+            return value
