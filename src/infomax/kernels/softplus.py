@@ -111,3 +111,35 @@ def _sum_up(left: Tensor, right: Tensor, of_left: Tensor | None, of_right: Tenso
         if of_right is not None:
             of_right[:, columns].addmm_(left_t[:, rows], slope)
     return total
+
+
+@torch.no_grad()
+def clipped_log_mean_exp(left: Tensor, right: Tensor, clip: float) -> Tensor:
+    r"""log mean_{i != j} exp(clamp(T_ij, -clip, clip)): the value of SMILE's marginal, which has no use for a gradient.
+
+    Args:
+        left, right: ... N D, the factors of the scores.
+        clip: nats.
+
+    Returns:
+        `...`, nats.
+
+    Example:
+        >>> clipped_log_mean_exp(torch.full((3, 1), 9.0), torch.ones(3, 1), 2.0)
+        tensor(2.)
+    """
+    left, right = check("clipped_log_mean_exp", left, right)
+    *lead, n, d = left.shape
+    top = min(clip, 80.0)  # subtracted: an infinite clip is none, and e^T may then need it
+    found = []
+    with exact(left):
+        for x, y in zip(left.reshape(-1, n, d), right.reshape(-1, n, d), strict=True):
+            right_t = y.T.contiguous()
+            total = torch.full((), -math.inf, dtype=torch.float64, device=left.device)
+            for rows, columns in tiles(x, n):
+                t = (x[rows] @ right_t[:, columns]).clamp_(-clip, clip)
+                without_true_pairs(t, rows, columns, -math.inf)
+                part = t.sub_(top).exp_().sum(dtype=torch.float64).log() + top if clip <= 80.0 else t.logsumexp((0, 1))
+                total = torch.logaddexp(total, part)
+            found.append(total - math.log(n * (n - 1)))
+    return torch.stack(found).reshape(lead).to(left.dtype)
