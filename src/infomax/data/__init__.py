@@ -11,7 +11,8 @@ from pathlib import Path
 
 from infomax.data.arrays import read_array
 from infomax.data.folder import OnError, read_folder
-from infomax.data.graphs import cora, sbm
+from infomax.data.graphs import citeseer, cora, sbm
+from infomax.data.imagenet import imagenet100, tiny_imagenet
 from infomax.data.index import default_root
 from infomax.data.named import cifar, digits, fashion_mnist, gaussians
 from infomax.data.order import batches, gather
@@ -19,7 +20,9 @@ from infomax.data.sets import Dataset, Graph, statistics
 from infomax.data.streams import is_stream, read_stream
 from infomax.errors import ConfigError, DataError, nearest
 
-NAMES = ("digits", "gaussians", "fashion-mnist", "cifar10", "cifar100", "cora", "sbm")
+NAMES = (
+    "digits", "gaussians", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet", "imagenet100", "cora", "citeseer", "sbm",
+)  # fmt: skip
 """The data sets known by name."""
 
 __all__ = ["NAMES", "Dataset", "Graph", "batches", "default_root", "gather", "gaussians", "load", "sbm", "statistics"]
@@ -45,7 +48,7 @@ def load(
             `~/.cache/infomax`.
         split: `train` or `test`. Graphs have one; their node ids are in `Graph.train`, `val` and `test`.
         resize: for a folder or shards: shorter side in pixels, middle square; by default the images stay as they are.
-        on_error: for a folder or shards: `skip` what cannot be decoded, and name it, or `stop`. A folder leaves such files
+        on_error: for folders and shards: `skip` what cannot be decoded, and name it, or `stop`. A folder leaves such files
             out (`Dataset.skipped`); of shards, which are not gone through before they are used, the next whole sample takes
             its place (`Encoded.replaced`).
         download: whether the missing files of fashion-mnist and cifar may be downloaded.
@@ -97,6 +100,12 @@ def _read(
             return cifar(name, folder, split, download)
         case "cora":
             return cora(folder)
+        case "citeseer":
+            return citeseer(folder)
+        case "tiny-imagenet":
+            return tiny_imagenet(folder, split, resize, on_error)
+        case "imagenet100":
+            return imagenet100(folder, split, resize, on_error)
         case "sbm":
             return sbm(seed=seed)
     path = Path(name_or_path).expanduser()

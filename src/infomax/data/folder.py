@@ -56,7 +56,7 @@ class _Listing(NamedTuple):
     closed: list[str]
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """What going through the files of a split found."""
 
     images: Tensor | list[Tensor] | Files
@@ -102,7 +102,7 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
         raise ConfigError(f"resize={resize}: give a side in pixels")
     train_root, root = _split_roots(path, split)
     files, closed = _listing(root, on_error)
-    found = _go_through(files, root, resize, on_error, keep=True)
+    found = read_files(files, root, resize, on_error, keep=True)
 
     labels, classes = _labels_by_folder(root, [files[i] for i in found.kept])
     if train_root == root and classes is not None and len(classes) == 1:
@@ -110,7 +110,7 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     mean, std = found.mean, found.std
     if train_root != root:
         train_files, _ = _listing(train_root, on_error)
-        of_train = _go_through(train_files, train_root, resize, on_error, keep=False)
+        of_train = read_files(train_files, train_root, resize, on_error, keep=False)
         mean, std = of_train.mean, of_train.std
         known = _labels_by_folder(train_root, [train_files[i] for i in of_train.kept])[1]
         if labels is not None and classes is not None and known is not None:
@@ -185,10 +185,19 @@ def _renumber(labels: Tensor, classes: list[str], known: list[str], root: Path) 
     return torch.tensor([known.index(c) for c in classes])[labels], known
 
 
-def _go_through(files: list[Path], root: Path, resize: int | None, on_error: OnError, *, keep: bool) -> _Found:
-    """Decode every file once: keep the images while they fit (and if asked to), count their levels, note what is broken.
+def read_files(files: list[Path], root: Path, resize: int | None, on_error: OnError, *, keep: bool) -> Found:
+    """Decode every file once: keep the images while they fit, count their levels, note what is broken.
 
     What was found is read from the index instead, where the images are not to be kept or did not fit the last time either.
+
+    Args:
+        files: the images, in the order of the samples.
+        root: what their names are told from.
+        resize, on_error: see `read_folder`.
+        keep: whether the images are wanted, or only what is known of them.
+
+    Raises:
+        DataError: none that can be decoded, or a corrupt file with `on_error="stop"`.
     """
     most = budget()
     place = index.place("folder", [resize, *(index.identity(file) for file in files if file.exists())])
@@ -208,8 +217,8 @@ def _go_through(files: list[Path], root: Path, resize: int | None, on_error: OnE
         raise DataError(f"{root}: none of its {len(files)} images can be decoded (the first: {skipped[0]})")
     shape = (*known["shape"].tolist(),) if len(known["shape"]) else None
     if images is None:
-        return _Found(Files([files[i] for i in kept], shape, resize), kept, skipped, *moments(known["levels"]))
-    return _Found(torch.stack(images) if shape else images, kept, skipped, *moments(known["levels"]))
+        return Found(Files([files[i] for i in kept], shape, resize), kept, skipped, *moments(known["levels"]))
+    return Found(torch.stack(images) if shape else images, kept, skipped, *moments(known["levels"]))
 
 
 def _decode_all(

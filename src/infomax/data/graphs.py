@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -105,13 +106,36 @@ def cora(root: Path) -> Graph:
     for name in ("cora_planetoid.npz", "cora.npz"):
         if (root / name).is_file():
             return _from_npz(root / name)
-    for raw in (root / "Cora" / "raw", root / "raw"):
-        if (raw / "ind.cora.x").is_file():
-            return _from_planetoid(raw)
+    found = _from_planetoid(root, "cora", ("Cora", "cora"), _CORA_CLASSES)
+    if found is not None:
+        return found
     raise DataError(
         f"cora: not found; looked for cora_planetoid.npz, cora.npz and Cora/raw/ind.cora.* in {root}: "
         "put one of them there, or give the folder as root"
     )
+
+
+def citeseer(root: Path) -> Graph:
+    """Read the citation graph CiteSeer with the public split of Planetoid (3,327 nodes, 3,703 features, 4,552 edges, 6
+    classes).
+
+    Looks in `root` for the Planetoid files that torch-geometric reads (`CiteSeer/raw` or `raw`).
+
+    Args:
+        root: the folder to look in.
+
+    Raises:
+        DataError: they are not there.
+
+    Source: Yang et al. arXiv:1603.08861 (the split).
+    """
+    found = _from_planetoid(root, "citeseer", ("CiteSeer", "citeseer"), None)
+    if found is None:
+        raise DataError(
+            f"citeseer: not found; looked for CiteSeer/raw/ind.citeseer.* in {root}: fetch the files of "
+            "https://github.com/kimiyoung/planetoid/tree/master/data, or give the folder as root"
+        )
+    return found
 
 
 def _from_npz(path: Path) -> Graph:
@@ -149,7 +173,12 @@ def _ids(ids: Tensor, n: int, what: str) -> Tensor:
     return ids
 
 
-def _from_planetoid(raw: Path) -> Graph:
+def _from_planetoid(root: Path, name: str, folders: tuple[str, ...], classes: list[str] | None) -> Graph | None:
+    """The graph of the eight Planetoid files, where they are below a folder."""
+    places = (*(root / folder / "raw" for folder in folders), root / "raw", root)
+    raw = next((place for place in places if (place / f"ind.{name}.x").is_file()), None)
+    if raw is None:
+        return None
     try:
         with warnings.catch_warnings():
             # Its import still calls torch.jit.script, which newer torch calls deprecated; a user can do nothing about
@@ -157,11 +186,16 @@ def _from_planetoid(raw: Path) -> Graph:
             warnings.filterwarnings("ignore", message=".*torch.jit.script", category=Warning)
             from torch_geometric.io import read_planetoid_data
     except ImportError as error:
-        raise DataError(f"{raw}: Planetoid files need torch-geometric: uv sync --extra graph, or pip install torch-geometric") from error
-    data = read_planetoid_data(str(raw), "cora")
+        raise DataError(
+            f"{raw}: Planetoid files need torch-geometric: uv sync --extra graph, or pip install torch-geometric"
+        ) from error
+    try:
+        data = read_planetoid_data(str(raw), name)
+    except (OSError, EOFError, ValueError, IndexError, RuntimeError, UnpicklingError) as error:
+        raise DataError(f"{raw}: its ind.{name}.* are not whole ({' '.join(str(error).split())})") from error
 
     def ids(mask: Tensor) -> Tensor:
         return mask.nonzero()[:, 0]
 
     masks = (ids(data.train_mask), ids(data.val_mask), ids(data.test_mask))
-    return Graph(data.x, data.edge_index, data.y, *masks, _CORA_CLASSES, "cora")
+    return Graph(data.x, data.edge_index, data.y, *masks, classes, name)
