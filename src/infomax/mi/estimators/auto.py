@@ -109,7 +109,7 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
         zero = normal.value < CLEAR * _null_se(fit.rank_x, fit.rank_y, n)
         if zero and not significant and best is None:
             flags.append("no dependence found")
-            return Outcome(0.0, 0.0, normal.value + Z * normal.se, "gaussian", flags, readings)
+            return Outcome(0.0, 0.0, None, "gaussian", flags, readings)
         lo = max(0.0, normal.value - Z * normal.se)
         return Outcome(max(0.0, normal.value), lo, normal.value + Z * normal.se, "gaussian", flags, readings)
 
