@@ -26,6 +26,7 @@ from infomax.views.ops import colour_jitter, crop_resize, gaussian_blur, graysca
 Images = Tensor | np.ndarray | Sequence[Tensor] | Sequence[np.ndarray]
 
 _ORDERS = torch.tensor(list(permutations(range(4))))
+_AT_ONCE = 1 << 23  # numbers
 _TRIES = 10
 _SLOTS = 2 * _TRIES + 13
 
@@ -263,7 +264,10 @@ def apply(spec: ImageView, images: Images, params: Params) -> Tensor:
         raise DataError(f"{len(batch)} images but parameters for {len(params.crop)}: one set of parameters an image")
     if isinstance(batch, Tensor):
         params = params.to(batch.device)
-        x = crop_resize(batch, params.crop, params.flip, spec.size)
+        # The float copies of a few images at a time: photographs would otherwise take four times their bytes.
+        n = max(1, _AT_ONCE // batch[0].numel()) if len(batch) else 1
+        pieces = zip(*(torch.split(part, n) for part in (batch, params.crop, params.flip)), strict=True)
+        x = torch.cat([crop_resize(images, crop, flip, spec.size) for images, crop, flip in pieces])
     else:
         params = params.to(batch[0].device)
         one_by_one = zip(batch, params.crop[:, None], params.flip[:, None], strict=True)

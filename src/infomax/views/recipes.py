@@ -338,9 +338,8 @@ def recipe(
         >>> [view.shape[-1] for view in recipe("dino", local_views=2)(images, torch.arange(4))]
         [32, 32, 16, 16]
 
-    Source: SimCLR arXiv:2002.05709, MoCo v2 2003.04297, BYOL 2006.07733, VICReg 2105.04906, W-MSE 2007.06346, SwAV
-        2006.09882,
-    DINO 2104.14294.
+    Source: SimCLR arXiv:2002.05709, MoCo v2 2003.04297, BYOL 2006.07733, VICReg 2105.04906, W-MSE 2007.06346,
+        SwAV 2006.09882, DINO 2104.14294.
     """
     if name not in RECIPES:
         raise ConfigError(f"no views recipe {name!r}: {nearest(name, RECIPES)}")

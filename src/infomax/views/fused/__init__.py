@@ -4,6 +4,7 @@
     drawing   the draw, equal to the bit to `image.draw`
     resample  colour  blur    the operations, on planes of one image
     program   the two entry points
+    vectors   what the compiler does not vectorise by itself
     compiler  numba and its cache
     pool      ranges of the batch over threads
 

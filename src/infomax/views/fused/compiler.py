@@ -129,6 +129,7 @@ def _bits(typing: Any, x: Any) -> Any:
 bits: Any = intrinsic(_bits)
 """The 32 bits of a number."""
 
+
 shift: Any = intrinsic(_moved)
 """`shift(p, n)`: the pointer n numbers further on."""
 

@@ -135,7 +135,7 @@ def view_range(
 
     # Every part starts at a cache line: vectors that lie across two are read at half the speed.
     plane, framed = lines(channels * plane), lines(framed)
-    rows = lines(channels * widest) + 2 * lines(channels * largest)
+    rows = lines(channels * widest + 1) + 2 * lines(channels * largest)
     scratch = np.empty(plane + 2 * framed + rows + weighed + LINE, np.float32)
     first = np.empty(2 * largest, np.int32)
     planes = floats((scratch.ctypes.data + 4 * LINE - 1) // (4 * LINE) * (4 * LINE))

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from infomax.views.fused.compiler import Floats, Octets, Words, fma, kernel, lines, shift
+from infomax.views.fused.vectors import stretch_four
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _OCTET = np.float32(1 / 255)
@@ -158,16 +159,22 @@ def enlarge(
 ) -> None:
     """Stretch each row of the crop when it is first needed, then mix the last two into rows of the view."""
     line = lines(channels * size)
-    stretched = shift(row, lines(w * channels))  # two lines, the crop's even and odd rows
+    stretched = shift(row, lines(w * channels + 1))  # two lines, the crop's even and odd rows
     ready = 0
+    row[w * channels] = _ZERO  # read beside the last pixel, and not used
     for y in range(size):
         r = rows[y]
         for source in range(max(r, ready), r + down):
             pixels, into = shift(corner, source * width * channels), shift(stretched, (source & 1) * line)
             for x in range(w * channels):
                 row[x] = np.float32(pixels[x])
-            for c in range(channels):
-                mix_columns(shift(row, c), channels, columns, column_weight, across, size, shift(into, c * size))
+            fours = size // 4 * 4 if channels == 3 and across == 2 else 0
+            for o in range(0, fours, 4):
+                at, w0, w1 = shift(columns, o), shift(column_weight, o), shift(column_weight, size + o)
+                stretch_four(row, at, w0, w1, shift(into, o), size)
+            if fours < size:
+                for c in range(channels):
+                    mix_columns(shift(row, c), channels, columns, column_weight, across, size, shift(into, c * size))
         ready = r + down
         upper, lower = shift(stretched, (r & 1) * line), shift(stretched, (r + 1 & 1) * line)
         w0, w1 = row_weight[y], row_weight[size + y] if down == 2 else _ZERO
