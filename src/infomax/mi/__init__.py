@@ -1,6 +1,15 @@
 """Mutual information, read: estimates on scores and on embeddings, their ceilings, and a fast reading for curves."""
 
 from infomax.mi import tasks
+from infomax.mi.baselines import (
+    MINE,
+    barber_agakov,
+    barber_agakov_upper,
+    interpolated,
+    leave_one_out_upper,
+    local,
+    tuba,
+)
 from infomax.mi.bounds import (
     dv,
     infonce,
@@ -32,9 +41,12 @@ from infomax.mi.metric import MIMetric, Reading, between
 from infomax.mi.readings import readings
 
 __all__ = [
+    "MINE",
     "Estimate",
     "MIMetric",
     "Reading",
+    "barber_agakov",
+    "barber_agakov_upper",
     "between",
     "ceiling",
     "cos_dv",
@@ -51,14 +63,18 @@ __all__ = [
     "estimate_mi",
     "infonce",
     "infonce_literal",
+    "interpolated",
     "jsd",
     "jsd_lower",
     "jsd_shifted",
+    "leave_one_out_upper",
+    "local",
     "nwj",
     "readings",
     "smile",
     "tasks",
     "taylor_dv",
+    "tuba",
     "uniform_dv",
     "xi",
     "xi_jsd",
