@@ -1,0 +1,19 @@
+import pytest
+import torch
+
+from infomax.views import ImageView, apply, draw, image
+
+
+@pytest.mark.parametrize("at_once", [1, 3 * 40 * 30 * 3, 1 << 40])
+def test_photographs_taken_a_few_at_a_time_give_the_same_views(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    images = torch.randint(0, 256, (8, 40, 30, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    spec = ImageView(size=16, jitter=(0.8, 0.8, 0.8, 0.2), blur=0.5, kernel=3)
+    p = draw(spec, torch.arange(8), torch.full((8,), 40), torch.full((8,), 30))
+    expected = apply(spec, images, p)
+    monkeypatch.setattr(image, "_AT_ONCE", at_once)
+    torch.testing.assert_close(apply(spec, images, p), expected, rtol=0, atol=1e-6)
+
+
+def test_no_images_give_no_views() -> None:
+    spec, none = ImageView(size=4), torch.zeros(0, dtype=torch.int64)
+    assert apply(spec, torch.zeros(0, 8, 8, 3), draw(spec, none, none, none)).shape == (0, 3, 4, 4)
