@@ -134,3 +134,13 @@ def test_the_marginals_do_not_change_where_the_kernel_takes_over(make, critic, m
     monkeypatch.setattr(marginal, "_TILED_ABOVE", 10**9)
     plain = value_and_gradients(term.penalty, a, b)
     torch.testing.assert_close(tiled, plain, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("rows, queue", [(20, 400), (300, 40)])
+def test_a_queue_does_not_change_where_the_kernel_takes_over(rows, queue, monkeypatch):
+    torch.manual_seed(0)
+    term = InfoNCE(Cosine(0.2), queue=queue, width=4).double()
+    a, b = (t * 3 for t in draw(2, rows, 4))
+    tiled = value_and_gradients(term.penalty, a, b)
+    monkeypatch.setattr(marginal, "_TILED_ABOVE", 10**9)
+    torch.testing.assert_close(tiled, value_and_gradients(term.penalty, a, b), rtol=1e-11, atol=1e-14)

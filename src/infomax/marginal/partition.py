@@ -9,7 +9,7 @@ from torch import Tensor
 from infomax.clock import Clock
 from infomax.critic import Critic, Dot
 from infomax.errors import ConfigError
-from infomax.kernels import log_mean_exp, mean_log_sum_exp
+from infomax.kernels import log_mean_exp, log_sum_exp, mean_log_sum_exp
 from infomax.marginal.base import Marginal, Views
 
 _TILED_ABOVE = 256
@@ -19,8 +19,7 @@ _TILED_ABOVE = 256
 
 def tiled(a: Tensor) -> bool:
     """Whether an embedding has so many rows that the scores of a product had better not be written out."""
-    plain = a.dtype in (torch.float32, torch.float64)
-    return plain and a.shape[-2] > _TILED_ABOVE and not torch.is_autocast_enabled(a.device.type)
+    return a.shape[-2] > _TILED_ABOVE
 
 
 def without_diagonal(t: Tensor) -> Tensor:
@@ -119,6 +118,10 @@ class InfoNCE(Marginal):
     def penalty(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""
         count = math.log(self.count(a.shape[-2]))
+        if isinstance(self.critic, Dot) and self.has_queue and max(a.shape[-2], len(self.queue)) > _TILED_ABOVE:
+            left, keys = self.critic.factors(a, self.queue.clone())
+            rows, _ = log_sum_exp(left, keys.to(left.dtype).expand(*left.shape[:-2], *keys.shape))
+            return torch.logaddexp(self.critic.paired(a, b), rows).mean(-1) - count
         if isinstance(self.critic, Dot) and tiled(a) and not self.has_queue:
             left, right = self.critic.factors(a, b)
             return mean_log_sum_exp(left, right, self.critic.factors(a, a)[1] if self.own_view else None) - count

@@ -24,8 +24,8 @@ def tuba(scores: Tensor, log_baseline: Tensor | float) -> Tensor:
     r"""TUBA: $1 + E_p[T - \log a] - E_q[e^T / a]$, the tractable bound of Barber and Agakov with an unnormalised critic.
 
     A lower bound for every baseline a > 0 that does not look at the scores of its own row; tight at T = log p/q + log a.
-    a = e is `nwj`, a = 1 `jsd_lower`. A baseline is learned by climbing the same value. Unbiased, without a ceiling; its variance
-    grows as e^MI.
+    a = e is `nwj`, a = 1 `jsd_lower`. A baseline is learned by climbing the same value. Unbiased, without a ceiling;
+    its variance grows as e^MI.
 
     Args:
         scores: T, `... N M`, true pairs on the diagonal.
@@ -55,9 +55,9 @@ def interpolated(scores: Tensor, *, alpha: float, log_baseline: Tensor | float =
     $$ 1 + E_i\Big[T_{ii} - \log\big(\alpha m_i + (1 - \alpha) q_i\big)\Big]
        - E_i\Big[\frac{m'_i}{\alpha m'_i + (1 - \alpha) q_i}\Big], $$
 
-    with m_i the mean of e^T over the M candidates of row i, m'_i that over its M - 1 false ones, q the baseline. On a batch never
-    above 1 + log(M / alpha): the smaller alpha, the higher it can read, and the more it varies. (The false mean is over M - 1
-    candidates, since a row has no more that are independent of it: the difference is of order 1/M.)
+    with m_i the mean of e^T over the M candidates of row i, m'_i that over its M - 1 false ones, q the baseline. On a batch
+    never above 1 + log(M / alpha): the smaller alpha, the higher it can read, and the more it varies. (The false mean is over
+    M - 1 candidates, since a row has no more that are independent of it: the difference is of order 1/M.)
 
     Args:
         scores: T, `... N M`, true pairs on the diagonal.
