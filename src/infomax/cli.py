@@ -80,6 +80,7 @@ def train(
     weight_decay: float = 1e-4,
     warmup_epochs: float | None = None,
     clip_norm: float | None = None,
+    rules: str | None = None,
     accumulate: str = "1",
     on_nan: Literal["stop", "skip"] = "stop",
     precision: PrecisionName = "32-true",
@@ -93,6 +94,7 @@ def train(
     devices: int = 1,
     checkpoint_every: str = "10min",
     keep: int = 2,
+    wandb: str | None = None,
     **options: Any,
 ) -> None:
     """Train a method on unlabeled data and keep the run in a new folder.
@@ -114,6 +116,7 @@ def train(
         weight_decay: as the optimizer takes it.
         warmup_epochs: of the learning rate; by default a tenth of the run, at most 10.
         clip_norm: the longest gradient, of all parameters together; by default any.
+        rules: other rates or decays for some parameters, as YAML: "{bias: {weight_decay: 0}, predictor: {lr: constant}}".
         accumulate: views: hold one view's activations at a time; n > 1: those of an n-th of its rows, without batch norm.
         on_nan: at a NaN or infinity stop, saying where, or skip the update.
         precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true.
@@ -127,11 +130,13 @@ def train(
         devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
         checkpoint_every: a number of updates, or of minutes as in 10min; always at the start and when stopped.
         keep: the last checkpoints to keep.
+        wandb: project of Weights & Biases to log to as well (WANDB_MODE=offline: to disk); needs its package.
     """
     import torch
 
     import infomax as im
     from infomax.training.feed import dataset, encoder_for
+    from infomax.training.rules import read_rules
 
     if seed < 0:
         raise ConfigError(f"--seed {seed}: give a whole number from 0 on")
@@ -151,6 +156,7 @@ def train(
         weight_decay=weight_decay,
         warmup_epochs=warmup_epochs,
         clip_norm=clip_norm,
+        rules=read_rules(rules),
         accumulate=int(accumulate) if accumulate.isdigit() else accumulate,  # type: ignore[arg-type]
         on_nan=on_nan,
         precision=precision,
@@ -165,6 +171,7 @@ def train(
         devices=devices,
         checkpoint_every=checkpoint_every,
         keep=keep,
+        wandb=wandb,
     )
     _ended(run, out)
 
@@ -241,7 +248,7 @@ def evaluate(
         runs: folders of runs; several of one method, such as its seeds, also give mean and deviation.
         data: labelled data; by default what each was trained on.
         root: where named data sets lie.
-        protocols: linear, sgd, knn, knn-best, few, or several with commas between; all.
+        protocols: linear, sgd, knn, knn-best, few, gauges (off views, without labels), several with commas between, or all.
         seed: of splits and draws.
         json: print one object instead of lines.
     """

@@ -180,3 +180,28 @@ def test_embed_as_parquet(runs, tmp_path):
 def test_a_summary_is_of_what_all_runs_have():
     found = [{"linear": 90.0, "sgd": {"mean": 80.0}}, {"linear": 92.0}]
     assert summary(found) == {"linear": {"mean": 91.0, "sd": pytest.approx(2**0.5), "n": 2}}
+
+
+def test_gauges_of_the_embedding_come_with_intervals_and_ceilings(runs, capsys):
+    assert main(["evaluate", str(runs / "0"), "--protocols", "gauges", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["runs"][0]["embedding"]
+    mi = found["mi"]["infonce"]
+    assert mi["lo"] < mi["value"] < mi["hi"] <= mi["ceiling"] and mi["n"] == 1000 and mi["kind"] == "lower bound"
+    assert 1 <= found["rankme"] <= 8 and 1 < found["lidar"] < 256
+    assert sum(found["spectrum"]) == pytest.approx(1.0, abs=1e-6) and found["spectrum"][0] == max(found["spectrum"])
+    log = [json.loads(row) for row in (runs / "0" / "log.jsonl").read_text().splitlines()]
+    assert mi["value"] == pytest.approx(
+        log[-1]["mi_infonce"], abs=1e-4
+    )  # the very views that the run's curve was read off
+    assert main(["evaluate", str(runs / "0"), "--protocols", "gauges"]) == 0
+    assert "LiDAR" in capsys.readouterr().out
+
+
+def test_views_that_no_folder_holds_are_said():
+    data = im.data.load("digits")
+    torch.manual_seed(0)
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=1, size=8), projector=(8,))
+    view = im.views.recipe("simclr", size=8, mean=data.mean, std=data.std)
+    run = im.train(learner, data, views=lambda *batch, **k: view(*batch, **k), epochs=1, progress=False)
+    with pytest.raises(ConfigError, match="were a function"):
+        run.evaluate(protocols="gauges")

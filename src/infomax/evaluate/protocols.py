@@ -91,6 +91,8 @@ def few(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: 
 
 PROTOCOLS: Mapping[str, Protocol] = {"linear": linear, "sgd": sgd, "knn": knn, "knn-best": knn_best, "few": few}
 QUICK = ("linear", "knn")
+GAUGES = "gauges"
+"""Beside the protocols: what needs no labels, off views; see `infomax.evaluate.embedding`."""
 
 
 def chosen(names: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -101,14 +103,14 @@ def chosen(names: str | tuple[str, ...]) -> tuple[str, ...]:
 
     Example:
         >>> chosen("knn,linear"), len(chosen("all"))
-        (('knn', 'linear'), 5)
+        (('knn', 'linear'), 6)
     """
     asked = tuple(n.strip() for n in names.split(",") if n.strip()) if isinstance(names, str) else tuple(names)
     if asked == ("all",):
-        return tuple(PROTOCOLS)
+        return (*PROTOCOLS, GAUGES)
     for name in asked:
-        if name not in PROTOCOLS:
-            raise ConfigError(f"no protocol {name!r}: {nearest(name, [*PROTOCOLS, 'all'])}")
+        if name not in (*PROTOCOLS, GAUGES):
+            raise ConfigError(f"no protocol {name!r}: {nearest(name, [*PROTOCOLS, GAUGES, 'all'])}")
     return asked
 
 

@@ -9,11 +9,12 @@ from tqdm.auto import tqdm
 
 from infomax.data import Dataset, Graph
 from infomax.errors import DataError, NoSuchSplit
+from infomax.evaluate.embedding import embedding_gauges, gauge_lines
 from infomax.evaluate.features import encode
 from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as feature_spread
 from infomax.evaluate.kept import kept, key
-from infomax.evaluate.protocols import PROTOCOLS, QUICK, chosen, lines, spread_of
+from infomax.evaluate.protocols import GAUGES, PROTOCOLS, QUICK, chosen, lines, spread_of
 from infomax.training.feed import dataset, standardises, view_size
 from infomax.views import recipe
 from infomax.views.signal import standardised
@@ -136,7 +137,7 @@ def evaluate(
         run: a run with its learner.
         data: a data set, name or path; None: what the run was trained on.
         root: where named data sets lie.
-        protocols: names, or "all".
+        protocols: names, "gauges" among them, or "all".
         seed: of every split and draw.
         progress: show bars.
 
@@ -173,7 +174,10 @@ def evaluate(
     known = (z[fit], train.labels[fit], z_test, y_test)
     found: dict[str, Any] = {}
     for name in tqdm(names, desc="judge", unit="protocol", delay=2, leave=False, disable=not progress):
-        found |= PROTOCOLS[name](*known, seed)  # type: ignore[arg-type]
+        if name == GAUGES:
+            found["embedding"] = embedding_gauges(run, train)
+        else:
+            found |= PROTOCOLS[name](*known, seed)  # type: ignore[arg-type]
     last = run.history[-1] if run.history else {}
     some = torch.linspace(0, len(z) - 1, min(10 * z.shape[1], len(z))).long()  # spread, since rows may lie by class
     return Findings(
@@ -227,6 +231,7 @@ def as_text(found: Mapping[str, Any]) -> str:
     said = [
         f"{found['data']}: {found['train']} train, {found['test']} test; {found['protocol']}",
         *lines(found),
+        *(gauge_lines(found["embedding"]) if "embedding" in found else []),
         f"features        {found['width']} wide, effective rank {found['feature_rank']:.1f}, std {found['feature_std']:.2f}",
     ]
     if gauges:

@@ -277,11 +277,13 @@ class Run:
             Path(path), learner=learner, data=data, views=views, device=device, devices=devices, progress=progress
         )
 
-    def evaluate(self, data: Any = None, *, root: str | None = None) -> dict[str, Any]:
+    def evaluate(
+        self, data: Any = None, *, root: str | None = None, protocols: str = "linear,knn", seed: int = 0
+    ) -> dict[str, Any]:
         """Linear probe, nearest neighbours and gauges of the frozen encoder; see `infomax.evaluate.run.evaluate`."""
         from infomax.evaluate.run import evaluate
 
-        return evaluate(self, data, root=root)
+        return evaluate(self, data, root=root, protocols=protocols, seed=seed)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write one self-contained page of the run: what was asked, its curves, its gauges."""
