@@ -389,7 +389,8 @@ def _best_share(n: int, tau: float) -> float:
 
 def _climbed(name: str, tau: float, n: int, g: torch.Generator) -> float:
     """The highest of 8 ascents from random embeddings of n rows in n + 1 dimensions, the two views free."""
-    estimate: Callable[..., Tensor] = {"dv": cos_dv, "infonce": cos_infonce, "jsd": cos_jsd}[name]
+    estimates: dict[str, Callable[..., Tensor]] = {"dv": cos_dv, "infonce": cos_infonce, "jsd": cos_jsd}
+    estimate = estimates[name]
     a, b = (torch.randn(8, n, n + 1, dtype=torch.float64, generator=g).requires_grad_() for _ in range(2))
     optimizer = torch.optim.Adam([a, b], lr=0.05)
     for _ in range(400):
