@@ -104,8 +104,9 @@ def train(
 
     Args:
         method: see `infomax methods`; its own options are listed below, after `--method NAME --help`.
-        data: digits, gaussians, fashion-mnist, cifar10, cifar100, cora, sbm; a folder of images; a .npy file, or an .npz
-            file with `images` or `x`; shards, .tar or .parquet: a folder, a pattern, or hf:user/name.
+        data: digits, gaussians, fashion-mnist, cifar10, cifar100, tiny-imagenet, imagenet100, cora, citeseer, sbm; a folder
+            of images; a .npy file, or an .npz file with `images` or `x`; shards, .tar or .parquet: a folder, a pattern, or
+            hf:user/name.
         out: folder of the run, made anew.
         encoder: resnet8, resnet18, resnet34, resnet50, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a small one.
         views: simclr, weak, byol, vicreg, w-mse, swav, dino, none of images; signals; tabular, noise; auto: by the data.
