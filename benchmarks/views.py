@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/views.py --json benchmarks/results/views.json
 
 All contestants run in this process, one after another in every round, so that a slow minute of the machine falls on all
-of them; the figure is the median over rounds. Each gets bytes in the form it likes best (PIL images, arrays, a
+of them; the figure is the median over rounds, in images per second of processor time (what one core does in a second when it
+does nothing else; all are held to one thread). Each gets bytes in the form it likes best (PIL images, arrays, a
 batch) and must give two normalised float tensors. Peers that are not installed are left out, with a word.
 """
 
@@ -179,13 +180,42 @@ def race(setting: Setting, rounds: int, largest: int) -> dict[str, float | str]:
     for attempt in range(rounds + 1):  # the first round warms up
         for name in times:
             n, run = table[name]
-            start = time.perf_counter()
+            start = time.process_time()
             run()
             if attempt:
-                times[name].append((time.perf_counter() - start) / n)
+                times[name].append((time.process_time() - start) / n)
     return {
         name: entry if isinstance(entry, str) else 1.0 / statistics.median(times[name]) for name, entry in table.items()
     }
+
+
+def share_of_training(rounds: int) -> dict[str, dict[str, float]]:
+    """Milliseconds of processor time of a batch's views and of the update on them, medians: SimCLR on ResNet-8."""
+    from infomax.learner import step
+    from infomax.training.optim import build_optimizer
+
+    found = {}
+    for name, side, channels in (("28 px, 1 channel", 28, 1), ("32 px, 3 channels", 32, 3)):
+        torch.manual_seed(0)
+        images = pictures(BATCH, 32)[:, :side, :side, :channels].contiguous()
+        views = infomax.views.recipe("simclr", side, MEAN[:channels], STD[:channels])
+        learner = infomax.methods.simclr(infomax.encoders.get("resnet8", channels=channels, size=side))
+        learner.to(memory_format=torch.channels_last).train()
+        optimizer = build_optimizer(learner.parameters(), "adamw", lr=1e-3, weight_decay=1e-4)
+        times: dict[str, list[float]] = {"views": [], "update": []}
+        for attempt in range(rounds + 1):
+            start = time.process_time()
+            made = [
+                view.to(memory_format=torch.channels_last) for view in views(images, torch.arange(BATCH), epoch=attempt)
+            ]
+            between = time.process_time()
+            step(learner, made, optimizer, infomax.Clock(attempt, 1, rounds + 1))
+            if attempt:
+                times["views"].append(between - start)
+                times["update"].append(time.process_time() - between)
+        made_in, updated_in = (1000 * statistics.median(times[part]) for part in ("views", "update"))
+        found[name] = {"views_ms": made_in, "update_ms": updated_in, "share": made_in / (made_in + updated_in)}
+    return found
 
 
 START = """
@@ -216,9 +246,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--images", type=int, default=2048, help="images a round of the fastest at 32 px")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--training", action="store_true", help="the share of a training step instead")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # the peers' own
     torch.set_num_threads(1)
+    if options.training:
+        for name, part in share_of_training(options.rounds).items():
+            print(f"{name}: views {part['views_ms']:.2f} ms, update {part['update_ms']:.0f} ms: {part['share']:.2%}")
+        return
 
     start = first_use()
     for name, seconds in start.items():
