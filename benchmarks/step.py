@@ -120,6 +120,7 @@ def main() -> None:
     parser.add_argument(
         "--heads", choices=("default", "small"), default="default", help="small: 256-256, predictor 256"
     )
+    parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the figures here")
     asked = parser.parse_args()
@@ -135,10 +136,11 @@ def main() -> None:
         return im.encoders.get(asked.encoder, size=asked.size).to(memory_format=torch.channels_last).train()
 
     steps: dict[str, Step] = {"floor": floor(encoder())}
-    for name in METHODS:
+    chosen = asked.methods.split(",")
+    for name in chosen:
         steps[name] = ours(name, encoder(), asked.heads)
     if find_spec("lightly"):
-        steps |= {f"lightly {name}": lightly(name, encoder(), asked.heads) for name in PEERS}
+        steps |= {f"lightly {name}": lightly(name, encoder(), asked.heads) for name in PEERS if name in chosen}
     else:
         print("lightly is not installed: left out")
     seconds: dict[str, list[float]] = {name: [] for name in steps}

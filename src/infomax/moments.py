@@ -25,3 +25,21 @@ def off_diagonal(m: Tensor) -> Tensor:
     d = m.shape[-1]
     rows = m.flatten(-2)[..., :-1].reshape(*m.shape[:-2], d - 1, d + 1)  # each row now starts on the diagonal
     return rows[..., 1:].flatten(-2)
+
+
+def off_diagonal_squares(a: Tensor, b: Tensor) -> Tensor:
+    """sum_{i != j} (A'B)_ij^2: ... N D, ... N D -> ... .
+
+    With few rows, sum_ij (A'B)_ij^2 = sum_nm (AA')_nm (BB')_nm needs no D x D matrix, and its diagonal is a small part of it.
+
+    Example:
+        >>> import torch
+        >>> a, b = torch.ones(2, 3), torch.ones(2, 3)
+        >>> off_diagonal_squares(a, b), off_diagonal_squares(torch.ones(2, 5), torch.ones(2, 5))
+        (tensor(24.), tensor(80.))
+    """
+    n, d = a.shape[-2:]
+    if 2 * n > d:
+        return off_diagonal(a.mT @ b).square().sum(-1)
+    whole = ((a @ a.mT) * (b @ b.mT)).sum((-2, -1))
+    return whole - (a * b).sum(-2).square().sum(-1)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infomax import Decorrelation, VarianceCovariance
-from infomax.moments import covariance, off_diagonal, standardize
+from infomax.moments import covariance, off_diagonal, off_diagonal_squares, standardize
 
 TERMS = {"variance_covariance": VarianceCovariance(25.0, 1.0), "decorrelation": Decorrelation(0.5)}
 
@@ -64,3 +64,16 @@ def test_decorrelated_columns_cost_nothing():
     z = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
     assert Decorrelation(1.0).penalty(z, z) == pytest.approx(0, abs=1e-12)
     assert VarianceCovariance(0.0, 1.0).penalty(z, z) == 0
+
+
+@pytest.mark.parametrize("lead", [(), (3,)])
+def test_few_rows_of_many_columns_need_no_square_matrix(lead):
+    torch.manual_seed(0)
+    a, b = (torch.randn(*lead, 8, 40, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    found = off_diagonal_squares(a, b)
+    expected = off_diagonal(a.mT @ b).square().sum(-1)
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(
+        torch.autograd.grad(found.sum(), [a, b]), torch.autograd.grad(expected.sum(), [a, b]), strict=True
+    ):
+        torch.testing.assert_close(one, other)

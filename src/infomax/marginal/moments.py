@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from infomax.marginal.base import Marginal
-from infomax.moments import covariance, off_diagonal, standardize
+from infomax.moments import off_diagonal_squares, standardize
 
 
 class VarianceCovariance(Marginal):
@@ -35,7 +35,8 @@ class VarianceCovariance(Marginal):
         return (1 - (z.var(-2) + self.eps).sqrt()).relu().mean(-1)
 
     def _correlated(self, z: Tensor) -> Tensor:
-        return off_diagonal(covariance(z)).square().sum(-1) / z.shape[-1]
+        centred = z - z.mean(-2, keepdim=True)
+        return off_diagonal_squares(centred, centred) / ((z.shape[-2] - 1) ** 2 * z.shape[-1])
 
     def penalty(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""
@@ -68,5 +69,4 @@ class Decorrelation(Marginal):
 
     def penalty(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""
-        correlation = standardize(a).mT @ standardize(b) / a.shape[-2]
-        return self.weight * off_diagonal(correlation).square().sum(-1)
+        return self.weight * off_diagonal_squares(standardize(a), standardize(b)) / a.shape[-2] ** 2

@@ -4,7 +4,7 @@ import json
 import signal
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,17 +16,19 @@ from tqdm import tqdm
 from infomax.clock import Clock
 from infomax.data.folder import OnError
 from infomax.errors import ConfigError, DataError, command, nearest
-from infomax.learner import Learner, NotFiniteError, step
+from infomax.learner import Learner, NotFiniteError, Output, Rules, step
 from infomax.marginal import Marginal
 from infomax.parallel import anywhere, rank, same_start, synchronized
 from infomax.pieces import Accumulate, check
 from infomax.schedule import warmup_cosine
 from infomax.training import checkpoint, monitor
+from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import Position, described
 from infomax.training.devices import Place, PrecisionName, place
 from infomax.training.feed import Feed, ViewFunction, dataset, view_function
 from infomax.training.interrupt import Stopped, interval, noted_signals
 from infomax.training.optim import OptimizerName, build_optimizer
+from infomax.training.rules import grouped, rate, resolved
 from infomax.training.run import Run, claim, read_config, rebuilt
 from infomax.training.tensorboard import scalars
 
@@ -42,6 +44,7 @@ class Options:
     weight_decay: float = 1e-4
     warmup_epochs: float | None = None
     clip_norm: float | None = None
+    rules: Rules = field(default_factory=dict)
     accumulate: Accumulate = 1
     on_nan: Literal["stop", "skip"] = "stop"
     precision: PrecisionName = "32-true"
@@ -81,6 +84,7 @@ def train(
     weight_decay: float = 1e-4,
     warmup_epochs: float | None = None,
     clip_norm: float | None = None,
+    rules: Rules | None = None,
     accumulate: Accumulate = 1,
     on_nan: Literal["stop", "skip"] = "stop",
     precision: PrecisionName = "32-true",
@@ -96,6 +100,7 @@ def train(
     checkpoint_every: int | str = "10min",
     keep: int = 2,
     gauge_samples: int = 1000,
+    wandb: str | None = None,
     progress: bool = True,
 ) -> Run:
     """Train a method on unlabeled data.
@@ -113,6 +118,8 @@ def train(
         warmup_epochs: of the learning rate, which then falls by a cosine to 0, at every update; None: a tenth of the run,
             at most 10.
         clip_norm: the longest gradient, of all parameters together; None: any.
+        rules: another learning rate or weight decay for some parameters, {"bias": {"weight_decay": 0}}; see
+            `infomax.training.rules`. A method may bring its own.
         accumulate: less memory for more work, and the same numbers: "views" holds the activations of one view at a time
             (7/6 of the work for two views; none where targets are another branch's, as in SDMI, BYOL, MoCo and DINO, which
             do so anyway); n > 1 those of an n-th of a view's rows, for encoders without batch norm (4/3).
@@ -129,6 +136,7 @@ def train(
         devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
         checkpoint_every: a number of updates, or of minutes as in "10min"; always at the start and when stopped.
         keep: the last checkpoints to keep.
+        wandb: project of Weights & Biases to log to as well, where its package is installed (WANDB_MODE=offline: to disk).
         gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch.
         progress: show a bar, with rate and time left.
 
@@ -148,14 +156,14 @@ def train(
         ['bound', 'ceiling_dv', 'ceiling_infonce']
     """
     options = Options(
-        epochs, batch_size, optimizer, lr, weight_decay, warmup_epochs, clip_norm, accumulate, on_nan, precision, compile, size,
-        seed, gauge_samples, local_views,
+        epochs, batch_size, optimizer, lr, weight_decay, warmup_epochs, clip_norm, rules or {}, accumulate, on_nan, precision,
+        compile, size, seed, gauge_samples, local_views,
     )  # fmt: skip
     interval(checkpoint_every)  # before anything is loaded
     if keep < 1:
         raise ConfigError(f"keep={keep}: a run keeps at least its last checkpoint")
     machine = {"device": device, "devices": devices, "checkpoint_every": checkpoint_every, "keep": keep}
-    machine |= {"on_error": on_error}
+    machine |= {"on_error": on_error, "wandb": wandb}
     job = _prepare(learner, data, views, options, root, machine)
     if out is not None:
         job.run.path = claim(out) if rank() == 0 else Path(out)
@@ -211,6 +219,8 @@ class Job:
 def _prepare(
     learner: Learner, data: Any, views: Any, options: Options, root: str | None, machine: dict[str, Any]
 ) -> Job:
+    weights_and_biases.check(machine.get("wandb"))
+    asked = resolved(learner, options.rules)  # by the names of the parameters, which a branch that is compiled keeps
     where = place(machine["device"], machine["devices"], options.precision)
     samples = dataset(data, root, on_error=machine.get("on_error", "skip"))
     root = None if root is None else str(Path(root).expanduser().resolve())
@@ -225,7 +235,7 @@ def _prepare(
     learner.accumulate = options.accumulate
     same_start(learner)
     optimiser = build_optimizer(
-        learner.parameters(), options.optimizer, lr=options.lr, weight_decay=options.weight_decay
+        grouped(learner, asked), options.optimizer, lr=options.lr, weight_decay=options.weight_decay
     )
     if options.compile:
         for branch in (learner.f, learner.g):
@@ -238,7 +248,7 @@ def _prepare(
         "data": {"name": samples.name, "samples": len(samples), "root": root, "mean": samples.mean, "std": samples.std}
         | {"source": samples.origin[0] if samples.origin else None},
         "views": {"recipe": None if own else views, "own": own, "made": described(made)},
-        "training": asdict(options) | {"batch_size": feed.batch_size, "warmup_epochs": options.warmup},
+        "training": asdict(options) | {"batch_size": feed.batch_size, "warmup_epochs": options.warmup, "rules": asked},
         checkpoint.MACHINE: machine,
     }
     if not (config["method"] and config["encoder"]):
@@ -284,7 +294,11 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
     learner, target = run.learner, run.learner.target
     order = list(target.order(len(feed)))
     total, warmup = options.epochs * len(order), round(options.warmup * len(order))
-    watched, log = feed.fixed(options.gauge_samples), scalars(run.path if run.writes else None)
+    watched, folder = feed.fixed(options.gauge_samples), run.path if run.writes else None
+    project = run.config[checkpoint.MACHINE].get("wandb") if rank() == 0 else None
+    log = scalars(folder)
+    elsewhere = weights_and_biases.rows(project, folder, run.config, learner.name, resumes=position.step > 0)
+    watch = monitor.Watch(learner.name, total)
     due, began = interval(run.config[checkpoint.MACHINE]["checkpoint_every"]), time.perf_counter() - position.seconds
 
     def save() -> None:
@@ -302,19 +316,32 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
     )
     steps = ((step // len(order), *order[step % len(order)]) for step in range(position.step, total))
     plan = ((target.sweep(epoch, phase), batch) for epoch, batch, phase in steps)
-    with bar, synchronized(learner.f, learner.g), noted_signals(run.path is not None) as signals, feed.ahead(plan):
+    stopping = noted_signals(run.path is not None)
+    with bar, synchronized(learner.f, learner.g), stopping as signals, feed.ahead(plan), elsewhere as log_elsewhere:
         while position.step < total:
             epoch, nth = divmod(position.step, len(order))
             batch, phase = order[nth]
             clock = Clock(position.step, len(order), total, phase)
-            rate = warmup_cosine(clock.step, clock.total, warmup, options.lr)
+            lr = warmup_cosine(clock.step, clock.total, warmup, options.lr)
             for group in job.optimizer.param_groups:
-                group["lr"] = rate
-            _update(job, position, clock, target.sweep(epoch, phase), batch)
+                group["lr"] = rate(group, lr, options.lr)
+            output = _update(job, position, clock, target.sweep(epoch, phase), batch)
+            if (
+                output is not None
+                and rank() == 0
+                and watch.due(clock.step)
+                and (seen := watch.see(output.z, output.k, clock))
+            ):
+                bar.set_postfix_str(
+                    f"bound {float(output.bound.mean()):.3f} mi {seen['mi_infonce']:.2f} "
+                    f"rank {seen['effective_rank']:.1f} std {seen['std']:.2f} lr {lr:.2g}",
+                    refresh=False,  # else a bar shows before its delay, and then ends without a new line
+                )
+                position.warned = position.warned or watch.warn(seen, clock)
             position.step += 1
             bar.update()
             if nth + 1 == len(order):
-                row = {"epoch": epoch + 1, "loss": _mean(position.losses), "bound": _mean(position.bounds), "lr": rate}
+                row = {"epoch": epoch + 1, "loss": _mean(position.losses), "bound": _mean(position.bounds), "lr": lr}
                 row |= {"seconds": time.perf_counter() - began, "skipped": position.skipped}
                 row |= monitor.read(learner, watched)
                 position.history.append(row)
@@ -322,10 +349,7 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
                 began = time.perf_counter()
                 run.save(durable=position.step == total)
                 log(row)
-                bar.set_postfix_str(
-                    f"bound {row['bound']:.3f} mi {row['mi_infonce']:.2f} rank {row['effective_rank']:.1f} lr {rate:.2g}",
-                    refresh=False,  # else a bar shows before its delay, and then ends without a new line
-                )
+                log_elsewhere(row)
                 position.warned = position.warned or monitor.warn_if_collapsed(learner.name, epoch + 1, row)
             stop = anywhere(bool(signals), feed.device) and position.step < total
             if stop or due(position.step):
@@ -338,8 +362,8 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
                 )
 
 
-def _update(job: Job, position: Position, clock: Clock, sweep: int, batch: int) -> None:
-    """One update; one that meets a NaN is noted, and left out if that was asked for."""
+def _update(job: Job, position: Position, clock: Clock, sweep: int, batch: int) -> Output | None:
+    """One update; one that meets a NaN is noted, and left out (None) if that was asked for."""
     learner, options = job.run.learner, job.options
     views = job.feed(sweep, batch)
     # whatever draws at random while it trains depends on the step alone; dropout differs from process to process
@@ -364,9 +388,10 @@ def _update(job: Job, position: Position, clock: Clock, sweep: int, batch: int) 
         with torch.no_grad():
             for buffer, was in kept:
                 buffer.copy_(was)
-        return
+        return None
     position.losses.append(output.loss.detach())
     position.bounds.append(output.bound.detach())
+    return output
 
 
 def _note(job: Job, clock: Clock, sweep: int, batch: int, message: str) -> None:
