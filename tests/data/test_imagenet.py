@@ -1,3 +1,4 @@
+import io
 import pickle
 from pathlib import Path
 
@@ -110,3 +111,18 @@ def test_citeseer_is_read_from_the_planetoid_files(tmp_path: Path) -> None:
     (tmp_path / "CiteSeer" / "raw" / "ind.citeseer.graph").write_bytes(b"cut")
     with pytest.raises(DataError, match=r"its ind\.citeseer\.\* are not whole"):
         load("citeseer", root=tmp_path)
+
+
+@pytest.mark.shared
+def test_a_pack_of_jpegs_becomes_an_npz_that_is_a_data_set(tmp_path: Path) -> None:
+    pack = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "cifar10_jpeg_all.npz"
+    if not pack.is_file():
+        pytest.skip("needs the pack of JPEGs in ../shared/data")
+    z = np.load(pack)
+    head, ends, body = z["header"].tobytes(), z["offsets"].tolist(), z["body"].tobytes()
+    rows = range(0, 50_000, 2_500)
+    images = [np.asarray(Image.open(io.BytesIO(head + body[ends[i] : ends[i + 1]])).convert("RGB")) for i in rows]
+    np.savez(tmp_path / "mine.npz", images=np.stack(images), labels=z["labels"][list(rows)].astype(int))
+    data = load(tmp_path / "mine.npz")
+    assert isinstance(data.images, torch.Tensor) and data.images.shape == (20, 32, 32, 3) and data.labels is not None
+    assert 0.3 < min(data.mean) < max(data.mean) < 0.6 and data.size == 32

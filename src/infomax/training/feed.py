@@ -235,7 +235,8 @@ class Feed:
 
     def _worthwhile(self) -> bool:
         """Whether another thread has something to win: a device or a disk to keep busy, or a core to spare."""
-        return self.device.type == "cuda" or isinstance(self.data.images, Encoded) or cores() > 1
+        spare = cores() > torch.get_num_threads()
+        return self.device.type == "cuda" or isinstance(self.data.images, Encoded) or spare
 
     def _rows(self, sweep: int) -> Tensor:
         known, rows = self._order
