@@ -118,7 +118,8 @@ def clipped_log_mean_exp(left: Tensor, right: Tensor, clip: float) -> Tensor:
     r"""log mean_{i != j} exp(clamp(T_ij, -clip, clip)): the value of SMILE's marginal, which has no use for a gradient.
 
     Args:
-        left, right: ... N D, the factors of the scores.
+        left: ... N D, one factor of the scores.
+        right: ... N D, the other.
         clip: nats.
 
     Returns:

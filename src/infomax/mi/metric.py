@@ -236,10 +236,13 @@ def between(
     Both are run in evaluation mode, so that a row does not depend on the batch around it, and then left as they were.
 
     Args:
-        a, b: modules that map a batch of views to N x D (`learner.f`, `learner.g`, an encoder, a loaded run's encoder).
+        a: a module that maps a batch of views to N x D (`learner.f`, `learner.g`, an encoder, a loaded run's encoder).
+        b: the other, or the same.
         views: pairs of batches (for a, for b), such as a loader gives; a's and b's rows belong together.
-        critic, tau, **options: as `MIMetric` has them.
+        critic: as `MIMetric` has it.
+        tau: likewise.
         layer: the name of a submodule of both; what it puts out is read instead, flattened to N x D.
+        **options: the others of `MIMetric`.
 
     Raises:
         ConfigError: a module has no such layer; and what `MIMetric` raises.
