@@ -125,6 +125,12 @@ def _one(
 ) -> Reading:
     if method == "discrete":
         classes = [np.unique(z, axis=0, return_inverse=True)[1].reshape(-1) for z in (a, b)]
+        for side, found in zip("xy", classes, strict=True):
+            if (count := int(found.max()) + 1) > len(found) / 2:
+                raise DataError(
+                    f"method 'discrete' counts levels, and {side} has {count} different rows in {len(found)}: nothing to "
+                    "count; use 'ksg' or 'auto'"
+                )
         return discrete_reading(*classes)
     if method == "gaussian":
         return gaussian_reading(margins(a), margins(b))
@@ -137,15 +143,15 @@ def _one(
             f"{4 * inputs.FEWEST} or use method 'gaussian'"
         )
     began = time.process_time()
-    found = crossfit(margins(a), margins(b), split(len(a), seed), bound=method, critic=critic, seed=seed)
+    fitted = crossfit(margins(a), margins(b), split(len(a), seed), bound=method, critic=critic, seed=seed)
     lower = BOUNDS[method].lower
     return Reading(
         f"{method}, {critic} critic",
-        found.read.value,
+        fitted.read.value,
         "lower bound" if lower else "neither",
-        found.read.se,
-        lo=max(0.0, found.read.value - Z * found.read.se) if lower else None,
-        ceiling=found.ceiling,
+        fitted.read.se,
+        lo=max(0.0, fitted.read.value - Z * fitted.read.se) if lower else None,
+        ceiling=fitted.ceiling,
         seconds=time.process_time() - began,
     )
 

@@ -1,0 +1,85 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infomax.errors import DataError
+from infomax.mi import tasks
+from infomax.mi.estimators.gaussian import canonical, gaussian, log_ratio, wishart_bias
+
+
+def read(x, y):
+    return gaussian(canonical(x, y), len(x))
+
+
+@pytest.mark.parametrize(("dim", "mi", "n"), [(1, 0.5, 200), (5, 1.0, 300), (20, 6.0, 1000), (10, 0.0, 200)])
+def test_no_bias_and_an_honest_error(dim, mi, n):
+    found = [read(*tasks.gaussian(dim, mi).sample(n, seed)) for seed in range(60)]
+    values, errors = np.array([f.value for f in found]), np.array([f.se for f in found])
+    assert abs(values.mean() - mi) < 4 * values.std(ddof=1) / math.sqrt(60)
+    # 60 draws know a standard deviation to 9 %; with weak correlations the formula is meant to be on the safe side
+    assert values.std(ddof=1) < 1.4 * errors.mean()
+    if mi:
+        assert values.std(ddof=1) > 0.65 * errors.mean()
+
+
+def test_the_bias_taken_off_is_that_of_independent_sides():
+    rng = np.random.default_rng(0)
+    plain = []
+    for _ in range(300):
+        r = canonical(rng.normal(size=(60, 3)), rng.normal(size=(60, 4))).correlations
+        plain.append(-0.5 * np.log1p(-(r**2)).sum())
+    assert np.mean(plain) == pytest.approx(wishart_bias(3, 4, 60), abs=4 * np.std(plain) / math.sqrt(300))
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_invariances(seed):
+    rng = np.random.default_rng(seed)
+    x, y = tasks.gaussian(3, 1.0).sample(60, seed)
+    value = read(x, y).value
+    order = rng.permutation(60)
+    mix = rng.normal(size=(3, 3)) + 3 * np.eye(3)
+    assert read(y, x).value == pytest.approx(value, abs=1e-9)
+    assert read(x[order], y[order]).value == pytest.approx(value, abs=1e-9)
+    assert read(x @ mix + 7, y).value == pytest.approx(value, abs=1e-8)
+
+
+def test_canonical_coordinates_have_unit_variance_and_correlate_in_pairs():
+    x, y = tasks.gaussian(4, 2.0, rotate=True).sample(500, 0)
+    fit = canonical(x, y)
+    u, v = fit.project(x, y)
+    assert np.allclose(u.T @ u / 500, np.eye(4))
+    assert np.allclose(u.T @ v / 500, np.diag(fit.correlations))
+
+
+def test_columns_that_say_nothing_new_change_nothing():
+    x, y = tasks.gaussian(3, 1.0).sample(200, 0)
+    twice = np.concatenate([x, x[:, :1] + x[:, 1:2]], 1)
+    assert read(twice, y) == pytest.approx(read(x, y))
+
+
+def test_the_log_ratio_is_that_of_the_densities():
+    from scipy.stats import multivariate_normal, norm
+
+    rng = np.random.default_rng(0)
+    u, v, r = rng.normal(size=(5, 2)), rng.normal(size=(6, 2)), np.array([0.8, 0.3])
+    left, right, a, b = log_ratio(u, v, r)
+    found = left @ right.T + a[:, None] + b
+    for i in range(5):
+        for j in range(6):
+            expected = sum(
+                multivariate_normal.logpdf([u[i, k], v[j, k]], cov=[[1, r[k]], [r[k], 1]])
+                - norm.logpdf(u[i, k])
+                - norm.logpdf(v[j, k])
+                for k in range(2)
+            )
+            assert found[i, j] == pytest.approx(expected, abs=1e-9)
+
+
+def test_too_few_rows_says_so():
+    x = np.random.default_rng(0).normal(size=(10, 6))
+    with pytest.raises(DataError, match="6 \\+ 6 columns needs more than 10 rows"):
+        canonical(x, x[::-1])
