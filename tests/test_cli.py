@@ -160,7 +160,7 @@ def test_every_method_has_help_for_every_option(name, capsys):
         raise SystemExit(main(["train", "--method", name, "--help"]))
     assert stopped.value.code == 0
     said = capsys.readouterr().out
-    about = cli._arguments(inspect.getdoc(methods.get(name)) or "")
+    about = cli.described_arguments(inspect.getdoc(methods.get(name)) or "")
     for option in methods.options(name):
         assert f"--{option.replace('_', '-')}"[:20] in said
         assert about.get(option), f"{name}: {option} is not described"

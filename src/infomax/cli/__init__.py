@@ -1,0 +1,93 @@
+"""The command line: the package's functions, their signatures read as options.
+
+| module | commands |
+|---|---|
+| train | train, with --config, --print-config and --resume |
+| runs | methods, probe, evaluate, embed, report, views, mi, demo |
+| studies | study toy, theory, mi, ... |
+| sweeps | sweep, and its status, best, table, page |
+"""
+
+import os
+import sys
+import warnings
+
+from cyclopts import App, CycloptsError
+
+from infomax.cli.options import as_token, described_arguments, head, is_head, options_given, strict, this_rank
+from infomax.cli.runs import demo, embed, evaluate, methods, mi, probe, report, views
+from infomax.cli.studies import study_mi, theory, toy
+from infomax.cli.sweeps import best, page, status, sweep, table
+from infomax.cli.train import from_file, resume_command, train, train_command
+from infomax.errors import InfomaxError
+from infomax.training.interrupt import Stopped
+
+__all__ = ["application", "as_token", "described_arguments", "head", "is_head", "main", "train"]
+
+
+def application(argv: list[str]) -> App:
+    """Every command; `train` with the options of the method that argv names."""
+    app = App(
+        name="infomax",
+        help="Self-supervised representation learning as mutual-information maximisation.",
+        suppress_keyboard_interrupt=False,  # a stopped run has something to say
+    )
+    study = App(name="study", help="The paper's studies, each one command: numbers, figures and a page.")
+    continues = argv[:1] == ["train"] and options_given(argv).get("resume")
+    for command in (
+        demo,
+        methods,
+        resume_command(argv) if continues else train_command(argv if argv[:1] == ["train"] else []),
+        probe,
+        evaluate,
+        embed,
+        report,
+        views,
+        mi,
+    ):
+        app.command(strict(command))
+    for each in (toy, theory):
+        study.command(strict(each))
+    study.command(strict(study_mi), name="mi")
+    app.command(study)
+    sweeps = App(name="sweep")
+    sweeps.default(strict(sweep))
+    for command in (status, best, table, page):
+        sweeps.command(strict(command))
+    app.command(sweeps)
+    return app
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; what a user can mend is one line on the error stream, with exit status 2."""
+    tokens = sys.argv[1:] if argv is None else argv
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda message, category, *_: print(f"warning: {message}", file=sys.stderr)
+        return _run(tokens)
+
+
+def _run(tokens: list[str]) -> int:
+    try:
+        tokens = from_file(tokens)
+        application(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _say(" ".join(str(error).split()), 2)
+    except InfomaxError as error:
+        return _say(str(error), 2)
+    except Stopped as stopped:
+        return _say(str(stopped), 128 + stopped.number)
+    except BrokenPipeError:  # who read along, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:  # a path that cannot be made, read or written
+        return _say(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error), 2)
+    except KeyboardInterrupt:
+        return _say("stopped; what had been written stays", 130)
+    return 0
+
+
+def _say(message: str, status: int) -> int:
+    if this_rank() == 0:
+        print(f"infomax: {message}", file=sys.stderr)
+    return status

@@ -1,0 +1,7 @@
+"""`python -m infomax.cli`, which torchrun takes."""
+
+import sys
+
+from infomax.cli import main
+
+sys.exit(main())

@@ -1,0 +1,182 @@
+"""Commands on runs and on data: what was learnt, what it looks like, how much two sets share."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from infomax.errors import ConfigError
+from infomax.errors import command as typed
+from infomax.training import Run
+
+
+def methods(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Print every method and its place in the paper's table 2, computed from its parts.
+
+    Args:
+        json: a list of objects instead of a table.
+    """
+    from infomax import taxonomy
+
+    if json:
+        import json as encoder
+
+        print(encoder.dumps(taxonomy.as_json(), indent=2))
+        return
+    print(taxonomy.as_text())
+
+
+def probe(run: str, *, data: str | None = None, root: str | None = None, json: bool = False) -> None:
+    """Judge a run's frozen encoder by a linear probe, nearest neighbours and gauges.
+
+    Args:
+        run: folder of a run.
+        data: labelled data; by default what it was trained on.
+        root: where named data sets lie.
+        json: print one object instead of lines.
+    """
+    from infomax.evaluate.run import as_text
+
+    found = Run.load(run).evaluate(data, root=root)
+    if json:
+        import json as encoder
+
+        print(encoder.dumps(found, indent=2))
+        return
+    print(as_text(found))
+
+
+def evaluate(
+    *runs: str,
+    data: str | None = None,
+    root: str | None = None,
+    protocols: str = "all",
+    seed: int = 0,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Judge frozen encoders by every protocol, keep features and findings in their folders, and say the spread over runs.
+
+    Args:
+        runs: folders of runs; several of one method, such as its seeds, also give mean and deviation.
+        data: labelled data; by default what each was trained on.
+        root: where named data sets lie.
+        protocols: linear, sgd, knn, knn-best, few, gauges (off views, without labels), several with commas between, or all.
+        seed: of splits and draws.
+        json: print one object instead of lines.
+    """
+    from infomax.evaluate.command import evaluated
+
+    if not runs:
+        raise ConfigError(f"name a run: {typed('evaluate RUN')}")
+    evaluated(list(runs), data, root, protocols, seed, as_json=json)
+
+
+def embed(
+    run: str,
+    data: str,
+    *,
+    out: str,
+    root: str | None = None,
+    split: Literal["train", "test"] = "train",
+    head: Annotated[bool, Parameter(negative="")] = False,
+    outliers: int | None = None,
+    duplicates: float | None = None,
+) -> None:
+    """Write the features of every sample to a file; name the samples that stand alone, or come twice.
+
+    Args:
+        run: folder of a run.
+        data: as in `infomax train`.
+        out: a new .npz or .parquet file.
+        root: where named data sets lie.
+        split: of the data.
+        head: the embedding behind the projector, in place of the encoder's features.
+        outliers: print so many samples that are farthest from their neighbours.
+        duplicates: print pairs of at least this cosine similarity, such as 0.99.
+    """
+    from infomax.evaluate.command import embedded
+
+    embedded(run, data, out, root=root, split=split, head=head, lonely=outliers, twins=duplicates)
+
+
+def report(run: str, *, out: str | None = None) -> None:
+    """Write one self-contained page of a run.
+
+    Args:
+        run: folder of a run.
+        out: the page; by default report.html in the run's folder.
+    """
+    print(f"wrote {Run.load(run).report(out)}")
+
+
+def views(
+    *,
+    data: str,
+    out: str,
+    recipe: str = "auto",
+    count: int = 8,
+    size: int | None = None,
+    local_views: int | None = None,
+    seed: int = 0,
+    epoch: int = 0,
+    root: str | None = None,
+) -> None:
+    """Write a page that shows the views of some samples beside their sources, and what was drawn for each.
+
+    Args:
+        data: as of train.
+        out: the page; an existing file is never overwritten.
+        recipe: as --views of train.
+        count: samples, spread over the data.
+        size: as of train.
+        local_views: as of train.
+        seed: of the run whose views these are.
+        epoch: of that run, counted from 0.
+        root: where named data sets lie.
+    """
+    from infomax.report.views import views_page
+
+    written = views_page(
+        data, out, recipe, count=count, size=size, local_views=local_views, seed=seed, epoch=epoch, root=root
+    )
+    print(f"wrote {written}")
+
+
+def demo(*, out: str = "runs/demo", seed: int = 0) -> None:
+    """Train five methods on scikit-learn's digits, watch one collapse, and write a page: two minutes on two cores.
+
+    Args:
+        out: folder for the page and the numbers; a number is added where it exists.
+        seed: of weights, shuffles and views.
+    """
+    from infomax.studies.demo import run
+
+    run(out, seed=seed)
+
+
+def mi(
+    x: str,
+    y: str,
+    *,
+    method: str = "auto",
+    critic: Literal["separable", "cosine", "bilinear", "concatenated"] = "separable",
+    margins: Literal["rank", "standard", "none"] = "rank",
+    k: int = 5,
+    seed: int = 0,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Estimate the mutual information between two files of samples, in nats, with what is known of its error.
+
+    Args:
+        x: a .npy file, one row a sample.
+        y: a .npy file; row i belongs to row i of x.
+        method: auto; gaussian, ksg or discrete; or a bound, read from a critic trained for it: infonce, dv, nwj, tuba,
+            jsd_lower, xi_jsd, smile.
+        critic: of a bound.
+        margins: coordinates to read in: ranks made Gaussian, standardised, or as they are; auto tries its own.
+        k: neighbours of ksg.
+        seed: of folds and weights.
+        json: one object {mi, lo, hi, method, flags, readings, ...} instead of a table; what is unknown is null.
+    """
+    from infomax.mi.command import run
+
+    run(x, y, as_json=json, method=method, critic=critic, margins=margins, k=k, seed=seed)

@@ -1,0 +1,273 @@
+"""`infomax train`: one option for every argument of `im.train` and of the method that is named; files of options; --resume."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from infomax.cli.options import as_number, as_token, described_arguments, head, is_head, options_given, this_rank
+from infomax.errors import ConfigError, nearest
+from infomax.errors import command as typed
+from infomax.training import Run
+from infomax.training.devices import PrecisionName
+from infomax.training.optim import OptimizerName
+from infomax.training.run import read_config
+
+
+def train(
+    *,
+    method: str,
+    data: str,
+    out: str,
+    encoder: str = "auto",
+    views: str = "auto",
+    epochs: int = 100,
+    batch_size: int = 256,
+    optimizer: OptimizerName = "adamw",
+    lr: float = 1e-3,
+    weight_decay: float = 1e-4,
+    warmup_epochs: float | None = None,
+    clip_norm: float | None = None,
+    rules: str | None = None,
+    accumulate: str = "1",
+    on_nan: Literal["stop", "skip"] = "stop",
+    precision: PrecisionName = "32-true",
+    compile: bool = False,
+    size: int | None = None,
+    local_views: int | None = None,
+    seed: int = 0,
+    root: str | None = None,
+    on_error: Literal["skip", "stop"] = "skip",
+    device: str = "auto",
+    devices: int = 1,
+    checkpoint_every: str = "10min",
+    keep: int = 2,
+    wandb: str | None = None,
+    **options: Any,
+) -> None:
+    """Train a method on unlabeled data and keep the run in a new folder.
+
+    `--config FILE.yaml` takes options from a file, under the same names; those given beside it win. `--print-config` prints
+    all of them, resolved, as such a file, and stops. `--resume RUN` continues a run that was stopped, however it was.
+
+    Args:
+        method: see `infomax methods`; its own options are listed below, after `--method NAME --help`.
+        data: digits, gaussians, fashion-mnist, cifar10, cifar100, tiny-imagenet, imagenet100, cora, citeseer, sbm; a folder
+            of images; a .npy file, or an .npz file with `images` or `x`; shards, .tar or .parquet: a folder, a pattern, or
+            hf:user/name.
+        out: folder of the run, made anew.
+        encoder: resnet8, resnet18, resnet34, resnet50, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a small one.
+        views: simclr, weak, byol, vicreg, w-mse, swav, dino, none of images; signals; tabular, noise; auto: by the data.
+        epochs: passes over the data; of sdmi an epoch is an E- and an M-pass.
+        batch_size: samples a batch, of all processes together.
+        optimizer: sgd (momentum 0.9), lars, adam or adamw.
+        lr: peak learning rate, at this batch size.
+        weight_decay: as the optimizer takes it.
+        warmup_epochs: of the learning rate; by default a tenth of the run, at most 10.
+        clip_norm: the longest gradient, of all parameters together; by default any.
+        rules: other rates or decays for some parameters, as YAML: "{bias: {weight_decay: 0}, predictor: {lr: constant}}".
+        accumulate: views: hold one view's activations at a time; n > 1: those of an n-th of its rows, without batch norm.
+        on_nan: at a NaN or infinity stop, saying where, or skip the update.
+        precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true.
+        compile: compile the branches by torch.compile.
+        size: side of the views in pixels; by default that of the images, at most 96. Of signals: readings a view.
+        local_views: small views of swav and dino; by default none below 96 pixels, else 6 and 8.
+        seed: of weights, shuffles and views.
+        root: where named data sets lie; official files there are used before anything is downloaded.
+        on_error: at an image that cannot be decoded, skip it and name it, or stop.
+        device: cpu, cuda or auto.
+        devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
+        checkpoint_every: a number of updates, or of minutes as in 10min; always at the start and when stopped.
+        keep: the last checkpoints to keep.
+        wandb: project of Weights & Biases to log to as well (WANDB_MODE=offline: to disk); needs its package.
+    """
+    import torch
+
+    import infomax as im
+    from infomax.training.feed import dataset, encoder_for
+    from infomax.training.rules import read_rules
+
+    if seed < 0:
+        raise ConfigError(f"--seed {seed}: give a whole number from 0 on")
+    torch.manual_seed(seed)
+    samples = dataset(data, root, on_error=on_error)
+    learner = im.methods.build(method, encoder_for(samples, encoder, size), **options)
+    if this_rank() == 0:
+        print(_begun(learner, samples, size, batch_size), flush=True)
+    run = im.train(
+        learner,
+        samples,
+        views=views,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        lr=lr,
+        weight_decay=weight_decay,
+        warmup_epochs=warmup_epochs,
+        clip_norm=clip_norm,
+        rules=read_rules(rules),
+        accumulate=int(accumulate) if accumulate.isdigit() else accumulate,  # type: ignore[arg-type]
+        on_nan=on_nan,
+        precision=precision,
+        compile=compile,
+        size=size,
+        local_views=local_views,
+        seed=seed,
+        out=out,
+        root=root,
+        on_error=on_error,
+        device=device,
+        devices=devices,
+        checkpoint_every=checkpoint_every,
+        keep=keep,
+        wandb=wandb,
+    )
+    _ended(run, out)
+
+
+def _begun(learner: Any, samples: Any, size: int | None, batch_size: int) -> str:
+    """What was found, before anything is computed: data, encoder, batch."""
+    from infomax.training.feed import view_size
+
+    n, net = len(samples), learner.encoder.recipe
+    what = f"{n:,} images, views of {view_size(samples, size)} px" if samples.is_images else f"{n:,} samples"
+    known = f", {len(samples.classes)} classes (not used)" if samples.classes and samples.labels is not None else ""
+    size_of = sum(p.numel() for p in learner.encoder.parameters()) / 1e6
+    rest = sum(p.numel() for p in learner.f.parameters()) / 1e6 - size_of
+    cut = f"; batches of {n}, all there are" if n < batch_size else ""
+    return (
+        f"{samples.name}: {what}{known}; {learner.name}: {net['name']}, {size_of:.2g} M parameters, and {rest:.2g} M of "
+        f"heads{cut}"
+    )
+
+
+def _ended(run: Run, out: str) -> None:
+    last = run.history[-1]
+    if this_rank() > 0:
+        return
+    mi, most = last["mi_infonce"], last["ceiling_infonce"]
+    print(
+        f"{run.learner.name}: bound {last['bound']:.3f}, InfoNCE {mi:.2f} of at most {most:.2f} nats, "
+        f"effective rank {last['effective_rank']:.1f}"
+    )
+    print(f"wrote {out}; next: {typed(f'probe {out}')}")
+
+
+def continued(*, resume: str, device: str | None = None, devices: int | None = None) -> None:
+    """Continue a run that was stopped; on CPU it ends in the same weights, bit for bit, as one that never was.
+
+    Args:
+        resume: folder of the run.
+        device, devices: where to compute from here on; by default where it was before.
+    """
+    _ended(Run.resume(resume, device=device, devices=devices), resume)
+
+
+def train_command(argv: list[str]) -> Callable[..., None]:
+    """The command `train`, with the options of the method that argv names beside its own."""
+    from infomax import methods as known
+
+    own = inspect.signature(train)
+    fixed = [p for p in own.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    name = options_given(argv).get("method")
+    chosen = known.options(name) if name else {}
+    heads = {n for n, p in chosen.items() if is_head(p)}
+    about = described_arguments(inspect.getdoc(known.get(name)) or "") if name else {}
+    extra = []
+    for n, p in chosen.items():
+        default = ("-".join(map(str, p.default)) or "none") if n in heads else p.default
+        annotation: Any = str if n in heads else p.annotation
+        shown = Parameter(help=about.get(n, ""), group=f"Options of {name}")
+        extra.append(p.replace(default=default, annotation=Annotated[annotation, shown]))
+
+    printed = "print_config" in options_given(argv)  # then nothing is required: what is missing is left open
+    if printed:
+        fixed = [p.replace(default=None) if p.default is p.empty else p for p in fixed]
+
+    def command(*, print_config: bool = False, **given: Any) -> None:
+        if print_config:
+            import yaml
+
+            resolved = {p.name: given.get(p.name, p.default) for p in (*fixed, *extra)}
+            print(yaml.safe_dump(resolved, sort_keys=False), end="")
+            return
+        arguments: dict[str, Any] = {n: head(v) if n in heads else v for n, v in given.items()}
+        train(**arguments)
+
+    command.__name__, command.__doc__ = "train", inspect.getdoc(train)
+    shown = Parameter(negative="", help="Print all options, resolved, as a file for --config, and stop.")
+    printing = inspect.Parameter(
+        "print_config", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, shown]
+    )
+    command.__signature__ = inspect.Signature([*fixed, printing, *extra])  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in (*fixed, printing, *extra)}
+    return command
+
+
+def from_file(argv: list[str]) -> list[str]:
+    """The command line with the options of its `--config FILE` written out, but for those that it has itself.
+
+    Raises:
+        ConfigError: a file that is no mapping, or a key that is no option, naming the nearest.
+    """
+    given = options_given(argv)
+    if argv[:1] != ["train"] or "config" not in given:
+        return argv
+    import yaml
+
+    from infomax import methods as known
+
+    path = Path(given["config"])
+    try:
+        asked = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"--config {path}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(asked, dict):
+        raise ConfigError(f"--config {path}: give a mapping of options, such as 'method: simclr', not {asked!r}")
+    asked = {str(key).replace("-", "_"): value for key, value in asked.items()}
+    method = given.get("method") or asked.get("method")
+    options = {n for n, p in inspect.signature(train).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    options |= set(known.options(str(method)) if method else {})
+    for key in asked:
+        if key not in options:
+            raise ConfigError(f"--config {path}: no option {key!r}: {nearest(key, options)}")
+    at = next(i for i, token in enumerate(argv) if token.split("=")[0] == "--config")
+    tokens = [*argv[:at], *argv[at + (1 if "=" in argv[at] else 2) :]]
+    for key, value in asked.items():
+        if value is None or key in given or f"no_{key}" in given:
+            continue
+        tokens.append(as_token(key, value))
+    return tokens
+
+
+def resume_command(argv: list[str]) -> Callable[..., None]:
+    """The command `train --resume RUN`; options given beside it must be those that the run was begun with.
+
+    Raises:
+        ConfigError: naming the options that differ.
+    """
+    given = options_given(argv)
+    if "root" in given:
+        given["root"] = str(Path(given["root"]).expanduser().resolve())
+    config = read_config(Path(given["resume"]))
+    begun = config["machine"] | config["training"] | config["method"]
+    begun |= {"data": config["data"]["name"], "root": config["data"]["root"], "views": config["views"]["recipe"]}
+    begun |= {"encoder": config["encoder"].get("name"), "out": given["resume"]}
+    begun |= {name: str(value).lower() for name, value in begun.items() if isinstance(value, bool)}
+    differ = []
+    for name, value in given.items():
+        then = begun.get(name, "nothing")
+        said = ("-".join(map(str, then)) or "none") if isinstance(then, list) else str(then)
+        same = (value or "true") == said or (isinstance(then, float | int) and as_number(value) == then)
+        if name not in inspect.signature(continued).parameters and not same:
+            differ.append(f"--{name.replace('_', '-')}: {said} then, {value or 'true'} now")
+    if differ:
+        raise ConfigError(f"a run continues with the options that it was begun with: {'; '.join(differ)}")
+
+    def command(*, resume: str, device: str | None = None, devices: int | None = None, **same: str) -> None:
+        continued(resume=resume, device=device, devices=devices)
+
+    command.__name__, command.__doc__ = "train", inspect.getdoc(continued)
+    return command
