@@ -1,7 +1,9 @@
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -13,9 +15,10 @@ from infomax.sweep import Folder, read, run
 from infomax.sweep.cell import complete
 from infomax.sweep.runners import Work
 from infomax.sweep.runners.local import Local
+from infomax.training.interrupt import Stopped
 
 FIXED = {"method": "jmi", "data": "gaussians", "projector": "8", "batch_size": 500, "epochs": 2}
-LONG = {**FIXED, "epochs": 40, "checkpoint_every": 7}
+LONG = {**FIXED, "epochs": 12, "checkpoint_every": 7}
 
 
 def wait_until(true, seconds=120.0):
@@ -35,41 +38,37 @@ def in_this_process(path, grid):
 
 
 def test_from_the_command_line_on_digits(tmp_path, capsys):
-    asked = {
-        "method": "jmi",
-        "data": "digits",
-        "epochs": 1,
-        "projector": "16",
-        "grid": {"lr": [0.001, 0.003], "temperature": [0.2, -1]},
-    }
-    asked["grid"] |= {"lr": [0.003]}
-    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(asked))
+    def ask(**grid):
+        asked = {"method": "jmi", "data": "digits", "epochs": 1, "projector": "16", "grid": grid}
+        (tmp_path / "grid.yaml").write_text(yaml.safe_dump(asked))
+        assert main(["sweep", str(tmp_path / "grid.yaml"), "--out", str(out), "--workers", "2"]) == 0
+        return capsys.readouterr().out
+
     out = tmp_path / "sweep"
-    assert main(["sweep", str(tmp_path / "grid.yaml"), "--out", str(out), "--workers", "2"]) == 0
-    said = capsys.readouterr().out
+    said = ask(temperature=[0.2, -1])
     assert "2 cells: 1 finished, 1 failed" in said and "a temperature must be > 0, not -1.0" in said
     assert "on a held-out part of train, never the test set" in said
     before = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/*")}
 
-    asked["grid"]["seed"] = [0, 1]  # more cells beside the old ones, which are not run again
-    asked["grid"]["temperature"] = [0.2]
-    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(asked))
-    assert main(["sweep", str(tmp_path / "grid.yaml"), "--out", str(out)]) == 0
+    said = ask(temperature=[0.2, -1], seed=[0, 1])  # more cells beside the old ones, which are not run again
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
-    states = [row.state for row in Folder(out).rows()]
-    assert sorted(states) == ["failed", "finished", "finished"]
+    assert "4 cells: 2 finished, 2 failed" in said and "(sd, n = 2)" in said
 
-    capsys.readouterr()
-    assert main(["sweep", "table", str(out)]) == 0
-    assert "(sd, n = 2)" in capsys.readouterr().out
-    assert main(["sweep", "best", str(out), "--by", "knn"]) == 0
-    assert "never the test set" in capsys.readouterr().out
-    assert main(["sweep", "status", str(out)]) == 0
-    assert "3 cells: 2 finished, 1 failed" in capsys.readouterr().out
-    assert main(["sweep", "table", str(out), "--by", "kn"]) == 2
-    assert "did you mean 'knn'" in capsys.readouterr().err
-    assert main(["sweep", "page", str(out)]) == 0
-    assert (out / "index.html").stat().st_size > 1e6
+    def tell(*command):
+        code = main(["sweep", *command])
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    code, said = tell("table", str(out))
+    assert code == 0 and said.splitlines()[0].split() == ["temperature", "linear"] and "(sd, n = 2)" in said
+    code, said = tell("best", str(out), "--by", "knn")
+    assert code == 0 and "knn on a held-out part of train, never the test set" in said and "infomax probe" in said
+    code, said = tell("status", str(out), "--json")
+    assert code == 0 and sorted(row["state"] for row in json.loads(said)) == ["failed"] * 2 + ["finished"] * 2
+    code, said = tell("table", str(out), "--by", "kn")
+    assert code == 2 and "did you mean 'knn'" in said
+    code, said = tell("page", str(out))
+    assert code == 0 and (out / "index.html").stat().st_size > 1e6
 
 
 def test_a_process_that_is_killed_leaves_a_cell_that_goes_on_to_the_same_weights(tmp_path, same_results):
@@ -103,49 +102,34 @@ def test_a_process_that_always_dies_is_a_failed_cell(tmp_path):
     assert ended == [cell.name] and row.state == "failed" and "ended 2 times" in row.error and "SIGKILL" in row.error
 
 
-def test_ctrl_c_leaves_what_the_same_command_goes_on_with(tmp_path, same_results):
-    asked = {**LONG, "grid": {"seed": [0, 1]}}
-    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(asked))
-    command = [
-        sys.executable,
-        "-m",
-        "infomax.cli",
-        "sweep",
-        str(tmp_path / "grid.yaml"),
-        "--out",
-        str(tmp_path / "sweep"),
-    ]
-    process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, text=True)
-    folder = Folder(tmp_path / "sweep")
-    wait_until(lambda: list((tmp_path / "sweep").glob("cells/*/log.jsonl")))
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 130 and "the same command goes on" in said and "Traceback" not in said
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_sweep_goes_on_by_the_same_call(tmp_path, same_results, sent):
+    grid, folder = read({**LONG, "grid": {"seed": [0, 1]}}), Folder(tmp_path / "sweep")
+
+    def stop():
+        wait_until(lambda: list(folder.path.glob("cells/*/log.jsonl")))
+        os.kill(os.getpid(), sent)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(Stopped, match="the same command goes on") as stopped:
+        run(grid, folder.path, workers=2, progress=False)
+    thread.join()
     states = {row.state for row in folder.rows()}
-    assert "running" not in states and "failed" not in states and states & {"begun", "waiting"}
-    grid = read(asked)
-    rows = run(grid, tmp_path / "sweep", workers=2, progress=False)
-    assert [row.state for row in rows] == ["finished", "finished"]
+    assert stopped.value.number == sent and states <= {"begun", "waiting", "finished"} and states != {"finished"}
+    assert {row.state for row in run(grid, folder.path, workers=2, progress=False)} == {"finished"}
     assert same_results(folder.path, in_this_process(tmp_path / "whole", grid))
 
 
 def test_cells_stop_when_the_sweep_is_gone(tmp_path):
     (tmp_path / "grid.yaml").write_text(yaml.safe_dump({**LONG, "epochs": 10_000}))
-    command = [
-        sys.executable,
-        "-m",
-        "infomax.cli",
-        "sweep",
-        str(tmp_path / "grid.yaml"),
-        "--out",
-        str(tmp_path / "sweep"),
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "infomax.cli", "sweep", "grid.yaml", "--out", "sweep"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     folder = Folder(tmp_path / "sweep")
-    wait_until(lambda: list((tmp_path / "sweep").glob("cells/*/log.jsonl")))
+    wait_until(lambda: list(folder.path.glob("cells/*/log.jsonl")))
     process.kill()
     process.wait()
-    wait_until(lambda: folder.rows()[0].state == "begun")  # the lock has fallen, and there is a checkpoint
+    wait_until(lambda: folder.rows()[0].state == "begun")  # its lock has fallen
 
 
 def test_a_metric_that_there_is_not_stops_the_sweep_at_its_first_cell(tmp_path):

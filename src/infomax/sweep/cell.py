@@ -7,6 +7,7 @@ believed dead that is not) take turns by a lock, and the second finds it finishe
 import contextlib
 import inspect
 import json
+import os
 import platform
 import shutil
 import time
@@ -29,7 +30,7 @@ from infomax.training.checkpoint import written
 from infomax.training.feed import dataset, encoder_for
 from infomax.training.run import write_atomically
 
-JUDGED = ("linear", "knn")
+JUDGED = ("linear", "linear_se", "knn")
 """Metrics that need labels."""
 
 
@@ -54,6 +55,7 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
         if folder.finished(name, sweep) or (folder.failed(name) and not retry):
             return
         began = time.perf_counter()
+        print(f"{time.strftime('%F %T')}: begun on {platform.node()} by process {os.getpid()}", flush=True)
         (out / "error.json").unlink(missing_ok=True)
         try:
             torch.set_num_threads(threads)

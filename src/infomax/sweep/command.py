@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from infomax.errors import ConfigError, command, nearest
+from infomax.sweep.cell import JUDGED
 from infomax.sweep.folder import STATES, Folder, Row, Setting, settings, varied
 from infomax.sweep.grid import Grid, read
 from infomax.sweep.run import run
@@ -161,6 +162,8 @@ def _counted(rows: list[Row]) -> str:
 
 
 def _judged(evaluate: Any) -> str:
+    if evaluate["metric"] not in JUDGED:
+        return f"{evaluate['metric']}, a gauge of the last epoch, without labels"
     where = f"of {evaluate['data']}" if evaluate["data"] else "of train"
     return f"{evaluate['metric']} on a held-out part {where}, never the test set"
 

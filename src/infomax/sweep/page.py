@@ -80,7 +80,7 @@ def coordinates(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figur
     axes = [{"label": key, **_axis([row.options.get(key) for row in rows])} for key in keys]
     values = [row.metrics[metric] for row in rows]
     axes.append({"label": metric, "values": values})
-    line = {"color": values, "colorscale": SCALE, "showscale": True, "colorbar": {"title": {"text": metric}}}
+    line = {"color": values, "colorscale": SCALE}
     grey = "#87919C"  # these letters take no colour of the page's, so one that reads on light and dark
     figure = Figure(
         Parcoords(
@@ -94,7 +94,7 @@ def coordinates(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figur
     figure.update_layout(
         template=template(),
         height=460,
-        margin={"l": 90, "r": 60, "t": 70, "b": 40},
+        margin={"l": 90, "r": 90, "t": 70, "b": 40},
         meta={"min_width": 140 * len(axes) + 100},
     )
     return figure
@@ -113,7 +113,14 @@ def marginals(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figure"
 
     columns = min(3, len(keys))
     lines = math.ceil(len(keys) / columns)
-    figure = make_subplots(lines, columns, shared_yaxes=True, subplot_titles=list(keys), horizontal_spacing=0.05)
+    figure = make_subplots(
+        lines,
+        columns,
+        shared_yaxes=True,
+        subplot_titles=list(keys),
+        horizontal_spacing=0.05,
+        vertical_spacing=0.26 / lines,
+    )
     for n, key in enumerate(keys):
         place = {"row": n // columns + 1, "col": n % columns + 1}
         drawn: list[Any] = [row.options.get(key) for row in rows]

@@ -77,6 +77,7 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
                 raise ConfigError(f"{grid.source}: evaluate: no metric {metric!r}: {nearest(metric, row.metrics)}")
             ended[cell] = row
             search.tell(row)
+            bar.total = search.total  # of TPE, what is drawn twice is run once
             bar.update()
             bar.set_postfix_str(_stands(ended, metric, grid.evaluate["goal"]))
 

@@ -66,17 +66,20 @@ class TPE:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.grid, self.total = grid, grid.samples
         self.space = {key: _distribution(key, choices) for key, choices in grid.random.items()}
-        sampler = optuna.samplers.TPESampler(seed=grid.sampler_seed)
+        self._old = [Cell(row.options) for row in known if self._mine(row)][: self.total]
+        self._left = self.total - len(self._old)
+        # begun again with the seed alone it would draw again what is known
+        sampler = optuna.samplers.TPESampler(seed=grid.sampler_seed + 1000 * len(self._old))
         self.study = optuna.create_study(
             sampler=sampler, direction="maximize" if grid.evaluate["goal"] == "max" else "minimize"
         )
         self._open: dict[str, Any] = {}
         self._asked: set[str] = set()
-        self._old = [Cell(row.options) for row in known if self._mine(row)][: self.total]
-        self._left = self.total - len(self._old)
 
     def ask(self, free: int) -> list[Cell]:
         """Cells of before first, then new ones, as many as there is room for."""
+        import optuna
+
         old, self._old = self._old, []
         for cell in old:
             self._asked.add(cell.name)
@@ -86,7 +89,9 @@ class TPE:
             trial = self.study.ask(self.space)
             cell = Cell.of({**self.grid.fixed, **trial.params}, self.grid.source)
             self._left -= 1
-            if cell.name in self._asked:  # drawn before, among choices: told as that one will be
+            if cell.name in self._asked:  # drawn before, as happens among few choices: nothing is learnt by it twice
+                self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                self.total -= 1
                 continue
             self._asked.add(cell.name)
             self._open[cell.name] = trial
@@ -114,9 +119,15 @@ class TPE:
             like = Cell.of({**self.grid.fixed, **{key: row.options[key] for key in self.space}}, self.grid.source)
         except (KeyError, ConfigError):
             return False
-        return like.name == row.name and all(
-            d._contains(d.to_internal_repr(_shown(row.options[key]))) for key, d in self.space.items()
-        )
+        drawn = {key: _shown(row.options[key]) for key in self.space}
+        return like.name == row.name and all(_among(self.grid.random[key], value) for key, value in drawn.items())
+
+
+def _among(choices: list[Any] | Range, value: Any) -> bool:
+    """Whether a value could have been drawn."""
+    if isinstance(choices, Range):
+        return bool(choices.low <= value <= choices.high)
+    return value in [_shown(choice) for choice in choices]
 
 
 def _distribution(key: str, choices: list[Any] | Range) -> Any:

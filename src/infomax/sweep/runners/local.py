@@ -34,11 +34,12 @@ class Local:
         share = work.gpus or 1.0
         self.slots = work.workers or max(1, int(len(self.gpus) / share))
         self._share = max(1, round(share)) if self.gpus else 0
-        # a server that has imported torch forks a process a cell: seconds less for each, and nothing shared but code
+        # a server that has imported torch forks a process a cell: seconds less for each, and nothing shared but code;
+        # the first optimizer of a process imports torch._dynamo, which takes longer than all the rest
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self.context = multiprocessing.get_context(method)
         if method == "forkserver":
-            self.context.set_forkserver_preload([__name__])
+            self.context.set_forkserver_preload([__name__, "torch._dynamo"])
         self._queue: deque[str] = deque()
         self._live: dict[str, tuple[BaseProcess, int]] = {}
         self._deaths: dict[str, int] = {}
