@@ -49,7 +49,8 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
     if keys:
         page.section("Parallel coordinates").figure(
             coordinates(done, keys, metric),
-            "A line a cell. Drag along an axis to keep the cells that pass there; drag an axis's name to move it.",
+            "A line a cell, spread a little where cells share a value. Drag along an axis to keep the cells that pass there; "
+            "drag an axis's name to move it.",
         )
         page.section("One option at a time").figure(
             marginals(done, keys, metric),
@@ -87,7 +88,7 @@ def coordinates(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figur
             dimensions=axes,
             line=line,
             labelfont={"color": grey, "size": 14},
-            tickfont={"color": grey, "size": 12, "shadow": "none"},
+            tickfont={"color": grey, "size": 12},
             rangefont={"color": grey, "size": 11},
         )
     )
@@ -161,19 +162,21 @@ def marginals(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figure"
 
 
 def _axis(values: Sequence[Any]) -> dict[str, Any]:
-    """Places on an axis, and the names of those places."""
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        names = sorted({_text(v) for v in values})
-        return {
-            "values": [names.index(_text(v)) for v in values],
-            "tickvals": list(range(len(names))),
-            "ticktext": names,
-        }
-    place = math.log10 if _by_logarithm(values) else float
-    known = sorted(set(values))
-    shown = known if len(known) <= 8 else [known[round(k * (len(known) - 1) / 7)] for k in range(8)]
+    """Places on an axis, spread a little where cells share a value, and the names of those places."""
+    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        known = sorted(set(values))
+        shown = known if len(known) <= 8 else [known[round(k * (len(known) - 1) / 7)] for k in range(8)]
+        place = math.log10 if _by_logarithm(values) else float
+    else:
+        shown = known = sorted({json.dumps(v): v for v in values}.values(), key=_text)
+        place = known.index
+    low, high = place(known[0]), place(known[-1])
+    span = (high - low) or 1.0
+    width = 0.08 * span if len(known) < len(values) else 0.0
     return {
-        "values": [place(v) for v in values],
+        # multiples of the golden ratio are spread evenly, however many there are
+        "values": [place(v) + width * (0.618034 * n % 1 - 0.5) for n, v in enumerate(values)],
+        "range": [low - 0.06 * span, high + 0.06 * span],
         "tickvals": [place(v) for v in shown],
         "ticktext": [_text(v) for v in shown],
     }

@@ -1,0 +1,58 @@
+import json
+
+import pytest
+
+from infomax.errors import ConfigError
+from infomax.sweep import Folder, read
+from infomax.sweep.page import coordinates, marginals, write
+
+FIXED = {"method": "jmi", "data": "gaussians"}
+GRID = {"lr": [1e-4, 1e-3, 1e-2], "projector": ["8", "16-8"], "compile": [True, False]}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A sweep of twelve cells whose results are made up: eleven have finished, one has failed."""
+    made = Folder(tmp_path / "sweep")
+    grid = read({**FIXED, "grid": GRID})
+    made.begin(grid.cells(), grid.evaluate)
+    for n, cell in enumerate(grid.cells()):
+        made.cell(cell.name).mkdir(parents=True)
+        found = {"metrics": {"linear": 90.0 + n}, "evaluate": None} if n else {"error": "NaN at step 3"}
+        (made.cell(cell.name) / ("result.json" if n else "error.json")).write_text(json.dumps(found))
+    return made
+
+
+def test_the_page_shows_every_cell_and_what_failed(folder):
+    text = write(folder.path).read_text()
+    assert "11 of 12 cells have finished" in text and "never the test set" in text and "NaN at step 3" in text
+    assert all(row.name in text for row in folder.rows())
+    assert '"type":"parcoords"' in text
+
+
+def test_axes_have_a_place_for_every_value(folder):
+    done = [row for row in folder.rows() if row.state == "finished"]
+    axes = coordinates(done, ["lr", "projector", "compile"], "linear").data[0].dimensions
+    assert [axis.label for axis in axes] == ["lr", "projector", "compile", "linear"]
+    assert list(axes[0].tickvals) == [-4, -3, -2] and list(axes[0].ticktext) == ["0.0001", "0.001", "0.01"]
+    assert list(axes[1].ticktext) == ["16-8", "8"] and list(axes[2].ticktext) == ["False", "True"]
+    for axis in axes[:3]:
+        near = [min(abs(v - tick) for tick in axis.tickvals) for v in axis.values]
+        assert max(near) <= 0.0401 * (axis.tickvals[-1] - axis.tickvals[0])
+        assert len(set(axis.values)) == 11 and axis.range[0] < min(axis.values) and max(axis.values) < axis.range[1]
+    assert list(axes[3].values) == [row.metrics["linear"] for row in done]
+
+
+def test_means_are_of_the_cells_with_that_value(folder):
+    done = [row for row in folder.rows() if row.state == "finished"]
+    figure = marginals(done, ["lr"], "linear")
+    line = next(trace for trace in figure.data if trace.mode == "lines")
+    assert list(line.x) == [1e-4, 1e-3, 1e-2] and list(line.y) == [92.0, 95.5, 99.5]
+    assert figure.layout.xaxis.type == "log"
+
+
+def test_nothing_is_drawn_of_nothing(tmp_path):
+    folder = Folder(tmp_path)
+    folder.begin(read(FIXED).cells(), read(FIXED).evaluate)
+    with pytest.raises(ConfigError, match="no cell has finished"):
+        write(tmp_path)
