@@ -131,17 +131,19 @@ class Folder:
             return "failed"
         return "begun" if written(self.cell(name)) else "waiting"
 
+    def row(self, name: str, sweep: Mapping[str, Any]) -> Row:
+        """How one cell stands, with its numbers."""
+        state, out = self.state(name, sweep), self.cell(name)
+        history = read_log(out)
+        metrics = (self.result(name) or {})["metrics"] if state == "finished" else {}
+        error = json.loads((out / "error.json").read_text(encoding="utf-8"))["error"] if state == "failed" else ""
+        seconds = sum(row["seconds"] for row in history)
+        return Row(name, state, sweep["cells"][name], metrics, len(history), seconds, error)
+
     def rows(self) -> list[Row]:
         """How every cell stands, in the order in which they were asked for."""
-        sweep, rows = self.read(), []
-        for name, options in sweep["cells"].items():
-            state, out = self.state(name, sweep), self.cell(name)
-            history = read_log(out)
-            metrics = (self.result(name) or {})["metrics"] if state == "finished" else {}
-            error = json.loads((out / "error.json").read_text(encoding="utf-8"))["error"] if state == "failed" else ""
-            seconds = sum(row["seconds"] for row in history)
-            rows.append(Row(name, state, options, metrics, len(history), seconds, error))
-        return rows
+        sweep = self.read()
+        return [self.row(name, sweep) for name in sweep["cells"]]
 
     def _locked(self, name: str) -> bool:
         if not (self.path / "locks" / name).exists():

@@ -72,7 +72,7 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
     with bar:
 
         def end(cell: str) -> None:
-            row = next(row for row in folder.rows() if row.name == cell)
+            row = folder.row(cell, folder.read())
             if row.state == "finished" and metric not in row.metrics:
                 raise ConfigError(f"{grid.source}: evaluate: no metric {metric!r}: {nearest(metric, row.metrics)}")
             ended[cell] = row
