@@ -34,7 +34,10 @@ BOUNDS = {
 """By name. DV of a sample is biased upward, SMILE has no sign: neither gives a limit."""
 
 SHAPE = Shape()
-CONCATENATED = Shape(batch=96, hidden=64, epochs=8)  # its time is the square of the batch
+SHAPES: dict[CriticName, Shape] = {
+    "concatenated": Shape(batch=96, hidden=64, epochs=8),  # its time is the square of the batch
+    "bilinear": Shape(rate=0.03, decay=0.03),  # one matrix, and a concave problem
+}
 FEW = 256  # held-out pairs that decide when to stop
 
 
@@ -59,7 +62,7 @@ def crossfit(x: Array, y: Array, folds: Folds, *, bound: str, critic: CriticName
         seed: of weights and batches.
     """
     climb, read, _ = BOUNDS[bound]
-    shape, count = CONCATENATED if critic == "concatenated" else SHAPE, len(folds.held)
+    shape, count = SHAPES.get(critic, SHAPE), len(folds.held)
     a, b = (torch.from_numpy(z).float().expand(count, -1, -1) for z in (x, y))
     critics = Critics(critic, count, x.shape[1], y.shape[1], shape, torch.Generator().manual_seed(seed))
     largest = FEW if critic == "concatenated" else None

@@ -31,7 +31,7 @@ class Reading:
     lo: float | None = None
     hi: float | None = None
     ceiling: float | None = None
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def saturated(self) -> bool:

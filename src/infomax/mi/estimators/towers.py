@@ -84,8 +84,12 @@ class Critics:
 
     def __init__(self, kind: CriticName, k: int, dx: int, dy: int, shape: Shape, g: torch.Generator) -> None:
         self.kind, self.shape = kind, shape
-        hidden = 0 if kind == "bilinear" else shape.hidden
-        if kind == "concatenated":
+        hidden = shape.hidden
+        if kind == "bilinear":
+            self.x = self.y = self.top = Side(k, dx, dy, 0, g)
+            self.sides = [self.x]
+            self.x.weights[0].zero_()
+        elif kind == "concatenated":
             self.x = Side(k, dx, hidden, 0, g)
             self.y = Side(k, dy, hidden, 0, g)
             self.top = Side(k, hidden, 1, hidden, g)
@@ -101,8 +105,7 @@ class Critics:
         """Critic k alone, sharing its weights."""
         one = copy(self)
         one.sides = [side.only(k) for side in self.sides]
-        one.x, one.y = one.sides[:2]
-        one.top = one.sides[-1]
+        one.x, one.y, one.top = one.sides[0], one.sides[min(1, len(one.sides) - 1)], one.sides[-1]
         return one
 
     def weights(self) -> list[Tensor]:
@@ -115,6 +118,8 @@ class Critics:
 
     def embed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """K B P, K M P -> K B E, K M E, whose product is the score (of a concatenated critic: the first layer's halves)."""
+        if self.kind == "bilinear":
+            return self.x(x), y
         a, b = self.x(x), self.y(y)
         if self.kind == "cosine":
             return F.normalize(a, dim=-1) / self.shape.tau, F.normalize(b, dim=-1)

@@ -1,0 +1,214 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from infomax.cli import main
+from infomax.errors import ConfigError, DataError, NumericsError
+from infomax.mi import Estimate, estimate_mi, tasks
+from infomax.mi.estimate import METHODS
+from infomax.mi.estimators.critics import BOUNDS
+
+
+def sample(task, n, seed=0):
+    return task.sample(n, seed)
+
+
+def test_the_gaussian_is_read_and_covered():
+    found = estimate_mi(*tasks.gaussian(5, 1.5).sample(400, 0))
+    assert found.method == "gaussian"
+    assert found.lo < 1.5 < found.hi
+    assert found.hi - found.lo < 0.5
+    assert not found.flags
+
+
+@pytest.mark.parametrize(
+    ("task", "n", "tolerance"),
+    [
+        # four standard errors of the reading that wins, and its known downward bias at this n
+        (tasks.five_gaussians(), 800, 0.10),
+        (tasks.cross(), 800, 0.15),
+        (tasks.student(3, 1.0), 800, 0.15),
+        (tasks.shared_sign(6, 1.5), 600, 0.12),
+        (tasks.sphere_clusters(8, 20), 600, 0.06),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_what_is_not_gaussian_is_read_by_something_else(task, n, tolerance):
+    found = estimate_mi(*task.sample(n, 1), seed=1)
+    assert abs(found.mi - task.mi) < tolerance
+    assert 0 < found.lo <= task.mi
+    assert found.hi is None
+    assert any("not Gaussian" in flag for flag in found.flags)
+
+
+@pytest.mark.parametrize("margins", ["gaussian", "cauchy", "discrete"])
+def test_nothing_is_found_where_nothing_is(margins):
+    found = estimate_mi(*tasks.independent(3, margins).sample(300, 2), seed=2)
+    assert found.mi == 0.0
+    assert found.lo == 0.0
+    assert "no dependence found" in found.flags
+
+
+def test_two_columns_of_levels_are_counted():
+    task = tasks.categories(4, 0.7)
+    x, y = task.sample(2000, 0)
+    found = estimate_mi(x, y)
+    assert found.method == "discrete"
+    assert found.lo < task.mi < found.hi
+    names = np.array(list("abcd"))
+    named = estimate_mi(names[x[:, 0].astype(int)], names[y[:, 0].astype(int)])
+    assert named.mi == pytest.approx(found.mi)
+    same = estimate_mi(x, x)
+    assert same.mi == pytest.approx(math.log(4), abs=0.01)
+    assert same.readings[0].saturated
+
+
+def test_levels_against_numbers():
+    # Y = class + uniform noise of twice its spacing: h(Y) - h(Y | X), both by hand
+    rng = np.random.default_rng(0)
+    x = rng.integers(2, size=800)
+    y = x + rng.uniform(0, 2, size=800)  # on [0, 1) and [2, 3) the class is known, on [1, 2) not
+    found = estimate_mi(x, y)
+    assert found.mi == pytest.approx(math.log(2) / 2, abs=0.08)
+    assert found.mi <= math.log(2)
+
+
+def test_ties_and_wide_data_are_said():
+    x, y = tasks.gaussian(1, 1.0).sample(400, 0)
+    found = estimate_mi(x.round(1), y.round(1))
+    assert any("values repeat" in flag for flag in found.flags)
+    assert found.mi == pytest.approx(1.0, abs=0.2)
+    rng = np.random.default_rng(0)
+    wide = np.concatenate([x[:200], rng.normal(size=(200, 70))], 1)
+    found = estimate_mi(wide, y[:200])
+    assert any("71 columns projected on 20" in flag for flag in found.flags)
+
+
+@pytest.mark.parametrize("method", list(BOUNDS))
+def test_every_bound_reads_two_correlated_numbers(method):
+    found = estimate_mi(*tasks.gaussian(1, 0.5).sample(600, 0), method=method)
+    (reading,) = found.readings
+    assert abs(found.mi - 0.5) < 4 * reading.se + (0.15 if method == "xi_jsd" else 0.0)
+    if BOUNDS[method].lower:
+        assert found.lo < 0.5 and found.hi is None
+    else:
+        assert found.lo is None and found.hi is None
+
+
+@pytest.mark.parametrize("critic", ["separable", "cosine", "bilinear", "concatenated"])
+def test_every_critic_reads_a_lower_bound(critic):
+    task = tasks.gaussian(2, 0.6)
+    found = estimate_mi(*task.sample(500, 0), method="infonce", critic=critic)
+    (reading,) = found.readings
+    assert 0.2 < found.mi < 0.6 + 4 * reading.se
+    assert reading.ceiling is not None and reading.value < reading.ceiling
+
+
+def test_a_bilinear_critic_sees_correlation_only():
+    x, y = tasks.cross().sample(600, 0)
+    assert estimate_mi(x, y, method="infonce", critic="bilinear").lo == 0.0
+    assert estimate_mi(x, y, method="infonce").lo > 0.1
+
+
+def test_a_ceiling_reached_is_said():
+    x = np.random.default_rng(0).normal(size=(300, 1))
+    found = estimate_mi(x, x, method="infonce", critic="cosine")
+    assert found.mi <= found.readings[0].ceiling
+    assert any("saturated" in flag for flag in estimate_mi(x, x, method="ksg").flags)
+
+
+def test_the_same_seed_gives_the_same_estimate_and_threads_are_left_alone():
+    x, y = tasks.cross().sample(200, 0)
+    torch.set_num_threads(1)
+    assert estimate_mi(x, y, seed=3) == estimate_mi(torch.from_numpy(x), y.tolist(), seed=3)
+    assert torch.get_num_threads() == 1
+
+
+def test_rows_in_any_order_and_sides_exchanged():
+    x, y = tasks.gaussian(3, 1.0).sample(300, 0)
+    order = np.random.default_rng(0).permutation(300)
+    value = estimate_mi(x, y, method="gaussian").mi
+    assert estimate_mi(x[order], y[order], method="gaussian").mi == pytest.approx(value)
+    assert estimate_mi(y, np.exp(x), method="gaussian").mi == pytest.approx(value)
+
+
+GOOD = np.random.default_rng(0).normal(size=(100, 2))
+HOLED = np.where(np.arange(200).reshape(100, 2) == 7, np.nan, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "options", "error", "said"),
+    [
+        (HOLED, GOOD, {}, NumericsError, "x: 1 of 200 entries are NaN or infinite, the first in row 3, column 1"),
+        (GOOD, np.full((100, 1), np.inf), {}, NumericsError, "y: 100 of 100"),
+        (GOOD, np.ones((100, 2)), {}, NumericsError, "y: every column is constant"),
+        (GOOD, GOOD[:99], {}, DataError, "x has 100 rows and y 99"),
+        (GOOD[:10], GOOD[:10], {}, DataError, "10 pairs are too few"),
+        (GOOD[:0], GOOD[:0], {}, DataError, "need N rows"),
+        (GOOD[:50], GOOD[:50], {"method": "dv"}, DataError, "at least 80"),
+        (GOOD, GOOD, {"method": "discrete"}, DataError, "100 different rows"),
+        (GOOD + 1j, GOOD, {}, DataError, "complex"),
+        (GOOD, GOOD, {"method": "infonse"}, ConfigError, "did you mean 'infonce'"),
+        (GOOD, GOOD, {"margins": "ranks"}, ConfigError, "did you mean 'rank'"),
+        (GOOD, GOOD, {"method": "dv", "critic": "joint"}, ConfigError, "separable"),
+    ],
+)
+def test_what_cannot_be_read_says_so(x, y, options, error, said):
+    with pytest.raises(error, match=said):
+        estimate_mi(x, y, **options)
+
+
+def test_constant_columns_are_dropped_and_said():
+    padded = np.concatenate([GOOD, np.ones((100, 1))], 1)
+    found = estimate_mi(padded, GOOD, method="ksg")
+    assert "x: 1 constant columns dropped" in found.flags
+    assert found.mi == estimate_mi(GOOD, GOOD, method="ksg").mi
+
+
+def test_json_is_strict():
+    found = Estimate(mi=0.5, lo=0.1, hi=math.inf, method="dv")
+    assert found.as_json()["hi"] is None
+    assert float(found) == 0.5
+
+
+def saved(folder, n=120):
+    for name, side in zip("xy", tasks.gaussian(2, 1.0).sample(n, 0), strict=True):
+        np.save(folder / f"{name}.npy", side)
+    return [str(folder / "x.npy"), str(folder / "y.npy")]
+
+
+@pytest.mark.parametrize("method", ["auto", "gaussian", "ksg", "infonce"])
+def test_command_line(tmp_path, capsys, method):
+    files = saved(tmp_path)
+    assert main(["mi", *files, "--method", method, "--seed", "1", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {"mi", "lo", "hi", "method", "flags", "readings"} <= set(printed)
+    x, y = (np.load(file) for file in files)
+    assert printed["mi"] == pytest.approx(estimate_mi(x, y, method=method, seed=1).mi)
+    assert {"name", "value", "lo", "hi", "ceiling", "seconds", "saturated"} <= set(printed["readings"][0])
+    assert main(["mi", *files, "--method", "gaussian"]) == 0
+    assert "nats (95 % interval" in capsys.readouterr().out
+
+
+def test_command_line_errors_are_one_line(tmp_path, capsys):
+    files = saved(tmp_path)
+    (tmp_path / "text.npy").write_text("1 2 3\n")
+    np.savez(tmp_path / "many.npz", a=GOOD, b=GOOD)
+    for arguments, said in (
+        ([files[0], str(tmp_path / "none.npy")], "no such file"),
+        ([files[0], str(tmp_path / "text.npy")], "is no .npy file"),
+        ([files[0], str(tmp_path / "many.npz")], "several arrays"),
+        ([*files, "--method", "magic"], "no method 'magic'"),
+    ):
+        assert main(["mi", *arguments]) == 2
+        complaint = capsys.readouterr().err
+        assert said in complaint and complaint.count("\n") == 1
+
+
+def test_every_method_is_in_the_docstring():
+    assert estimate_mi.__doc__ is not None
+    for method in METHODS:
+        assert method in estimate_mi.__doc__
