@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from infomax.errors import ConfigError
 from infomax.sweep import Folder, read
 from infomax.sweep.cell import complete
+from infomax.sweep.runners import Work, runner
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: infomax[ray]"),
@@ -71,6 +73,11 @@ def cluster():
 
     yield address.split()[1], address.split()[2], kill
     process.communicate(timeout=60)
+
+
+def test_an_address_without_a_cluster_is_said_at_once(tmp_path):
+    with pytest.raises(ConfigError, match="no Ray cluster there"):
+        runner("ray", Work(tmp_path, address="127.0.0.1:1"))
 
 
 @pytest.mark.slow

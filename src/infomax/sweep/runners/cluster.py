@@ -6,6 +6,7 @@ Ray gives it to another, where it goes on from its last checkpoint.
 
 import importlib
 import os
+import socket
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,8 +44,11 @@ class Ray:
             ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
         else:
             try:
+                host, colon, port = work.address.rpartition(":")
+                if colon and port.isdigit() and "/" not in host:  # Ray itself would try for minutes
+                    socket.create_connection((host, int(port)), timeout=10).close()
                 ray.init(address=work.address, **quiet)
-            except (ConnectionError, ValueError) as error:
+            except (OSError, ValueError) as error:
                 reason = " ".join(str(error).split())
                 raise ConfigError(
                     f"--address {work.address}: no Ray cluster there: `ray start --head` ({reason})"
