@@ -1,0 +1,173 @@
+"""Figs. 2 and 7 of the paper: MI over training of eight methods, and the ablations; each with seeds, ceilings and verdicts.
+
+infomax study fig2 --out runs/fig2             # or infomax.studies.curves.fig2("runs/fig2")
+infomax study fig7 --out runs/fig7
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from infomax.errors import ConfigError
+from infomax.studies.curves import judge
+from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, budget, cells
+from infomax.studies.curves.train import GAUGED, run_cell
+from infomax.studies.pool import run_all
+
+__all__ = ["BUDGETS", "FIG2", "FIG7", "fig2", "fig7"]
+
+
+def fig2(out: str | Path, **options: Any) -> dict[str, Any]:
+    """Fig. 2: mutual information over training, SDMI and JMI methods, three estimators with their ceilings.
+
+    Args:
+        out: folder to make: results.json, fig2.png, index.html.
+        options: as of `study`.
+
+    Example:
+        >>> fig2("runs/fig2", budget="minuets")
+        Traceback (most recent call last):
+        infomax.errors.ConfigError: --budget minuets: did you mean 'minutes'? (one of: hour, minutes, paper)
+    """
+    return study(out, "fig2", FIG2, **options)
+
+
+def fig7(out: str | Path, **options: Any) -> dict[str, Any]:
+    """Fig. 7: the marginal taken out of SDMI, the predictor out of SimSiam, and what is put in their place.
+
+    Args:
+        out: folder to make: results.json, fig7.png, index.html.
+        options: as of `study`.
+    """
+    return study(out, "fig7", FIG7, **options)
+
+
+def study(
+    out: str | Path,
+    figure: str,
+    names: tuple[str, ...],
+    *,
+    data: str = "digits",
+    root: str | None = None,
+    budget: str = "minutes",
+    seeds: int | None = None,
+    epochs: int | None = None,
+    samples: int | None = None,
+    encoder: str | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train every sentence with every seed, judge the claims, write numbers, picture and page.
+
+    Args:
+        out: folder to make.
+        figure: fig2 or fig7.
+        names: of the sentences.
+        data: name or path, as of `infomax.train`.
+        root: where named data sets lie.
+        budget: minutes (two CPU cores), hour (one GPU) or paper.
+        seeds, epochs, samples, encoder: in place of the budget's.
+        workers: processes; None: one a core, and 1 where there is a GPU.
+        device: cpu, cuda or auto.
+        progress: show a bar.
+
+    Returns:
+        What results.json holds: `settings`, `environment`, `command`, `rows` (a run each; one that failed has `error`),
+        `claims`, `seconds`, `cpu_seconds`.
+
+    Raises:
+        ConfigError: `out` is not empty, or a number that cannot be. DataError: no such data.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from infomax.training.feed import dataset
+    from infomax.training.run import claim, environment, leaving_nothing, write_atomically
+
+    asked = {"seeds": seeds, "epochs": epochs, "samples": samples}
+    for name, value in asked.items():
+        if value is not None and value < {"seeds": 1, "epochs": 2, "samples": 8}[name]:
+            raise ConfigError(f"{name}={value}: give at least {({'seeds': 1, 'epochs': 2, 'samples': 8})[name]}")
+    given: dict[str, Any] = {k: v for k, v in (asked | {"encoder": encoder}).items() if v is not None}
+    size = replace(_budget(budget), **given)
+    dataset(data, root)  # before anything is made: no such data are said at once
+    folder, began = claim(out), time.perf_counter()
+    jobs = cells(names, data, root, size, device)
+    gpu = device != "cpu" and torch.cuda.is_available()
+    with leaving_nothing(folder):
+        with tqdm(total=len(jobs), disable=not progress, desc=figure, unit="run", delay=2) as bar:
+            answers = run_all(run_cell, jobs, 1 if gpu and workers is None else workers, bar.update)
+        rows = [
+            answer.value if answer.error is None else {"name": job.name, "seed": job.seed, "error": answer.error}
+            for job, answer in zip(jobs, answers, strict=True)
+        ]
+        rows.sort(key=lambda r: (names.index(r["name"]), r["seed"]))
+        where = {} if root is None else {"root": "given"}  # where data lie is this machine's business
+        results: dict[str, Any] = {
+            "settings": {"figure": figure, "data": data, "budget": budget, "gauged": GAUGED} | where | asdict(size),
+            "environment": {k: v for k, v in environment().items() if k != "command"},
+            "command": said(figure, data, budget, given),
+            "rows": rows,
+            "claims": JUDGES[figure](rows),
+            "seconds": time.perf_counter() - began,
+            "cpu_seconds": sum(row.get("cpu_seconds", 0.0) for row in rows),
+        }
+        write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+        _draw(folder, figure, results)
+    return results
+
+
+def said(figure: str, data: str, budget: str, given: Mapping[str, Any]) -> str:
+    """The command line that does the same.
+
+    Example:
+        >>> said("fig2", "digits", "minutes", {"seeds": 5})
+        'infomax study fig2 --out fig2 --seeds 5'
+    """
+    options = {"data": data, "budget": budget, **given}
+    plain = {"data": "digits", "budget": "minutes"}
+    more = "".join(f" --{k} {v}" for k, v in options.items() if plain.get(k) != v)
+    return f"infomax study {figure} --out {figure}{more}"
+
+
+JUDGES: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]] = {
+    "fig2": judge.fig2,
+    "fig7": judge.fig7,
+}
+_budget = budget
+
+
+def _draw(folder: Path, figure: str, results: Mapping[str, Any]) -> None:
+    if not judge.grouped(results["rows"]):
+        return
+    from infomax.studies.curves import page as pages
+
+    draw, title = {
+        "fig2": (pages.fig2_png, "Fig. 2: mutual information over training"),
+        "fig7": (pages.fig7_png, "Fig. 7: what happens without the marginal"),
+    }[figure]
+    pictures = {f"{figure}.png": draw(results["rows"])}
+    for name, picture in pictures.items():
+        (folder / name).write_bytes(picture)
+    pages.page(title, results, pictures).write(folder / "index.html")
+
+
+def as_text(results: Mapping[str, Any]) -> str:
+    """The end of every run and the verdicts, for a terminal."""
+    from infomax.studies.verdict import shown
+
+    lines = []
+    for name, runs in judge.grouped(results["rows"]).items():
+        line = f"{judge.label(name):32}"
+        if "linear" in runs[0]:
+            line += f" linear {shown(judge.last(runs, 'linear'))} %"
+        for key, said in (("mi_dv", "cos-DV"), ("std", "std"), ("effective_rank", "rank")):
+            line += f", {said} {shown(judge.last(runs, key))}"
+        lines.append(line)
+    lines += [f"failed: {r['name']}, seed {r['seed']}: {r['error']}" for r in results["rows"] if "error" in r]
+    lines += [f"  {c['verdict']:14} {c['claim']} ({c['source']})" for c in results["claims"]]
+    return "\n".join(lines)

@@ -1,0 +1,258 @@
+"""What figs. 2 and 7 say, judged by the runs: every claim by differences over seeds, never by eye."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from infomax.studies.curves.plan import FIG2, JMI_FAMILY, LABELS, SDMI_FAMILY
+from infomax.studies.verdict import Comparison, above, below, between, claim, shown
+from infomax.training.monitor import COLLAPSED_RANK, COLLAPSED_STD, EARLY
+
+Floats = npt.NDArray[np.float64]
+Runs = Mapping[str, Sequence[Mapping[str, Any]]]
+"""The finished runs by name, one a seed."""
+
+ESTIMATORS = {"dv": "cos-DV", "infonce": "InfoNCE", "jsd": "JSD"}
+RISES = 0.95
+"""Share of epochs that must not fall for a curve to count as monotonic ("near-perfect", "consistently increasing")."""
+COMPETITIVE = 3.3
+"""Points of linear probe behind the best method: the paper's JMI on CIFAR-10 (88.01 against 91.28) is called competitive."""
+COLLAPSE_POINTS = 10.0
+"""Points that a linear probe must lose for its encoder to count as collapsed."""
+
+
+def label(name: str) -> str:
+    """How a method or ablation is called in print."""
+    from infomax.report.figures import style
+
+    return LABELS.get(name, style(name).label)
+
+
+def grouped(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Finished runs by name, seeds in order."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in sorted((r for r in rows if "history" in r), key=lambda r: r["seed"]):
+        found.setdefault(row["name"], []).append(row)
+    return found
+
+
+def curve(runs: Sequence[Mapping[str, Any]], key: str) -> Floats:
+    """S x E values of a gauge, NaN where there is no reading."""
+    return np.array([[math.nan if row[key] is None else row[key] for row in run["history"]] for run in runs])
+
+
+def rising(values: Floats) -> Floats:
+    """Share of epochs that do not end lower than they began, a seed.
+
+    Example:
+        >>> rising(np.array([[math.nan, 0.0, 1.0, 0.5, 0.5]]))
+        array([0.66666667])
+    """
+    change = np.diff(values, axis=1)
+    known = [row[np.isfinite(row)] for row in change]
+    return np.array([float((row >= -1e-6).mean()) if row.size else math.nan for row in known])
+
+
+def last(runs: Sequence[Mapping[str, Any]], key: str) -> Floats:
+    """The value at the end, a seed; of the run itself where it is no gauge of the history."""
+    return np.array([run[key] if key in run else run["history"][-1][key] for run in runs], dtype=float)
+
+
+def rise(runs: Sequence[Mapping[str, Any]], key: str) -> Floats:
+    """End minus the first reading, a seed."""
+    values = curve(runs, key)
+    return np.array([row[-1] - row[np.isfinite(row)][0] for row in values])
+
+
+def fig2(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The claims about MI over training, those whose methods are all there."""
+    runs = grouped(rows)
+    if any(name not in runs for name in FIG2):
+        return []
+    share = {m: rising(curve(runs[m], "mi_dv")) for m in FIG2}
+    end = {e: {m: last(runs[m], f"mi_{e}") for m in FIG2} for e in ESTIMATORS}
+    shares = ", ".join(f"{label(m)} {shown(share[m])}" for m in FIG2)
+    family = {
+        e: {k: np.mean([end[e][m] for m in f], axis=0) for k, f in (("SDMI", SDMI_FAMILY), ("JMI", JMI_FAMILY))}
+        for e in ESTIMATORS
+    }
+    finals = "; ".join(
+        f"{name}: " + ", ".join(f"{label(m)} {shown(end[e][m])}" for m in FIG2) for e, name in ESTIMATORS.items()
+    )
+    others = [m for m in SDMI_FAMILY if m != "sdmi"]
+
+    def over(them: Sequence[str]) -> list[Comparison]:
+        return [
+            between(f"{n}, SDMI - {label(m)}", end[e]["sdmi"], end[e][m]) for e, n in ESTIMATORS.items() for m in them
+        ]
+
+    found = [
+        claim("sdmi_monotonic", "SDMI's MI rises near-perfectly monotonically over training", "4.3, fig. 2",
+              f"share of epochs in which cos-DV does not fall: {shown(share['sdmi'])}",
+              [above("share", share["sdmi"], RISES)]),
+        claim("others_noisier", "SimSiam's, BYOL's and MoCo's MI is noisier than SDMI's", "4.3, fig. 2", shares,
+              [between(f"SDMI - {label(m)}", share["sdmi"], share[m]) for m in others]),
+        claim("sdmi_highest_of_its_family", "SimSiam, BYOL and MoCo end at lower MI than SDMI", "4.3, fig. 2", finals,
+              over(others)),
+        claim("sdmi_highest", "SDMI reaches the highest MI under all three bounds", "4.3, discussion", finals,
+              over([m for m in FIG2 if m != "sdmi"]),
+              "The caption of fig. 2 says the opposite of it: that the JMI estimates rise to much higher levels."),
+        claim("jmi_higher", "JMI methods' MI rises to higher levels than SDMI methods'", "fig. 2, caption",
+              "; ".join(f"{n}: JMI {shown(family[e]['JMI'])}, SDMI {shown(family[e]['SDMI'])}" for e, n in ESTIMATORS.items()),
+              [between(f"{n}, JMI family - SDMI family", family[e]["JMI"], family[e]["SDMI"]) for e, n in ESTIMATORS.items()]),
+        claim("upward", "all methods show an overall upward MI trend", "4.3, fig. 2",
+              ", ".join(f"{label(m)} {shown(rise(runs[m], 'mi_dv'))}" for m in FIG2)
+              + " nats of cos-DV from the first reading to the end",
+              [above(label(m), rise(runs[m], "mi_dv"), 0.0) for m in FIG2],
+              "Two equal encoders (BYOL, MoCo, JMI) begin at a high MI whatever they show."),
+        claim("jmi_smooth", "all JMI methods' MI rises smoothly and consistently", "4.3, fig. 2", shares,
+              [above(label(m), share[m], RISES) for m in JMI_FAMILY]),
+        claim("jmi_more_uniform", "JMI estimates rise more uniformly than SDMI ones", "fig. 2, caption", shares,
+              [between(f"{label(j)} - {label(s)}", share[j], share[s]) for j in JMI_FAMILY for s in SDMI_FAMILY]),
+        claim("early_fluctuations", "SDMI methods fluctuate early, before they trend upward", "fig. 2, caption",
+              "share of epochs that do not fall, first fifth and rest: " + ", ".join(
+                  f"{label(m)} {_parts(runs[m])[0].mean():.2f}, {_parts(runs[m])[1].mean():.2f}" for m in SDMI_FAMILY),
+              [between(f"{label(m)}, rest - first fifth", *_parts(runs[m])[::-1]) for m in SDMI_FAMILY]),
+        claim("below_ceilings", "no reading exceeds the ceiling of its estimate", "infomax",
+              ", ".join(f"{n}: nearest {_room(runs, e).min():.3g} nats below" for e, n in ESTIMATORS.items()),
+              [Comparison(f"{n}, ceiling - reading", float(_room(runs, e).min()), 0.0) for e, n in ESTIMATORS.items()]),
+    ]  # fmt: skip
+    if any("linear" not in run for name in FIG2 for run in runs[name]):
+        return found
+    probe = {m: last(runs[m], "linear") for m in FIG2}
+    probes = "linear probe, %: " + ", ".join(f"{label(m)} {shown(probe[m])}" for m in FIG2)
+    best = max(FIG2, key=lambda m: probe[m].mean())
+    most = max(FIG2, key=lambda m: end["dv"][m].mean())
+    second = last(runs["sdmi"], "linear_g")
+    flags = sum(run["flagged"] is not None for m in FIG2 for run in runs[m])
+    return [
+        *found,
+        claim("mi_is_not_accuracy", "the highest MI does not give the best features", "4.3, discussion",
+              f"most cos-DV: {label(most)} {shown(end['dv'][most])}; {probes}",
+              [between(f"{label(best)} - {label(most)}", probe[best], probe[most])]),
+        claim("prototypes_competitive", "the SDMI and JMI prototypes are competitive with the established methods",
+              "4.3, table 1", f"{probes}; at most {COMPETITIVE} points behind the best counts",
+              [between(f"{label(m)} - ({label(best)} - {COMPETITIVE})", probe[m], probe[best], COMPETITIVE)
+               for m in ("sdmi", "jmi")],
+              "By the gap that the paper itself calls competitive, on other data than the paper's."),
+        claim("f_and_g_alike", "SDMI's two encoders are equally good (within a point)", "table 1",
+              f"f {shown(probe['sdmi'])}, g {shown(second)} %",
+              [below("|f - g|", np.abs(probe["sdmi"] - second), 1.0)]),
+        claim("no_healthy_run_flagged", "the collapse detector leaves healthy runs alone", "infomax",
+              f"{flags} of {sum(len(runs[m]) for m in FIG2)} runs flagged",
+              [Comparison("1/2 - runs flagged", 0.5 - flags, 0.0)]),
+    ]  # fmt: skip
+
+
+def _parts(runs: Sequence[Mapping[str, Any]]) -> tuple[Floats, Floats]:
+    """Share of epochs that do not fall, in the first fifth (at least two readings) and in the rest."""
+    values = curve(runs, "mi_dv")
+    cut = max(2, values.shape[1] // 5)
+    return rising(values[:, : cut + 1]), rising(values[:, cut:])
+
+
+def _room(runs: Runs, estimator: str) -> Floats:
+    """Ceiling minus reading, wherever there is one."""
+    rows = [row for name in FIG2 for run in runs[name] for row in run["history"] if row[f"mi_{estimator}"] is not None]
+    return np.array([row[f"ceiling_{estimator}"] - row[f"mi_{estimator}"] for row in rows])
+
+
+def fig7(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The claims about ablations, those whose runs are all there."""
+    runs = grouped(rows)
+    found: list[dict[str, Any]] = []
+    if all(name in runs for name in ("sdmi", "sdmi_nodv", "sdmi_nodv_pred")):
+        found += _fig7a(runs)
+    if all(name in runs for name in ("simsiam", "simsiam_no_predictor", "simsiam_sdmi")):
+        found += _fig7b(runs)
+    if len(found) > 5:
+        bare = [run for name in ("sdmi_nodv", "simsiam_no_predictor") for run in runs[name]]
+        early = [run["flagged"] is not None and run["flagged"] <= EARLY for run in bare]
+        listed = ", ".join("never" if run["flagged"] is None else f"{run['flagged']:.2f}" for run in bare)
+        found.append(
+            claim("collapse_flagged_early", "every collapsing ablation is flagged in the first fifth of training", "infomax",
+                  f"{sum(early)} of {len(early)}; after shares of the run: {listed}",
+                  [Comparison("1/2 - runs not flagged in time", 0.5 - (len(early) - sum(early)), 0.0)])
+        )  # fmt: skip
+    return found
+
+
+def _gauges(runs: Sequence[Mapping[str, Any]], second: bool = False) -> str:
+    std, rank = ("std_g", "rank_g") if second else ("std", "effective_rank")
+    return f"std {shown(last(runs, std))}, effective rank {shown(last(runs, rank), 1)}"
+
+
+def _probe_claims(
+    names: tuple[str, str, str],
+    words: tuple[str, str, str],
+    where: str,
+    margin: float,
+    runs: Runs,
+    sides: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Whether the probe falls in the bare variant and comes back in the mended one."""
+    whole, bare, mended = names
+    if any("linear" not in run for name in names for run in runs[name]):
+        return []
+    probe = {(n, s): last(runs[n], f"linear{s}") for n in names for s in sides}
+    of = {"": "f", "_g": "g"}
+    said = "; ".join(
+        f"{label(n)} " + ", ".join((f"{of[s]} " if len(sides) > 1 else "") + shown(probe[n, s]) for s in sides)
+        for n in names
+    )
+    return [
+        claim(f"{words[0]}_probe_falls", f"{words[1]}: so says the linear probe", where, f"linear probe, %: {said}",
+              [between(f"{label(whole)} - {label(bare)} ({of[s]}) - {COLLAPSE_POINTS:g}", probe[whole, s], probe[bare, s],
+                       -COLLAPSE_POINTS) for s in sides],
+              f"Collapsed: at least {COLLAPSE_POINTS:g} points below the whole method. The probe reads the encoder before the "
+              "projector, which need not collapse with it."),
+        claim(f"{words[0]}_probe_recovers", f"{words[2]} recovers its accuracy (within {margin:g} points)", where,
+              f"linear probe, %: {said}",
+              [between(f"{label(mended)} - ({label(whole)} - {margin:g}) ({of[s]})", probe[mended, s], probe[whole, s], margin)
+               for s in sides]),
+    ]  # fmt: skip
+
+
+def _fig7a(runs: Runs) -> list[dict[str, Any]]:
+    bare, mended = runs["sdmi_nodv"], runs["sdmi_nodv_pred"]
+    g_too = "std_g" in bare[0]
+    sides = ("", "_g") if "linear_g" in bare[0] else ("",)
+    keys = ["std", "std_g"] if g_too else ["std"]
+    return [
+        claim("nodv_collapses", "SDMI without its marginal collapses, f and g", "fig. 7(a), D.2.2",
+              f"f: {_gauges(bare)}" + (f"; g: {_gauges(bare, True)}" if g_too else "")
+              + f"; SDMI itself: {_gauges(runs['sdmi'])}",
+              [below(f"{k} of {label('sdmi_nodv')}", last(bare, k), COLLAPSED_STD) for k in keys],
+              f"Of the embedding behind the projector; collapsed: std below {COLLAPSED_STD}."),
+        claim("predictors_prevent", "predictors in the marginal's place prevent the collapse, f and g", "fig. 7(a), D.2.2",
+              f"f: {_gauges(mended)}" + (f"; g: {_gauges(mended, True)}" if g_too else ""),
+              [above(f"{k}", last(mended, k), COLLAPSED_STD) for k in keys]
+              + [above("effective rank", last(mended, "effective_rank"), COLLAPSED_RANK)]),
+        *_probe_claims(("sdmi", "sdmi_nodv", "sdmi_nodv_pred"),
+                       ("nodv", "SDMI without its marginal collapses", "SDMI with predictors in place of its marginal"),
+                       "fig. 7(a)", COMPETITIVE, runs, sides),
+    ]  # fmt: skip
+
+
+def _fig7b(runs: Runs) -> list[dict[str, Any]]:
+    whole, bare, mended = runs["simsiam"], runs["simsiam_no_predictor"], runs["simsiam_sdmi"]
+    ranks = [last(each, "effective_rank") for each in (whole, bare)]
+    return [
+        claim("no_predictor_collapses", "SimSiam without its predictor collapses", "fig. 7(b), D.2.2",
+              f"{_gauges(bare)}; SimSiam itself: {_gauges(whole)}",
+              [below("std", last(bare, "std"), COLLAPSED_STD)],
+              f"Collapsed: std below {COLLAPSED_STD}. The projector's last batch norm keeps each column's variance, so that "
+              "a collapse can show in the effective rank alone."),
+        claim("no_predictor_loses_rank", "SimSiam without its predictor loses directions of its embedding", "infomax",
+              f"effective rank {shown(ranks[1], 1)}, SimSiam {shown(ranks[0], 1)}",
+              [between("SimSiam - no predictor", ranks[0], ranks[1])]),
+        claim("cos_dv_prevents", "cos-DV in place of the predictor prevents SimSiam's collapse", "fig. 7(b), D.2.2",
+              _gauges(mended), [above("std", last(mended, "std"), COLLAPSED_STD),
+                                above("effective rank", last(mended, "effective_rank"), COLLAPSED_RANK)]),
+        *_probe_claims(("simsiam", "simsiam_no_predictor", "simsiam_sdmi"),
+                       ("no_predictor", "SimSiam without its predictor collapses", "SimSiam with cos-DV"),
+                       "fig. 7(b)", 1.25, runs, ("",)),
+    ]  # fmt: skip

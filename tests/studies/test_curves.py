@@ -1,0 +1,255 @@
+"""Figs. 2 and 7: claims are judged by figures, a run that fails is recorded, and the whole runs from end to end."""
+
+import itertools
+import json
+import math
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from infomax import encoders, methods
+from infomax.errors import ConfigError, DataError
+from infomax.studies import curves, pool, verdict
+from infomax.studies.curves import judge
+from infomax.studies.curves.plan import FIG2, FIG7, JMI_FAMILY, PreviousEpoch, budget, build, cells
+from infomax.studies.curves.train import flagged, halves, run_cell, some_of
+from infomax.training import train
+from infomax.training.feed import dataset
+
+CEILINGS = {"ceiling_dv": 10.0, "ceiling_infonce": 6.9, "ceiling_jsd": 0.0}
+
+
+def history(values, std=0.9, rank=20.0):
+    gauges = {"std": std, "effective_rank": rank} | CEILINGS
+    return [
+        {"epoch": e, "mi_dv": v, "mi_infonce": v, "mi_jsd": None if v is None else v - 20} | gauges
+        for e, v in enumerate(values)
+    ]
+
+
+def synthetic(ends, wobble=(), linear=None, **gauges):
+    """Runs of three seeds that climb to `ends[name]`; those in `wobble` fall every second epoch."""
+    rows = []
+    for name, end in ends.items():
+        for seed in range(3):
+            values = np.linspace(0.0, end + 0.01 * seed, 21)
+            if name in wobble:
+                values[1::2] += 0.5
+            accuracy = {"linear": 95.0 + 0.1 * seed} if linear is None else {"linear": linear[name] + 0.1 * seed}
+            if name.startswith("sdmi"):
+                accuracy["linear_g"] = accuracy["linear"]
+            rows.append(
+                {"name": name, "seed": seed, "flagged": None}
+                | accuracy
+                | {"history": history(values.tolist(), **gauges)}
+            )
+    return rows
+
+
+def verdicts(claims):
+    return {c["name"]: c["verdict"] for c in claims}
+
+
+def test_fig2_is_judged_by_its_curves():
+    ends = dict.fromkeys(FIG2, 2.0) | {"sdmi": 3.0} | dict.fromkeys(JMI_FAMILY, 5.0)
+    found = verdicts(judge.fig2(synthetic(ends, wobble=("simsiam", "byol", "moco_v3"))))
+    assert found["sdmi_monotonic"] == "holds"
+    assert found["others_noisier"] == "holds"
+    assert found["sdmi_highest_of_its_family"] == "holds"
+    assert found["sdmi_highest"] == "does not hold"
+    assert found["jmi_higher"] == "holds"
+    assert found["upward"] == "holds"
+    assert found["jmi_smooth"] == "holds"
+    assert found["below_ceilings"] == "holds"
+    assert found["f_and_g_alike"] == "holds"
+
+    turned = dict.fromkeys(FIG2, 5.0) | {"sdmi": 6.0, "byol": -1.0} | dict.fromkeys(JMI_FAMILY, 5.0)
+    found = verdicts(judge.fig2(synthetic(turned, wobble=("sdmi", *JMI_FAMILY))))
+    assert found["sdmi_monotonic"] == "does not hold"
+    assert found["sdmi_highest"] == "holds"
+    assert found["upward"] == "does not hold"
+    assert found["jmi_smooth"] == "does not hold"
+
+
+def test_what_lies_within_the_noise_is_not_decided():
+    rows = synthetic(dict.fromkeys(FIG2, 2.0))
+    assert verdicts(judge.fig2(rows))["sdmi_highest_of_its_family"] == "not decidable"
+    alone = [r for r in synthetic(dict.fromkeys(FIG2, 2.0) | {"sdmi": 9.0}) if r["seed"] == 0]
+    assert verdicts(judge.fig2(alone))["sdmi_highest"] == "not decidable"  # one seed has no spread
+
+
+def test_a_reading_above_its_ceiling_is_noticed():
+    assert verdicts(judge.fig2(synthetic(dict.fromkeys(FIG2, 7.5))))["below_ceilings"] == "does not hold"
+
+
+def test_a_claim_whose_methods_failed_is_not_judged():
+    rows = synthetic(dict.fromkeys(FIG2, 2.0))
+    failed = [{"name": r["name"], "seed": r["seed"], "error": "NaN"} if r["name"] == "byol" else r for r in rows]
+    assert judge.fig2(failed) == []
+
+
+def ablations(bare_std, bare_linear, found_after):
+    linear = dict.fromkeys(FIG7, 96.0) | {"sdmi_nodv": bare_linear, "simsiam_no_predictor": bare_linear}
+    rows = []
+    for r in synthetic(dict.fromkeys(FIG7, 2.0), linear=linear):
+        bare = r["name"] in ("sdmi_nodv", "simsiam_no_predictor")
+        noise = 0.001 * r["seed"]
+        std = (bare_std if bare else 0.9) + noise
+        shape = history([0.0, 1.0, 2.0], std=std, rank=(1.2 if bare else 20.0) + noise)
+        rows.append(r | {"history": shape, "flagged": found_after if bare else None, "std_g": std, "rank_g": 5.0})
+    return rows
+
+
+def test_fig7_is_judged_by_its_gauges_and_probes():
+    found = verdicts(judge.fig7(ablations(0.02, 20.0, 0.1)))
+    assert set(found.values()) == {"holds"} and len(found) == 10
+    found = verdicts(judge.fig7(ablations(0.5, 96.0, None)))
+    assert found["nodv_collapses"] == found["nodv_probe_falls"] == "does not hold"
+    assert found["no_predictor_collapses"] == found["collapse_flagged_early"] == "does not hold"
+    assert found["predictors_prevent"] == found["cos_dv_prevents"] == "holds"
+
+
+def test_a_late_flag_is_too_late():
+    assert verdicts(judge.fig7(ablations(0.02, 20.0, 0.5)))["collapse_flagged_early"] == "does not hold"
+
+
+def test_verdicts():
+    near = verdict.between("a - b", [1.0, 1.2, 0.8], [0.9, 1.1, 1.0])
+    far = verdict.between("a - b", [3.0, 3.1, 3.2], [1.0, 1.1, 1.0])
+    assert (near.verdict, far.verdict) == ("not decidable", "holds")
+    assert verdict.verdict([far, near]) == "not decidable"
+    assert verdict.verdict([far, near, verdict.below("b", [5.0, 5.1], 1.0)]) == "does not hold"
+    assert verdict.verdict([]) == "not decidable"
+    row = verdict.claim("n", "says", "4.3", "seen", [verdict.above("x", [2.0], 1.0)])
+    assert row["verdict"] == "not decidable" and row["judged_by"][0]["error"] is None
+    assert "x - 1 = 1 ± ?" in verdict.judged(row)
+    json.dumps(row, allow_nan=False)
+
+
+def test_a_warning_says_when():
+    assert flagged(["in epoch 2, at update 6 of 60: std", "'x' is collapsing in epoch 1: std"], 10) == 0.1
+
+
+def test_simsiam_trains_as_ever_and_is_read_against_the_epoch_before():
+    histories, ends = [], []
+    for target in (None, PreviousEpoch()):
+        torch.manual_seed(0)
+        learner = methods.simsiam(encoders.get("toy"), projector=(4,), predictor=(8,))
+        learner = learner if target is None else learner.edit(target=target)
+        run = train(learner, "gaussians", epochs=3, batch_size=1024, progress=False)
+        histories.append([row["mi_dv"] for row in run.history])
+        ends.append([p.clone() for p in learner.f.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
+    assert all(a != b for a, b in zip(*histories, strict=True))
+
+
+def test_the_second_branch_is_one_epoch_old():
+    learner = methods.simsiam(encoders.get("toy"), projector=(4,), predictor=(8,)).edit(target=PreviousEpoch())
+    seen = []
+    untouched = learner.target.m_step
+
+    def m_step(f, g, clock):
+        untouched(f, g, clock)
+        if (clock.step + 1) % clock.steps_per_epoch == 0:
+            seen.append([{k: v.clone() for k, v in m.state_dict().items()} for m in (f, g)])
+
+    learner.target.m_step = m_step
+    train(learner, "gaussians", epochs=3, batch_size=1024, progress=False)
+    for (before, _), (_, held) in itertools.pairwise(seen):
+        assert all(torch.equal(before[k], held[k]) for k in before)
+
+
+def test_the_ablations_are_what_they_are_called():
+    words = {n: [type(m).__name__ for m in build(n, encoders.get("toy")).marginals] for n in FIG7}
+    assert words["sdmi_nodv"] == words["simsiam_no_predictor"] == []
+    assert words["sdmi_nodv_pred"] == words["simsiam"] == ["Predictor"]
+    assert words["simsiam_sdmi"] == words["sdmi"] == ["DonskerVaradhan"]
+    assert build("sdmi_nodv_pred", encoders.get("toy")).marginals[0].twin is not None
+    assert all(build(n, encoders.get("toy"), small=False) for n in FIG2)
+    with pytest.raises(ConfigError, match="did you mean 'simsiam'"):
+        build("simsam", encoders.get("toy"))
+
+
+def test_a_part_of_the_data_keeps_labels_and_test():
+    whole = dataset("digits")
+    part = some_of(whole, 100)
+    assert len(part) == 100 and len(torch.unique(part.labels)) == 10 and part.mean == whole.mean
+    assert len(halves(part)[1]) == 355
+    assert some_of(whole, 10**6) is whole
+
+
+def small(out, which=curves.fig7, **changes):
+    return which(out, **{"seeds": 2, "epochs": 2, "samples": 200, "workers": 1, "progress": False} | changes)
+
+
+def test_fig7_end_to_end_in_small(tmp_path, monkeypatch):
+    broken = "simsiam_sdmi"
+    monkeypatch.setattr(curves, "run_cell", lambda cell: 1 / 0 if cell.name == broken else run_cell(cell))
+    found = small(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "results.json").read_text()) == json.loads(json.dumps(found))
+    assert [(r["name"], r["seed"]) for r in found["rows"]] == [(n, s) for n in FIG7 for s in (0, 1)]
+    errors = {r["name"] for r in found["rows"] if "error" in r}
+    assert errors == {broken}
+    whole = found["rows"][0]
+    assert [row["epoch"] for row in whole["history"]] == [0, 1, 2]
+    assert {"linear", "linear_g", "knn_g", "std_g", "cpu_seconds"} <= whole.keys()
+    assert {c["name"] for c in found["claims"]} >= {"nodv_collapses", "nodv_probe_falls", "predictors_prevent"}
+    assert not any(c["name"].startswith("no_predictor") for c in found["claims"])
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "ZeroDivisionError" in page and "Plotly" in page
+    assert (tmp_path / "out" / "fig7.png").read_bytes().startswith(b"\x89PNG")
+    assert "failed: simsiam_sdmi" in curves.as_text(found)
+    with pytest.raises(ConfigError, match="nothing is overwritten"):
+        small(tmp_path / "out")
+
+
+def test_fig2_draws_simsiam_from_epoch_1(tmp_path):
+    found = small(tmp_path / "out", curves.fig2, seeds=1, samples=64)
+    first = {r["name"]: r["history"][0]["mi_dv"] for r in found["rows"]}
+    assert first["simsiam"] is None and all(math.isfinite(v) for m, v in first.items() if m != "simsiam")
+    assert {c["verdict"] for c in found["claims"] if c["source"] != "infomax"} == {"not decidable"}  # one seed
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({"budget": "minuets"}, "minutes"), ({"seeds": 0}, "at least 1"), ({"epochs": 1}, "at least 2")],
+)
+def test_what_cannot_be_is_said_before_anything_is_made(tmp_path, options, says):
+    with pytest.raises(ConfigError, match=says):
+        curves.fig2(tmp_path / "out", **options)
+    with pytest.raises(DataError):
+        curves.fig2(tmp_path / "out", data="no-such-data")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_dearest_runs_begin_first():
+    order = [c.name for c in cells(FIG2, "digits", None, budget("minutes"))]
+    assert order[:3] == ["sdmi"] * 3 and len(order) == 24
+
+
+def test_children_outlive_a_failure_and_are_replaced():
+    answers = pool.run_all(math.sqrt, [4.0, -1.0, 9.0], 2)
+    assert answers == pool.run_all(math.sqrt, [4.0, -1.0, 9.0], 1)
+    assert answers[1].error.startswith("ValueError")
+    answers = pool.run_all(os._exit, [3, 3], 2)
+    assert [a.error for a in answers] == ["its process ended early, with status 3"] * 2
+    assert pool.run_all(math.sqrt, [], None) == []
+
+
+def test_an_interrupt_ends_the_children(monkeypatch):
+    begun = []
+    begin = pool._Idle.begin
+    monkeypatch.setattr(pool._Idle, "begin", lambda self: begun.append(begin(self)) or begun[-1])
+
+    def stop():
+        raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        pool.run_all(time.sleep, [0, 600, 600], 2, stop)
+    assert all(child.returncode == -signal.SIGKILL for child in begun)
+    assert time.monotonic() - start < 300  # did not wait for who sleeps
