@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from infomax.mi.estimators import inputs
 from infomax.mi.estimators.discrete import plugin
 from infomax.mi.estimators.folds import Folds, chunks, split, symmetric_infonce
-from infomax.mi.estimators.gaussian import Fit, canonical, gaussian
+from infomax.mi.estimators.gaussian import Fit, by_chance, canonical, gaussian
 from infomax.mi.estimators.ksg import Ksg, ksg
 from infomax.mi.estimators.result import Reading
 from infomax.mi.estimators.stack import Stack, fit_stack, gaussian_base, shrunk
@@ -31,6 +31,7 @@ WIDEST = 64
 Z = 1.96
 CLEAR = 3.0  # standard errors: above it a difference counts
 SLACK = 0.03  # nats: below it no difference counts
+CHANCE_GAUSSIAN = 0.005  # above every one of 199 shuffles
 CHANCE = 0.004  # a shuffled pairing scores as high this often: above it nothing was found
 HIGH = 5.0  # nats: beyond it no reading of data that are not Gaussian is worth a number
 
@@ -106,7 +107,10 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     best = max(neighbours, key=lambda name: neighbours[name].value) if neighbours else None
 
     if not doubts:
-        zero = normal.value < CLEAR * _null_se(fit.rank_x, fit.rank_y, n)
+        null = _null_se(fit.rank_x, fit.rank_y, n)
+        zero = normal.value < CLEAR * null or (
+            normal.value < 10 * null and by_chance(g_x, g_y, seed=seed) > CHANCE_GAUSSIAN
+        )
         if zero and not significant and best is None:
             flags.append("no dependence found")
             return Outcome(0.0, 0.0, None, "gaussian", flags, readings)
