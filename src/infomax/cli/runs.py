@@ -170,7 +170,7 @@ def mi(
         x: a .npy file, one row a sample.
         y: a .npy file; row i belongs to row i of x.
         method: auto; gaussian, ksg or discrete; or a bound, read from a critic trained for it: infonce, dv, nwj, tuba,
-            jsd_lower, xi_jsd, smile.
+            interpolated, jsd_lower, xi_jsd, smile.
         critic: of a bound.
         margins: coordinates to read in: ranks made Gaussian, standardised, or as they are; auto tries its own.
         k: neighbours of ksg.

@@ -50,7 +50,7 @@ def estimate_mi(
     | gaussian | $-\tfrac12 \sum \log(1 - r_i^2)$ of canonical correlations, no bias | jointly Gaussian data; milliseconds |
     | ksg | nearest neighbours | up to about six coordinates together |
     | discrete | counts, bias removed | few levels on both sides |
-    | infonce, nwj, jsd_lower, xi_jsd | a trained critic on held-out pairs | a lower limit in high dimension |
+    | infonce, interpolated, nwj, tuba, jsd_lower, xi_jsd | a critic on held-out pairs | a lower limit in high dimension |
     | dv, smile | the same | nearer, but no limit |
 
     Args:

@@ -1,6 +1,7 @@
 """One variational bound, climbed by one kind of critic on some pairs and read on the others."""
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from infomax.mi import bounds
+from infomax.mi.baselines import interpolated, tuba
 from infomax.mi.ceilings import CEILINGS, ceiling
 from infomax.mi.estimators.folds import Folds, Read, chunks, jackknife, symmetric_infonce
 from infomax.mi.estimators.towers import CriticName, Critics, Objective, Shape, train
@@ -27,11 +29,14 @@ BOUNDS = {
     "infonce": Bound(symmetric_infonce, symmetric_infonce, True),
     "dv": Bound(bounds.dv, bounds.dv, False),
     "nwj": Bound(bounds.nwj, bounds.nwj, True),
+    "tuba": Bound(partial(tuba, log_baseline=0.0), partial(tuba, log_baseline=0.0), True),
+    "interpolated": Bound(partial(interpolated, alpha=0.5), partial(interpolated, alpha=0.5), True),
     "jsd_lower": Bound(bounds.jsd, bounds.jsd_lower, True),
     "xi_jsd": Bound(bounds.jsd, bounds.xi_jsd, True),
     "smile": Bound(bounds.smile, bounds.smile, False),
 }
-"""By name. DV of a sample is biased upward, SMILE has no sign: neither gives a limit."""
+"""By name. `tuba` has baseline 1, which its critic may shift; `interpolated` lies half-way to InfoNCE.
+DV of a sample is biased upward, SMILE has no sign: neither gives a limit."""
 
 SHAPE = Shape()
 SHAPES: dict[CriticName, Shape] = {
