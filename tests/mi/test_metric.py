@@ -95,6 +95,38 @@ def test_float32_and_any_block(tau, monkeypatch):
                     assert getattr(narrow[name], part) == pytest.approx(expected, rel=1e-4, abs=2e-6 / tau), name
 
 
+@pytest.mark.parametrize(
+    "n, d, tau, clip, threads",
+    [(701, 6, 0.1, 5.0, 1), (300, 40, 0.026, 5.0, 1), (4200, 3, 1.0, 1e9, 3), (257, 2, 3.0, 0.1, 2)],
+)
+def test_the_compiled_loop_reads_the_same(n, d, tau, clip, threads, monkeypatch):
+    from infomax.mi import sums as module
+    from infomax.views.fused import pool
+
+    monkeypatch.setattr(pool._State, "asked", threads)
+    a, b = pairs(n, d=d)
+    exact = read(a, b, tau=tau, clip=clip)
+    monkeypatch.setattr(module, "COMPILED_FROM", 3)
+    narrow = read(a.float(), b.float(), tau=tau, clip=clip)
+    monkeypatch.setattr(module, "_tame_block", None)  # it was not asked
+    assert read(a.float(), b.float(), tau=tau, clip=clip) == narrow
+    for name, reading in exact.items():
+        unit = max(1.0, abs(reading.value))
+        relative = 4e-6 / tau if name in ("nwj", "jsd_lower") else 2e-6  # e^T of the rounding of T
+        assert narrow[name].value == pytest.approx(reading.value, abs=relative * unit), name
+        assert narrow[name].se == pytest.approx(reading.se, rel=1e-3, abs=1e-6), name
+
+
+def test_the_compiled_loop_leaves_nan_and_large_scores_to_the_other(monkeypatch):
+    from infomax.mi import sums as module
+
+    monkeypatch.setattr(module, "COMPILED_FROM", 3)
+    a, b = pairs(50, dtype=torch.float32)
+    assert read(a, b, tau=0.002)["dv"].value == pytest.approx(mi.cos_dv(a, b, tau=0.002).item(), rel=1e-5)
+    a[3, 1] = math.nan
+    assert all(math.isnan(reading.value) for reading in read(a, b).values())
+
+
 def test_batches_do_not_matter_and_the_order_of_pairs_neither():
     a, b = pairs(300)
     once = read(a, b)
@@ -201,6 +233,7 @@ def work(rank, folder):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     mp.spawn(work, (tmp_path,), nprocs=2)
     expected = read(*pairs(90))

@@ -110,7 +110,7 @@ class _LogMeanExp(torch.autograd.Function):
         grads = [room(t, need and track) for t, need in zip((left, right), ctx.needs_input_grad[:2], strict=True)]
         with exact(left):
             values = [
-                _sum_up(x, y, *(None if g is None else g[p] for g in grads))
+                sum_up(x, y, *(None if g is None else g[p] for g in grads))
                 for p, (x, y) in enumerate(zip(left.reshape(-1, n, d), right.reshape(-1, n, d), strict=True))
             ]
         ctx.save_for_backward(left, right, *(None if g is None else g.mT.reshape(left.shape) for g in grads))
@@ -131,12 +131,17 @@ class _LogMeanExp(torch.autograd.Function):
         return a, b, None
 
 
-def _sum_up(left: Tensor, right: Tensor, of_left: Tensor | None, of_right: Tensor | None) -> Tensor:
-    """log Z of one problem, N D each; its gradients are added to `of_left` and `of_right`, D N each."""
+def sum_up(
+    left: Tensor, right: Tensor, of_left: Tensor | None, of_right: Tensor | None, *, largest: float | None = None
+) -> Tensor:
+    """log Z of one problem, N D each; its gradients are added to `of_left` and `of_right`, D N each.
+
+    Sides that are D x N in memory are read where they lie, others are copied; `largest`: a bound of |T|, where one is known.
+    """
     n, d = left.shape
     left_t, ones_t = left.T.contiguous(), _with_ones(right)
     right_t = ones_t[:d]
-    small = tame(largest_score(left, right), left.dtype)
+    small = tame(largest_score(left, right) if largest is None else largest, left.dtype)
     total = torch.zeros((), dtype=torch.float64, device=left.device)
     top = left.new_tensor(0.0 if small else -math.inf)  # what is subtracted from T: the largest score so far
     buffer = left.new_empty(0)

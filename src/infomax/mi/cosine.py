@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError, DataError, NumericsError
-from infomax.kernels import log_mean_exp, log_sum_exp, mean_log_sum_exp, mean_softplus, self_mean_log_sum_exp
+from infomax.kernels import cosine_dv, log_mean_exp, log_sum_exp, mean_log_sum_exp, mean_softplus, self_mean_log_sum_exp
 from infomax.kernels.blocks import exact
 from infomax.kernels.softplus import clipped_log_mean_exp
 from infomax.mi import bounds
@@ -60,6 +60,10 @@ def cos_dv(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = F
     """
     if not _large(z_a, z_b):
         return bounds.dv(cosine_scores(z_a, z_b, tau=tau), all_pairs=all_pairs)
+    if z_a.shape == z_b.shape and z_a.dtype == z_b.dtype and not all_pairs:
+        if not tau > 0:
+            raise ConfigError(f"cosine scores: tau must be positive, got {tau}")
+        return cosine_dv(z_a, z_b, tau)
     left, right = _factors(z_a, z_b, tau, "dv")
     return _paired(left, right).mean(-1) - _log_marginal(left, right, all_pairs)
 

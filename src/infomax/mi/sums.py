@@ -17,6 +17,11 @@ from infomax.critic import Critic, Dot
 from infomax.kernels.blocks import largest_score, panels, size, tame, without_true_pairs
 from infomax.kernels.softplus import folded_log_sum, foldings
 
+COMPILED_FROM = 8192
+"""Pairs from which on the compiled loop is worth its loading (half a second; some five, once, where it is not yet on disk)."""
+
+_PANEL = 256  # rows of a panel of the compiled loop: 49 MiB at N = 50,000
+
 
 @dataclass(frozen=True)
 class Sums:
@@ -50,10 +55,14 @@ def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float) -> Sums:
     known, moments = math.inf, None  # a bound of |T|, where there is one
     if isinstance(critic, Dot):
         left, right = critic.factors(a, b)
-        score, moments, known = _product(left, right), _moments(left, right), largest_score(left, right)
+        moments, known, positives = _moments(left, right), largest_score(left, right), _true(left, right)
+        right_t = right.T.contiguous()
+        del right  # N D numbers less while the pass runs
+        if a.device.type == "cpu" and a.dtype == torch.float32 and n >= COMPILED_FROM and tame(known, a.dtype):
+            return _compiled(left, right_t, positives, moments, clip)
+        score = _product(left, right_t)
     else:
-        score = _crossed(critic, a, b)
-    positives = critic.paired(a, b).double()
+        score, positives = _crossed(critic, a, b), critic.paired(a, b).double()
     log_rows, softplus, clipped, candidate = (
         positives.new_empty(n) if k == 0 else positives.new_zeros(n) for k in range(4)
     )
@@ -99,6 +108,31 @@ def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float) -> Sums:
     return Sums(positives, log_rows, log_columns, candidate, softplus, clipped, scores, squares)
 
 
+def _compiled(left: Tensor, right_t: Tensor, positives: Tensor, moments: tuple[Tensor, Tensor], clip: float) -> Sums:
+    """The same of a product in float32 none of whose e^T overflows, by the compiled loop."""
+    from infomax.mi.fused import LOG2_E, NOTHING, sweep
+
+    n = len(left)
+    of_rows, of_columns = positives.new_empty(3, n), positives.new_zeros(3, n)
+    candidate = torch.zeros_like(positives)
+    panel = left.new_empty(_PANEL, n)
+    for i in range(0, n, _PANEL):
+        rows = slice(i, min(i + _PANEL, n))
+        t = panel[: rows.stop - rows.start]
+
+        def score(columns: slice, out: Tensor, rows: slice = rows) -> None:
+            torch.addmm(out, left[rows], right_t[:, columns], beta=0, alpha=LOG2_E, out=out)
+            without_true_pairs(out, rows, columns, NOTHING)
+
+        of_rows[:, rows], found = sweep(score, t, clip)
+        of_columns += found
+        partition = of_rows[0, rows] + positives[rows].exp()
+        candidate += (1 / partition).float() @ t
+    softplus, clipped = of_rows[1] + of_columns[1], of_rows[2] + of_columns[2]
+    clipped -= 2 * math.exp(-clip)  # what a true pair was clipped to
+    return Sums(positives, of_rows[0].log(), of_columns[0].log(), candidate, softplus, clipped, *moments)
+
+
 Parts = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -107,7 +141,7 @@ def _tame_block(t: Tensor, largest: float, clip: float, row_sums: Tensor, column
     e = t.exp_()
     row_sums += e.sum(1)
     column_sums += e.sum(0)
-    x = e.clamp(math.exp(-clip), math.exp(clip))
+    x = e.clamp(math.exp(-clip), math.exp(min(clip, largest + 1.0)))
     clipped = x.sum(1), x.sum(0)
     times = foldings(largest, t.dtype)
     torch.add(e, 1.0, out=x)
@@ -132,18 +166,25 @@ def _crossed(critic: Critic, a: Tensor, b: Tensor) -> Score:
     return score
 
 
-def _product(left: Tensor, right: Tensor) -> Score:
-    right_t = right.T.contiguous()
-
+def _product(left: Tensor, right_t: Tensor) -> Score:
     def score(rows: slice, out: Tensor) -> None:
         torch.mm(left[rows], right_t, out=out)
 
     return score
 
 
+def _cuts(n: int) -> list[slice]:
+    return [slice(i, i + 4096) for i in range(0, n, 4096)]
+
+
+def _true(left: Tensor, right: Tensor) -> Tensor:
+    """T_kk in float64, without N x D numbers more."""
+    return torch.cat([(left[c].double() * right[c].double()).sum(1) for c in _cuts(len(left))])
+
+
 def _moments(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     """Row plus column sums of T and of T^2 without the true pairs, in O(N D^2) and in float64."""
-    cuts = [slice(i, i + 4096) for i in range(0, len(left), 4096)]
+    cuts = _cuts(len(left))
 
     def along(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """sum_j x_i . y_j and sum_j (x_i . y_j)^2, for every i."""
@@ -154,6 +195,6 @@ def _moments(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         found = [(w @ total, ((w @ gram) * w).sum(1)) for w in (x[c].double() for c in cuts)]
         return torch.cat([f for f, _ in found]), torch.cat([f for _, f in found])
 
-    true = torch.cat([(left[c].double() * right[c].double()).sum(1) for c in cuts])
+    true = _true(left, right)
     (rows, row_squares), (columns, column_squares) = along(left, right), along(right, left)
     return rows + columns - 2 * true, row_squares + column_squares - 2 * true.square()
