@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError
 
 from infomax.cli.options import as_token, described_arguments, head, is_head, options_given, strict, this_rank
 from infomax.cli.runs import demo, embed, evaluate, methods, mi, probe, report, views
-from infomax.cli.studies import fig2, fig7, study_mi, theory, toy
+from infomax.cli.studies import claims, fig2, fig7, periodic_table, study_mi, theory, toy
 from infomax.cli.sweeps import best, page, status, sweep, table
 from infomax.cli.train import from_file, resume_command, train, train_command
 from infomax.errors import InfomaxError
@@ -46,7 +46,7 @@ def application(argv: list[str]) -> App:
         mi,
     ):
         app.command(strict(command))
-    for each in (toy, theory, fig2, fig7):
+    for each in (toy, theory, fig2, fig7, claims, periodic_table):
         study.command(strict(each))
     study.command(strict(study_mi), name="mi")
     app.command(study)

@@ -159,3 +159,72 @@ def fig7(
         )
     )
     print(f"wrote {Path(out) / 'index.html'}")
+
+
+def claims(
+    *,
+    out: str,
+    budget: str = "minutes",
+    data: str = "digits",
+    root: str | None = None,
+    toy: str | None = None,
+    theory: str | None = None,
+    fig2: str | None = None,
+    fig7: str | None = None,
+    periodic: str | None = None,
+    workers: int | None = None,
+) -> None:
+    """The ledger: every claim of the paper and of our errata, the experiment, the measured figure, the verdict.
+
+    Args:
+        out: folder for results.json, claims.md and the page, made anew; with the studies that were run.
+        budget: minutes (two CPU cores), hour (one GPU) or paper.
+        data: of figs. 2 and 7.
+        root: where named data sets lie.
+        toy, theory, fig2, fig7, periodic: folders of studies to read; the first four are run where they are not given.
+        workers: processes; by default one a core.
+    """
+    from infomax.studies import claims as ledger
+
+    found = ledger.run(
+        out,
+        budget=budget,
+        data=data,
+        root=root,
+        toy=toy,
+        theory=theory,
+        fig2=fig2,
+        fig7=fig7,
+        periodic=periodic,
+        workers=workers,
+    )
+    print(ledger.as_text(found))
+    print(f"wrote {Path(out) / 'index.html'}")
+
+
+def periodic_table(
+    *,
+    out: str,
+    data: str = "digits",
+    seeds: int = 2,
+    epochs: int | None = None,
+    best: int = 8,
+    best_seeds: int = 5,
+    workers: int | None = None,
+) -> None:
+    """Every valid sentence of target x joint x marginals, named or never tried, and the best unnamed ones again.
+
+    Args:
+        out: folder for results.json, the table and the page, made anew.
+        data: digits or gaussians.
+        seeds: of every sentence.
+        epochs: passes over the data; by default 12.
+        best: unnamed sentences to run again, beside all named ones.
+        best_seeds: fresh seeds of that second round.
+        workers: processes; by default one a core.
+    """
+    from infomax.studies import periodic
+
+    found = periodic.run(out, data=data, seeds=seeds, epochs=epochs, best=best, best_seeds=best_seeds, workers=workers)
+    print(periodic.as_text(found))
+    print(f"wrote {Path(out) / 'index.html'}")

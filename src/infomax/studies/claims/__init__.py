@@ -1,0 +1,287 @@
+"""The ledger: every claim of the paper and of our errata, the experiment, the figure with its spread, the verdict.
+
+    infomax study claims --out runs/claims         # or infomax.studies.claims.run("runs/claims")
+
+Nothing in it is typed: a row is what a study measured and judged, and a study that was run already can be read.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from infomax.errors import ConfigError, DataError
+from infomax.studies.claims import toy as toy_claims
+from infomax.studies.verdict import FAILS, HOLDS, OPEN, VERDICTS, Comparison, claim, judged
+
+__all__ = ["as_markdown", "as_text", "ledger", "run"]
+
+STUDIES = ("toy", "theory", "fig2", "fig7")
+"""What is run where it is not given; `periodic` is only read."""
+
+
+def run(
+    out: str | Path,
+    *,
+    budget: str = "minutes",
+    data: str = "digits",
+    root: str | None = None,
+    toy: str | Path | None = None,
+    theory: str | Path | None = None,
+    fig2: str | Path | None = None,
+    fig7: str | Path | None = None,
+    periodic: str | Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Run the studies, or read those that are given, and gather their claims.
+
+    Args:
+        out: folder to make: results.json, claims.md, index.html, and a folder for each study that was run.
+        budget: minutes (two CPU cores; the toy study on 500 samples), hour or paper.
+        data: of figs. 2 and 7.
+        root: where named data sets lie.
+        toy, theory, fig2, fig7, periodic: folders of studies that were run already.
+        workers: processes; None: one a core.
+        progress: show bars.
+
+    Returns:
+        What results.json holds: `claims`, `counts`, `seconds`, `cpu_seconds` (of all processes), `environment`.
+
+    Raises:
+        ConfigError: `out` is not empty. DataError: a folder that is no study.
+
+    Example:
+        >>> run("runs/claims", toy="no/such/folder")
+        Traceback (most recent call last):
+        infomax.errors.DataError: no/such/folder is no study: it holds no results.json
+    """
+    from infomax.studies.curves.plan import budget as known
+    from infomax.training.run import claim as made_anew
+    from infomax.training.run import environment, leaving_nothing, write_atomically
+
+    known(budget)
+    folders = {"toy": toy, "theory": theory, "fig2": fig2, "fig7": fig7, "periodic": periodic}
+    given = {name: Path(path) for name, path in folders.items() if path is not None}
+    for path in given.values():
+        read(path)
+    folder, began, cpu = made_anew(out), time.perf_counter(), _processor_seconds()
+    with leaving_nothing(folder):
+        for name, study in _studies(budget, data, root, workers, progress).items():
+            if name not in given:
+                given[name] = folder / name
+                study(folder / name)
+        rows = ledger(given)
+        results: dict[str, Any] = {
+            "settings": {
+                "budget": budget,
+                "data": data,
+                "read": sorted(n for n, p in folders.items() if p is not None),
+            },
+            "environment": {k: v for k, v in environment().items() if k != "command"},
+            "command": "infomax study claims --out claims" + f" --budget {budget}" * (budget != "minutes"),
+            "claims": rows,
+            "counts": {v: sum(r["verdict"] == v for r in rows) for v in VERDICTS},
+            "seconds": time.perf_counter() - began,
+            "cpu_seconds": _processor_seconds() - cpu,
+        }
+        write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+        write_atomically(folder / "claims.md", as_markdown(rows))
+        _page(results).write(folder / "index.html")
+    return results
+
+
+def _studies(
+    budget: str, data: str, root: str | None, workers: int | None, progress: bool
+) -> dict[str, Callable[[Path], Any]]:
+    """What runs each study into a folder."""
+    from infomax.studies import curves
+    from infomax.studies import theory as theory_study
+    from infomax.studies import toy as toy_study
+
+    options: dict[str, Any] = {"data": data, "root": root, "budget": budget, "workers": workers, "progress": progress}
+    n = 500 if budget == "minutes" else 2500
+    return {
+        "toy": lambda path: toy_study.run(path, n=n, workers=workers, progress=progress),
+        "theory": theory_study.run,
+        "fig2": lambda path: curves.fig2(path, **options),
+        "fig7": lambda path: curves.fig7(path, **options),
+    }
+
+
+def _processor_seconds() -> float:
+    """Of this process and of the children that have ended."""
+    t = os.times()
+    return t.user + t.system + t.children_user + t.children_system
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """A study's results.
+
+    Raises:
+        DataError: where there are none, or they are damaged.
+    """
+    path = folder / "results.json"
+    if not path.is_file():
+        raise DataError(f"{folder} is no study: it holds no results.json")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged: {error}") from None
+
+
+def ledger(folders: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """The rows of every study, each with the command that measures it.
+
+    Args:
+        folders: of studies, by name: toy, theory, fig2, fig7, periodic.
+
+    Raises:
+        DataError: a folder that is not the study it was given as. ConfigError: an unknown name.
+    """
+    rows: list[dict[str, Any]] = []
+    for name, folder in folders.items():
+        results = read(folder)
+        try:
+            made = _GATHER[name](results, folder)
+        except KeyError as error:
+            raise (
+                ConfigError(f"no study {name!r}")
+                if name not in _GATHER
+                else DataError(f"{folder} is no {name} study: {error}")
+            ) from None
+        rows += made
+    rows += [_table2(), *_unrun()]
+    return sorted(rows, key=lambda r: r["source"] == "infomax")
+
+
+def _toy(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
+    s = results["settings"]
+    given = {"seeds": s["seeds"], "n": s["n"], "epochs": s["epochs"]}
+    said = "".join(f" --{k} {v}" for k, v in given.items() if {"seeds": 10, "n": 2500, "epochs": 100}[k] != v)
+    return _commanded(
+        toy_claims.claims(results, toy_claims.read_arrays(folder)), f"infomax study toy --out toy{said}", "toy"
+    )
+
+
+def _theory(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """The theory study judges its own: by bounds that hold or fail beyond its sampling error."""
+    s, rows = results["settings"], []
+    for name, check in results["checks"].items():
+        for k, c in enumerate(check["claims"], 1):
+            row = claim(f"{name}_{k}", c["text"], c["source"], c["seen"], [])
+            rows.append(row | {"verdict": HOLDS if c["holds"] else FAILS, "note": check["title"]})
+    said = "".join(f" --{k} {s[k]}" for k, plain in (("seed", 0), ("draws", 200)) if s[k] != plain)
+    return _commanded(rows, f"infomax study theory --out theory{said}", "theory")
+
+
+def _own(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
+    where = results["settings"].get("figure", "periodic")
+    return _commanded(results["claims"], results["command"], where)
+
+
+_GATHER: dict[str, Callable[[Mapping[str, Any], Path], list[dict[str, Any]]]] = {
+    "toy": _toy,
+    "theory": _theory,
+    "fig2": _own,
+    "fig7": _own,
+    "periodic": _own,
+}
+
+
+def _commanded(rows: Sequence[Mapping[str, Any]], command: str, study: str) -> list[dict[str, Any]]:
+    return [dict(row) | {"study": study, "command": command} for row in rows]
+
+
+def _table2() -> dict[str, Any]:
+    """The paper's own rule, applied to the methods as they are built."""
+    from infomax import taxonomy
+
+    printed = [r for r in taxonomy.table() if r.name in taxonomy.PRINTED]
+    odd = [r for r in printed if r.differs]
+    row = claim(
+        "table2",
+        "the taxonomy of table 2 follows from the paper's rule",
+        "table 2",
+        f"{len(printed) - len(odd)} of {len(printed)} rows; "
+        + "; ".join(f"{r.name}: printed {r.paper}, computed {r.optimisation}, {r.paradigm}" for r in odd),
+        [Comparison("1/2 - rows that differ", 0.5 - len(odd), 0.0)],
+        "; ".join(f"{r.name}: {r.differs}" for r in odd),
+    )
+    return row | {"study": "taxonomy", "command": "infomax methods"}
+
+
+def _unrun() -> list[dict[str, Any]]:
+    """What the paper claims of experiments that no budget here pays for: there are no numbers to judge."""
+    far = {
+        "no_method_wins": (
+            "no single method outperforms all others consistently over four data sets",
+            "4.3, table 1",
+            "not run: nine methods x four data sets x 800 to 1000 epochs x 3 seeds",
+            "infomax sweep paper/sweep1-sdmi --out sweep",
+        ),
+        "memory": (
+            "SDMI takes about 15 GB of GPU memory where the other methods take 7",
+            "E.1",
+            "not run: needs a GPU, ResNet-18, batch 512",
+            "infomax study fig2 --out fig2 --data cifar10 --budget paper",
+        ),
+    }
+    return [
+        claim(name, says, source, seen, []) | {"study": "none", "command": command}
+        for name, (says, source, seen, command) in far.items()
+    ]
+
+
+def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The ledger as a table.
+
+    Example:
+        >>> row = claim("a", "x > y", "4.3", "x 2 | y 1", []) | {"command": "infomax", "study": "toy"}
+        >>> print(as_markdown([row]).splitlines()[-1])
+        | 1 | x > y | 4.3 | not decidable | x 2 \\| y 1 |  | `infomax` |
+    """
+    lines = ["| | claim | where | verdict | measured | judged by | command |", "|---|---|---|---|---|---|---|"]
+    for k, r in enumerate(rows, 1):
+        cells = [str(k), r["claim"], r["source"], r["verdict"], r["measured"], judged(r)]
+        lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + f" | `{r['command']}` |")
+    return "\n".join(lines) + "\n"
+
+
+def as_text(results: Mapping[str, Any]) -> str:
+    """The verdicts for a terminal."""
+    counts = results["counts"]
+    lines = [f"{r['verdict']:14} {r['claim']} ({r['source']}; {r['study']})" for r in results["claims"]]
+    return "\n".join(
+        [
+            *lines,
+            f"{len(lines)} claims: {counts[HOLDS]} hold, {counts[FAILS]} do not, {counts[OPEN]} are not decidable at this "
+            f"budget; {results['seconds']:.0f} s, {results['cpu_seconds']:.0f} processor seconds",
+        ]
+    )
+
+
+def _page(results: Mapping[str, Any]) -> Any:
+    from infomax.report import Page
+    from infomax.studies.curves.page import RULE, claim_row
+
+    counts, rows = results["counts"], results["claims"]
+    out = Page(
+        "The ledger of claims",
+        f"{len(rows)} claims of the paper and of our errata: {counts[HOLDS]} hold, {counts[FAILS]} do not, {counts[OPEN]} "
+        "are not decidable at this budget.",
+    )
+    parts = {"Printed in the paper": [r for r in rows if r["source"] != "infomax"],
+             "Ours": [r for r in rows if r["source"] == "infomax"]}  # fmt: skip
+    out.section("How they are judged").text(RULE + " The theory study judges its own, by bounds of known truth.")
+    for heading, some in parts.items():
+        if some:
+            out.section(heading).table(
+                [claim_row(r) | {"study": r["study"], "command": f"`{r['command']}`"} for r in some]
+            )
+    return out.section("Settings").table(
+        [{"setting": k, "value": str(v)} for part in ("settings", "environment") for k, v in results[part].items()]
+        + [{"setting": k, "value": str(results[k])} for k in ("command", "seconds", "cpu_seconds")]
+    )

@@ -1,0 +1,241 @@
+"""The periodic table of methods: every valid sentence of target x joint x marginals, named or never tried, trained.
+
+    infomax study periodic-table --out runs/table      # or infomax.studies.periodic.run("runs/table")
+
+A method is a sentence of a small grammar, so the methods that nobody wrote down can be listed, and run. Every sentence is
+trained alike (AdamW 2e-3, 12 epochs, temperature 0.2, heads of the demo's size, weights of one choice): what a cell shows is
+how a sentence does untuned and at once, not the best it can.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infomax.errors import ConfigError
+from infomax.studies.periodic.grammar import Sentence, invalid, known_as, names, sentences
+from infomax.studies.periodic.train import Cell, run_cell, world
+from infomax.studies.pool import Answer, run_all
+from infomax.studies.verdict import above, below, between, claim, shown
+
+__all__ = ["as_text", "run"]
+
+SCORES = {"digits": ("few", "accuracy with 5 labels a class, %"), "gaussians": ("min_gap", "min gap, degrees")}
+FRESH = 1000
+"""The first seed of the second round: the ones by which the best were chosen would flatter them."""
+
+
+def run(
+    out: str | Path,
+    *,
+    data: str = "digits",
+    seeds: int = 2,
+    epochs: int | None = None,
+    best: int = 8,
+    best_seeds: int = 5,
+    samples: int | None = None,
+    workers: int | None = None,
+    only: Sequence[Sentence] | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train every valid sentence, then the best unnamed ones and all named ones again with fresh seeds.
+
+    Args:
+        out: folder to make: results.json, periodic_table.png, index.html.
+        data: digits or gaussians.
+        seeds: of the first round.
+        epochs: passes over the data (a Twin's are an E- and an M-pass).
+        best: unnamed sentences to run again.
+        best_seeds: of the second round.
+        samples: rows of the data to train on; None: all.
+        workers: processes; None: one a core.
+        only: some of the sentences; None: all.
+        progress: show a bar.
+
+    Returns:
+        What results.json holds: `settings`, `environment`, `cells` (a sentence each: name, or the reason why it cannot be
+        said, and its runs, of which one that failed has an `error`), `again`, `claims`, `seconds`, `cpu_seconds`.
+
+    Raises:
+        ConfigError: `out` is not empty, unknown data, or a number below 1.
+
+    Example:
+        >>> run("runs/table", data="digit")
+        Traceback (most recent call last):
+        infomax.errors.ConfigError: --data digit of the periodic table: did you mean 'digits'? (one of: digits, gaussians)
+    """
+    from tqdm import tqdm
+
+    from infomax.training.run import claim as made_anew
+    from infomax.training.run import environment, leaving_nothing, write_atomically
+
+    for name, value in {"seeds": seeds, "epochs": epochs, "best": best, "best_seeds": best_seeds}.items():
+        if value is not None and value < 1:
+            raise ConfigError(f"{name}={value}: give at least 1")
+    most = epochs or world(data)[0]
+    world(data)
+    folder, began = made_anew(out), time.perf_counter()
+    asked, known = sentences() if only is None else list(only), names()
+    cells: list[dict[str, Any]] = [_plain(s) | {"name": known_as(s, known), "invalid": invalid(s)} for s in asked]
+    score = SCORES[data][0]
+    with leaving_nothing(folder):
+        said = [s for s in asked if invalid(s) is None]
+        jobs = [Cell(s, seed, data, most, samples=samples) for seed in range(seeds) for s in _dearest_first(said)]
+        with tqdm(total=len(jobs), disable=not progress, desc="periodic table", unit="run", delay=2) as bar:
+            first = _by_sentence(jobs, run_all(run_cell, jobs, workers, bar.update))
+        for cell in cells:
+            cell["runs"] = first.get(sentence_of(cell), [])
+        chosen = [sentence_of(c) for c in unnamed(cells, score)[:best]]
+        named = [s for s in said if known_as(s, known) is not None]
+        jobs = [
+            Cell(s, FRESH + seed, data, most, True, samples)
+            for seed in range(best_seeds)
+            for s in _dearest_first([*chosen, *named])
+        ]
+        with tqdm(total=len(jobs), disable=not progress, desc="the best again", unit="run", delay=2) as bar:
+            second = _by_sentence(jobs, run_all(run_cell, jobs, workers, bar.update))
+        again = [_plain(s) | {"name": known_as(s, known), "runs": second[s]} for s in [*chosen, *named]]
+        every = [r for c in (*cells, *again) for r in c["runs"]]
+        results: dict[str, Any] = {
+            "settings": {
+                "data": data, "seeds": seeds, "epochs": most, "best": best, "best_seeds": best_seeds, "samples": samples,
+                "score": SCORES[data][1], "optimizer": "AdamW 2e-3, batches of 256", "temperature": 0.2,
+                "projector": list(world(data)[1]), "ema": 0.9,
+            },
+            "environment": {k: v for k, v in environment().items() if k != "command"},
+            "command": _said({"data": data, "seeds": seeds, "epochs": epochs, "best": best, "best_seeds": best_seeds}),
+            "cells": cells,
+            "again": again,
+            "claims": claims(cells, again, score),
+            "seconds": time.perf_counter() - began,
+            "cpu_seconds": sum(r.get("cpu_seconds", 0.0) for r in every),
+        }  # fmt: skip
+        write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+
+        from infomax.studies.periodic.draw import page, png
+
+        picture = png(results, score)
+        (folder / "periodic_table.png").write_bytes(picture)
+        page(results, score, picture).write(folder / "index.html")
+    return results
+
+
+def _said(given: Mapping[str, Any]) -> str:
+    """The command line that does the same.
+
+    Example:
+        >>> _said({"data": "digits", "seeds": 3, "epochs": None, "best": 8, "best_seeds": 5})
+        'infomax study periodic-table --out table --seeds 3'
+    """
+    usual = {"data": "digits", "seeds": 2, "epochs": None, "best": 8, "best_seeds": 5}
+    more = "".join(f" --{k.replace('_', '-')} {v}" for k, v in given.items() if usual[k] != v)
+    return f"infomax study periodic-table --out table{more}"
+
+
+def _plain(sentence: Sentence) -> dict[str, Any]:
+    return {"target": sentence.target, "joint": sentence.joint, "marginals": list(sentence.marginals)}
+
+
+def sentence_of(cell: Mapping[str, Any]) -> Sentence:
+    """The sentence of a cell."""
+    return Sentence(cell["target"], cell["joint"], tuple(cell["marginals"]))
+
+
+def _dearest_first(some: Sequence[Sentence]) -> list[Sentence]:
+    return sorted(some, key=lambda s: s.target != "Twin")
+
+
+def _by_sentence(jobs: Sequence[Cell], answers: Sequence[Answer]) -> dict[Sentence, list[dict[str, Any]]]:
+    """Runs of every sentence, seeds in order; numbers that are not finite stand as None."""
+    found: dict[Sentence, list[dict[str, Any]]] = {}
+    for job, answer in zip(jobs, answers, strict=True):
+        value = {"error": answer.error} if answer.error is not None else answer.value
+        plain = {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in value.items()}
+        found.setdefault(job.sentence, []).append({"seed": job.seed} | plain)
+    return found
+
+
+def values(cell: Mapping[str, Any], key: str) -> list[float]:
+    """A number of every run of a cell that ended."""
+    return [r[key] for r in cell["runs"] if r.get(key) is not None]
+
+
+def collapsed(cell: Mapping[str, Any]) -> bool:
+    """Whether some run of a cell ended collapsed."""
+    return any(values(cell, "collapsed"))
+
+
+def failed(cell: Mapping[str, Any]) -> bool:
+    """Whether some run of a cell ended in an error."""
+    return any("error" in r for r in cell["runs"])
+
+
+def unnamed(cells: Sequence[Mapping[str, Any]], score: str) -> list[Mapping[str, Any]]:
+    """Cells without a name that neither failed nor collapsed, the best first."""
+    able = [c for c in cells if c["name"] is None and values(c, score) and not failed(c) and not collapsed(c)]
+    return sorted(able, key=lambda c: -float(np.mean(values(c, score))))
+
+
+def claims(cells: Sequence[Mapping[str, Any]], again: Sequence[Mapping[str, Any]], score: str) -> list[dict[str, Any]]:
+    """What the table says of the paper's claim that a marginal is needed, and of the sentences that nobody wrote down."""
+    bare = [
+        c
+        for c in cells
+        if c["invalid"] is None and not c["marginals"] and c["joint"] in ("cos", "-d²") and values(c, "std")
+    ]
+    sure = [
+        c
+        for c in cells
+        if {"DonskerVaradhan", "InfoNCE"} & set(c["marginals"]) and c["joint"] == "cos" and values(c, "std")
+    ]
+    found = []
+    if bare:
+        said = ", ".join(f"{c['target']} x {c['joint']} {shown(values(c, 'std'))}" for c in bare)
+        found.append(
+            claim("joint_alone_collapses", "without a marginal, encoders converge to trivial solutions, whatever the target",
+                  "D.2.2, 3.2", f"std of the unit embedding (1: open): {said}",
+                  [below(f"std, {c['target']} x {c['joint']}", values(c, "std"), 0.1) for c in bare])
+        )  # fmt: skip
+    if sure:
+        least = min(sure, key=lambda c: np.mean(values(c, "std")))
+        found.append(
+            claim("partition_holds_open", "a log-partition holds the embedding open, whatever stands beside it", "3.2, 4.1",
+                  f"{len(sure)} sentences (cos); the least open: {sentence_of(least)}, std {shown(values(least, 'std'))}, "
+                  f"effective rank {shown(values(least, 'effective_rank'))}",
+                  [above(f"std of {sentence_of(c)}", values(c, "std"), 0.1) for c in sure])
+        )  # fmt: skip
+    ours = [c for c in again if c["name"] is None and values(c, score)]
+    theirs = [c for c in again if c["name"] is not None and values(c, score)]
+    if ours and theirs:
+        top, best = (max(some, key=lambda c: np.mean(values(c, score))) for some in (ours, theirs))
+        found.append(
+            claim("unnamed_beats_named", "the best sentence without a name beats the best method that has one", "infomax",
+                  f"{sentence_of(top)}: {shown(values(top, score))}; {best['name']}: {shown(values(best, score))} "
+                  f"({score}, fresh seeds)",
+                  [between(f"{sentence_of(top)} - {best['name']}", values(top, score), values(best, score))],
+                  "Untuned, at one short budget; the best of each group was picked on these very seeds.")
+        )  # fmt: skip
+    return found
+
+
+def as_text(results: Mapping[str, Any]) -> str:
+    """How many cells, the second round, and the verdicts, for a terminal."""
+    from infomax.studies.periodic.train import SHOTS
+
+    cells = results["cells"]
+    valid = [c for c in cells if c["invalid"] is None]
+    score = {said: key for key, said in SCORES.values()}[results["settings"]["score"]]
+    lines = [
+        f"{len(cells)} sentences: {len(cells) - len(valid)} cannot be said, {sum(c['name'] is not None for c in valid)} have a "
+        f"name, {sum(c['name'] is None for c in valid)} do not; {sum(map(failed, valid))} failed, "
+        f"{sum(map(collapsed, valid))} collapsed",
+        f"again, {results['settings']['best_seeds']} fresh seeds ({results['settings']['score']}; {SHOTS} labels):",
+    ]
+    for c in sorted((c for c in results["again"] if values(c, score)), key=lambda c: -float(np.mean(values(c, score)))):
+        lines.append(
+            f"  {shown(values(c, score)):16} linear {shown(values(c, 'linear')):14} {c['name'] or 'NEW':28} {sentence_of(c)}"
+        )
+    return "\n".join([*lines, *(f"  {c['verdict']:14} {c['claim']} ({c['source']})" for c in results["claims"])])

@@ -1,0 +1,180 @@
+"""The table as a picture and as a page."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from infomax.report import Page
+from infomax.studies.curves.page import RULE, claim_row
+from infomax.studies.periodic import collapsed, failed, sentence_of, values
+from infomax.studies.periodic.grammar import JOINTS, TARGETS, marginals_of
+from infomax.studies.verdict import shown
+
+SHORT = {
+    "DonskerVaradhan": "DV",
+    "TaylorDonskerVaradhan": "Taylor-DV",
+    "VarianceCovariance": "Var/Cov",
+    "Decorrelation": "Decorr.",
+}
+
+
+def _grid(results: Mapping[str, Any]) -> tuple[list[str], list[str], dict[tuple[str, str], Mapping[str, Any]]]:
+    """Rows, columns, and the cells by both; rows that cannot be said at all are left out."""
+    cells = list(results["cells"])
+    sayable = {marginals_of(sentence_of(c)) for c in cells if c["invalid"] is None}
+    rows = [r for r in dict.fromkeys(marginals_of(sentence_of(c)) for c in cells) if r in sayable]
+    columns = [f"{j} {t}" for j in JOINTS for t in TARGETS]
+    return rows, columns, {(marginals_of(sentence_of(c)), f"{c['joint']} {c['target']}"): c for c in cells}
+
+
+def short(row: str) -> str:
+    """A row's name where there is little room."""
+    for name, brief in SHORT.items():
+        row = row.replace(name, brief)
+    return row
+
+
+def png(results: Mapping[str, Any], score: str) -> bytes:
+    """Rows: marginals; columns: joint and target. Colour: the score; a name where there is one."""
+    from matplotlib.figure import Figure
+
+    rows, columns, cells = _grid(results)
+    shade = np.array([[_mean(cells.get((r, c)), score) for c in columns] for r in rows], dtype=float)
+    figure = Figure(figsize=(21, 2.2 + 0.42 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    known = shade[np.isfinite(shade)]
+    low, high = np.quantile(known, [0.1, 1.0]) if known.size else (0.0, 1.0)
+    drawn = axes.imshow(np.ma.masked_invalid(shade), cmap="YlGnBu", vmin=low, vmax=high, aspect="auto")
+    for i, r in enumerate(rows):
+        for j, c in enumerate(columns):
+            text, look = _text(cells.get((r, c)), score)
+            dark = np.isfinite(shade[i, j]) and shade[i, j] > low + 0.6 * (high - low)
+            axes.text(j, i, text, ha="center", va="center", fontsize=7.5, color="white" if dark else "#222", **look)
+    axes.set_yticks(range(len(rows)), [short(r) for r in rows])
+    axes.set_xticks(range(len(columns)), [c.split()[1] for c in columns], rotation=30, ha="right")
+    for k, joint in enumerate(JOINTS):
+        axes.text(len(TARGETS) * k + 1.5, -1.1, f"joint: {joint}", ha="center", fontsize=12)
+        axes.axvline(len(TARGETS) * k - 0.5, color="white", linewidth=4)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(drawn, ax=axes, label=results["settings"]["score"], shrink=0.5, pad=0.01)
+    axes.set_title(
+        "bold: a method that has a name; number: one that has none; ×: the embedding collapsed; !: failed; ·: cannot be said",
+        pad=34, fontsize=11,
+    )  # fmt: skip
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=80)
+    return file.getvalue()
+
+
+def _mean(cell: Mapping[str, Any] | None, score: str) -> float:
+    found = [] if cell is None else values(cell, score)
+    return float(np.mean(found)) if found else float("nan")
+
+
+def _text(cell: Mapping[str, Any] | None, score: str) -> tuple[str, dict[str, Any]]:
+    if cell is None or cell["invalid"] is not None:
+        return "·", {}
+    mark = "!" if failed(cell) else "×" if collapsed(cell) else ""
+    mean = _mean(cell, score)
+    number = f"{mark}{mean:.1f}" if np.isfinite(mean) else mark
+    if cell["name"] is None:
+        return number, {}
+    return f"{cell['name'].replace(', ', chr(10), 1)}\n{number}", {"weight": "bold", "linespacing": 0.95}
+
+
+def page(results: Mapping[str, Any], score: str, picture: bytes) -> Page:
+    """Lay the study out.
+
+    Args:
+        results: what `results.json` holds.
+        score: what cells are coloured by.
+        picture: the table as a PNG.
+    """
+    settings, cells = results["settings"], results["cells"]
+    valid = [c for c in cells if c["invalid"] is None]
+    out = Page(
+        "The periodic table of methods",
+        f"{len(valid)} sentences of target x joint x marginals on {settings['data']}, {settings['seeds']} seeds of "
+        f"{settings['epochs']} epochs each: {sum(c['name'] is not None for c in valid)} have a name.",
+    )
+    out.section("The table").text(
+        "A method is a target, a joint term and the marginals that keep its embedding open. Every sentence was trained alike "
+        "and untuned, so a cell shows how it does at once, not the best it can. A cell **without a name** is no method of this "
+        "package and no ablation of the paper; the literature may know it. Collapse is that of the embedding behind the "
+        "projector; the accuracy is the encoder's, which can stay high where the embedding closes."
+    )
+    out.image(picture, f"Colour: {settings['score']}.")
+    out.figure(
+        _heat(results, score), "The same to point at: every number of a cell, or the reason why it cannot be said."
+    )
+    out.section("The best, again").table(
+        [_row(c) for c in sorted(results["again"], key=lambda c: -np.nan_to_num(_mean(c, score)))],
+        f"{settings['best']} unnamed sentences, chosen in the first round, and all named ones: {settings['best_seeds']} "
+        "fresh seeds. Mean ± sd.",
+    )
+    if results["claims"]:
+        out.section("Claims").table([claim_row(c) for c in results["claims"]], RULE)
+    out.section("Named cells").table(
+        [_row(c) for c in valid if c["name"] is not None] or [{"": "none"}], "First round."
+    )
+    wrong = [{"sentence": str(sentence_of(c)), "error": r["error"]} for c in valid for r in c["runs"] if "error" in r]
+    if wrong:
+        out.section("Failed cells").table(wrong, "Runs that ended in an error; the others went on.")
+    reasons: dict[str, int] = {}
+    for c in cells:
+        if c["invalid"] is not None:
+            reasons[c["invalid"]] = reasons.get(c["invalid"], 0) + 1
+    if reasons:
+        out.section("What cannot be said").table([{"reason": k, "sentences": n} for k, n in reasons.items()])
+    return out.section("Settings").table(
+        [{"setting": k, "value": str(v)} for part in ("settings", "environment") for k, v in results[part].items()]
+        + [{"setting": k, "value": str(results[k])} for k in ("command", "seconds", "cpu_seconds")]
+    )
+
+
+def _row(cell: Mapping[str, Any]) -> dict[str, str]:
+    row = {"sentence": str(sentence_of(cell)), "name": cell["name"] or "new"}
+    keys = {"few": "5 labels a class, %", "linear": "linear, %", "knn": "kNN, %", "min_gap": "min gap", "std": "std",
+            "effective_rank": "effective rank", "mi_dv": "cos-DV", "mi_infonce": "InfoNCE"}  # fmt: skip
+    for key, said in keys.items():
+        if found := values(cell, key):
+            row[said] = shown(found)
+    return row | {"collapsed": f"{sum(values(cell, 'collapsed')):.0f} of {len(cell['runs'])}"}
+
+
+def _heat(results: Mapping[str, Any], score: str) -> Any:
+    from plotly.graph_objects import Figure, Heatmap
+
+    from infomax.report.figures import template
+
+    rows, columns, cells = _grid(results)
+    shade = [[_none(_mean(cells.get((r, c)), score)) for c in columns] for r in rows]
+    said = [[_hover(cells.get((r, c))) for c in columns] for r in rows]
+    text = [[_text(cells.get((r, c)), score)[0].replace("\n", "<br>") for c in columns] for r in rows]
+    heat = Heatmap(
+        z=shade, x=columns, y=[short(r) for r in rows], customdata=said, text=text, texttemplate="%{text}",
+        hovertemplate="%{customdata}<extra></extra>", colorscale="YlGnBu", textfont={"size": 9}, xgap=1, ygap=1,
+    )  # fmt: skip
+    figure = Figure(heat)
+    figure.update_layout(
+        template=template(), height=120 + 34 * len(rows), meta={"min_width": 1300}, yaxis={"autorange": "reversed"}
+    )
+    return figure
+
+
+def _none(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _hover(cell: Mapping[str, Any] | None) -> str:
+    if cell is None:
+        return "not asked for"
+    head = f"<b>{sentence_of(cell)}</b><br>{cell['name'] or 'no name'}"
+    if cell["invalid"] is not None:
+        return f"{head}<br>cannot be said: {cell['invalid']}"
+    errors: Sequence[str] = [r["error"] for r in cell["runs"] if "error" in r]
+    numbers = [f"{k}: {v}" for k, v in _row(cell).items() if k not in ("sentence", "name")]
+    return "<br>".join([head, *numbers, *errors])
