@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from infomax import cli
@@ -131,6 +132,31 @@ def test_the_rows_to_choose_by_are_never_test_rows(tmp_path):
     assert len(split.held) == 400 and not set(split.fit.tolist()) & set(split.held.tolist())
     known = _Split.of(Cell.of(FIXED).options, {"data": None, "metric": "linear"})  # a set with a test split of its own
     assert len(known.fit) + len(known.held) == len(data)
+    np.savez(tmp_path / "bare.npz", x_train=whole.images.numpy(), y_train=whole.labels.numpy(), x_test=np.zeros((9, 2)))
+    split = _Split.of({**options, "data": str(tmp_path / "bare.npz")}, {"data": None, "metric": "linear"})
+    assert torch.equal(torch.cat([split.fit, split.held]).sort().values, mine.sort().values)
+
+
+def test_rules_and_on_error_reach_the_run(tmp_path):
+    rules = {"bias": {"weight_decay": 0}}
+    cell = Cell.of({**FIXED, "epochs": 1, "rules": rules})
+    folder = begun(tmp_path / "sweep", cell)
+    complete(folder.path, cell.name)
+    (row,) = folder.rows()
+    assert row.state == "finished", row.error
+    assert json.loads((folder.cell(cell.name) / "config.json").read_text())["training"]["rules"] == rules
+
+    images = tmp_path / "photos"
+    images.mkdir()
+    for n in range(4):
+        Image.new("RGB", (16, 16), (n, 0, 0)).save(images / f"{n}.png")
+    (images / "cut.png").write_bytes((images / "0.png").read_bytes()[:40])
+    options = {"method": "jmi", "data": str(images), "encoder": "mlp", "epochs": 1, "on_error": "stop"}
+    cell = Cell.of(options)
+    folder = begun(tmp_path / "stops", cell, metric="effective_rank")
+    complete(folder.path, cell.name)
+    (row,) = folder.rows()
+    assert row.state == "failed" and "cut.png: cannot be decoded" in row.error
 
 
 def test_of_a_graph_the_validation_nodes_choose(tmp_path):

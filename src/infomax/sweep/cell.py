@@ -21,13 +21,14 @@ from torch import Tensor
 
 import infomax as im
 from infomax.data import Dataset, Graph
-from infomax.errors import DataError, InfomaxError, NoSuchSplit
+from infomax.errors import DataError, InfomaxError
 from infomax.evaluate import knn_accuracy, linear_probe
-from infomax.evaluate.run import features, fits, splits
+from infomax.evaluate.run import _test_of, features, fits, splits
 from infomax.sweep.folder import Folder
 from infomax.training import Run
 from infomax.training.checkpoint import written
 from infomax.training.feed import dataset, encoder_for
+from infomax.training.rules import read_rules
 from infomax.training.run import write_atomically
 
 JUDGED = ("linear", "linear_se", "knn")
@@ -82,7 +83,7 @@ def train(options: Mapping[str, Any], out: Path) -> Run:
         shutil.rmtree(out)
     own = set(im.methods.options(options["method"]))
     torch.manual_seed(options["seed"])
-    samples = dataset(options["data"], options["root"])
+    samples = dataset(options["data"], options["root"], on_error=options["on_error"])
     heads = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in own}
     learner = im.methods.build(options["method"], encoder_for(samples, options["encoder"], options["size"]), **heads)
     taken = {
@@ -90,6 +91,7 @@ def train(options: Mapping[str, Any], out: Path) -> Run:
     }
     if str(taken["accumulate"]).isdigit():
         taken["accumulate"] = int(taken["accumulate"])
+    taken["rules"] = read_rules(taken["rules"])
     return im.train(learner, samples, out=out, progress=False, **taken)
 
 
@@ -108,8 +110,7 @@ class _Split:
 
     @classmethod
     def of(cls, options: Mapping[str, Any], asked: Mapping[str, Any]) -> "_Split":
-        source, root = asked["data"] or options["data"], options["root"]
-        data = dataset(source, root)
+        data = dataset(asked["data"] or options["data"], options["root"], on_error=options["on_error"])
         rows = torch.arange(len(data))
         if data.labels is None:
             if asked["metric"] in JUDGED:
@@ -122,9 +123,7 @@ class _Split:
             if not len(data.val):
                 raise DataError(f"{data.name!r} names no nodes for validation, so there is nothing to choose by")
             return cls(data, data.train, data.val, "the graph's validation nodes; its test nodes are not used")
-        try:
-            dataset(source, root, split="test")
-        except NoSuchSplit:  # then `infomax probe` tests on every fifth row, which must not be chosen by
+        if _test_of(data) is None:  # then `infomax probe` tests on every fifth row, which must not be chosen by
             rows = splits(data, None)[0]
         few = Dataset(torch.zeros(len(rows), 1), data.labels[rows])
         fit, held, _ = splits(few, None)
