@@ -170,6 +170,15 @@ def test_saturation_is_seen():
     assert unbounded["infonce"].ceiling == math.log(200) and unbounded["infonce"].saturated
 
 
+@pytest.mark.parametrize("critic", ["cosine", Untold()], ids=str)
+def test_a_reading_does_not_depend_on_the_others(critic):
+    a, b = pairs(80)
+    for name, reading in read(a, b, critic).items():
+        alone = MIMetric(critic, tau=0.2, readings=(name,))
+        alone.update(a, b)
+        assert alone.compute() == {name: reading}
+
+
 class LogRatio(Critic):
     """log p(x, y) / p(x) p(y) of normals whose coordinates correlate by rho: the optimal critic."""
 

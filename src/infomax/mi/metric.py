@@ -160,7 +160,8 @@ class MIMetric:
         n = len(a)
         if n < 3:
             raise NumericsError(f"MIMetric: an interval needs at least 3 pairs, got {n}")
-        found = with_and_without(sums(self.critic, a, b, clip=self.clip), coefficient=self.coefficient)
+        kept = sums(self.critic, a, b, clip=self.clip, moments="taylor_dv" in self.readings)
+        found = with_and_without(kept, coefficient=self.coefficient)
         z = math.sqrt(2) * float(torch.erfinv(torch.tensor(self.level, dtype=torch.float64)))
         said = {}
         for name in self.readings:

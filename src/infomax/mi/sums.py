@@ -43,23 +43,27 @@ class Sums:
 
 
 @torch.no_grad()
-def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float) -> Sums:
+def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float, moments: bool = True) -> Sums:
     """Pass once over all pairs of rows of a and b.
 
     Args:
         critic: T; a product (`Dot`, `Cosine`) is one matrix product, any other critic is asked for its `crossed` scores.
         a, b: N D, float32 or float64.
         clip: of SMILE, nats.
+        moments: False leaves scores and squares at 0, where nobody asks for Taylor-DV.
     """
     n = len(a)
-    known, moments = math.inf, None  # a bound of |T|, where there is one
+    known = math.inf  # a bound of |T|, where there is one
+    scores, squares = a.new_zeros(2, n, dtype=torch.float64)
     if isinstance(critic, Dot):
         left, right = critic.factors(a, b)
-        moments, known, positives = _moments(left, right), largest_score(left, right), _true(left, right)
+        known, positives = largest_score(left, right), _true(left, right)
+        if moments:
+            scores, squares = _moments(left, right)
         right_t = right.T.contiguous()
         del right  # N D numbers less while the pass runs
         if a.device.type == "cpu" and a.dtype == torch.float32 and n >= COMPILED_FROM and tame(known, a.dtype):
-            return _compiled(left, right_t, positives, moments, clip)
+            return _compiled(left, right_t, positives, (scores, squares), clip)
         score = _product(left, right_t)
     else:
         score, positives = _crossed(critic, a, b), critic.paired(a, b).double()
@@ -67,7 +71,6 @@ def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float) -> Sums:
         positives.new_empty(n) if k == 0 else positives.new_zeros(n) for k in range(4)
     )
     column_sums, log_columns = torch.zeros_like(positives), torch.full_like(positives, -math.inf)
-    scores, squares = moments or (torch.zeros_like(positives), torch.zeros_like(positives))
     some_rows = next(iter(panels(a, n))).stop
     panel = a.new_empty(some_rows, n)
     width = max(1, size(a) // 4 // some_rows)
@@ -75,7 +78,7 @@ def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float) -> Sums:
     for rows in panels(a, n):
         t = panel[: rows.stop - rows.start]
         score(rows, t)
-        if moments is None:
+        if moments and not isinstance(critic, Dot):
             without_true_pairs(t, rows, slice(0, n), 0.0)
             square = t.square()
             for both, x in ((scores, t), (squares, square)):
