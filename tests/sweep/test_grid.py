@@ -25,7 +25,10 @@ def test_a_grid_is_every_combination_and_each_cell_is_resolved_to_the_last_defau
 
 def test_a_name_is_that_of_what_is_computed_not_of_where_nor_of_how_it_was_written():
     name = Cell.of(FIXED).name
-    assert Cell.of({**FIXED, "projector": [8], "batch-size": 256, "keep": 9, "root": "elsewhere"}).name == name
+    assert (
+        Cell.of({**FIXED, "projector": [8], "batch-size": 256, "keep": 9, "root": "elsewhere", "wandb": "x"}).name
+        == name
+    )
     others = [
         {"seed": 1},
         {"epochs": 7},
@@ -40,7 +43,18 @@ def test_a_name_is_that_of_what_is_computed_not_of_where_nor_of_how_it_was_writt
 def test_a_path_is_the_same_from_any_folder(tmp_path, monkeypatch):
     (tmp_path / "x.npy").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
-    assert Cell.of({**FIXED, "data": "x.npy"}).options["data"] == str(tmp_path / "x.npy")
+    (tmp_path / "mine").mkdir()
+    for name, found in (
+        ("x.npy", f"{tmp_path}/x.npy"),
+        ("shards/*.tar#png", f"{tmp_path}/shards/*.tar#png"),
+        ("hf:./mine:part@main", f"hf:{tmp_path}/mine:part@main"),
+        ("hf:user/name", "hf:user/name"),
+        ("https://host/part-{0..9}.parquet", "https://host/part-{0..9}.parquet"),
+        ("digits", "digits"),
+        ("digitz", "digitz"),
+    ):
+        assert Cell.of({**FIXED, "data": name}).options["data"] == found
+        assert read({**FIXED, "evaluate": {"data": name}}).evaluate["data"] == found
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def read_stream(name: str, split: str, resize: int | None, on_error: OnError) ->
     if base.startswith("hf:"):
         by_split, again = _of_hub(base)
     else:
-        by_split, again = _by_split(list(_matching(base))), _absolute(base)
+        by_split, again = _by_split(list(_matching(base))), absolute(base)
     train = by_split.get("train") or [file for files in by_split.values() for file in files]
     files = train
     if split == "test":
@@ -82,8 +82,24 @@ def _parts(name: str) -> tuple[str, str | None]:
     return (base, key) if mark and key and not Path(name).expanduser().exists() else (name, None)
 
 
-def _absolute(base: str) -> str:
-    return base if "://" in base else os.path.abspath(os.path.expanduser(base))
+def absolute(name: str) -> str:
+    """The same data by a name that holds from any folder; an address, the Hub's, and what is no path stay as they are.
+
+    Links are not followed: what one leads to may lack the ending that tells its kind.
+
+    Example:
+        >>> [absolute(name) for name in ("hf:user/name", "https://host/x.tar", "/data/../shards/*.tar#png", "digitz")]
+        ['hf:user/name', 'https://host/x.tar', '/shards/*.tar#png', 'digitz']
+    """
+    base, key = _parts(name)
+    if base.startswith("hf:"):
+        match = _HUB.fullmatch(base)
+        here = match is not None and os.path.isdir(match["path"])
+        return f"hf:{os.path.abspath(match['path'])}{name[match.end('path') :]}" if match and here else name
+    path = os.path.abspath(os.path.expanduser(base))
+    if "://" in base or not (is_stream(name) or os.path.exists(path)):
+        return name
+    return path + (f"#{key}" if key else "")
 
 
 def _below(folder: Path) -> list[str]:

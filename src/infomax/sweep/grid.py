@@ -22,15 +22,15 @@ import math
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from infomax.data import NAMES
+from infomax.data.streams import absolute
 from infomax.errors import ConfigError, nearest
 from infomax.training.checkpoint import fingerprint, plain
 
-WHERE = ("root", "device", "devices", "checkpoint_every", "keep")
-"""Options that say where a cell is computed, and not what."""
+WHERE = ("root", "device", "devices", "checkpoint_every", "keep", "wandb")
+"""Options that say where a cell is computed and logged, and not what."""
 
 OURS = ("grid", "random", "samples", "sampler", "sampler_seed", "evaluate", "slurm", "about")
 """Keys of a grid file that are no options of `infomax train`."""
@@ -103,8 +103,8 @@ def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
         if cli.is_head(parameter) and isinstance(options[key], str):
             options[key] = list(cli.head(options[key]))
     options["method"] = str(options["method"]).replace("-", "_").lower()
-    if options["data"] not in NAMES and Path(options["data"]).expanduser().exists():
-        options["data"] = str(Path(options["data"]).expanduser().resolve())  # a cell may run from another folder
+    if options["data"] not in NAMES:
+        options["data"] = absolute(options["data"])  # a cell may run from another folder
     return options
 
 
@@ -286,5 +286,5 @@ def _evaluation(asked: Mapping[str, Any], source: str) -> dict[str, Any]:
     if made["goal"] not in ("max", "min"):
         raise ConfigError(f"{source}: evaluate: goal: {nearest(str(made['goal']), ('max', 'min'))}")
     if made["data"] is not None and made["data"] not in NAMES:
-        made["data"] = str(Path(str(made["data"])).expanduser().resolve())
+        made["data"] = absolute(str(made["data"]))
     return made
