@@ -208,3 +208,20 @@ def test_a_folder_that_is_no_sweep_is_not_written_into(tmp_path):
     with pytest.raises(ConfigError, match="is no sweep"):
         begun(tmp_path)
     assert [p.name for p in Path(tmp_path).iterdir()] == ["photo.png"]
+
+
+def test_two_sweeps_that_enter_cells_into_one_folder_lose_none(tmp_path):
+    cells = [Cell.of({**FIXED, "seed": seed}) for seed in range(24)]
+    together = threading.Barrier(2)
+
+    def enter(some):
+        together.wait()
+        for cell in some:
+            begun(tmp_path / "sweep", cell)
+
+    threads = [threading.Thread(target=enter, args=(cells[i::2],)) for i in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(Folder(tmp_path / "sweep").read()["cells"]) == {cell.name for cell in cells}

@@ -7,7 +7,7 @@
 | cells/NAME/result.json | its metrics, once it has finished |
 | cells/NAME/error.json | why it failed, if it did |
 | logs/NAME.txt | what it printed |
-| locks/NAME | held by the process that runs it |
+| locks/NAME | held by the process that runs it; of sweep.json, by the one that writes it |
 """
 
 import json
@@ -67,15 +67,15 @@ class Folder:
         Raises:
             ConfigError: where the folder holds something, and no sweep.
         """
-        if (self.path / "sweep.json").is_file():
-            known = self.read()["cells"]
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        path = self.path / "sweep.json"
+        held = {p.name for p in self.path.iterdir()} if self.path.is_dir() else {""} if self.path.exists() else set()
+        if held and not held & {path.name, "locks"}:  # a lock alone: another process is about to begin the same sweep
             raise ConfigError(f"{self.path} exists, is not empty and is no sweep: choose another --out")
-        else:
-            known = {}
-        self.path.mkdir(parents=True, exist_ok=True)
-        said = {"evaluate": dict(evaluate), "cells": {**known, **{cell.name: plain(cell.options) for cell in cells}}}
-        write_atomically(self.path / "sweep.json", json.dumps(said, indent=1) + "\n")
+        with self.lock(path.name):  # else two sweeps that share a folder lose each other's cells
+            known = self.read()["cells"] if path.is_file() else {}
+            entered = {cell.name: plain(cell.options) for cell in cells}
+            said = {"evaluate": dict(evaluate), "cells": {**known, **entered}}
+            write_atomically(path, json.dumps(said, indent=1) + "\n")
 
     def read(self) -> dict[str, Any]:
         """What sweep.json says: {evaluate, cells}.
