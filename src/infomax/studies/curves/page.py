@@ -101,6 +101,7 @@ def fig7_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
                     )
         axes.set_yticks(range(len(runs)), [label(n) for n in runs] if key == "linear" else [""] * len(runs))
         axes.invert_yaxis()
+        axes.set_xlim(0, 1.2 * axes.get_xlim()[1])  # room for the numbers
         axes.set_title(title, fontsize=11)
     figure.suptitle("Solid: f; pale: g. Mean ± sd over seeds")
     return _png(figure)
