@@ -86,6 +86,13 @@ def test_a_reading_above_its_ceiling_is_noticed():
     assert verdicts(judge.fig2(synthetic(dict.fromkeys(FIG2, 7.5))))["below_ceilings"] == "does not hold"
 
 
+def test_readings_that_are_missing_decide_nothing():
+    rows = synthetic(dict.fromkeys(FIG2, 2.0))
+    blank = [r | {"history": history([None] * 21)} if r["name"] == "byol" else r for r in rows]
+    found = verdicts(judge.fig2(blank))
+    assert found["upward"] == found["sdmi_highest_of_its_family"] == "not decidable"
+
+
 def test_a_claim_whose_methods_failed_is_not_judged():
     rows = synthetic(dict.fromkeys(FIG2, 2.0))
     failed = [{"name": r["name"], "seed": r["seed"], "error": "NaN"} if r["name"] == "byol" else r for r in rows]

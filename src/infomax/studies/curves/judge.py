@@ -58,13 +58,14 @@ def rising(values: Floats) -> Floats:
 
 def last(runs: Sequence[Mapping[str, Any]], key: str) -> Floats:
     """The value at the end, a seed; of the run itself where it is no gauge of the history."""
-    return np.array([run[key] if key in run else run["history"][-1][key] for run in runs], dtype=float)
+    return np.array([run[key] if key in run else run["history"][-1][key] for run in runs], dtype=float)  # None: NaN
 
 
 def rise(runs: Sequence[Mapping[str, Any]], key: str) -> Floats:
     """End minus the first reading, a seed."""
     values = curve(runs, key)
-    return np.array([row[-1] - row[np.isfinite(row)][0] for row in values])
+    known = [row[np.isfinite(row)] for row in values]
+    return np.array([row[-1] - known[k][0] if known[k].size else math.nan for k, row in enumerate(values)])
 
 
 def fig2(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """One run of fig. 2 or 7: trained by `infomax.train`, read before and after every epoch, judged at the end."""
 
 import copy
+import math
 import re
 import time
 import warnings
@@ -137,7 +138,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         "name": cell.name,
         "seed": cell.seed,
         "samples": len(data),
-        "history": [{k: row[k] for k in KEPT} for row in (untrained, *run.history)],
+        "history": [{k: finite(row[k]) for k in KEPT} for row in (untrained, *run.history)],
         "flagged": flagged([str(w.message) for w in said if issubclass(w.category, CollapseWarning)], cell.epochs),
     }
     if data.labels is not None:
@@ -146,7 +147,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         if isinstance(learner.target, Twin) and learner.g is not None:
             second = getattr(learner.g, "encoder", learner.g)
             found |= {f"{k}_g": v for k, v in probed(second, *parts, cell.seed).items() if k in ("linear", "knn")}
-    found |= second_gauges(learner, fixed)
+    found |= {k: finite(v) for k, v in second_gauges(learner, fixed).items()}
     return found | {"cpu_seconds": time.process_time() - began}
 
 
@@ -164,6 +165,16 @@ def second_gauges(learner: Learner, views: list[Any]) -> dict[str, float]:
             through = nn.functional.normalize(net(a).float(), dim=-1)
             found["mi_predicted"] = float(readings(through, unit, tau=TAU)["infonce"])
     return found
+
+
+def finite(value: float | None) -> float | None:
+    """A reading, or None where there is none: JSON knows no NaN.
+
+    Example:
+        >>> finite(1.0), finite(float("nan"))
+        (1.0, None)
+    """
+    return value if value is not None and math.isfinite(value) else None
 
 
 def flagged(messages: list[str], epochs: int) -> float | None:
