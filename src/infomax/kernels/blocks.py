@@ -1,7 +1,7 @@
 """What the kernels share: how large a block is, when e^T is safe as it stands, and where gradients are gathered."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -77,8 +77,11 @@ def exact(t: Tensor) -> Any:
     return torch.autocast(t.device.type, enabled=False)
 
 
-def by_formula(value: Tensor, upstream: Tensor, *inputs: Tensor | None) -> list[Tensor | None]:
-    """The gradients of a value, themselves differentiable; None where an input wants none."""
+Values = Tensor | Sequence[Tensor]
+
+
+def by_formula(value: Values, upstream: Values, *inputs: Tensor | None) -> list[Tensor | None]:
+    """The gradients of a value (or of several), themselves differentiable; None where an input wants none."""
     wanted = [x for x in inputs if x is not None and x.requires_grad]
     found = iter(torch.autograd.grad(value, wanted, upstream, create_graph=True))
     return [next(found) if x is not None and x.requires_grad else None for x in inputs]

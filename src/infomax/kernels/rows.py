@@ -97,11 +97,14 @@ class _LogSumExp(torch.autograd.Function):
             return None, None, None
         with exact(left):
             if torch.is_grad_enabled():  # the gradient is to be differentiated in its turn: by the formula as it reads
-                t = left @ right.mT
+                # the weights come of the partitions and so of the factors: they go in from outside, not through the formula
+                x, y = left.view_as(left), right.view_as(right)  # apart, should one be made of the other
+                t = x @ y.mT
                 t = t if ctx.true_pairs else t.masked_fill(diagonal(t), -math.inf)
-                value = sum((w * t.logsumexp(k)).sum() for w, k in ((u, -1), (v, -2)) if w is not None)
-                assert isinstance(value, Tensor)
-                a, b = by_formula(value, torch.ones_like(value), left, right)
+                asked = [(t.logsumexp(k), w) for w, k in ((u, -1), (v, -2)) if w is not None]
+                wanted = [z if need else None for z, need in zip((x, y), ctx.needs_input_grad[:2], strict=True)]
+                values, weights = zip(*asked, strict=True)
+                a, b = by_formula(values, weights, *wanted)
                 return a, b, None
             (*lead, n, d), m = left.shape, right.shape[-2]
             of_left = torch.zeros_like(left).view(-1, n, d) if ctx.needs_input_grad[0] else None
