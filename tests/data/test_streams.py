@@ -182,6 +182,7 @@ def test_patterns_name_shards_and_origins_hold_from_any_folder(tmp_path: Path, m
     for name, said in (
         ("tars/part-{001..007}.tar", r"no file .*part-003\.tar, of the pattern"),
         ("none-*.tar", "no file none-.*tar"),
+        ("tars/part-{2..0}.tar", r"part-\{2\.\.0\}\.tar: \{2\.\.0\} names nothing: give the smaller number first"),
         ("tars#png", r"no images under 'png' in its 3 tar shards \(endings seen: cls, jpg, json\)"),
     ):
         with pytest.raises(DataError, match=said):
@@ -222,9 +223,31 @@ def test_damaged_shards_are_one_line(tmp_path: Path, kind: str) -> None:
     if kind == "tar":
         file.write_bytes(content[: len(content) // 2])
         data = load(tmp_path)
-        assert 3 < len(data) < 9 and data.skipped == (str(file),)
+        assert 3 < len(data) < 9 and data.skipped == (f"{file}, from sample {len(data)} on",)
         with pytest.raises(DataError, match="is cut short"):
             load(tmp_path, on_error="stop")
+
+
+@pytest.mark.parametrize("within", ["header", "content", "padding", "nothing"])
+def test_a_cut_tar_loses_its_last_sample_and_no_label(tmp_path: Path, within: str) -> None:
+    images = shards.pictures(12)
+    shards.write_tars(tmp_path, images, shards=2)
+    whole, file = load(tmp_path), tmp_path / "part-000.tar"
+    with tarfile.open(file) as tar:
+        label = tar.getmember("a/00004.cls")
+    stop = {
+        "header": label.offset + 100,
+        "content": label.offset_data,
+        "padding": label.offset_data + 5,
+        "nothing": label.offset,  # as long as its members, but without the zeros that end an archive
+    }[within]
+    file.write_bytes(file.read_bytes()[:stop])
+    data = load(tmp_path)
+    assert len(data) == 10 and data.skipped == (f"{file}, from sample 4 on",) and whole.skipped == ()
+    assert data.labels is not None and whole.labels is not None
+    assert data.labels.tolist() == [*whole.labels[:4].tolist(), *whole.labels[6:].tolist()]
+    with pytest.raises(DataError, match=r"part-000\.tar: the shard is cut short"):
+        load(tmp_path, on_error="stop")
 
 
 def test_a_compressed_tar_says_what_to_do(tmp_path: Path) -> None:
@@ -264,6 +287,9 @@ def test_addresses_are_read_through_fsspec(tmp_path: Path, kind: str) -> None:
     assert torch.equal(near.images[:], far.images[:]) and torch.equal(near.labels, far.labels)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="cannot be opened"):
         load(f"memory://far/nothing.{kind}")
+    MAKE[kind](tmp_path, images[:5], shards=1)  # what changed under the same address is looked at anew
+    memory.pipe(f"/far/part-000.{kind}", (tmp_path / f"part-000.{kind}").read_bytes())
+    assert len(load(f"memory://far/part-{{000..002}}.{kind}")) == 5 + 8
 
 
 @pytest.mark.parametrize(

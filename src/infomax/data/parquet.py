@@ -13,7 +13,7 @@ from infomax.data import index
 from infomax.data.folder import OnError
 from infomax.data.machine import cores
 from infomax.data.sets import Dataset
-from infomax.data.shards import Block, Shards, as_dataset, opened
+from infomax.data.shards import Block, Shards, as_dataset, identities, opened
 from infomax.errors import DataError
 
 if TYPE_CHECKING:
@@ -181,8 +181,7 @@ def _index(files: list[str], column: str, label: str | None) -> index.Arrays:
         return found | ({"labels": np.concatenate(labels)} if labels else {})
 
     _arrow()
-    identities = [column, label, *(index.identity(file) if "://" not in file else file for file in files)]
-    found = index.cached("parquet", identities, make)
+    found = index.cached("parquet", [column, label, *identities(files)], make)
     if found["lengths"].sum() == 0:
         raise DataError(f"{files[0]}: no rows in its {len(files)} parquet files")
     return found

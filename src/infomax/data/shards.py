@@ -7,19 +7,22 @@ continues at any sample by reading its block, and nothing about the position has
 """
 
 import io
+import re
 from abc import ABC, abstractmethod
 from bisect import bisect
 from collections import OrderedDict
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from torch import Tensor
 
+from infomax.data import index
 from infomax.data.encoded import SAMPLE, Encoded, decoded
-from infomax.data.machine import decoders, readers
+from infomax.data.machine import cores, decoders, readers
 from infomax.data.order import WINDOW_BLOCKS, WINDOW_ROWS
 from infomax.data.sets import Dataset, statistics
 from infomax.errors import DataError
@@ -28,6 +31,11 @@ Block = list[bytes | None]
 """The encoded images of one block; None: the sample has none."""
 
 _TRIES = 1000
+
+_COMMIT = re.compile(r"hf://[^@]+@[0-9a-f]{40}/")
+
+_STAMPS = ("size", "etag", "content-md5", "mtime", "last-modified", "lastmodified", "updated", "created")
+"""What servers, by way of fsspec, say of a file's version; each says some of it."""
 
 
 class Shards(Encoded, ABC):
@@ -147,13 +155,42 @@ def opened(file: str) -> IO[bytes]:
     Raises:
         DataError: a file that cannot be opened, or an address and no fsspec.
     """
-    try:
+    with _one_line(file):
+        return Path(file).open("rb") if "://" not in file else cast(IO[bytes], _fsspec(file).open(file, "rb").open())
+
+
+def identities(files: Sequence[str]) -> list[Any]:
+    """What tells whether files have changed: length and time of change, or, behind an address, what its server says.
+
+    Raises:
+        DataError: as `opened`.
+    """
+
+    def identity(file: str) -> Any:
         if "://" not in file:
-            return Path(file).open("rb")
-        try:
-            import fsspec
-        except ImportError as error:
-            raise DataError(f"{file}: needs fsspec: uv sync --extra streams, or pip install datasets") from error
-        return cast(IO[bytes], fsspec.open(file, "rb").open())
+            return index.identity(file)
+        if _COMMIT.match(file):  # never changes, and asking takes a while
+            return file
+        with _one_line(file):
+            system, path = _fsspec(file).core.url_to_fs(file)
+            told = {str(key).lower().replace("_", "-"): str(value) for key, value in system.info(path).items()}
+        return file, [told.get(key) for key in _STAMPS]
+
+    with ThreadPoolExecutor(min(16, 4 * cores())) as pool:
+        return list(pool.map(identity, files))
+
+
+def _fsspec(file: str) -> Any:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise DataError(f"{file}: needs fsspec: uv sync --extra streams, or pip install datasets") from error
+    return fsspec
+
+
+@contextmanager
+def _one_line(file: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, ImportError) as error:
         raise DataError(f"{file}: cannot be opened ({' '.join(str(error).split())})") from error

@@ -130,6 +130,9 @@ def expanded(pattern: str) -> list[str]:
     Example:
         >>> expanded("a-{08..10}.tar"), expanded("{x,y}.tar")
         (['a-08.tar', 'a-09.tar', 'a-10.tar'], ['x.tar', 'y.tar'])
+
+    Raises:
+        DataError: numbers that run downwards.
     """
     pieces: list[Iterable[str]] = []
     for i, piece in enumerate(_BRACES.split(pattern)):
@@ -138,6 +141,8 @@ def expanded(pattern: str) -> list[str]:
             pieces.append([piece])
         elif len(ends) == 2 and all(end.isdecimal() for end in ends):
             width = len(ends[0])
+            if int(ends[0]) > int(ends[1]):
+                raise DataError(f"{pattern}: {{{piece}}} names nothing: give the smaller number first")
             pieces.append([f"{number:0{width}}" for number in range(int(ends[0]), int(ends[1]) + 1)])
         else:
             pieces.append(piece.split(","))

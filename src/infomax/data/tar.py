@@ -15,7 +15,7 @@ from infomax.data import index
 from infomax.data.folder import EXTENSIONS, OnError
 from infomax.data.machine import cores
 from infomax.data.sets import Dataset
-from infomax.data.shards import Block, Shards, as_dataset, opened
+from infomax.data.shards import Block, Shards, as_dataset, identities, opened
 from infomax.errors import DataError
 
 BLOCK = 64
@@ -108,7 +108,11 @@ def read_tars(
     labels = torch.from_numpy(found["label"])
     of_train = None if train == files else read_tars(train, train, name, image_key, resize, on_error)
     some = as_dataset(shards, None if (labels == _NO_LABEL).any() else labels, None, name, of_train)
-    some.skipped = tuple(found["cut"].tolist())
+    some.skipped = tuple(
+        f"{file}, from sample {count} on"
+        for file, count, cut in zip(files, np.bincount(found["shard"], minlength=len(files)), found["cut"], strict=True)
+        if cut
+    )
     return some
 
 
@@ -124,16 +128,15 @@ def _index(files: list[str], image_key: str | None, on_error: OnError) -> index.
         samples = [(number, *sample) for number, part in enumerate(parts) for sample in part[0]]
         columns = np.array(samples, np.int64).reshape(-1, 4).T
         endings = sorted({ending for part in parts for ending in part[1]})
-        cut = [file for file, part in zip(files, parts, strict=True) if part[2]]
         return dict(zip(("shard", "offset", "size", "label"), columns, strict=True)) | {
             "endings": np.array(endings, np.str_),
-            "cut": np.array(cut, np.str_),
+            "cut": np.array([part[2] for part in parts], np.bool_),
         }
 
-    identities = [image_key, *(index.identity(file) if "://" not in file else file for file in files)]
-    found = index.cached("tar", identities, make)
-    if len(found["cut"]) and on_error == "stop":
-        raise DataError(f"{found['cut'][0]}: the shard is cut short; fetch it again, or ask to skip what is missing")
+    found = index.cached("tars", [image_key, *identities(files)], make)
+    if found["cut"].any() and on_error == "stop":
+        file = files[int(found["cut"].argmax())]
+        raise DataError(f"{file}: the shard is cut short; fetch it again, or ask to skip what is missing")
     return found
 
 
@@ -159,18 +162,20 @@ def _headers(file: str, image_key: str | None) -> tuple[list[tuple[int, int, int
                     stem, _, ending = base.partition(".")
                     if not member.isfile() or not stem:
                         continue
-                    cut = cut or member.offset_data + member.size > length
-                    if cut:
-                        break
                     if (folder, stem) != key:
                         end()
                         key, image, label = (folder, stem), None, _NO_LABEL
+                    cut = member.offset_data + member.size > length
+                    if cut:
+                        break
                     ending = ending.lower()
                     endings.add(ending)
                     if ending == image_key or (not image_key and f".{ending.rpartition('.')[2]}" in EXTENSIONS):
                         image = image or (member.offset_data, member.size)
                     elif ending == "cls":
                         label = _label(tar, member, file)
+                raw.seek(tar.offset)  # a cut within a header ends the members without a word
+                cut = cut or raw.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE)
         except tarfile.TarError as error:
             if not endings:
                 raise DataError(
@@ -178,7 +183,8 @@ def _headers(file: str, image_key: str | None) -> tuple[list[tuple[int, int, int
                     "it, gunzip for .gz"
                 ) from error
             cut = True
-    end()
+    if not cut:  # else the last sample may lack its label, and with it the whole set would
+        end()
     return samples, endings, cut
 
 
