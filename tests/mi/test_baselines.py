@@ -154,3 +154,5 @@ def test_refusals():
         mi.MINE(rate=0.0)
     with pytest.raises(DataError, match=r"N N, got \(2, 3\)"):
         mi.leave_one_out_upper(torch.zeros(2, 3))
+    with pytest.raises(DataError, match=r"problems \(2,\); take one MINE each"):
+        mi.MINE()(some_scores(lead=(2,)))

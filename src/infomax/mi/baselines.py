@@ -165,13 +165,14 @@ class MINE(nn.Module):
     The gradient of log E_q[e^T] on a batch, E_q[e^T dT] / E_q[e^T], is biased, for the numerator and the denominator share
     their samples. Here the denominator is an exponential moving average: $\bar m \leftarrow (1 - r) \bar m + r E_q[e^T]$.
 
-    What it bounds, its ceiling and the bias of its value are those of `dv`; training varies less.
+    What it bounds, its ceiling and the bias of its value are those of `dv`; training varies less. One module keeps one average
+    and so reads one problem: `N M`, without leading dimensions.
 
     Args:
         rate: r, the share of the newest batch; 1 is plain `dv`.
 
     Raises:
-        ConfigError: rate outside (0, 1].
+        ConfigError: rate outside (0, 1]. DataError: leading dimensions.
 
     Example:
         >>> mine = MINE(rate=0.1)
@@ -191,19 +192,22 @@ class MINE(nn.Module):
         self.register_buffer("log_mean", torch.full((), math.nan, dtype=torch.float64))  # nan: no batch seen yet
 
     def forward(self, scores: Tensor) -> Tensor:
-        """... N M, true pairs on the diagonal -> ..., nats; in training mode the average moves."""
+        """N M, true pairs on the diagonal -> scalar, nats; in training mode the average moves."""
         positives, marginal, pairs = _split(scores, "mine")
         return self.of(positives.mean(-1), marginal.logsumexp((-2, -1)) - math.log(pairs))
 
     def of(self, joint: Tensor, log_marginal: Tensor) -> Tensor:
-        """The same from E_p[T] and log E_q[e^T], `...` each, which a kernel may have made."""
+        """The same from E_p[T] and log E_q[e^T], scalars, which a kernel may have made."""
+        if joint.ndim or log_marginal.ndim:
+            raise DataError(
+                f"MINE: keeps the average of one problem, N M, and got problems {tuple(log_marginal.shape)}; take one MINE each"
+            )
         newest = log_marginal.detach().double()
-        fresh = self.log_mean.isnan()
         if self.training:
-            old = newest.mean() if fresh.all() else self.log_mean
+            old = newest if self.log_mean.isnan() else self.log_mean
             weight = math.log1p(-self.rate) if self.rate < 1 else -math.inf
-            self.log_mean = torch.logaddexp(old + weight, newest.mean() + math.log(self.rate))
-        average = newest if self.log_mean.isnan().all() else self.log_mean
+            self.log_mean = torch.logaddexp(old + weight, newest + math.log(self.rate))
+        average = newest if self.log_mean.isnan() else self.log_mean
         climbed = (newest - average).exp().to(log_marginal.dtype) * log_marginal
         return joint - (log_marginal.detach() + climbed - climbed.detach())
 
