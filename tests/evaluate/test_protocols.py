@@ -6,9 +6,11 @@ import torch
 
 import infomax as im
 from infomax.cli import main
-from infomax.errors import ConfigError
+from infomax.data import Dataset, Graph
+from infomax.errors import ConfigError, DataError
 from infomax.evaluate import lidar, linear_probe, sgd_probe, sgd_probes, spectrum
 from infomax.evaluate.embed import duplicates, neighbours, outliers
+from infomax.evaluate.kept import key
 from infomax.evaluate.protocols import PROTOCOLS, chosen
 from infomax.evaluate.run import evaluate, summary
 
@@ -60,6 +62,9 @@ def test_a_rate_that_diverges_is_not_chosen():
     known = clusters()
     found = sgd_probe(*known, rates=(1e30, 0.1))
     assert found.penalty == 0.1 and found.accuracy > 0.6
+    x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    mostly = (torch.arange(200) % 10 == 0).long()  # nine in ten are of the first class, which NaNs would name
+    assert sgd_probe(x, mostly, x, mostly, rates=(1e30, 1e-6)).penalty == 1e-6
 
 
 def test_nothing_is_chosen_on_the_test_set():
@@ -67,8 +72,8 @@ def test_nothing_is_chosen_on_the_test_set():
     for name, protocol in PROTOCOLS.items():
         a = protocol(train, labels, test, test_labels, 0)
         b = protocol(train, labels, test[:3], test_labels[:3], 0)
-        for key in ("penalty", "k", "knn_tau"):
-            assert a.get(key) == b.get(key), name
+        for choice in ("penalty", "k", "knn_tau"):
+            assert a.get(choice) == b.get(choice), name
         if name == "sgd":
             assert a["sgd"]["rates"] == b["sgd"]["rates"]
 
@@ -205,3 +210,56 @@ def test_views_that_no_folder_holds_are_said():
     run = im.train(learner, data, views=lambda *batch, **k: view(*batch, **k), epochs=1, progress=False)
     with pytest.raises(ConfigError, match="were a function"):
         run.evaluate(protocols="gauges")
+
+
+def test_what_a_cache_cannot_tell_apart_is_not_taken_for_the_same():
+    net = torch.nn.Linear(2, 3)
+    x = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    changed = x.clone()
+    changed[123] += 1.0
+    assert key(net, Dataset(x)) == key(net, Dataset(x.clone())) != key(net, Dataset(changed))
+    edges = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    assert key(net, Graph(x, edges)) != key(net, Graph(x, edges[:, :2]))
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(runs, monkeypatch):
+    def refuse(path, data):
+        raise DataError(f"cannot write {path}")
+
+    run = im.Run.load(runs / "0")
+    for path in (runs / "0" / "features").glob("*"):
+        path.unlink()
+    monkeypatch.setattr("infomax.evaluate.kept.write_bytes", refuse)
+    with pytest.warns(UserWarning, match="not kept"):
+        assert evaluate(run, protocols="knn", progress=False)["knn"] > 50
+
+
+def test_train_and_test_are_seen_at_the_size_of_training(tmp_path, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    small, large = (torch.randint(0, 255, (40, s, s, 1), generator=generator, dtype=torch.uint8) for s in (8, 16))
+    np.savez(tmp_path / "both.npz", x_train=small, y_train=np.arange(40) % 2, x_test=large, y_test=np.arange(40) % 2)
+    torch.manual_seed(0)
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=1, size=8), projector=(8,))
+    run = im.train(learner, tmp_path / "both.npz", epochs=1, batch_size=20, progress=False)
+    seen = []
+    learner.encoder.register_forward_hook(lambda module, inputs, out: seen.append(inputs[0].shape[-1]))
+    run.evaluate(protocols="knn")
+    assert set(seen) == {8}
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_gauges_in_the_numbers_of_the_weights(precision):
+    torch.manual_seed(0)
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=1, size=8), projector=(8,))
+    run = im.train(learner, "digits", epochs=1, precision=precision, progress=False)
+    assert run.evaluate(protocols="gauges")["embedding"]["mi"]["infonce"]["n"] == 1000
+
+
+def test_gauges_see_other_data_as_training_saw_its_own():
+    x = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(400) % 2
+    torch.manual_seed(0)
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=6, size=1), projector=(8,))
+    run = im.train(learner, Dataset(x, y), epochs=1, progress=False)
+    own, other = (run.evaluate(Dataset(d, y), protocols="gauges")["embedding"]["alignment"] for d in (x, 10 * x + 50))
+    assert own != pytest.approx(other, rel=1e-3)

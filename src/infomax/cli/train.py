@@ -13,6 +13,7 @@ from infomax.errors import command as typed
 from infomax.training import Run
 from infomax.training.devices import PrecisionName
 from infomax.training.optim import OptimizerName
+from infomax.training.rules import read_rules
 from infomax.training.run import read_config
 
 
@@ -260,6 +261,8 @@ def resume_command(argv: list[str]) -> Callable[..., None]:
     for name, value in given.items():
         then = begun.get(name, "nothing")
         said = ("-".join(map(str, then)) or "none") if isinstance(then, list) else str(then)
+        if name == "rules" and isinstance(then, dict):
+            said, value = str(then), str(read_rules(value))
         same = (value or "true") == said or (isinstance(then, float | int) and as_number(value) == then)
         if name not in inspect.signature(continued).parameters and not same:
             differ.append(f"--{name.replace('_', '-')}: {said} then, {value or 'true'} now")

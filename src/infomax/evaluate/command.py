@@ -47,7 +47,8 @@ def _keep(folder: Path, found: Findings) -> None:
         except ValueError:
             raise DataError(f"{path} is damaged: remove it, and evaluate again") from None
     earlier = before.get(found["data"], {})
-    before[found["data"]] = {**(earlier if earlier.get("seed") == found["seed"] else {}), **found}
+    same = all(earlier.get(part) == found[part] for part in ("seed", "weights"))  # else they do not belong together
+    before[found["data"]] = {**(earlier if same else {}), **found}
     write_bytes(path, json.dumps(before, indent=2).encode() + b"\n")
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError, DataError
+from infomax.evaluate.features import run_size
 from infomax.evaluate.run import features, fits
 from infomax.training.checkpoint import write_bytes
 from infomax.training.feed import dataset
@@ -116,7 +117,7 @@ def embed(
     fits(run, samples)
     branch = run.learner.f if head else run.learner.encoder
     statistics = (asked["data"]["mean"], asked["data"]["std"])
-    z = features(branch, samples, asked["training"]["size"], statistics=statistics, progress=progress)
+    z = features(branch, samples, run_size(run), statistics=statistics, progress=progress)
     path.parent.mkdir(parents=True, exist_ok=True)
     table: dict[str, Any] = {"features": z.numpy()}
     if samples.labels is not None:

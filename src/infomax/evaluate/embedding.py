@@ -1,5 +1,6 @@
 """Gauges of a trained run's embedding, off views made as those it was trained on: MI with intervals, LiDAR, the sphere."""
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from infomax.data import Dataset
 from infomax.data.order import spread as spread_rows
 from infomax.errors import ConfigError
+from infomax.evaluate.features import run_size
 from infomax.evaluate.gauges import alignment, effective_rank, lidar, spectrum, std_per_dimension, uniformity
 from infomax.training.feed import Feed, view_function
 from infomax.training.monitor import BLOCK, TAU, two_sides
@@ -41,9 +43,11 @@ def embedding_gauges(run: "Run", data: Dataset) -> dict[str, Any]:
     asked = run.config["views"]
     if asked["recipe"] is None:
         raise ConfigError(f"the gauges take views, and those of this run were a function, {asked['own']}")
-    made = view_function(data, asked["recipe"], run.config["training"]["size"], asked.get("local_views"))
-    device = next((p.device for p in run.learner.parameters()), torch.device("cpu"))
-    feed = Feed(data, made, batch_size=min(BLOCK, len(data)), seed=run.config["training"]["seed"], device=device)
+    options, data = run.config["training"], copy.copy(data)
+    data.mean, data.std = tuple(run.config["data"]["mean"]), tuple(run.config["data"]["std"])  # as training had them
+    made = view_function(data, asked["recipe"], run_size(run), options.get("local_views"))
+    some = next(run.learner.parameters(), torch.empty(0))
+    feed = Feed(data, made, min(BLOCK, len(data)), options["seed"], some.device, some.dtype)
     a, b = two_sides(run.learner, feed.fixed(SAMPLES))
     metric = MIMetric("cosine", tau=TAU, readings=READINGS)
     metric.update(a, b)

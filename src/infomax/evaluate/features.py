@@ -1,13 +1,16 @@
 """Frozen features: a module applied to many images in batches, as it behaves in evaluation."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from infomax.data.encoded import Encoded
 from infomax.errors import ConfigError, DataError, NumericsError
+
+if TYPE_CHECKING:
+    from infomax.training.run import Run
 
 
 @torch.no_grad()
@@ -74,6 +77,13 @@ def encode(
         bad = int((~torch.isfinite(features)).any(1).sum())
         raise NumericsError(f"encode: NaN or infinity in the features of {bad} of {len(features)} images")
     return features
+
+
+def run_size(run: "Run") -> int | None:
+    """Side in pixels of the views that a run was trained on: its encoder sees whole images at that size, whatever theirs."""
+    views, asked = run.config["views"], run.config["training"]["size"]
+    size: int | None = views.get("size", asked)
+    return size
 
 
 def _described(images: Tensor | list[Tensor] | Encoded) -> str:

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from infomax.data import Dataset, Graph
+from infomax.data.encoded import Encoded
 from infomax.errors import DataError, NoSuchSplit
 from infomax.evaluate.embedding import embedding_gauges, gauge_lines
-from infomax.evaluate.features import encode
+from infomax.evaluate.features import encode, run_size
 from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as feature_spread
 from infomax.evaluate.kept import kept, key
@@ -86,7 +87,7 @@ def fits(run: "Run", data: Dataset) -> None:
         raise DataError(f"{cannot}: it was trained on {kind(len(asked['mean']), 'channel')}. Give data of its own kind")
     some = data if isinstance(data, Graph) else Dataset(data.images[:2], mean=data.mean, std=data.std)
     try:
-        features(run.learner.encoder, some, run.config["training"]["size"], progress=False)
+        features(run.learner.encoder, some, run_size(run), progress=False)
     except (RuntimeError, TypeError, ValueError) as error:  # an encoder of the user's may say anything
         raise DataError(f"{cannot}: {str(error).splitlines()[0]}") from error
 
@@ -158,7 +159,7 @@ def evaluate(
         raise DataError(f"{train.name!r} has no labels, so nothing can be probed: give labelled data (--data)")
     fits(run, train)
     test = _test_of(train)
-    encoder, size = run.learner.encoder, run.config["training"]["size"]
+    encoder, size = run.learner.encoder, run_size(run)
 
     def encoded(part: Dataset) -> Tensor:
         settings = (size, asked["mean"], asked["std"])
@@ -166,22 +167,26 @@ def evaluate(
         def make() -> Tensor:
             return features(encoder, part, size, statistics=settings[1:], progress=progress)
 
-        return kept(run.path, key(encoder, part, *settings), make)
+        return kept(run.path, key(encoder, part, *settings), part, make)
 
     z = encoded(train)
+    z_other = z if test is None else encoded(test)
     fit, held, how = splits(train, test)
-    z_test, y_test = (z[held], train.labels[held]) if test is None else (encoded(test), test.labels)
-    known = (z[fit], train.labels[fit], z_test, y_test)
+    # what stands in for a sample that cannot be decoded is another sample, and might be of the other part
+    fit, held = _whole(train, fit), _whole(train if test is None else test, held)
+    labels = train.labels if test is None or test.labels is None else test.labels
+    known = (z[fit], train.labels[fit], z_other[held], labels[held])
     found: dict[str, Any] = {}
     for name in tqdm(names, desc="judge", unit="protocol", delay=2, leave=False, disable=not progress):
         if name == GAUGES:
             found["embedding"] = embedding_gauges(run, train)
         else:
-            found |= PROTOCOLS[name](*known, seed)  # type: ignore[arg-type]
+            found |= PROTOCOLS[name](*known, seed)
     last = run.history[-1] if run.history else {}
     some = torch.linspace(0, len(z) - 1, min(10 * z.shape[1], len(z))).long()  # spread, since rows may lie by class
     return Findings(
         {
+            "weights": key(encoder, Dataset(torch.zeros(1, 1))),
             "run": None if run.path is None else str(run.path),
             "method": run.learner.name,
             "data": train.name,
@@ -196,6 +201,12 @@ def evaluate(
             "gauges": {k: v for k, v in last.items() if k not in ("loss", "seconds", "lr")},
         }
     )
+
+
+def _whole(data: Dataset, rows: Tensor) -> Tensor:
+    """The rows that were decoded themselves."""
+    replaced = list(data.images.replaced) if isinstance(data.images, Encoded) else []
+    return rows[~torch.isin(rows, torch.tensor(replaced, dtype=rows.dtype))]
 
 
 def _test_of(train: Dataset) -> Dataset | None:

@@ -46,7 +46,7 @@ def sgd_probes(
         seed: of the shuffles.
 
     Returns:
-        The probes, in their order. One that diverged predicts nothing rightly.
+        The probes, in their order; the weights of one that diverged are not finite.
 
     Raises:
         ConfigError: no rate, or not one decay each. DataError, NumericsError: as `fit_probe`.
@@ -70,7 +70,6 @@ def sgd_probes(
     decay = x.new_tensor(decays).repeat_interleave(width)
     weight, bias = x.new_zeros(x.shape[1], count * width), x.new_zeros(count * width)
     slow_weight, slow_bias = torch.zeros_like(weight), torch.zeros_like(bias)
-    truth = F.one_hot(target, width).to(x.dtype).repeat(1, count)
     generator = torch.Generator().manual_seed(seed)
     steps, step = epochs * -(-n // batch), 0
     with torch.no_grad():
@@ -78,7 +77,8 @@ def sgd_probes(
             for rows in torch.split(torch.randperm(n, generator=generator).to(x.device), batch):
                 seen = x[rows]
                 scores = torch.addmm(bias, seen, weight).view(-1, count, width)
-                error = scores.softmax(-1).view(len(rows), -1).sub_(truth[rows]).div_(len(rows))
+                truth = F.one_hot(target[rows], width)[:, None].to(x.dtype)
+                error = scores.softmax(-1).sub_(truth).div_(len(rows)).view(len(rows), -1)
                 slow_weight.mul_(momentum).addmm_(seen.T, error).addcmul_(weight, decay)
                 slow_bias.mul_(momentum).add_(error.sum(0))
                 now = rate * (0.5 + 0.5 * math.cos(math.pi * step / steps))
@@ -138,7 +138,9 @@ def sgd_probe(
         train[~apart], train_labels[~apart], rates=[r for r, _ in grid], decays=[d for _, d in grid],
         epochs=epochs, batch=batch, seed=seed,
     )  # fmt: skip
-    scores = dict(zip(grid, (_accuracy(p, train[apart], train_labels[apart]) for p in tried), strict=True))
+    # one that diverged names the first class for every row, and could win where that is the largest
+    seen = [_accuracy(p, train[apart], train_labels[apart]) if p.weight.isfinite().all() else -1.0 for p in tried]
+    scores = dict(zip(grid, seen, strict=True))
     rate, decay = max(scores, key=lambda pair: (scores[pair], -pair[0]))  # of equals the slower
     (probe,) = sgd_probes(train, train_labels, rates=[rate], decays=[decay], epochs=epochs, batch=batch, seed=seed)
     accuracy = _accuracy(probe, test, test_labels)

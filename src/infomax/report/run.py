@@ -159,6 +159,7 @@ def _short(value: Any, most: int = 160) -> str:
 
 
 def _embedding(page: Page, run: "Run") -> None:
+    from infomax.evaluate.features import run_size
     from infomax.evaluate.run import features
     from infomax.training.feed import dataset
 
@@ -175,7 +176,7 @@ def _embedding(page: Page, run: "Run") -> None:
     z = features(
         run.learner.encoder,
         some,
-        asked["training"]["size"],
+        run_size(run),
         statistics=(asked["data"]["mean"], asked["data"]["std"]),
         progress=False,
     )

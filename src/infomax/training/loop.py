@@ -25,7 +25,7 @@ from infomax.training import checkpoint, monitor
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import Position, described
 from infomax.training.devices import Place, PrecisionName, place
-from infomax.training.feed import Feed, ViewFunction, dataset, view_function
+from infomax.training.feed import Feed, ViewFunction, dataset, view_function, view_size
 from infomax.training.interrupt import Stopped, interval, noted_signals
 from infomax.training.optim import OptimizerName, build_optimizer
 from infomax.training.rules import grouped, rate, resolved
@@ -55,8 +55,13 @@ class Options:
     local_views: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "seed", "gauge_samples"):
+            if not isinstance(getattr(self, name), int):
+                raise ConfigError(f"{name}={getattr(self, name)!r}: give a whole number")
         if self.epochs < 1:
             raise ConfigError(f"epochs={self.epochs}: give at least 1")
+        if self.gauge_samples < 3:
+            raise ConfigError(f"gauge_samples={self.gauge_samples}: the gauges compare samples, so give at least 3")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed={self.seed}: give a whole number from 0 on, of at most 63 bits")
         if not 0 <= self.warmup < float("inf"):
@@ -247,7 +252,8 @@ def _prepare(
         "encoder": getattr(learner.encoder, "recipe", {}),
         "data": {"name": samples.name, "samples": len(samples), "root": root, "mean": samples.mean, "std": samples.std}
         | {"source": samples.origin[0] if samples.origin else None},
-        "views": {"recipe": None if own else views, "own": own, "made": described(made)},
+        "views": {"recipe": None if own else views, "own": own, "made": described(made)}
+        | {"size": view_size(samples, options.size) if samples.is_images else options.size},
         "training": asdict(options) | {"batch_size": feed.batch_size, "warmup_epochs": options.warmup, "rules": asked},
         checkpoint.MACHINE: machine,
     }
@@ -284,7 +290,8 @@ def _go(job: Job, progress: bool, *, continued: bool = False) -> Run:
         run.start(position.step if continued else None)
         _climb(job, position, progress)
     except BaseException:
-        run.abandon()
+        if not continued:
+            run.abandon()
         raise
     return run
 
@@ -294,7 +301,10 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
     learner, target = run.learner, run.learner.target
     order = list(target.order(len(feed)))
     total, warmup = options.epochs * len(order), round(options.warmup * len(order))
-    watched, folder = feed.fixed(options.gauge_samples), run.path if run.writes else None
+    with torch.random.fork_rng(devices=[]):  # a view function of the user's may draw: what it draws here moves nothing
+        torch.manual_seed(options.seed)
+        watched = feed.fixed(options.gauge_samples)
+    folder = run.path if run.writes else None
     project = run.config[checkpoint.MACHINE].get("wandb") if rank() == 0 else None
     log = scalars(folder)
     elsewhere = weights_and_biases.rows(project, folder, run.config, learner.name, resumes=position.step > 0)

@@ -16,6 +16,7 @@ import io
 import json
 import platform
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ import torch
 from infomax.errors import ConfigError, DataError
 from infomax.learner import Learner
 from infomax.parallel import rank, world
-from infomax.training.checkpoint import FOLDER, distinct, fill, step_of, write_bytes, written
+from infomax.training.checkpoint import distinct, fill, step_of, write_bytes, written
 
 
 def claim(out: str | Path) -> Path:
@@ -196,17 +197,13 @@ class Run:
 
     def abandon(self) -> None:
         """Take the folder away again, where nothing was learnt: what was asked could not work, and can be asked anew."""
-        if self.path is None or not self.writes or self.history or (self.path / "nan.json").exists():
+        if self.path is None or not self.writes or self.history:
+            return
+        if any((self.path / name).exists() for name in ("nan.json", "log.jsonl", "learner.safetensors")):
             return
         if any(step_of(checkpoint) > 0 for checkpoint in written(self.path)):
             return
-        for checkpoint in written(self.path):
-            checkpoint.unlink()
-        if (self.path / FOLDER).exists():
-            (self.path / FOLDER).rmdir()
-        for name in ("config.json", "environment.json"):
-            (self.path / name).unlink(missing_ok=True)
-        self.path.rmdir()
+        shutil.rmtree(self.path)  # `claim` made it, or found it empty: all in it is this run's
 
     def save(self, *, durable: bool = False) -> None:
         """Write the log and the weights, each whole or not at all.
