@@ -121,6 +121,26 @@ def test_an_index_that_cannot_be_kept_or_is_cut_is_made_anew(
         assert load(tmp_path).mean == first.mean
 
 
+def test_what_the_system_refused_once_is_tried_again(
+    tmp_path: Path, own_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs(tmp_path)
+    (tmp_path / "red" / "cut.jpg").write_bytes(b"no image")
+    monkeypatch.setenv("INFOMAX_MEMORY", "0")
+    closed = tmp_path / "red" / "000.jpg"
+    opened = Image.open
+
+    def refuses(file, *rest):  # type: ignore[no-untyped-def]
+        if file == closed:
+            raise PermissionError(13, "Permission denied", str(file))
+        return opened(file, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", refuses)
+        assert load(tmp_path).n_skipped == 2 and not own_index.exists()
+    assert load(tmp_path).skipped == (str(Path("red/cut.jpg")),) and len(list(own_index.iterdir())) == 1
+
+
 def test_a_folder_that_cannot_be_opened_is_named_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photographs(tmp_path)
     scandir = os.scandir

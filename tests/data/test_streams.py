@@ -105,7 +105,8 @@ def test_what_cannot_be_decoded_is_replaced_by_the_next_and_named(tmp_path: Path
     taken = gather(data.images, torch.tensor([59, 10, 11, 12]))
     expected = gather(whole.images, torch.tensor([0, 12, 12, 12]))
     assert torch.equal(taken, expected)  # type: ignore[arg-type]
-    assert sorted(data.images.replaced) == [10, 11, 59]
+    assert sorted(data.images.replaced) == data.replaced == [10, 11, 59]
+    assert im.data.Dataset(torch.zeros(2, 3)).replaced == []
     where = {"tar": "part-002.tar, sample 19", "parquet": "part-002.parquet, row 19"}[kind]
     assert data.images.replaced[59] == str(tmp_path / "broken" / where)
     assert data.labels is not None and data.labels[59] == 0

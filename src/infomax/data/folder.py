@@ -1,6 +1,7 @@
 """A folder of images: gone through once, then held decoded where memory allows, else decoded on use."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -202,14 +203,14 @@ def read_files(files: list[Path], root: Path, resize: int | None, on_error: OnEr
     most = budget()
     place = index.place("folder", [resize, *(index.identity(file) for file in files if file.exists())])
     known, images = index.read(place), None
-    if known is None or (keep and known["bytes"] <= most):
+    if known is None or _may_pass(known) or (keep and known["bytes"] <= most):
         images, known = _decode_all(files, resize, on_error, most if keep else 0)
     broken = known["broken"].tolist()
     if broken and on_error == "stop":
         raise DataError(
             f"{files[broken[0]]}: cannot be decoded ({known['reasons'][0]}); mend or remove it, or ask to skip such files"
         )
-    if known["bytes"] > most:
+    if known["bytes"] > most and not _may_pass(known):
         index.write(place, known)
     kept = sorted(set(range(len(files))) - set(broken))
     skipped = [str(files[i].relative_to(root)) for i in broken]
@@ -219,6 +220,11 @@ def read_files(files: list[Path], root: Path, resize: int | None, on_error: OnEr
     if images is None:
         return Found(Files([files[i] for i in kept], shape, resize), kept, skipped, *moments(known["levels"]))
     return Found(torch.stack(images) if shape else images, kept, skipped, *moments(known["levels"]))
+
+
+def _may_pass(known: index.Arrays) -> bool:
+    """Whether the system refused a file (no permission, a disk that failed): the file itself may well be whole."""
+    return any(re.match(r"\w+: \[(Errno|WinError) ", reason) for reason in known["reasons"].tolist())
 
 
 def _decode_all(

@@ -68,6 +68,14 @@ class Dataset:
         return len(self.skipped)
 
     @property
+    def replaced(self) -> list[int]:
+        """Rows, ascending, whose place another took, because they could not be decoded; those that have been used so far.
+
+        Of shards alone: a folder leaves such files out when it is gone through.
+        """
+        return sorted(self.images.replaced) if isinstance(self.images, Encoded) else []
+
+    @property
     def is_images(self) -> bool:
         """Whether the samples are images (else points or nodes)."""
         return not isinstance(self.images, Tensor) or self.images.ndim == 4
