@@ -52,7 +52,7 @@ def test_train_probe_report(tmp_path, capsys):
         capsys, "train", "--method", "sdmi", "--temperature", "0.2", "--projector", "32-16", "--data", "digits",
         "--epochs", "2", "--out", out,
     )  # fmt: skip
-    assert code == 0 and "next: infomax probe" in said
+    assert code == 0 and "infomax evaluate" in said
     config = json.loads((out / "config.json").read_text())
     assert config["method"] == {"method": "sdmi", "projector": [32, 16], "temperature": 0.2, "every": "epoch"}
     assert config["encoder"]["name"] == "mlp" and config["training"]["epochs"] == 2
@@ -224,7 +224,7 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
     code, _, err = run(capsys, "train", "--resume", out, "--lr", "0.5", "--batch-size", "400", "--projector", "8")
     assert code == 2 and "--lr: 0.001 then, 0.5 now" in err and "batch" not in err and "projector" not in err
     code, said, _ = run(capsys, "train", "--resume", out, "--lr", "1e-3")
-    assert code == 0 and "next: infomax probe" in said
+    assert code == 0 and "infomax evaluate" in said
     assert (out / "learner.safetensors").read_bytes() == (whole / "learner.safetensors").read_bytes()
     environment = json.loads((out / "environment.json").read_text())
     assert [part["step"] for part in environment["continued"]] == [3]

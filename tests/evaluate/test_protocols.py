@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -169,7 +170,12 @@ def test_embed_writes_a_new_file_and_names_what_it_saw(runs, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "355 rows of 256" in said and "pairs of cosine 0.9999" in said
     with np.load(out) as read:
-        assert read["features"].shape == (355, 256) and read["labels"].shape == (355,) and len(read["classes"]) == 10
+        assert (
+            read["names"][7] == "7"
+            and read["features"].shape == (355, 256)
+            and read["labels"].shape == (355,)
+            and len(read["classes"]) == 10
+        )
     assert main(asked) == 2 and "nothing is overwritten" in capsys.readouterr().err
     assert main([*asked[:-1], str(tmp_path / "emb.csv")]) == 2 and ".npz or .parquet" in capsys.readouterr().err
 
@@ -263,3 +269,25 @@ def test_gauges_see_other_data_as_training_saw_its_own():
     run = im.train(learner, Dataset(x, y), epochs=1, progress=False)
     own, other = (run.evaluate(Dataset(d, y), protocols="gauges")["embedding"]["alignment"] for d in (x, 10 * x + 50))
     assert own != pytest.approx(other, rel=1e-3)
+
+
+def test_samples_of_a_folder_are_named_by_their_files(runs, tmp_path, capsys):
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for i in range(12):
+        grey = generator.integers(0, 255, (8, 8, 1), dtype=np.uint8).repeat(3, -1)
+        Image.fromarray(grey).save(tmp_path / "photos" / f"{i:02d}.png")
+    shutil.copy(tmp_path / "photos" / "03.png", tmp_path / "photos" / "copy.png")
+    torch.manual_seed(0)
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=3, size=8), projector=(8,))
+    im.train(learner, tmp_path / "photos", epochs=1, out=tmp_path / "run", progress=False)
+    capsys.readouterr()
+    asked = ["embed", str(tmp_path / "run"), str(tmp_path / "photos"), "--out", str(tmp_path / "e.npz")]
+    assert main([*asked, "--duplicates", "2"]) == 2 and not (tmp_path / "e.npz").exists()
+    assert main([*asked, "--duplicates", "0.99999"]) == 0
+    said = capsys.readouterr().out
+    assert "03.png  copy.png" in said
+    with np.load(tmp_path / "e.npz") as read:
+        assert list(read["names"][-2:]) == ["11.png", "copy.png"]

@@ -1,6 +1,7 @@
 """`infomax train`: one option for every argument of `im.train` and of the method that is named; files of options; --resume."""
 
 import inspect
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -59,7 +60,7 @@ def train(
             of images; a .npy file, or an .npz file with `images` or `x`; shards, .tar or .parquet: a folder, a pattern, or
             hf:user/name.
         out: folder of the run, made anew.
-        encoder: resnet8, resnet18, resnet34, resnet50, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a small one.
+        encoder: resnet8, resnet18, resnet34, resnet50, resnet1d, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a small one.
         views: simclr, weak, byol, vicreg, w-mse, swav, dino, none of images; signals; tabular, noise; auto: by the data.
         epochs: passes over the data; of sdmi an epoch is an E- and an M-pass.
         batch_size: samples a batch, of all processes together.
@@ -153,7 +154,9 @@ def _ended(run: Run, out: str) -> None:
         f"{run.learner.name}: bound {last['bound']:.3f}, InfoNCE {mi:.2f} of at most {most:.2f} nats, "
         f"effective rank {last['effective_rank']:.1f}"
     )
-    print(f"wrote {out}; next: {typed(f'probe {out}')}")
+    labelled = getattr(run.data, "labels", None) is not None
+    after = f"evaluate {shlex.quote(out)}" if labelled else f"report {shlex.quote(out)}"
+    print(f"wrote {out}; next: {typed(after)}" + ("" if labelled else ", or evaluate it with --data LABELLED"))
 
 
 def continued(*, resume: str, device: str | None = None, devices: int | None = None) -> None:

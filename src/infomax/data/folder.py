@@ -116,7 +116,8 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
         known = _labels_by_folder(train_root, [train_files[i] for i in of_train.kept])[1]
         if labels is not None and classes is not None and known is not None:
             labels, classes = _renumber(labels, classes, known, root)
-    return Dataset(found.images, labels, classes, str(path), mean, std, (*closed, *found.skipped))
+    names = [os.path.relpath(files[i], root) for i in found.kept]
+    return Dataset(found.images, labels, classes, str(path), mean, std, (*closed, *found.skipped), files=names)
 
 
 def _split_roots(path: Path, split: str) -> tuple[Path, Path]:

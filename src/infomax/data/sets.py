@@ -25,6 +25,7 @@ class Dataset:
         mean: of each channel of the *train* split, images on the [0, 1] scale.
         std: of each channel of the *train* split, images on the [0, 1] scale.
         skipped: names of the files that could not be read.
+        files: name of each sample's file, below the folder, where they lie in one.
         origin: name or path, and root, by which `load` found this train split; None: it came otherwise.
 
     Raises:
@@ -44,6 +45,7 @@ class Dataset:
     std: tuple[float, ...] = ()
     skipped: tuple[str, ...] = field(default=(), repr=False)
     origin: tuple[str, str] | None = field(default=None, repr=False)
+    files: list[str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.images) == 0:

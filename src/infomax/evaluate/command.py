@@ -66,14 +66,16 @@ def embedded(
     """Write features, and say which samples stand alone or come twice."""
     if lonely is not None and lonely < 1:
         raise ConfigError(f"--outliers {lonely}: give how many, at least 1")
-    z = embed(Run.load(run), data, out, root=root, split=split, head=head)
+    if twins is not None and not 0 < twins <= 1:
+        raise ConfigError(f"--duplicates {twins}: give a cosine similarity in (0, 1]")
+    z, names = embed(Run.load(run), data, out, root=root, split=split, head=head)
     print(f"wrote {out}: {z.shape[0]:,} rows of {z.shape[1]}")
-    if lonely is not None:
-        print("farthest from their 10th nearest neighbour (row, cosine):")
+    if lonely is not None and len(z) > 1:
+        print("farthest from their 10th nearest neighbour (cosine, sample):")
         for row, near in outliers(z, lonely):
-            print(f"  {row}  {near:.3f}")
+            print(f"  {near:.3f}  {names[row]}")
     if twins is not None:
         pairs = duplicates(z, twins)
-        print(f"{len(pairs):,} pairs of cosine {twins:g} or more (row, row, cosine):")
+        print(f"{len(pairs):,} pairs of cosine {twins:g} or more" + (" (cosine, samples):" if pairs else ""))
         for i, j, near in pairs[:20]:
-            print(f"  {i}  {j}  {near:.4f}")
+            print(f"  {near:.4f}  {names[i]}  {names[j]}")

@@ -89,21 +89,21 @@ def embed(
     split: str = "train",
     head: bool = False,
     progress: bool = True,
-) -> Tensor:
+) -> tuple[Tensor, list[str]]:
     """Write the features of every sample of a data set to a new file.
 
     Args:
         run: a run with its learner.
         data: a data set, name or path.
-        out: a new `.npz` file (`features` N x D float32, `labels` where there are any, `classes`), or a `.parquet` file (a
-            row a sample: `row`, `label`, `feature`), which takes pyarrow.
+        out: a new `.npz` file (`features` N x D float32, `names` of the samples, `labels` where there are any, `classes`), or
+            a `.parquet` file (a row a sample: `name`, `label`, `feature`), which takes pyarrow.
         root: where named data sets lie.
         split: `train` or `test`.
         head: the embedding behind the projector, in place of the encoder's features.
         progress: show a bar.
 
     Returns:
-        N x D.
+        N x D, and the names of the samples: their files below the folder, or their rows.
 
     Raises:
         ConfigError: a file that exists, or of another kind. DataError: data that the encoder cannot take.
@@ -119,7 +119,8 @@ def embed(
     statistics = (asked["data"]["mean"], asked["data"]["std"])
     z = features(branch, samples, run_size(run), statistics=statistics, progress=progress)
     path.parent.mkdir(parents=True, exist_ok=True)
-    table: dict[str, Any] = {"features": z.numpy()}
+    names = samples.files or [str(row) for row in range(len(samples))]
+    table: dict[str, Any] = {"features": z.numpy(), "names": np.array(names)}
     if samples.labels is not None:
         table["labels"] = samples.labels.numpy()
     if path.suffix == ".npz":
@@ -127,9 +128,9 @@ def embed(
             table["classes"] = np.array(samples.classes)
         with path.open("xb") as file:
             np.savez(file, **table)
-        return z
+        return z, names
     write_bytes(path, _parquet(table))
-    return z
+    return z, names
 
 
 def _parquet(table: dict[str, Any]) -> bytes:
@@ -140,7 +141,7 @@ def _parquet(table: dict[str, Any]) -> bytes:
         raise ConfigError("a .parquet file takes pyarrow: uv sync --extra streams, or pip install pyarrow") from error
     import io
 
-    rows = {"row": range(len(table["features"])), "feature": list(table["features"])}
+    rows = {"name": table["names"], "feature": list(table["features"])}
     rows |= {"label": table["labels"]} if "labels" in table else {}
     buffer = io.BytesIO()
     parquet.write_table(arrow.table(rows), buffer)

@@ -85,7 +85,7 @@ def few(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: 
             rows = [order[labels[order] == c] for c in torch.unique(labels)]
             some = torch.cat([r[: max(2, math.ceil(share * len(r)))] for r in rows])
             accuracies.append(linear_probe(train[some], labels[some], test, test_labels, seed=seed + draw).accuracy)
-        found[f"few_{share:.0%}".rstrip("%")] = spread_of(accuracies) | {"labels": len(some)}
+        found[f"few_{share:.0%}".rstrip("%")] = spread_of(accuracies) | {"labels": len(some), "of": len(labels)}
     return found
 
 
@@ -135,5 +135,6 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     for share in SHARES:
         key = f"few_{share:.0%}".rstrip("%")
         if key in found:
-            made.append(f"{share:.0%} of labels".ljust(16) + f"{several(key)}, {found[key]['labels']} labels")
+            least = " (two a class at the least)" if found[key]["labels"] > 1.5 * share * found[key]["of"] else ""
+            made.append(f"{share:.0%} of labels".ljust(16) + f"{several(key)}, {found[key]['labels']} labels{least}")
     return made

@@ -1,6 +1,7 @@
 """The loop: one for every method. A run is a function of its configuration; where it stands is a `Position`."""
 
 import json
+import shlex
 import signal
 import time
 import warnings
@@ -365,7 +366,7 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
             if stop or due(position.step):
                 save()
             if stop:
-                again = command(f"train --resume {run.path}")
+                again = command(f"train --resume {shlex.quote(str(run.path))}")
                 raise Stopped(
                     f"stopped after update {position.step} of {total}; to continue: {again}",
                     signals[0] if signals else signal.SIGTERM,
