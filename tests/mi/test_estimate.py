@@ -135,6 +135,40 @@ def test_rows_in_any_order_and_sides_exchanged():
     assert estimate_mi(y, np.exp(x), method="gaussian").mi == pytest.approx(value)
 
 
+@pytest.mark.parametrize("n", [20, 50, 87])
+def test_few_pairs_are_read(n):
+    found = estimate_mi(*tasks.gaussian(2, 1.0).sample(n, 3))
+    assert 0 <= found.lo <= found.mi < 3
+    assert any(f"{n} pairs only" in flag for flag in found.flags)
+
+
+def test_numbers_kept_as_objects_are_numbers():
+    x, y = tasks.gaussian(2, 1.0).sample(100, 0)
+    expected = estimate_mi(x, y, method="gaussian").mi
+    assert estimate_mi((10 * x).astype(object), y.astype(str), method="gaussian").mi == pytest.approx(expected)
+    mixed = x.astype(object)
+    mixed[:, 1] = np.where(x[:, 1] > 0, "a", "b")
+    named = np.stack([x[:, 0], x[:, 1] <= 0], 1)
+    assert estimate_mi(mixed, y, method="gaussian").mi == estimate_mi(named, y, method="gaussian").mi
+    mixed[3, 0] = None
+    with pytest.raises(DataError, match="x: 1 of 200 entries are None"):
+        estimate_mi(mixed, y)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_units_change_nothing(scale):
+    x, y = tasks.gaussian(2, 1.0).sample(200, 0)
+    for method in ("gaussian", "ksg"):
+        expected = estimate_mi(x, y, method=method, margins="standard").mi
+        assert estimate_mi(scale * x, y, method=method, margins="standard").mi == pytest.approx(expected)
+    assert estimate_mi(scale * x, y).mi == pytest.approx(estimate_mi(x, y).mi, abs=1e-3)
+
+
+def test_very_heavy_tails_are_read():
+    x, y = tasks.gaussian(2, 1.0).sample(200, 0)
+    assert estimate_mi(np.exp(200 * x), y).mi == pytest.approx(1.0, abs=0.3)
+
+
 GOOD = np.random.default_rng(0).normal(size=(100, 2))
 HOLED = np.where(np.arange(200).reshape(100, 2) == 7, np.nan, GOOD)
 

@@ -95,6 +95,11 @@ def test_spreading_ties_can_be_undone(values):
     assert tied == (1 < len(levels) <= 0.95 * len(z))
 
 
+def test_an_offset_changes_nothing():
+    x, y = tasks.gaussian(6, 2.0).sample(300, seed=0)
+    assert ksg(x + 1e8, y - 1e8).value == pytest.approx(ksg(x, y).value, abs=1e-3)
+
+
 def test_what_cannot_be_says_so():
     x = np.zeros((10, 1))
     with pytest.raises(ConfigError, match="k = 10 neighbours of 10"):

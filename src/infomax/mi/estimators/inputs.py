@@ -39,10 +39,9 @@ def matrix(data: Any, side: str) -> Array:
         raise DataError(f"{side}: need N rows of numbers, got shape {array.shape}")
     array = array.reshape(len(array), -1)
     if array.dtype.kind in "USO":
-        try:
-            array = np.stack([np.unique(column.astype(str), return_inverse=True)[1] for column in array.T], 1)
-        except (TypeError, ValueError):
-            raise DataError(f"{side}: holds {array.dtype} that are neither numbers nor names") from None
+        if holes := sum(entry is None for entry in array.flat):
+            raise DataError(f"{side}: {holes} of {array.size} entries are None; drop those rows from both sides")
+        array = np.stack([_numbers(column) for column in array.T], 1)
     if array.dtype.kind not in "biuf":
         raise DataError(f"{side}: need real numbers or names, got {array.dtype}")
     array = array.astype(np.float64)
@@ -54,6 +53,14 @@ def matrix(data: Any, side: str) -> Array:
             "drop those rows from both sides"
         )
     return array
+
+
+def _numbers(column: NDArray[Any]) -> NDArray[Any]:
+    """Numbers kept as objects or written as text are numbers; names become their place in the alphabet."""
+    try:
+        return column.astype(np.float64)
+    except (TypeError, ValueError):
+        return np.unique(column.astype(str), return_inverse=True)[1]
 
 
 def sides(x: Any, y: Any) -> tuple[Array, Array, list[str]]:
@@ -109,7 +116,9 @@ def rank_gaussian(z: Array) -> Array:
 
 def standardized(z: Array) -> Array:
     """Each column with mean 0 and variance 1."""
-    centred = z - z.mean(0)
+    sized = z / np.abs(z).max(0)  # else the squares of 1e200 and of 1e-200 are no numbers any more
+    centred = sized - sized.mean(0)
+    centred /= np.abs(centred).max(0)
     scaled: Array = centred / np.sqrt(np.square(centred).mean(0))
     return scaled
 
@@ -122,9 +131,11 @@ def log_radius(z: Array) -> Array:
     centred = np.abs(z - np.median(z, axis=0))
     scale = np.median(centred, axis=0)
     scale = np.where(scale > 0, scale, centred.mean(0))
-    radius = np.sqrt(np.square(centred / scale).sum(1, keepdims=True))
-    logs: Array = np.log(radius + math.sqrt(np.finfo(np.float64).tiny))
-    return logs
+    tiny = np.finfo(np.float64).tiny
+    logs = np.maximum(np.log(np.maximum(centred, tiny)) - np.log(scale), math.log(tiny) / 2)
+    largest = logs.max(1, keepdims=True)
+    radius: Array = largest + 0.5 * np.log(np.exp(2 * (logs - largest)).sum(1, keepdims=True))
+    return radius
 
 
 def dithered(z: Array, rng: np.random.Generator) -> tuple[Array, bool]:

@@ -205,8 +205,9 @@ def _embedded(a: Tensor, b: Tensor, folds: Folds) -> list[Ksg]:
     """KSG of the first 1, 2 and 3 canonical pairs of the embeddings, fitted on training rows, read on held-out ones."""
     found: list[list[Ksg]] = [[], [], []]
     for v, held in enumerate(folds.held):
-        f, g = (z[v].double().numpy() for z in (a, b))
-        p, q = canonical(f[folds.train[v]], g[folds.train[v]]).project(f[held], g[held])
+        rows = folds.train[v]
+        f, g = (_leading(z[v].double().numpy(), rows, len(rows) // 4) for z in (a, b))
+        p, q = canonical(f[rows], g[rows]).project(f[held], g[held])
         for i, values in enumerate(found):
             if p.shape[1] > i:
                 values.append(ksg(p[:, : i + 1], q[:, : i + 1], k=3))
@@ -215,3 +216,12 @@ def _embedded(a: Tensor, b: Tensor, folds: Folds) -> list[Ksg]:
         for each in found
         if each
     ]
+
+
+def _leading(z: Array, rows: Tensor, most: int) -> Array:
+    """The leading principal components over some rows: with as many columns as rows any two sides seem to correlate."""
+    if z.shape[1] <= most:
+        return z
+    _, _, directions = np.linalg.svd(z[rows] - z[rows].mean(0), full_matrices=False)
+    projected: Array = z @ directions[:most].T
+    return projected
