@@ -1,6 +1,8 @@
+import io
 import json
 import os
 import signal
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from safetensors.torch import load_file
 from infomax import cli
 from infomax.data import load
 from infomax.errors import ConfigError
+from infomax.evaluate import linear_probe
 from infomax.evaluate.run import splits
 from infomax.sweep import Cell, Folder, read, settings, varied
 from infomax.sweep.cell import _Split, complete
@@ -157,6 +160,36 @@ def test_rules_and_on_error_reach_the_run(tmp_path):
     complete(folder.path, cell.name)
     (row,) = folder.rows()
     assert row.state == "failed" and "cut.png: cannot be decoded" in row.error
+
+
+@pytest.mark.filterwarnings("ignore:.*1 samples could not be decoded")
+def test_a_sample_that_another_stands_in_for_is_not_judged_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("INFOMAX_DATA", str(tmp_path / "root"))
+    (tmp_path / "tars").mkdir()
+    with tarfile.open(tmp_path / "tars" / "part.tar", "w") as tar:
+        for n in range(40):
+            image = io.BytesIO()
+            Image.new("RGB", (8, 8), (5 * n, 0, 0)).save(image, "PNG")
+            content = b"no image" if n == 10 else image.getvalue()
+            for ending, part in (("png", content), ("cls", str(n % 2).encode())):
+                member = tarfile.TarInfo(f"{n:02}.{ending}")
+                member.size = len(part)
+                tar.addfile(member, io.BytesIO(part))
+    options = {"method": "jmi", "data": str(tmp_path / "tars"), "encoder": "mlp", "epochs": 1, "batch_size": 10}
+    cell = Cell.of(options)
+    folder = begun(tmp_path / "sweep", cell)
+    seen = []
+
+    def probe(*rows):
+        seen.append([len(part) for part in rows])
+        return linear_probe(*rows)
+
+    monkeypatch.setattr("infomax.sweep.cell.linear_probe", probe)
+    complete(folder.path, cell.name)
+    split = _Split.of(cell.options, {"data": None, "metric": "linear"})
+    fit, held = len(split.fit) - (10 in split.fit), len(split.held) - (10 in split.held)
+    assert folder.rows()[0].state == "finished", folder.rows()[0].error
+    assert seen == [[fit, fit, held, held]] and fit + held == len(split.fit) + len(split.held) - 1
 
 
 def test_of_a_graph_the_validation_nodes_choose(tmp_path):

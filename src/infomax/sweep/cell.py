@@ -150,7 +150,10 @@ class _Split:
             progress=False,
         )
         y = self.data.labels
-        rows = (z[self.fit], y[self.fit], z[self.held], y[self.held])
+        # what stands in for a sample that cannot be decoded is another sample, and might be of the other part
+        replaced = torch.tensor(self.data.replaced, dtype=torch.int64)
+        fit, held = (rows[~torch.isin(rows, replaced)] for rows in (self.fit, self.held))
+        rows = (z[fit], y[fit], z[held], y[held])
         probe = linear_probe(*rows)
         accuracy = {"linear": probe.accuracy, "linear_se": probe.stderr, "knn": knn_accuracy(*rows)}
         return gauges | {name: 100 * value for name, value in accuracy.items()}
