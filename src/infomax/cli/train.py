@@ -60,7 +60,8 @@ def train(
             of images; a .npy file, or an .npz file with `images` or `x`; shards, .tar or .parquet: a folder, a pattern, or
             hf:user/name.
         out: folder of the run, made anew.
-        encoder: resnet8, resnet18, resnet34, resnet50, resnet1d, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a small one.
+        encoder: resnet8, resnet18, resnet34, resnet50, resnet1d, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a
+            small one.
         views: simclr, weak, byol, vicreg, w-mse, swav, dino, none of images; signals; tabular, noise; auto: by the data.
         epochs: passes over the data; of sdmi an epoch is an E- and an M-pass.
         batch_size: samples a batch, of all processes together.
