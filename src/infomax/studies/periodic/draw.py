@@ -13,8 +13,8 @@ from infomax.studies.periodic.grammar import JOINTS, TARGETS, marginals_of
 from infomax.studies.verdict import shown
 
 SHORT = {
+    "TaylorDonskerVaradhan": "Taylor-DV",  # before the name that it contains
     "DonskerVaradhan": "DV",
-    "TaylorDonskerVaradhan": "Taylor-DV",
     "VarianceCovariance": "Var/Cov",
     "Decorrelation": "Decorr.",
 }
@@ -62,7 +62,7 @@ def png(results: Mapping[str, Any], score: str) -> bytes:
     figure.colorbar(drawn, ax=axes, label=results["settings"]["score"], shrink=0.5, pad=0.01)
     axes.set_title(
         "bold: a method that has a name; number: one that has none; ×: the embedding collapsed; !: failed; ·: cannot be said",
-        pad=34, fontsize=11,
+        pad=46, fontsize=11,
     )  # fmt: skip
     file = BytesIO()
     figure.savefig(file, format="png", dpi=80)
@@ -82,7 +82,7 @@ def _text(cell: Mapping[str, Any] | None, score: str) -> tuple[str, dict[str, An
     number = f"{mark}{mean:.1f}" if np.isfinite(mean) else mark
     if cell["name"] is None:
         return number, {}
-    return f"{cell['name'].replace(', ', chr(10), 1)}\n{number}", {"weight": "bold", "linespacing": 0.95}
+    return f"{cell['name'].replace(', ', chr(10))}\n{number}", {"weight": "bold", "linespacing": 0.95}
 
 
 def page(results: Mapping[str, Any], score: str, picture: bytes) -> Page:
