@@ -34,11 +34,9 @@ def standard_error(left_out: Tensor) -> Tensor:
 
 
 def with_and_without(s: Sums, *, coefficient: float) -> dict[str, tuple[Tensor, Tensor]]:
-    """Every reading on all pairs, a scalar, and without each one of them, N; nats, float64.
-
-    InfoNCE without candidate k is taken to first order in its share of the other rows' partitions.
-    """
+    """Every reading on all pairs, a scalar, and without each one of them, N; nats, float64."""
     n = len(s.positives)
+    counts = n * (n - 1), (n - 1) * (n - 2)  # false pairs: of all, and without one
 
     def true(x: Tensor) -> tuple[Tensor, Tensor]:
         total = x.sum()
@@ -46,15 +44,14 @@ def with_and_without(s: Sums, *, coefficient: float) -> dict[str, tuple[Tensor, 
 
     def false(both: Tensor) -> tuple[Tensor, Tensor]:
         total = both.sum() / 2
-        return total / (n * (n - 1)), (total - both) / ((n - 1) * (n - 2))
+        return total / counts[0], (total - both) / counts[1]
 
     def of(formula: Callable[..., Tensor], *terms: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         return formula(*(x for x, _ in terms)), formula(*(x for _, x in terms))
 
     joint = true(s.positives)
-    both = torch.logaddexp(s.log_rows, s.log_columns)
-    total = s.log_rows.logsumexp(0)
-    marginal = total - math.log(n * (n - 1)), total + _log1m_exp(both - total) - math.log((n - 1) * (n - 2))
+    marginal = s.log_rows.logsumexp(0) - math.log(counts[0]), s.log_others - math.log(counts[1])
+    clipped = s.clipped.sum() / 2 / counts[0], s.clipped_others / counts[1]
     jsd = of(lambda p, q: p - q, true(F.logsigmoid(s.positives)), false(s.softplus))
     loss = s.positives - torch.logaddexp(s.log_rows, s.positives)
     mean, _ = true(loss)
@@ -67,13 +64,8 @@ def with_and_without(s: Sums, *, coefficient: float) -> dict[str, tuple[Tensor, 
         "jsd_lower": of(lambda p, m: 1 + p - m.exp(), joint, marginal),
         "jsd_shifted": of(lambda v: v + 2 * LOG2, jsd),
         "xi_jsd": of(xi, jsd),
-        "smile": of(lambda p, c: p - c.log(), joint, false(s.clipped)),
+        "smile": of(lambda p, c: p - c.log(), joint, clipped),
         "taylor_dv": of(
             lambda p, m, q: p - m - coefficient * (q - m.square()), joint, false(s.scores), false(s.squares)
         ),
     }
-
-
-def _log1m_exp(x: Tensor) -> Tensor:
-    """log(1 - e^x), x <= 0."""
-    return torch.where(x > -LOG2, (-x.expm1()).log(), (-x.exp()).log1p())

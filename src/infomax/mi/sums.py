@@ -16,9 +16,12 @@ from torch import Tensor
 from infomax.critic import Critic, Dot
 from infomax.kernels.blocks import largest_score, panels, size, tame, without_true_pairs
 from infomax.kernels.softplus import folded_log_sum, foldings
+from infomax.mi.bounds import LOG2
 
 COMPILED_FROM = 8192
 """Pairs from which on the compiled loop is worth its loading (half a second; some five, once, where it is not yet on disk)."""
+
+_LARGE, _NEARLY_ALL = 0.02, 0.99  # shares: of a candidate in a row's partition; of a row and a column in all
 
 _PANEL = 256  # rows of a panel of the compiled loop: 49 MiB at N = 50,000
 
@@ -27,9 +30,9 @@ _PANEL = 256  # rows of a panel of the compiled loop: 49 MiB at N = 50,000
 class Sums:
     """What the pass keeps: N-vectors in float64, where "both" is the sum over row k and column k, without the true pair.
 
-    positives: T_kk. log_rows, log_columns: log sum e^T of row k and of column k. candidate: sum_i e^(T_ik) / Z_i, i != k, the
-    share that candidate k has in the other rows' partitions Z_i. softplus, clipped, scores, squares: "both" of softplus(T),
-    e^clamp(T), T and T^2.
+    positives: T_kk. log_rows, log_columns: log sum e^T of row k and of column k. candidate: what the other rows' log Z_i lose
+    in all without candidate k, -sum_i log(1 - e^(T_ik) / Z_i), i != k. softplus, clipped, scores, squares: "both" of
+    softplus(T), e^clamp(T), T and T^2. log_others, clipped_others: log sum e^T and sum e^clamp(T) without pair k.
     """
 
     positives: Tensor
@@ -40,6 +43,11 @@ class Sums:
     clipped: Tensor
     scores: Tensor
     squares: Tensor
+    log_others: Tensor
+    clipped_others: Tensor
+
+
+Score = Callable[[slice, Tensor], None]
 
 
 @torch.no_grad()
@@ -102,13 +110,10 @@ def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float, moments: bool = T
         clipped[rows] -= 2 * math.exp(-clip)  # what a true pair, at -inf, was clipped to
         if small:
             log_rows[rows] = row_sums.log()
-        partition = torch.logaddexp(log_rows[rows], positives[rows])
-        if small:
-            candidate += ((-partition).exp().to(t.dtype) @ t).double()
-        else:
-            candidate += t.sub_(partition[:, None]).exp_().sum(0)
+        candidate += _lost(t, log_rows[rows], positives[rows], small)
     log_columns = torch.logaddexp(log_columns, column_sums.log())
-    return Sums(positives, log_rows, log_columns, candidate, softplus, clipped, scores, squares)
+    others = _others(log_rows, log_columns, clipped, clip, score, panel)
+    return Sums(positives, log_rows, log_columns, candidate, softplus, clipped, scores, squares, *others)
 
 
 def _compiled(left: Tensor, right_t: Tensor, positives: Tensor, moments: tuple[Tensor, Tensor], clip: float) -> Sums:
@@ -129,11 +134,69 @@ def _compiled(left: Tensor, right_t: Tensor, positives: Tensor, moments: tuple[T
 
         of_rows[:, rows], found = sweep(score, t, clip)
         of_columns += found
-        partition = of_rows[0, rows] + positives[rows].exp()
-        candidate += (1 / partition).float() @ t
+        candidate += _lost(t, of_rows[0, rows].log(), positives[rows], small=True)
     softplus, clipped = of_rows[1] + of_columns[1], of_rows[2] + of_columns[2]
     clipped -= 2 * math.exp(-clip)  # what a true pair was clipped to
-    return Sums(positives, of_rows[0].log(), of_columns[0].log(), candidate, softplus, clipped, *moments)
+    log_rows, log_columns = of_rows[0].log(), of_columns[0].log()
+    others = _others(log_rows, log_columns, clipped, clip, _product(left, right_t), panel)
+    return Sums(positives, log_rows, log_columns, candidate, softplus, clipped, *moments, *others)
+
+
+def _lost(t: Tensor, log_rows: Tensor, positives: Tensor, small: bool) -> Tensor:
+    """-sum_i log(1 - share_ik) over a panel's rows i; the panel holds T, or e^T where `small`, and is used up.
+
+    A small share x counts x, which is low by less than x / 2 of it; the others, at most 1 / _LARGE a row, what they are.
+    """
+    partition = torch.logaddexp(log_rows, positives)
+    top = t.amax(1)
+    log_share = (top.log() if small else top).double() - partition  # of the largest candidate
+    half = (log_share > -LOG2).nonzero().squeeze(1)
+    if len(half):  # one a row: 1 - share may be lost to rounding, so the row is summed without it, and it counts apart
+        k = t.argmax(1)[half]
+        t[half, k] = 0.0 if small else -math.inf
+        rest = (t.sum(1).log() if small else t.logsumexp(1)).double()[half]
+        alone = partition[half] - torch.logaddexp(rest, positives[half])
+    if small:
+        inverse = (-partition).exp().to(t.dtype)
+    else:
+        t.sub_(partition[:, None]).exp_()
+        inverse = torch.ones_like(top)
+    found = (inverse @ t).double()
+    if (log_share > math.log(_LARGE)).any():
+        i, j = (t > (_LARGE / inverse)[:, None]).nonzero(as_tuple=True)
+        share = (t[i, j] * inverse[i]).double()
+        found.index_add_(0, j, -(-share).log1p() - share)
+    if len(half):
+        found.index_add_(0, k, alone)
+    return found
+
+
+def _others(
+    log_rows: Tensor, log_columns: Tensor, clipped: Tensor, clip: float, score: Score, panel: Tensor
+) -> tuple[Tensor, Tensor]:
+    """log sum e^T and sum e^clamp(T) without pair k, for every k.
+
+    All less row k and column k; where these are nearly all (two pairs at most, for all rows and columns are twice the whole),
+    the others are scored again, as the difference would be one of rounding.
+    """
+    n, total = len(log_rows), log_rows.logsumexp(0)
+    log_share, clipped_total = torch.logaddexp(log_rows, log_columns) - total, clipped.sum() / 2
+    log_others, clipped_others = total + (-log_share.expm1()).log(), clipped_total - clipped
+    nearly_all = (log_share > math.log(_NEARLY_ALL)) | (clipped > _NEARLY_ALL * clipped_total)
+    for k in nearly_all.nonzero().flatten().tolist():
+        log_others[k], clipped_others[k] = -math.inf, 0.0
+        for i in range(0, n, len(panel)):
+            rows = slice(i, min(i + len(panel), n))
+            t = panel[: rows.stop - rows.start]
+            score(rows, t)
+            without_true_pairs(t, rows, slice(0, n), -math.inf)
+            t[:, k] = -math.inf
+            if i <= k < rows.stop:
+                t[k - i] = -math.inf
+            log_others[k] = torch.logaddexp(log_others[k], t.flatten().logsumexp(0).double())
+            bare = t.isneginf()
+            clipped_others[k] += t.clamp_(-clip, clip).exp_().masked_fill_(bare, 0.0).sum(dtype=torch.float64)
+    return log_others, clipped_others
 
 
 Parts = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -155,9 +218,6 @@ def _wild_block(t: Tensor, clip: float) -> Parts:
     """The same where e^T would overflow; the block keeps T."""
     clipped, soft = t.clamp(-clip, clip).exp_(), F.softplus(t, threshold=88.0)
     return (soft.sum(1), clipped.sum(1)), (soft.sum(0), clipped.sum(0))
-
-
-Score = Callable[[slice, Tensor], None]
 
 
 def _crossed(critic: Critic, a: Tensor, b: Tensor) -> Score:
