@@ -85,6 +85,7 @@ def test_ties_and_wide_data_are_said():
     wide = np.concatenate([x[:200], rng.normal(size=(200, 70))], 1)
     found = estimate_mi(wide, y[:200])
     assert any("71 columns projected on 20" in flag for flag in found.flags)
+    assert found.hi is None and any("what projection left out" in flag for flag in found.flags)
 
 
 @pytest.mark.parametrize("method", list(BOUNDS))
@@ -133,6 +134,14 @@ def test_rows_in_any_order_and_sides_exchanged():
     value = estimate_mi(x, y, method="gaussian").mi
     assert estimate_mi(x[order], y[order], method="gaussian").mi == pytest.approx(value)
     assert estimate_mi(y, np.exp(x), method="gaussian").mi == pytest.approx(value)
+
+
+def test_few_pairs_give_no_upper_limit_unless_the_gaussian_is_asked_for():
+    x, y = tasks.gaussian(2, 1.0).sample(150, 0)
+    found = estimate_mi(x, y)
+    assert found.method == "gaussian" and found.hi is None
+    assert any("cannot tell Gaussian data" in flag for flag in found.flags)
+    assert estimate_mi(x, y, method="gaussian").hi is not None
 
 
 @pytest.mark.parametrize("n", [20, 50, 87])

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infomax.errors import DataError
-from infomax.mi import tasks
-from infomax.mi.estimators.gaussian import canonical, gaussian, log_ratio, wishart_bias
+from infomax.mi import estimate_mi, tasks
+from infomax.mi.estimators.gaussian import calibrated, canonical, gaussian, log_ratio, wishart_bias
+from infomax.mi.estimators.inputs import rank_gaussian
 
 
 def read(x, y):
@@ -23,6 +24,25 @@ def test_no_bias_and_an_honest_error(dim, mi, n):
     assert values.std(ddof=1) < 1.4 * errors.mean()
     if mi:
         assert values.std(ddof=1) > 0.65 * errors.mean()
+
+
+@pytest.mark.parametrize(("dim", "mi", "n"), [(1, 3.0, 300), (2, 6.0, 1000), (5, 1.0, 300)])
+def test_what_ranks_lose_is_given_back(dim, mi, n):
+    found = [
+        calibrated(canonical(*map(rank_gaussian, tasks.gaussian(dim, mi).sample(n, seed))), n) for seed in range(20)
+    ]
+    values, errors = (np.array([getattr(f.fit, name) for f in found]) for name in ("value", "se"))
+    assert all(f.resolved for f in found)
+    assert abs(values.mean() - mi) < 3 * errors.mean() / math.sqrt(20)
+    assert (abs(values - mi) > 1.96 * errors).sum() <= 4  # of 20: more has probability 0.003 where 1 is expected
+
+
+def test_functions_of_each_other_have_no_upper_limit():
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    for margins in ("rank", "standard"):
+        found = estimate_mi(x, 2 * x + 1, method="gaussian", margins=margins)
+        assert found.hi is None and found.lo is None
+        assert any("functions of each other" in flag for flag in found.flags)
 
 
 def test_the_bias_taken_off_is_that_of_independent_sides():

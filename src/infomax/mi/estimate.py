@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from infomax.errors import ConfigError, DataError, nearest
 from infomax.mi.estimators import inputs
-from infomax.mi.estimators.auto import Z, auto, discrete_reading, gaussian_reading, ksg_reading
+from infomax.mi.estimators.auto import TOGETHER, Z, auto, discrete_reading, gaussian_reading, ksg_reading
 from infomax.mi.estimators.critics import BOUNDS, crossfit
 from infomax.mi.estimators.folds import split
 from infomax.mi.estimators.result import Estimate, Reading
@@ -47,7 +47,7 @@ def estimate_mi(
     | method | reads | use it for |
     |---|---|---|
     | auto | all that suits; picks by a rule, tells why | anything; 10 to 40 s for 5000 pairs |
-    | gaussian | $-\tfrac12 \sum \log(1 - r_i^2)$ of canonical correlations, no bias | jointly Gaussian data; milliseconds |
+    | gaussian | $-\tfrac12 \sum \log(1 - r_i^2)$ of canonical correlations, no bias | jointly Gaussian data; below a second |
     | ksg | nearest neighbours | up to about six coordinates together |
     | discrete | counts, bias removed | few levels on both sides |
     | infonce, interpolated, nwj, tuba, jsd_lower, xi_jsd | a critic on held-out pairs | a lower limit in high dimension |
@@ -133,7 +133,7 @@ def _one(
                 )
         return discrete_reading(*classes)
     if method == "gaussian":
-        return gaussian_reading(margins(a), margins(b))
+        return gaussian_reading(margins(a), margins(b), ranks=margins is inputs.rank_gaussian, seed=seed)
     if method == "ksg":
         rng = np.random.default_rng(seed)
         return ksg_reading("ksg", margins(inputs.dithered(a, rng)[0]), margins(inputs.dithered(b, rng)[0]), k)
@@ -164,6 +164,8 @@ def _warnings(reading: Reading, method: str) -> list[str]:
         flags.append(
             f"saturated: {reading.value:.2f} of at most {reading.ceiling:.2f}; the truth may be anything above"
         )
+    if method == "gaussian" and reading.hi is None:
+        flags.append(TOGETHER)
     if method == "gaussian":
         flags.append("right only where ranks are jointly Gaussian; 'auto' checks that")
     if method == "ksg":

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from infomax.mi.estimators import inputs
 from infomax.mi.estimators.discrete import plugin
 from infomax.mi.estimators.folds import Folds, chunks, split, symmetric_infonce
-from infomax.mi.estimators.gaussian import Fit, by_chance, canonical, gaussian
+from infomax.mi.estimators.gaussian import Fit, by_chance, calibrated, canonical, correlated, exact, gaussian
 from infomax.mi.estimators.ksg import Ksg, ksg
 from infomax.mi.estimators.result import Reading
-from infomax.mi.estimators.stack import Stack, fit_stack, gaussian_base, shrunk
+from infomax.mi.estimators.stack import Stack, fit_stack, gaussian_base
 
 Array = NDArray[np.float64]
 
@@ -33,6 +33,7 @@ CLEAR = 3.0  # standard errors: above it a difference counts
 SLACK = 0.03  # nats: below it no difference counts
 CHANCE_GAUSSIAN = 0.005  # above every one of 199 shuffles
 CHANCE = 0.004  # a shuffled pairing scores as high this often: above it nothing was found
+TOGETHER = "x and y are functions of each other as far as these pairs tell: MI may be anything above, infinity included"
 HIGH = 5.0  # nats: beyond it no reading of data that are not Gaussian is worth a number
 
 
@@ -78,8 +79,9 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     g_x, g_y = inputs.rank_gaussian(x), inputs.rank_gaussian(y)
     began = time.process_time()
     fit = canonical(g_x, g_y)
-    normal = gaussian(fit, n)
-    readings.append(_gaussian_reading(normal, time.process_time() - began))
+    ranked = calibrated(fit, n, seed=seed)
+    normal = ranked.fit
+    readings.append(_gaussian_reading(normal, time.process_time() - began, sure=ranked.resolved, low=not exact(fit)))
     near = _neighbours(x, y, classes, readings)
     began = time.process_time()
     stack = fit_stack(x, y, folds, seed=seed)
@@ -101,7 +103,7 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
         near[f"ksg, {d} learned"] = each
         readings.append(Reading(f"ksg, {d} learned", each.value, se=each.se, ceiling=_ksg_ceiling(n // 4, 3)))
 
-    doubts = _doubts(fit.correlations, (fit.rank_x, fit.rank_y), normal, near, stack, folds, n, seed, classes)
+    doubts = _doubts(ranked.correlations, (fit.rank_x, fit.rank_y), normal, near, stack, folds, n, seed, classes)
     significant = stack.p <= CHANCE and limit > 0
     neighbours = {name: each for name, each in near.items() if _beyond_chance(name, each, x, y, classes, rng)}
     best = max(neighbours, key=lambda name: neighbours[name].value) if neighbours else None
@@ -114,8 +116,16 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
         if zero and not significant and best is None:
             flags.append("no dependence found")
             return Outcome(0.0, 0.0, None, "gaussian", flags, readings)
-        lo = max(0.0, normal.value - Z * normal.se)
-        return Outcome(max(0.0, normal.value), lo, normal.value + Z * normal.se, "gaussian", flags, readings)
+        lo, hi = readings[0].lo, readings[0].hi
+        for reason, holds in (
+            (TOGETHER, not ranked.resolved),
+            ("no upper limit: what projection left out may carry more", any("projected" in flag for flag in flags)),
+            ("no upper limit: this few pairs cannot tell Gaussian data from others", n < 300),
+        ):
+            if holds:
+                hi = None
+                flags.append(reason)
+        return Outcome(max(0.0, normal.value), max(0.0, limit) if lo is None else lo, hi, "gaussian", flags, readings)
 
     if not significant and best is None:
         flags.append("no dependence found")
@@ -170,16 +180,17 @@ def _null_se(dx: int, dy: int, n: int) -> float:
     return math.sqrt(2 * dx * dy) / (2 * n)
 
 
-def gaussian_reading(x: Array, y: Array) -> Reading:
-    """The Gaussian fit, with its two-sided interval."""
+def gaussian_reading(x: Array, y: Array, *, ranks: bool, seed: int) -> Reading:
+    """The Gaussian fit, with its two-sided interval; `ranks`: whether x and y are ranks made Gaussian."""
     began = time.process_time()
-    fit = gaussian(canonical(x, y), len(x))
-    return _gaussian_reading(fit, time.process_time() - began)
+    fit, n = canonical(x, y), len(x)
+    found, _, sure = calibrated(fit, n, seed=seed) if ranks else (gaussian(fit, n), None, not exact(fit))
+    return _gaussian_reading(found, time.process_time() - began, sure=sure, low=not exact(fit))
 
 
-def _gaussian_reading(fit: Fit, seconds: float) -> Reading:
+def _gaussian_reading(fit: Fit, seconds: float, *, sure: bool, low: bool) -> Reading:
     lo, hi = (max(0.0, fit.value + sign * Z * fit.se) for sign in (-1, 1))
-    return Reading("gaussian", fit.value, se=fit.se, lo=lo, hi=hi, seconds=seconds)
+    return Reading("gaussian", fit.value, se=fit.se, lo=lo if low else None, hi=hi if sure else None, seconds=seconds)
 
 
 def ksg_reading(name: str, x: Array, y: Array, k: int) -> Reading:
@@ -279,7 +290,7 @@ def _doubts(
         found.append(f"a critic learned {stack.gain.value:.2f} nats more than the Gaussian's own")
     if found:
         return found
-    expected, spread = simulated(r, dims, normal, folds, n, seed)
+    expected, spread = simulated(r, dims, folds, n, seed)
     if abs(stack.base.value - expected) > 0.01 + 4 * math.hypot(spread, stack.base.se):
         found.append(
             f"its critic reads {stack.base.value:.2f} on held-out pairs, where Gaussian data give {expected:.2f}"
@@ -287,21 +298,13 @@ def _doubts(
     return found
 
 
-def simulated(
-    r: Array, dims: tuple[int, int], normal: Fit, folds: Folds, n: int, seed: int, draws: int = 4
-) -> tuple[float, float]:
-    """Mean and spread of held-out InfoNCE of a Gaussian critic fitted on Gaussian data of these correlations."""
-    from infomax.mi.estimators.gaussian import Canonical
-
-    empty = np.zeros((1, 1))
-    fit = Canonical(r, empty, empty, empty, empty, *dims)
-    rho = shrunk(fit, n)
+def simulated(r: Array, dims: tuple[int, int], folds: Folds, n: int, seed: int, draws: int = 4) -> tuple[float, float]:
+    """Mean and spread of held-out InfoNCE of a Gaussian critic fitted on ranks of Gaussian data of these correlations."""
     rng = np.random.default_rng(seed)
     values = []
     for _ in range(draws):
-        x, y = rng.normal(size=(n, dims[0])), rng.normal(size=(n, dims[1]))
-        y[:, : len(rho)] = rho * x[:, : len(rho)] + np.sqrt(1 - rho**2) * y[:, : len(rho)]
-        base = gaussian_base(x, y, folds)
+        x, y = correlated(r, dims, n, rng)
+        base = gaussian_base(inputs.rank_gaussian(x), inputs.rank_gaussian(y), folds)
         parts = [(v, rows) for v, held in enumerate(folds.held) for rows in chunks(held)]
         scores = [base.left[v, rows] @ base.right[v, rows].T for v, rows in parts]
         values.append(float(torch.stack([symmetric_infonce(s) for s in scores]).mean()))

@@ -97,11 +97,102 @@ def gaussian(fit: Canonical, n: int) -> Fit:
         >>> abs(found.value) < 2 * found.se, round(found.bias, 3)
         (True, 0.025)
     """
-    r2 = np.square(fit.correlations)
-    # data that are exact functions of each other have no density to speak of: infinite, and said to be so
-    plain = -0.5 * float(np.log1p(-np.minimum(r2, 1 - 1e-15)).sum())
+    plain = float(information(fit.correlations).sum())
     bias = wishart_bias(fit.rank_x, fit.rank_y, n)
-    return Fit(plain - bias, math.sqrt(float(r2.sum()) / n), bias)
+    return Fit(plain - bias, math.sqrt(float(np.square(fit.correlations).sum()) / n), bias)
+
+
+class Ranked(NamedTuple):
+    """A Gaussian fitted to ranks, with what ranks lose given back; its correlations; whether ranks resolve them at all."""
+
+    fit: Fit
+    correlations: Array
+    resolved: bool
+
+
+def information(correlations: Array) -> Array:
+    """Of each canonical pair, nats."""
+    # data that are exact functions of each other have no density to speak of: infinite, and said to be so
+    found: Array = -0.5 * np.log1p(-np.minimum(np.square(correlations), 1 - 1e-15))
+    return found
+
+
+def exact(fit: Canonical) -> bool:
+    """Whether some direction of one side is a function of the other as far as 64-bit numbers and these rows tell."""
+    return bool(fit.correlations[0] ** 2 > 1 - 1e-9)
+
+
+def calibrated(fit: Canonical, n: int, *, seed: int = 0, draws: int = 8, rounds: int = 8) -> Ranked:
+    r"""The Gaussian reading of ranks, with what ranks of n rows lose on average added.
+
+    Ranks move every point by about its share of 1 / n, which drowns the little noise that high information leaves: 0.16 of
+    4 nats between two numbers with n = 1000. The loss is that of simulated Gaussian data, $I_k(\text{data}) -
+    I_k(\text{ranks})$ for each canonical pair, sought at the correlations that it leads to.
+
+    Args:
+        fit: of ranks made Gaussian, n rows.
+        n: rows.
+        seed: of the simulated data, the same in each round.
+        draws: simulated data sets.
+        rounds: corrections, at most.
+
+    Example:
+        >>> from infomax.mi.estimators.inputs import rank_gaussian
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 300, 1))
+        >>> fit = canonical(rank_gaussian(x), rank_gaussian(x + 0.02 * noise))  # log 50 = 3.9
+        >>> gaussian(fit, 300).value < 3.75 < calibrated(fit, 300).fit.value < 4.05
+        True
+    """
+    from infomax.mi.estimators.inputs import rank_gaussian
+
+    plain, r = gaussian(fit, n), shrunk(fit, n)
+    if exact(fit):
+        return Ranked(plain, r, False)
+    start, seen = information(r), []
+    found = start
+    for _ in range(rounds):
+        rng = np.random.default_rng(seed)
+        lost = []
+        for _ in range(draws):
+            x, y = correlated(np.sqrt(-np.expm1(-2 * found)), (fit.rank_x, fit.rank_y), n, rng)
+            ranks = canonical(rank_gaussian(x), rank_gaussian(y))
+            lost.append(information(canonical(x, y).correlations) - information(ranks.correlations))
+        loss, spread = np.mean(lost, 0), float(np.sum(lost, 1).std(ddof=1))
+        seen.append((float(found.sum()), float(loss.sum())))
+        found = np.maximum(0.0, start + loss)
+        if abs(seen[-1][1] - (seen[-2][1] if len(seen) > 1 else 0.0)) < 0.1 * plain.se:
+            break
+    (at, less), (then, lesser) = seen[-1], (seen[-2] if len(seen) > 1 else (0.0, 0.0))
+    # how much of each further nat the ranks lose: that much less does a reading tell
+    slope = (less - lesser) / (at - then) if at > then else 0.0
+    if slope > 0.5:
+        return Ranked(plain, r, False)
+    value = plain.value + float(loss.sum())
+    se = math.hypot(plain.se, spread) / (1 - max(0.0, slope))
+    return Ranked(Fit(value, se, plain.bias - float(loss.sum())), np.sqrt(-np.expm1(-2 * found)), True)
+
+
+def correlated(r: Array, dims: tuple[int, int], n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """n pairs of Gaussian rows whose first columns correlate by r in turn."""
+    x, y = rng.normal(size=(n, dims[0])), rng.normal(size=(n, dims[1]))
+    y[:, : len(r)] = r * x[:, : len(r)] + np.sqrt(1 - r**2) * y[:, : len(r)]
+    return x, y
+
+
+def shrunk(fit: Canonical, n: int) -> Array:
+    """Canonical correlations made smaller by a common factor, so that their MI is the one with its bias taken off."""
+    goal = gaussian(fit, n).value
+    r = np.minimum(fit.correlations, 1 - 1e-7)
+    if goal <= 0:
+        return np.zeros_like(r)
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        if -0.5 * np.log1p(-np.square(middle * r)).sum() < goal:
+            low = middle
+        else:
+            high = middle
+    return low * r
 
 
 def by_chance(x: Array, y: Array, *, draws: int = 199, seed: int = 0) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from infomax.mi.bounds import dv
 from infomax.mi.estimators.folds import Folds, Read, chunks, jackknife, symmetric_infonce
-from infomax.mi.estimators.gaussian import Canonical, canonical, gaussian, log_ratio
+from infomax.mi.estimators.gaussian import canonical, log_ratio, shrunk
 from infomax.mi.estimators.inputs import log_radius, rank_gaussian
 from infomax.mi.estimators.ksg import Ksg, ksg
 from infomax.mi.estimators.towers import Critics, Shape, train
@@ -51,22 +51,6 @@ class Base(NamedTuple):
     right: Tensor
     u: Tensor
     v: Tensor
-
-
-def shrunk(fit: Canonical, n: int) -> Array:
-    """Canonical correlations made smaller by a common factor, so that their MI is the one with its bias taken off."""
-    goal = gaussian(fit, n).value
-    r = np.minimum(fit.correlations, 1 - 1e-7)
-    if goal <= 0:
-        return np.zeros_like(r)
-    low, high = 0.0, 1.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        if -0.5 * np.log1p(-np.square(middle * r)).sum() < goal:
-            low = middle
-        else:
-            high = middle
-    return low * r
 
 
 def gaussian_base(x: Array, y: Array, folds: Folds) -> Base:
