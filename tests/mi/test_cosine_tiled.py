@@ -128,3 +128,12 @@ def test_refusals():
         mi.cos_dv(a, b[:10], tau=1.0)
     with pytest.raises(DataError, match="as many rows"):
         mi.cos_infonce(a[:20], b, tau=1.0, two_sided=True)
+
+
+@pytest.mark.parametrize("rows", [5, 300])
+def test_one_anchor_has_a_queue_to_compare_with(rows):
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 1, 4, generator=generator, dtype=torch.float64)
+    queue = torch.randn(rows, 4, generator=generator, dtype=torch.float64)
+    expected = mi.infonce(mi.cosine_scores(a, torch.cat([b, queue]), tau=0.3))
+    torch.testing.assert_close(mi.cos_infonce(a, b, tau=0.3, queue=queue), expected)

@@ -77,3 +77,15 @@ def test_infonce_where_candidates_hold_large_shares(critic, n, d, compiled, monk
     found = with_and_without(sums(critic, a, b, clip=5.0), coefficient=0.5)["infonce"][1]
     exact = one_by_one(critic.crossed(a.double(), b.double()), "infonce")
     assert standard_error(found).item() == pytest.approx(standard_error(exact).item(), rel=0.01)
+
+
+@pytest.mark.parametrize("tau", [0.1, 0.005])
+def test_the_largest_clip(tau):
+    a, b = (z.float() for z in draw(50, 4, 0.1))
+    metric = MIMetric("cosine", tau=tau, readings=("smile",), clip=40.0)
+    metric.update(a, b)
+    said = metric.compute()["smile"]
+    scores = mi.cosine_scores(a.double(), b.double(), tau=tau)
+    assert said.value == pytest.approx(mi.smile(scores, clip=40.0).item(), rel=1e-5)
+    each = torch.stack([mi.smile(scores[k][:, k], clip=40.0) for k in ~torch.eye(50, dtype=torch.bool)])
+    assert said.se == pytest.approx(standard_error(each).item(), rel=1e-3)

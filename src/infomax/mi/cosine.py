@@ -115,7 +115,7 @@ def cos_infonce(
     """
     if queue is not None and (own_view or two_sided):
         raise ConfigError("cos_infonce: a queue stands for the other candidates; leave out own_view and two_sided")
-    left, right = _factors(z_a, z_b, tau, "infonce")
+    left, right = _factors(z_a, z_b, tau, "infonce", alone=queue is not None)
     n, m = left.shape[-2], right.shape[-2]
     if two_sided and n != m:
         raise DataError(f"cos_infonce: both directions need as many rows on either side, got {n} and {m}")
@@ -247,8 +247,13 @@ def _wide(z: Tensor) -> Tensor:
     return z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
 
 
-def _factors(z_a: Tensor, z_b: Tensor, tau: float | Tensor, paired: str = "") -> tuple[Tensor, Tensor]:
-    """Unit rows, the left ones divided by the temperature; `paired` names an estimate that needs true and false pairs."""
+def _factors(
+    z_a: Tensor, z_b: Tensor, tau: float | Tensor, paired: str = "", *, alone: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Unit rows, the left ones divided by the temperature; `paired` names an estimate that needs true and false pairs.
+
+    `alone`: one pair will do, as the false ones come from elsewhere.
+    """
     if not tau > 0:
         raise ConfigError(f"cosine scores: tau must be positive, got {tau}")
     if z_a.ndim < 2 or z_b.ndim < 2 or z_a.shape[-1] != z_b.shape[-1]:
@@ -258,7 +263,7 @@ def _factors(z_a: Tensor, z_b: Tensor, tau: float | Tensor, paired: str = "") ->
         raise DataError(
             f"{paired}: row i of the one side belongs to row i of the other; got {n} rows and then only {m}"
         )
-    if paired and m < 2:
+    if paired and m < 2 and not alone:
         raise NumericsError(f"{paired}: {n} pair holds no false pair to compare with; give at least two rows")
     return F.normalize(_wide(z_a), dim=-1) / tau, F.normalize(_wide(z_b), dim=-1)
 

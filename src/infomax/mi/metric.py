@@ -33,6 +33,9 @@ average); a surrogate, in nats but neither bound; or another quantity altogether
 
 DEFAULT = ("dv", "infonce", "nwj", "jsd", "jsd_lower", "xi_jsd", "smile", "taylor_dv")
 
+CLIP = 40.0
+"""The largest clip of SMILE, nats, so that sums of e^clip stay in the range of float32."""
+
 SATURATED = 0.9
 """A reading above this share of its ceiling says more of the estimator than of the encoders."""
 
@@ -72,12 +75,12 @@ class MIMetric:
         tau: temperature; a reading means nothing without it, so there is no default.
         readings: which, in the order wanted; default: dv, infonce, nwj, jsd, jsd_lower, xi_jsd, smile, taylor_dv.
         level: of the intervals.
-        clip: of SMILE, nats.
+        clip: of SMILE, nats; at most 40 (without a clip SMILE reads what DV reads).
         coefficient: of Taylor-DV's variance.
         sync: gather the pairs of all processes before computing.
 
     Raises:
-        ConfigError: unknown critic or reading, tau or level out of range. DataError: embeddings that do not pair.
+        ConfigError: unknown critic or reading, tau, level or clip out of range. DataError: embeddings that do not pair.
         NumericsError: fewer than three pairs when computing.
 
     Example:
@@ -108,6 +111,11 @@ class MIMetric:
             raise ConfigError(f"MIMetric: tau must be positive, got {tau}")
         if not 0 < level < 1 or not clip > 0:
             raise ConfigError(f"MIMetric: needs 0 < level < 1 and clip > 0, got level={level}, clip={clip}")
+        if clip > CLIP:
+            raise ConfigError(
+                f"MIMetric: clip must be at most {CLIP:g} nats, got {clip:g}: e^clip leaves the range of float32; "
+                "the reading 'dv' is SMILE without a clip"
+            )
         for name in readings:
             if name not in KINDS:
                 raise ConfigError(f"MIMetric: no reading {name!r}: {nearest(name, KINDS)}")
@@ -134,14 +142,22 @@ class MIMetric:
             raise DataError(
                 f"MIMetric: need N D and N D' of as many rows, got {tuple(z_a.shape)} and {tuple(z_b.shape)}"
             )
+        inner = self.critic.inner if isinstance(self.critic, _Tempered) else self.critic
+        if isinstance(inner, Dot) and z_a.shape[1] != z_b.shape[1]:
+            raise DataError(
+                f"MIMetric: a product needs two sides of one width, got {tuple(z_a.shape)} and {tuple(z_b.shape)}"
+            )
+        wide = [torch.promote_types(z.dtype, torch.float32) for z in (z_a, z_b)]
+        if wide[0] != wide[1]:
+            raise DataError(f"MIMetric: need two sides of one type, got {z_a.dtype} and {z_b.dtype}; cast one of them")
         for kept, z in ((self._a, z_a), (self._b, z_b)):
             if kept and kept[0].shape[1] != z.shape[1]:
                 raise DataError(
                     f"MIMetric: rows of width {z.shape[1]} after rows of width {kept[0].shape[1]}; reset() first"
                 )
-            wide = torch.promote_types(z.dtype, torch.float32)
+        for kept, z in ((self._a, z_a), (self._b, z_b)):
             # a copy, since the next batch may be written to the same place
-            kept.append(z.detach().to(wide, copy=True))
+            kept.append(z.detach().to(wide[0], copy=True))
 
     def to(self, device: torch.device | str) -> "MIMetric":
         """Move what is kept, and the critic; later batches are to come on that device."""
