@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from infomax import mi
-from infomax.kernels.rows import log_sum_exp
+from infomax.kernels import cosine_dv, log_mean_exp, log_sum_exp, mean_log_sum_exp, mean_softplus
 from infomax.mi import cosine
 
 
@@ -40,9 +41,29 @@ def test_weights_that_come_of_the_partitions(true_pairs, sides):
         torch.testing.assert_close(g, e, rtol=1e-9, atol=1e-12)
 
 
-def test_a_side_made_of_the_other_counts_once():
-    plain = twice(lambda z: (2 * z @ z.mT).logsumexp(-1).square().sum(), draw(5))
-    for g, e in zip(twice(lambda z: log_sum_exp(2 * z, z)[0].square().sum(), draw(5)), plain, strict=True):
+def without_diagonal(t):
+    return t.masked_fill(torch.eye(len(t), dtype=torch.bool), -math.inf)
+
+
+MADE_OF_ONE = {
+    "rows": (lambda z: log_sum_exp(2 * z, z)[0].square().sum(), lambda z: (2 * z @ z.mT).logsumexp(-1).square().sum()),
+    "dv": (lambda z: log_mean_exp(z, z), lambda z: without_diagonal(z @ z.mT).flatten().logsumexp(0)),
+    "own view": (
+        lambda z: mean_log_sum_exp(2 * z, z.flip(0), z),
+        lambda z: torch.cat([2 * z @ z.flip(0).mT, without_diagonal(2 * z @ z.mT)], 1).logsumexp(1).mean(),
+    ),
+    "softplus": (
+        lambda z: 20 * mean_softplus(2 * z, z),
+        lambda z: F.softplus(without_diagonal(2 * z @ z.mT)).sum(),
+    ),
+    "cosine": (lambda z: cosine_dv(z.exp(), z, 0.5), lambda z: mi.dv(mi.cosine_scores(z.exp(), z, tau=0.5))),
+}
+
+
+@pytest.mark.parametrize("name", MADE_OF_ONE)
+def test_a_side_made_of_the_other_counts_once(name):
+    kernel, plain = MADE_OF_ONE[name]
+    for g, e in zip(twice(kernel, draw(5)), twice(plain, draw(5)), strict=True):
         torch.testing.assert_close(g, e, rtol=1e-9, atol=1e-12)
 
 

@@ -1,7 +1,7 @@
 """What the kernels share: how large a block is, when e^T is safe as it stands, and where gradients are gathered."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -77,13 +77,16 @@ def exact(t: Tensor) -> Any:
     return torch.autocast(t.device.type, enabled=False)
 
 
-Values = Tensor | Sequence[Tensor]
-
-
-def by_formula(value: Values, upstream: Values, *inputs: Tensor | None) -> list[Tensor | None]:
-    """The gradients of a value (or of several), themselves differentiable; None where an input wants none."""
-    wanted = [x for x in inputs if x is not None and x.requires_grad]
-    found = iter(torch.autograd.grad(value, wanted, upstream, create_graph=True))
+def by_formula(
+    formula: Callable[..., Tensor | Sequence[Tensor]], upstream: Tensor | Sequence[Tensor], *inputs: Tensor | None
+) -> list[Tensor | None]:
+    """The gradients of a formula of the inputs (of several, if it gives several), themselves differentiable; None where an
+    input wants none.
+    """
+    # other names of the inputs: one of them may be made of another, and its own gradient is then not the total one
+    apart = [None if x is None else x.view_as(x) for x in inputs]
+    wanted = [x for x in apart if x is not None and x.requires_grad]
+    found = iter(torch.autograd.grad(formula(*apart), wanted, upstream, create_graph=True))
     return [next(found) if x is not None and x.requires_grad else None for x in inputs]
 
 

@@ -76,10 +76,14 @@ class _CosineDV(torch.autograd.Function):
         z_a, z_b, tau, *grads, slopes = ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradient is to be differentiated in its turn: by the formula as it reads
             with exact(z_a):
-                t = F.normalize(z_a, dim=-1) @ F.normalize(z_b, dim=-1).mT / tau
-                false, n = t.masked_fill(diagonal(t), -math.inf), t.shape[-1]
-                dv = t.diagonal(dim1=-2, dim2=-1).mean(-1) - false.flatten(-2).logsumexp(-1) + math.log(n * (n - 1))
-                return *by_formula(dv, upstream, z_a, z_b, tau), None
+                n = z_a.shape[-2]
+
+                def formula(x: Tensor, y: Tensor, temperature: Tensor) -> Tensor:
+                    t = F.normalize(x, dim=-1) @ F.normalize(y, dim=-1).mT / temperature
+                    false = t.masked_fill(diagonal(t), -math.inf).flatten(-2).logsumexp(-1) - math.log(n * (n - 1))
+                    return t.diagonal(dim1=-2, dim2=-1).mean(-1) - false
+
+                return *by_formula(formula, upstream, z_a, z_b, tau), None
         # in the order of the rows, so that the leaf can take the tensor as its gradient
         a, b = (None if g is None else torch.mul(g, upstream[..., None, None], out=g.new_empty(g.shape)) for g in grads)
         of_tau = (slopes * upstream).sum().to(tau.dtype) if ctx.needs_input_grad[2] else None

@@ -122,10 +122,12 @@ class _LogMeanExp(torch.autograd.Function):
         left, right, *grads = ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradient is to be differentiated in its turn: by the formula as it reads
             with exact(left):
-                t = left @ right.mT
-                a, b = by_formula(
-                    t.masked_fill(diagonal(t), -math.inf).flatten(-2).logsumexp(-1), upstream, left, right
-                )
+
+                def formula(x: Tensor, y: Tensor) -> Tensor:
+                    t = x @ y.mT
+                    return t.masked_fill(diagonal(t), -math.inf).flatten(-2).logsumexp(-1)
+
+                a, b = by_formula(formula, upstream, left, right)
             return a, b, None
         a, b = (None if g is None else g * upstream[..., None, None] for g in grads)
         return a, b, None
@@ -196,10 +198,14 @@ class _MeanLogSumExp(torch.autograd.Function):
         left, right, own, *grads = ctx.saved_tensors
         if torch.is_grad_enabled():
             with exact(left):
-                t = left @ right.mT
-                if own is not None:
-                    t = torch.cat([t, (left @ own.mT).masked_fill(diagonal(t), -math.inf)], -1)
-                a, b, c = by_formula(t.logsumexp(-1).mean(-1), upstream, left, right, own)
+
+                def formula(x: Tensor, y: Tensor, z: Tensor | None) -> Tensor:
+                    t = x @ y.mT
+                    if z is not None:
+                        t = torch.cat([t, (x @ z.mT).masked_fill(diagonal(t), -math.inf)], -1)
+                    return t.logsumexp(-1).mean(-1)
+
+                a, b, c = by_formula(formula, upstream, left, right, own)
             return a, b, c, None
         a, b, c = (None if g is None else g * upstream[..., None, None] for g in grads)
         return a, b, c, None

@@ -97,14 +97,15 @@ class _LogSumExp(torch.autograd.Function):
             return None, None, None
         with exact(left):
             if torch.is_grad_enabled():  # the gradient is to be differentiated in its turn: by the formula as it reads
-                # the weights come of the partitions and so of the factors: they go in from outside, not through the formula
-                x, y = left.view_as(left), right.view_as(right)  # apart, should one be made of the other
-                t = x @ y.mT
-                t = t if ctx.true_pairs else t.masked_fill(diagonal(t), -math.inf)
-                asked = [(t.logsumexp(k), w) for w, k in ((u, -1), (v, -2)) if w is not None]
-                wanted = [z if need else None for z, need in zip((x, y), ctx.needs_input_grad[:2], strict=True)]
-                values, weights = zip(*asked, strict=True)
-                a, b = by_formula(values, weights, *wanted)
+                kept = [(k, w) for k, w in ((-1, u), (-2, v)) if w is not None]
+
+                def formula(x: Tensor, y: Tensor) -> list[Tensor]:
+                    t = x @ y.mT
+                    t = t if ctx.true_pairs else t.masked_fill(diagonal(t), -math.inf)
+                    return [t.logsumexp(k) for k, _ in kept]
+
+                # the weights may come of the partitions, and so of the factors: they are no part of the formula
+                a, b = by_formula(formula, [w for _, w in kept], left, right)
                 return a, b, None
             (*lead, n, d), m = left.shape, right.shape[-2]
             of_left = torch.zeros_like(left).view(-1, n, d) if ctx.needs_input_grad[0] else None
@@ -194,8 +195,12 @@ class _SelfLogSumExp(torch.autograd.Function):
         n, d = z.shape[-2:]
         with exact(z):
             if torch.is_grad_enabled():
-                t = z @ z.mT
-                return by_formula(t.masked_fill(diagonal(t), -math.inf).logsumexp(-1), u, z)[0]
+
+                def formula(x: Tensor) -> Tensor:
+                    t = x @ x.mT
+                    return t.masked_fill(diagonal(t), -math.inf).logsumexp(-1)
+
+                return by_formula(formula, u, z)[0]
             grad = torch.zeros_like(z).view(-1, n, d)
             for p, x in enumerate(z.reshape(-1, n, d)):
                 _self_weigh(x, rows.reshape(-1, n)[p], u.reshape(-1, n)[p], grad[p])

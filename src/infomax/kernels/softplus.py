@@ -79,10 +79,12 @@ class _MeanSoftplus(torch.autograd.Function):
         left, right, *grads = ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradient is to be differentiated in its turn: by the formula as it reads
             with exact(left):
-                t = left @ right.mT
-                n = t.shape[-1]
-                mean = F.softplus(t, threshold=88.0).masked_fill(diagonal(t), 0.0).sum((-2, -1)) / (n * (n - 1))
-                a, b = by_formula(mean, upstream, left, right)
+
+                def formula(x: Tensor, y: Tensor) -> Tensor:
+                    t, n = x @ y.mT, x.shape[-2]
+                    return F.softplus(t, threshold=88.0).masked_fill(diagonal(t), 0.0).sum((-2, -1)) / (n * (n - 1))
+
+                a, b = by_formula(formula, upstream, left, right)
             return a, b, None
         a, b = (None if g is None else g * upstream[..., None, None] for g in grads)
         return a, b, None
