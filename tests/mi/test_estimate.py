@@ -144,6 +144,37 @@ def test_few_pairs_give_no_upper_limit_unless_the_gaussian_is_asked_for():
     assert estimate_mi(x, y, method="gaussian").hi is not None
 
 
+def test_rare_levels_make_no_dependence_and_no_upper_limit():
+    alarms = 0
+    for seed in range(20):
+        x, y = np.minimum(np.random.default_rng(seed).zipf(1.5, size=(2, 2000)), 60)
+        found = estimate_mi(x, y, method="discrete", seed=seed)
+        assert found.hi is None and any("too rare" in flag for flag in found.flags)
+        assert found.mi < 0.02
+        alarms += found.lo > 0
+    assert alarms <= 3  # at 2.5 % each, more has probability 0.002
+
+
+@pytest.mark.parametrize(("count", "agreement", "n"), [(8, 0.95, 200), (4, 0.999, 500), (8, 0.6, 400), (2, 0.9, 100)])
+def test_limits_of_counts_hold(count, agreement, n):
+    task = tasks.categories(count, agreement)
+    found = [estimate_mi(*task.sample(n, seed), method="discrete") for seed in range(40)]
+    missed = sum(f.lo > task.mi or f.hi < task.mi for f in found)
+    assert missed <= 6  # of 40: at 5 % each, more has probability 0.003
+
+
+def test_copies_are_no_evidence():
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(2, 100, 2))
+    rows = np.repeat(np.arange(100), 3)
+    found = estimate_mi(x[rows], y[rows], seed=1)
+    assert "200 of 300 pairs are copies of others: one of each was kept" in found.flags
+    assert found.lo == 0.0 and found.n == 300
+    assert found.mi == estimate_mi(x, y, seed=1).mi
+    rounded = estimate_mi(x.round(1), y.round(1), method="gaussian")
+    assert not any("copies" in flag for flag in rounded.flags)
+
+
 @pytest.mark.parametrize("n", [20, 50, 87])
 def test_few_pairs_are_read(n):
     found = estimate_mi(*tasks.gaussian(2, 1.0).sample(n, 3))

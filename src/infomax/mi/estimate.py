@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from infomax.errors import ConfigError, DataError, nearest
 from infomax.mi.estimators import inputs
-from infomax.mi.estimators.auto import TOGETHER, Z, auto, discrete_reading, gaussian_reading, ksg_reading
+from infomax.mi.estimators.auto import RARE, TOGETHER, Z, auto, discrete_reading, gaussian_reading, ksg_reading
 from infomax.mi.estimators.critics import BOUNDS, crossfit
 from infomax.mi.estimators.folds import split
 from infomax.mi.estimators.result import Estimate, Reading
@@ -87,6 +87,9 @@ def estimate_mi(
     began = time.process_time()
     a, b, flags = inputs.sides(x, y)
     n, name = len(a), method
+    if method != "discrete":  # there rows that repeat are what is counted
+        a, b, repeated = inputs.once(a, b)
+        flags += repeated
     with _one_thread():
         if method == "auto":
             out = auto(a, b, seed=seed)
@@ -131,7 +134,7 @@ def _one(
                     f"method 'discrete' counts levels, and {side} has {count} different rows in {len(found)}: nothing to "
                     "count; use 'ksg' or 'auto'"
                 )
-        return discrete_reading(*classes)
+        return discrete_reading(*classes, seed=seed)
     if method == "gaussian":
         return gaussian_reading(margins(a), margins(b), ranks=margins is inputs.rank_gaussian, seed=seed)
     if method == "ksg":
@@ -166,6 +169,8 @@ def _warnings(reading: Reading, method: str) -> list[str]:
         )
     if method == "gaussian" and reading.hi is None:
         flags.append(TOGETHER)
+    if method == "discrete" and reading.hi is None:
+        flags.append(RARE)
     if method == "gaussian":
         flags.append("right only where ranks are jointly Gaussian; 'auto' checks that")
     if method == "ksg":

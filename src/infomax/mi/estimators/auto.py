@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from infomax.mi.estimators import inputs
+from infomax.mi.estimators.discrete import CHANCE as CHANCE_COUNTS
 from infomax.mi.estimators.discrete import plugin
 from infomax.mi.estimators.folds import Folds, chunks, split, symmetric_infonce
 from infomax.mi.estimators.gaussian import Fit, by_chance, calibrated, canonical, correlated, exact, gaussian
@@ -33,6 +34,7 @@ CLEAR = 3.0  # standard errors: above it a difference counts
 SLACK = 0.03  # nats: below it no difference counts
 CHANCE_GAUSSIAN = 0.005  # above every one of 199 shuffles
 CHANCE = 0.004  # a shuffled pairing scores as high this often: above it nothing was found
+RARE = "no upper limit: most pairs of levels are too rare to be counted; fewer levels, or more samples, would tell more"
 TOGETHER = "x and y are functions of each other as far as these pairs tell: MI may be anything above, infinity included"
 HIGH = 5.0  # nats: beyond it no reading of data that are not Gaussian is worth a number
 
@@ -61,12 +63,14 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     rng = np.random.default_rng(seed)
     classes = [inputs.levels(z) for z in (x, y)]
     if classes[0] is not None and classes[1] is not None:
-        reading = discrete_reading(classes[0], classes[1])
+        reading = discrete_reading(classes[0], classes[1], seed=seed)
         cells = len(np.unique(np.stack([classes[0], classes[1]]), axis=1).T)
         if cells <= n / 5:
             found = max(0.0, reading.value)
             if reading.lo == 0.0:
                 flags.append("no dependence found")
+            if reading.hi is None:
+                flags.append(RARE)
             return Outcome(found, reading.lo, reading.hi, "discrete", flags, [reading])
         readings.append(reading)
         flags.append(f"{cells} pairs of levels in {n} samples: too many to count, so levels were read as numbers")
@@ -158,18 +162,19 @@ def entropy(classes: NDArray[np.intp]) -> float:
     return float(-(p * np.log(p)).sum()) + (len(p) - 1) / (2 * len(classes))
 
 
-def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp]) -> Reading:
-    """Counts, with the interval of the delta method; at independence the null's own width."""
+def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> Reading:
+    """Counts; a lower limit only where shuffled pairs read less, an upper one only where levels are not too rare."""
     began = time.process_time()
-    found = plugin(x, y)
-    null = _null_se(len(np.unique(x)) - 1, len(np.unique(y)) - 1, len(x))
-    se = math.hypot(found.se, null)
+    found = plugin(x, y, seed=seed)
+    scarce = found.rare or len(np.unique(np.stack([x, y]), axis=1).T) > len(x) / 5
+    # a table too thin to simulate from: for the lower limit, take off the most that it can be
+    least = found.value - max(0.0, found.largest_bias - found.bias if scarce else 0.0) - Z * found.se
     return Reading(
         "discrete",
         found.value,
-        se=se,
-        lo=max(0.0, found.value - Z * se),
-        hi=max(0.0, found.value + Z * se),
+        se=found.se,
+        lo=max(0.0, least) if found.p <= CHANCE_COUNTS else 0.0,
+        hi=None if scarce else max(0.0, found.value + Z * found.se),
         ceiling=min(entropy(x), entropy(y)),
         seconds=time.process_time() - began,
     )

@@ -6,34 +6,74 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+Classes = NDArray[np.intp]
+
+
+CHANCE = 0.025
+"""Shuffled pairs that read as much this often: above it there may be no dependence at all."""
+
 
 class Plugin(NamedTuple):
-    """Value (nats), standard error, and the bias taken off."""
+    """Value (nats), standard error, the bias taken off, how often shuffled pairs read as much, whether most pairs of
+    levels are expected less than once, and the bias of shuffled pairs, which dependence only makes smaller."""
 
     value: float
     se: float
     bias: float
+    p: float
+    rare: bool
+    largest_bias: float
 
 
-def plugin(x: NDArray[np.intp], y: NDArray[np.intp]) -> Plugin:
-    r"""$\sum_{ab} \hat p_{ab} \log \frac{\hat p_{ab}}{\hat p_a \hat p_b}$ less the Miller-Madow bias $\frac{K_{xy} - K_x -
-    K_y + 1}{2N}$.
+def plugin(x: Classes, y: Classes, *, seed: int = 0, draws: int = 200) -> Plugin:
+    r"""$\sum_{ab} \hat p_{ab} \log \frac{\hat p_{ab}}{\hat p_a \hat p_b}$ less its bias, which is simulated.
 
-    K count the values that occur. The standard error is that of the mean log-ratio (the delta method).
+    The bias and the standard error are those of samples of $(1 - \lambda) \hat p_{ab} + \lambda \hat p_a \hat p_b$, whose
+    MI is known. $\lambda$ is James and Stein's: near 1 where the table is no further from independence than chance has
+    it, near 0 where it is. A formula that counts occupied cells, as Miller and Madow's, is off where cells are rare.
 
     Args:
         x: N classes. y: N classes.
+        seed: of the samples.
+        draws: samples; and shuffles for `p`.
 
     Example:
         >>> x = np.arange(1000) % 4
-        >>> round(plugin(x, x // 2).value, 3)  # log 2, less (4 - 4 - 2 + 1) / 2000
-        0.694
+        >>> round(plugin(x, x // 2).value, 2)  # log 2
+        0.69
 
-    Source: Miller 1955; Paninski 2003, Estimation of entropy and mutual information.
+    Source: Hausser & Strimmer 2009 (arXiv:0811.3579), eq. 8, with independence as the target.
     """
+    rng, n = np.random.default_rng(seed), len(x)
+    (_, i, n_x), (_, j, n_y) = (np.unique(z, return_inverse=True, return_counts=True) for z in (x, y))
+    p_x, p_y = n_x / n, n_y / n
+    cells, counts = np.unique(i * len(n_y) + j, return_counts=True)
+    p, target = counts / n, p_x[cells // len(n_y)] * p_y[cells % len(n_y)]
+    # over all cells, occupied or not: sum of (target - p)^2
+    apart = float(np.square(p).sum() - 2 * (p * target).sum() + np.square(p_x).sum() * np.square(p_y).sum())
+    share = min(1.0, (1 - float(np.square(p).sum())) / ((n - 1) * apart)) if apart > 0 else 1.0
+    mixed = (1 - share) * p + share * target
+    empty = share * math.log(share) * (1 - float(target.sum())) if share else 0.0
+    truth = float((mixed * np.log(mixed / target)).sum()) + empty
+    drawn, null = np.empty(draws), np.empty(draws)
+    for d in range(draws):
+        rows = rng.integers(n, size=n)
+        others = np.where(rng.random(n) < share, rng.integers(n, size=n), rows)
+        drawn[d] = _plain(i[rows], j[others])
+        null[d] = _plain(i, rng.permutation(j))
+    value = _plain(i, j)
+    chance = float((1 + (null >= value - 1e-12).sum()) / (1 + draws))
+    # shuffles keep the rarest levels, which samples lose: the better bias where nothing speaks against independence
+    like, true = (null, 0.0) if chance > CHANCE else (drawn, truth)
+    bias = float(like.mean()) - true
+    rare = bool((np.outer(n_x, n_y) < n).mean() > 0.5)
+    se = max(float(draw.std(ddof=1)) for draw in (null, drawn))
+    return Plugin(value - bias, se, bias, chance, rare, float(null.mean()))
+
+
+def _plain(x: Classes, y: Classes) -> float:
+    """MI of the sample's own shares."""
     n = len(x)
-    _, both, k_xy = np.unique(np.stack([x, y]), axis=1, return_inverse=True, return_counts=True)
-    (_, i, k_x), (_, j, k_y) = (np.unique(z, return_inverse=True, return_counts=True) for z in (x, y))
-    terms = np.log(k_xy[both.reshape(-1)] * n / (k_x[i] * k_y[j]))
-    bias = (len(k_xy) - len(k_x) - len(k_y) + 1) / (2 * n)
-    return Plugin(float(terms.mean()) - bias, float(terms.std(ddof=1)) / math.sqrt(n), bias)
+    k_x, k_y = np.bincount(x), np.bincount(y)
+    cells, k = np.unique(x * len(k_y) + y, return_counts=True)
+    return float((k / n * np.log(k * n / (k_x[cells // len(k_y)] * k_y[cells % len(k_y)]))).sum())

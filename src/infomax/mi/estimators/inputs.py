@@ -100,6 +100,28 @@ def levels(z: Array) -> NDArray[np.intp] | None:
     return found.reshape(-1) if len(distinct) <= len(z) / 20 else None
 
 
+def once(a: Array, b: Array) -> tuple[Array, Array, list[str]]:
+    """Keep one of each pair of rows where whole pairs repeat: copies are no evidence, and near neighbours of themselves.
+
+    Rounded numbers repeat on one side without the other, and levels are meant to repeat: both stay as they are.
+
+    Returns:
+        x, y, and what was dropped, in words.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(50, 1))
+        >>> once(np.repeat(x, 2, 0), np.repeat(-x, 2, 0))[2]
+        ['50 of 100 pairs are copies of others: one of each was kept']
+    """
+    n = len(a)
+    _, first = np.unique(np.concatenate([a, b], 1), axis=0, return_index=True)
+    distinct = [len(np.unique(z, axis=0)) for z in (a, b)]
+    if not max(FEWEST, n / 20) < len(first) == distinct[0] == distinct[1] < n:
+        return a, b, []
+    first.sort()
+    return a[first], b[first], [f"{n - len(first)} of {n} pairs are copies of others: one of each was kept"]
+
+
 def rank_gaussian(z: Array) -> Array:
     r"""Each column by its ranks: $\Phi^{-1}((\text{rank} - \tfrac12) / N)$, ties sharing the mean rank.
 
