@@ -169,9 +169,9 @@ def evaluate(
 
         return kept(run.path, key(encoder, part, *settings), part, make)
 
+    fit, held, how = splits(train, test)  # by the labels as they are told, before decoding replaces any: as sweeps split
     z = encoded(train)
     z_other = z if test is None else encoded(test)
-    fit, held, how = splits(train, test)
     # what stands in for a sample that cannot be decoded is another sample, and might be of the other part
     fit, held = _whole(train, fit), _whole(train if test is None else test, held)
     labels = train.labels if test is None or test.labels is None else test.labels

@@ -23,6 +23,7 @@ import infomax as im
 from infomax.data import Dataset, Graph
 from infomax.errors import DataError, InfomaxError
 from infomax.evaluate import knn_accuracy, linear_probe
+from infomax.evaluate.features import run_size
 from infomax.evaluate.run import _test_of, features, fits, splits
 from infomax.sweep.folder import Folder
 from infomax.training import Run
@@ -145,7 +146,7 @@ class _Split:
         z = features(
             run.learner.encoder,
             self.data,
-            run.config["training"]["size"],
+            run_size(run),
             statistics=(asked["mean"], asked["std"]),
             progress=False,
         )
