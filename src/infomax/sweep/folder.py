@@ -68,7 +68,7 @@ class Folder:
             ConfigError: where the folder holds something, and no sweep.
         """
         path = self.path / "sweep.json"
-        held = {p.name for p in self.path.iterdir()} if self.path.is_dir() else {""} if self.path.exists() else set()
+        held = _names(self.path)
         if held and not held & {path.name, "locks"}:  # a lock alone: another process is about to begin the same sweep
             raise ConfigError(f"{self.path} exists, is not empty and is no sweep: choose another --out")
         with self.lock(path.name):  # else two sweeps that share a folder lose each other's cells
@@ -221,3 +221,13 @@ def settings(rows: Iterable[Row], metric: str, goal: str = "max") -> list[Settin
     finite = [s for s in made if math.isfinite(s.mean)]
     ordered = sorted(finite, key=lambda s: s.mean, reverse=goal == "max")
     return ordered + [s for s in made if not math.isfinite(s.mean)]
+
+
+def _names(path: Path) -> set[str]:
+    """What a folder holds, asked once, since another process may be making it; a file holds itself."""
+    try:
+        return {p.name for p in path.iterdir()}
+    except FileNotFoundError:
+        return set()
+    except NotADirectoryError:
+        return {path.name}
