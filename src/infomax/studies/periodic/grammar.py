@@ -125,8 +125,9 @@ def build(sentence: Sentence, encoder: nn.Module, projector: tuple[int, ...]) ->
 
     Example:
         >>> learner = build(Sentence("Twin", "cos", ("Predictor", "DonskerVaradhan")), nn.Linear(8, 16), (8, 4))
-        >>> signature(learner)
-        ('Twin', 'cos', frozenset({'DonskerVaradhan', 'Predictor'}))
+        >>> target, critic, marginals = signature(learner)
+        >>> target, critic, sorted(marginals)
+        ('Twin', 'cos', ['DonskerVaradhan', 'Predictor'])
     """
     if reason := invalid(sentence):
         raise ConfigError(f"{sentence}: {reason}")
