@@ -99,7 +99,13 @@ def test_only_one_view_is_held_at_a_time():
     learner = im.methods.jmi(Net(4, 4), projector=())
     learner.accumulate = "views"
     learner([torch.randn(8, 4), torch.randn(8, 4)]).loss.backward()
-    assert alive == [8, 8, -8, 8, -8]  # twice forward; the last gives its gradient, then the first is made again for its own
+    assert alive == [
+        8,
+        8,
+        -8,
+        8,
+        -8,
+    ]  # twice forward; the last gives its gradient, then the first is made again for its own
 
 
 def test_pieces_of_rows_are_refused_where_batch_norm_would_see_less():

@@ -169,7 +169,9 @@ def evaluate(
 
         return kept(run.path, key(encoder, part, *settings), part, make)
 
-    fit, held, how = splits(train, test)  # by the labels as they are told, before decoding replaces any: as sweeps split
+    fit, held, how = splits(
+        train, test
+    )  # by the labels as they are told, before decoding replaces any: as sweeps split
     z = encoded(train)
     z_other = z if test is None else encoded(test)
     # what stands in for a sample that cannot be decoded is another sample, and might be of the other part
