@@ -28,7 +28,7 @@ def test_a_fresh_run_that_fails_at_once_leaves_nothing_and_says_why(tmp_path, mo
         (tmp_path / "run" / "of-another-logger").mkdir()
         raise MemoryError("out of memory")
 
-    monkeypatch.setattr("infomax.training.loop._update", fail)
+    monkeypatch.setattr("infomax.training.loop.update", fail)
     with pytest.raises(MemoryError, match="out of memory"):
         im.train(learner(), "digits", epochs=1, out=tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()

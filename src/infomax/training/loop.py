@@ -1,81 +1,35 @@
 """The loop: one for every method. A run is a function of its configuration; where it stands is a `Position`."""
 
-import json
 import shlex
 import signal
 import time
-import warnings
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 from tqdm import tqdm
 
 from infomax.clock import Clock
 from infomax.data.folder import OnError
-from infomax.errors import ConfigError, DataError, command, nearest
-from infomax.learner import Learner, NotFiniteError, Output, Rules, step
-from infomax.marginal import Marginal
-from infomax.parallel import anywhere, rank, same_start, synchronized
-from infomax.pieces import Accumulate, check
+from infomax.errors import ConfigError, DataError, command
+from infomax.learner import Learner, Rules
+from infomax.parallel import anywhere, rank, synchronized
+from infomax.pieces import Accumulate
 from infomax.schedule import warmup_cosine
 from infomax.training import checkpoint, monitor
 from infomax.training import wandb as weights_and_biases
-from infomax.training.checkpoint import Position, described
-from infomax.training.devices import Place, PrecisionName, place
-from infomax.training.feed import Feed, ViewFunction, dataset, view_function, view_size
+from infomax.training.checkpoint import Position
+from infomax.training.devices import PrecisionName
+from infomax.training.feed import ViewFunction, dataset
 from infomax.training.interrupt import Stopped, interval, noted_signals
-from infomax.training.optim import OptimizerName, build_optimizer
-from infomax.training.rules import grouped, rate, resolved
+from infomax.training.optim import OptimizerName
+from infomax.training.options import Options
+from infomax.training.prepare import Job, prepare
+from infomax.training.rules import rate
 from infomax.training.run import Run, claim, read_config, rebuilt
 from infomax.training.tensorboard import scalars
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a run's numbers depend on beside method, data and views; see `train`."""
-
-    epochs: int = 100
-    batch_size: int = 256
-    optimizer: OptimizerName = "adamw"
-    lr: float = 1e-3
-    weight_decay: float = 1e-4
-    warmup_epochs: float | None = None
-    clip_norm: float | None = None
-    rules: Rules = field(default_factory=dict)
-    accumulate: Accumulate = 1
-    on_nan: Literal["stop", "skip"] = "stop"
-    precision: PrecisionName = "32-true"
-    compile: bool = False
-    size: int | None = None
-    seed: int = 0
-    gauge_samples: int = 1000
-    local_views: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "seed", "gauge_samples"):
-            if not isinstance(getattr(self, name), int):
-                raise ConfigError(f"{name}={getattr(self, name)!r}: give a whole number")
-        if self.epochs < 1:
-            raise ConfigError(f"epochs={self.epochs}: give at least 1")
-        if self.gauge_samples < 3:
-            raise ConfigError(f"gauge_samples={self.gauge_samples}: the gauges compare samples, so give at least 3")
-        if not 0 <= self.seed < 2**63:
-            raise ConfigError(f"seed={self.seed}: give a whole number from 0 on, of at most 63 bits")
-        if not 0 <= self.warmup < float("inf"):
-            raise ConfigError(f"warmup_epochs={self.warmup_epochs}: give a number of epochs, 0 or more")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise ConfigError(f"clip_norm={self.clip_norm}: give a norm > 0, or leave it out")
-        if self.on_nan not in ("stop", "skip"):
-            raise ConfigError(f"on_nan={self.on_nan!r}: {nearest(self.on_nan, ('stop', 'skip'))}")
-
-    @property
-    def warmup(self) -> float:
-        """Epochs over which the learning rate rises."""
-        return min(10.0, self.epochs / 10) if self.warmup_epochs is None else self.warmup_epochs
+from infomax.training.update import update
 
 
 def train(
@@ -170,7 +124,7 @@ def train(
         raise ConfigError(f"keep={keep}: a run keeps at least its last checkpoint")
     machine = {"device": device, "devices": devices, "checkpoint_every": checkpoint_every, "keep": keep}
     machine |= {"on_error": on_error, "wandb": wandb}
-    job = _prepare(learner, data, views, options, root, machine)
+    job = prepare(learner, data, views, options, root, machine)
     if out is not None:
         job.run.path = claim(out) if rank() == 0 else Path(out)
     return _go(job, progress)
@@ -206,79 +160,9 @@ def resume(
         source = dataset(config["data"]["source"], config["data"]["root"], on_error=machine.get("on_error", "skip"))
         source.name = config["data"]["name"]
     named = config["views"]["recipe"] if views is None else views
-    job = _prepare(made, source, named, Options(**asked), config["data"]["root"], machine)
+    job = prepare(made, source, named, Options(**asked), config["data"]["root"], machine)
     job.run.path = path
     return _go(job, progress, continued=True)
-
-
-@dataclass
-class Job:
-    """All that a run needs to begin or to continue."""
-
-    run: Run
-    feed: Feed
-    optimizer: Optimizer
-    place: Place
-    options: Options
-
-
-def _prepare(
-    learner: Learner, data: Any, views: Any, options: Options, root: str | None, machine: dict[str, Any]
-) -> Job:
-    weights_and_biases.check(machine.get("wandb"))
-    asked = resolved(learner, options.rules)  # by the names of the parameters, which a branch that is compiled keeps
-    where = place(machine["device"], machine["devices"], options.precision)
-    samples = dataset(data, root, on_error=machine.get("on_error", "skip"))
-    root = None if root is None else str(Path(root).expanduser().resolve())
-    made = view_function(samples, views, options.size, options.local_views)
-    feed = Feed(samples, made, options.batch_size, options.seed, where.device, where.dtype)
-    learner.to(where.device).to(memory_format=torch.channels_last).train()
-    if where.dtype is not None:
-        learner.to(where.dtype)
-    if isinstance(views, str):  # a function of the user's is called for the batches of the run and nothing else
-        _try_out(learner, feed)
-    check(options.accumulate, learner.f, learner.g)
-    learner.accumulate = options.accumulate
-    same_start(learner)
-    optimiser = build_optimizer(
-        grouped(learner, asked), options.optimizer, lr=options.lr, weight_decay=options.weight_decay
-    )
-    if options.compile:
-        for branch in (learner.f, learner.g):
-            if branch is not None:
-                branch.compile()
-    own = None if isinstance(views, str) else described(views)
-    config = {
-        "method": learner.recipe,
-        "encoder": getattr(learner.encoder, "recipe", {}),
-        "data": {"name": samples.name, "samples": len(samples), "root": root, "mean": samples.mean, "std": samples.std}
-        | {"source": samples.origin[0] if samples.origin else None},
-        "views": {"recipe": None if own else views, "own": own, "made": described(made)}
-        | {"size": view_size(samples, options.size) if samples.is_images else options.size},
-        "training": asdict(options) | {"batch_size": feed.batch_size, "warmup_epochs": options.warmup, "rules": asked},
-        checkpoint.MACHINE: machine,
-    }
-    if not (config["method"] and config["encoder"]):
-        config["learner"] = described(learner)
-    config = checkpoint.plain(config)
-    return Job(Run(learner, config, data=samples), feed, optimiser, where, options)
-
-
-@torch.no_grad()
-def _try_out(learner: Learner, feed: Feed) -> None:
-    """Encode two samples, so that an encoder that cannot take these views is told at once, in our words."""
-    view = feed.fixed(2)[0]
-    modes = [(m, m.training) for m in learner.modules()]
-    try:
-        learner.eval().f(view)
-    except RuntimeError as error:
-        shape = tuple(view.shape) if isinstance(view, Tensor) else type(view).__name__
-        raise ConfigError(
-            f"the encoder cannot take views of {feed.data.name!r} of shape {shape}: {str(error).splitlines()[0]}"
-        ) from error
-    finally:
-        for m, mode in modes:
-            m.training = mode
 
 
 def _go(job: Job, progress: bool, *, continued: bool = False) -> Run:
@@ -336,7 +220,7 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
             lr = warmup_cosine(clock.step, clock.total, warmup, options.lr)
             for group in job.optimizer.param_groups:
                 group["lr"] = rate(group, lr, options.lr)
-            output = _update(job, position, clock, target.sweep(epoch, phase), batch)
+            output = update(job, position, clock, target.sweep(epoch, phase), batch)
             if (
                 output is not None
                 and rank() == 0
@@ -371,46 +255,6 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
                     f"stopped after update {position.step} of {total}; to continue: {again}",
                     signals[0] if signals else signal.SIGTERM,
                 )
-
-
-def _update(job: Job, position: Position, clock: Clock, sweep: int, batch: int) -> Output | None:
-    """One update; one that meets a NaN is noted, and left out (None) if that was asked for."""
-    learner, options = job.run.learner, job.options
-    views = job.feed(sweep, batch)
-    # whatever draws at random while it trains depends on the step alone; dropout differs from process to process
-    torch.manual_seed(((options.seed * 1_000_003 + clock.step) * 4099 + rank()) % 2**63)
-    kept: list[tuple[Tensor, Tensor]] = []
-    if options.on_nan == "skip":  # a forward pass of NaNs would stay in the running statistics of batch norms
-        passive = (m for m in learner.modules() if not isinstance(m, Marginal))  # a marginal's own move after the step
-        kept = [(b, b.clone()) for m in passive for b in m.buffers(recurse=False)]
-    try:
-        output = step(learner, views, job.optimizer, clock, clip_norm=options.clip_norm, precision=job.place.precision)
-    except NotFiniteError as error:
-        if options.on_nan == "stop":
-            _note(job, clock, sweep, batch, str(error))
-            raise
-        position.skipped += 1
-        if position.skipped == clock.steps_per_epoch:
-            raise NotFiniteError(
-                f"{error}; so were all updates of epoch {clock.epoch + 1}, and all were skipped"
-            ) from error
-        if position.skipped == 1:
-            warnings.warn(f"skipped, and the others of this epoch will be without a word: {error}", stacklevel=2)
-        with torch.no_grad():
-            for buffer, was in kept:
-                buffer.copy_(was)
-        return None
-    position.losses.append(output.loss.detach())
-    position.bounds.append(output.bound.detach())
-    return output
-
-
-def _note(job: Job, clock: Clock, sweep: int, batch: int, message: str) -> None:
-    """Keep which samples a NaN was met on, for `Feed.of(samples, sweep)` to make the very views again."""
-    if job.run.path is not None and job.run.writes:
-        said = clock._asdict() | {"epoch": clock.epoch, "sweep": sweep, "batch": batch, "message": message}
-        said["samples"] = job.feed.index(sweep, batch).tolist()
-        checkpoint.write_bytes(job.run.path / "nan.json", json.dumps(said, indent=1).encode())
 
 
 def _mean(values: list[Tensor]) -> float:

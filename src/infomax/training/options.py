@@ -1,0 +1,54 @@
+"""What a run's numbers depend on, checked before anything is loaded."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from infomax.errors import ConfigError, nearest
+from infomax.learner import Rules
+from infomax.pieces import Accumulate
+from infomax.training.devices import PrecisionName
+from infomax.training.optim import OptimizerName
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run's numbers depend on beside method, data and views; see `train`."""
+
+    epochs: int = 100
+    batch_size: int = 256
+    optimizer: OptimizerName = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    warmup_epochs: float | None = None
+    clip_norm: float | None = None
+    rules: Rules = field(default_factory=dict)
+    accumulate: Accumulate = 1
+    on_nan: Literal["stop", "skip"] = "stop"
+    precision: PrecisionName = "32-true"
+    compile: bool = False
+    size: int | None = None
+    seed: int = 0
+    gauge_samples: int = 1000
+    local_views: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "seed", "gauge_samples"):
+            if not isinstance(getattr(self, name), int):
+                raise ConfigError(f"{name}={getattr(self, name)!r}: give a whole number")
+        if self.epochs < 1:
+            raise ConfigError(f"epochs={self.epochs}: give at least 1")
+        if self.gauge_samples < 3:
+            raise ConfigError(f"gauge_samples={self.gauge_samples}: the gauges compare samples, so give at least 3")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed={self.seed}: give a whole number from 0 on, of at most 63 bits")
+        if not 0 <= self.warmup < float("inf"):
+            raise ConfigError(f"warmup_epochs={self.warmup_epochs}: give a number of epochs, 0 or more")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ConfigError(f"clip_norm={self.clip_norm}: give a norm > 0, or leave it out")
+        if self.on_nan not in ("stop", "skip"):
+            raise ConfigError(f"on_nan={self.on_nan!r}: {nearest(self.on_nan, ('stop', 'skip'))}")
+
+    @property
+    def warmup(self) -> float:
+        """Epochs over which the learning rate rises."""
+        return min(10.0, self.epochs / 10) if self.warmup_epochs is None else self.warmup_epochs

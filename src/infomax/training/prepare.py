@@ -1,0 +1,94 @@
+"""From what was asked to a run that can begin: data, views, device, optimiser, and the configuration that says so."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from infomax.errors import ConfigError
+from infomax.learner import Learner
+from infomax.parallel import same_start
+from infomax.pieces import check
+from infomax.training import checkpoint
+from infomax.training import wandb as weights_and_biases
+from infomax.training.checkpoint import described
+from infomax.training.devices import Place, place
+from infomax.training.feed import Feed, dataset, view_function, view_size
+from infomax.training.optim import build_optimizer
+from infomax.training.options import Options
+from infomax.training.rules import grouped, resolved
+from infomax.training.run import Run
+
+
+@dataclass
+class Job:
+    """All that a run needs to begin or to continue."""
+
+    run: Run
+    feed: Feed
+    optimizer: Optimizer
+    place: Place
+    options: Options
+
+
+def prepare(
+    learner: Learner, data: Any, views: Any, options: Options, root: str | None, machine: dict[str, Any]
+) -> Job:
+    """Everything at its place and tried out, and the configuration resolved, before the first update."""
+    weights_and_biases.check(machine.get("wandb"))
+    asked = resolved(learner, options.rules)  # by the names of the parameters, which a branch that is compiled keeps
+    where = place(machine["device"], machine["devices"], options.precision)
+    samples = dataset(data, root, on_error=machine.get("on_error", "skip"))
+    root = None if root is None else str(Path(root).expanduser().resolve())
+    made = view_function(samples, views, options.size, options.local_views)
+    feed = Feed(samples, made, options.batch_size, options.seed, where.device, where.dtype)
+    learner.to(where.device).to(memory_format=torch.channels_last).train()
+    if where.dtype is not None:
+        learner.to(where.dtype)
+    if isinstance(views, str):  # a function of the user's is called for the batches of the run and nothing else
+        _try_out(learner, feed)
+    check(options.accumulate, learner.f, learner.g)
+    learner.accumulate = options.accumulate
+    same_start(learner)
+    optimiser = build_optimizer(
+        grouped(learner, asked), options.optimizer, lr=options.lr, weight_decay=options.weight_decay
+    )
+    if options.compile:
+        for branch in (learner.f, learner.g):
+            if branch is not None:
+                branch.compile()
+    own = None if isinstance(views, str) else described(views)
+    config = {
+        "method": learner.recipe,
+        "encoder": getattr(learner.encoder, "recipe", {}),
+        "data": {"name": samples.name, "samples": len(samples), "root": root, "mean": samples.mean, "std": samples.std}
+        | {"source": samples.origin[0] if samples.origin else None},
+        "views": {"recipe": None if own else views, "own": own, "made": described(made)}
+        | {"size": view_size(samples, options.size) if samples.is_images else options.size},
+        "training": asdict(options) | {"batch_size": feed.batch_size, "warmup_epochs": options.warmup, "rules": asked},
+        checkpoint.MACHINE: machine,
+    }
+    if not (config["method"] and config["encoder"]):
+        config["learner"] = described(learner)
+    config = checkpoint.plain(config)
+    return Job(Run(learner, config, data=samples), feed, optimiser, where, options)
+
+
+@torch.no_grad()
+def _try_out(learner: Learner, feed: Feed) -> None:
+    """Encode two samples, so that an encoder that cannot take these views is told at once, in our words."""
+    view = feed.fixed(2)[0]
+    modes = [(m, m.training) for m in learner.modules()]
+    try:
+        learner.eval().f(view)
+    except RuntimeError as error:
+        shape = tuple(view.shape) if isinstance(view, Tensor) else type(view).__name__
+        raise ConfigError(
+            f"the encoder cannot take views of {feed.data.name!r} of shape {shape}: {str(error).splitlines()[0]}"
+        ) from error
+    finally:
+        for m, mode in modes:
+            m.training = mode
