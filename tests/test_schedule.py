@@ -32,6 +32,7 @@ def test_golden_values():
     assert warmup_cosine(175, 300, 50, 1.2, final=0.2) == pytest.approx(0.7)
     assert ema_tau(0, 200, 0.996) == pytest.approx(0.996, rel=1e-15)
     assert ema_tau(100, 200, 0.996) == pytest.approx(0.998, rel=1e-15)
+    assert [ema_tau(k, 200, 0.99, 0.999) for k in (0, 100, 200, 300)] == pytest.approx([0.99, 0.9945, 0.999, 0.999])
     assert ema_tau(199, 200, 0.996) < ema_tau(200, 200, 0.996) == ema_tau(10**6, 200, 0.996) == 1.0
 
 
@@ -73,6 +74,7 @@ def test_target_momentum_equals_the_authors(path):
         (lambda: warmup_cosine(0, 10, 11, 1.0), "does not fit a run of 10 steps"),
         (lambda: ema_tau(0, 0, 0.9), "total at least 1"),
         (lambda: ema_tau(0, 10, 1.1), r"base must lie in \[0, 1\]"),
+        (lambda: ema_tau(0, 10, 0.9, -1.0), r"final must lie in \[0, 1\]"),
         (lambda: teacher_temperature(-1, 2), "count from 0"),
         (lambda: teacher_temperature(0, 2, start=0.0), "must be positive"),
     ],

@@ -102,6 +102,7 @@ def test_the_momentum_anneals_to_one():
     taus = [target.tau(Clock(step=s, total=10)) for s in (0, 5, 10)]
     assert taus == pytest.approx([0.9, 0.95, 1.0])
     assert EMA(0.9, anneal=False).tau(Clock(step=9, total=10)) == 0.9
+    assert EMA(0.9, final=0.99).tau(Clock(step=5, total=10)) == pytest.approx(0.945)
 
 
 def test_at_momentum_one_the_target_stands_still():

@@ -44,19 +44,20 @@ def warmup_cosine(step: int | float, total: int, warmup: int, base: float, final
     return final + 0.5 * (base - final) * (1.0 + math.cos(math.pi * (step - warmup) / (total - warmup)))
 
 
-def ema_tau(step: int | float, total: int, base: float) -> float:
-    r"""Momentum of an averaged target: half a cosine from `base` up to 1.
+def ema_tau(step: int | float, total: int, base: float, final: float = 1.0) -> float:
+    r"""Momentum of an averaged target: half a cosine from `base` up to `final`.
 
-    $$ \tau_k = 1 - \tfrac12 (1 - \mathrm{base}) (1 + \cos \pi k / K), $$
-    exactly 1 at $k = K$ (which training, whose last step is $K - 1$, never reaches) and held there.
+    $$ \tau_k = \mathrm{final} - \tfrac12 (\mathrm{final} - \mathrm{base}) (1 + \cos \pi k / K), $$
+    exactly `final` at $k = K$ (which training, whose last step is $K - 1$, never reaches) and held there.
 
     Args:
         step: $k$, updates of the target done before this one.
         total: $K$.
         base: the momentum of the first update (0.996 in BYOL's long run, 0.99 in MoCo v3 and BGRL).
+        final: the momentum at $K$ and after (0.999 in the CIFAR recipe of MoCo v2+).
 
     Raises:
-        ConfigError: a negative step, or a base outside [0, 1].
+        ConfigError: a negative step, or a base or final outside [0, 1].
 
     Example:
         >>> ema_tau(0, 100, 0.99), ema_tau(50, 100, 0.99), ema_tau(100, 100, 0.99), ema_tau(150, 100, 0.99)
@@ -65,11 +66,12 @@ def ema_tau(step: int | float, total: int, base: float) -> float:
     Source: Grill et al. 2020, BYOL (arXiv:2006.07733).
     """
     _check("ema_tau", step, total)
-    if not 0.0 <= base <= 1.0:
-        raise ConfigError(f"ema_tau: base must lie in [0, 1], got {base}")
+    for name, value in {"base": base, "final": final}.items():
+        if not 0.0 <= value <= 1.0:
+            raise ConfigError(f"ema_tau: {name} must lie in [0, 1], got {value}")
     if step >= total:
-        return 1.0
-    return 1.0 - (1.0 - base) / 2.0 * (1.0 + math.cos(math.pi * step / total))
+        return final
+    return final - (final - base) / 2.0 * (1.0 + math.cos(math.pi * step / total))
 
 
 def teacher_temperature(epoch: int, warmup: int, start: float = 0.04, final: float = 0.04) -> float:

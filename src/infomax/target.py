@@ -151,7 +151,8 @@ class EMA(Apart):
 
     Args:
         momentum: tau; at the start where it anneals.
-        anneal: raise tau to 1 over the run by `ema_tau`.
+        anneal: raise tau to `final` over the run by `ema_tau`.
+        final: tau at the end of a run in which it anneals.
         start: `copy` of f, or `fresh` weights (BGRL).
         views, one_way: as in `Target`.
 
@@ -172,16 +173,18 @@ class EMA(Apart):
         momentum: float = 0.996,
         *,
         anneal: bool = True,
+        final: float = 1.0,
         start: Literal["copy", "fresh"] = "copy",
         views: int | None = 2,
         one_way: bool = False,
     ) -> None:
         super().__init__(views=views, one_way=one_way)
-        if not 0 <= momentum <= 1:
-            raise ConfigError(f"the momentum of a moving average lies in [0, 1], not {momentum}")
+        for tau in (momentum, final):
+            if not 0 <= tau <= 1:
+                raise ConfigError(f"the momentum of a moving average lies in [0, 1], not {tau}")
         if start not in ("copy", "fresh"):
             raise ConfigError(f"an EMA target starts as a 'copy' or 'fresh', not {start!r}")
-        self.momentum, self.anneal, self.start = momentum, anneal, start
+        self.momentum, self.anneal, self.final, self.start = momentum, anneal, final, start
 
     def second(self, f: nn.Module) -> nn.Module:
         """A copy that no optimizer sees."""
@@ -196,7 +199,7 @@ class EMA(Apart):
 
     def tau(self, clock: Clock) -> float:
         """The momentum of this step."""
-        return ema_tau(clock.step, clock.total, self.momentum) if self.anneal else self.momentum
+        return ema_tau(clock.step, clock.total, self.momentum, self.final) if self.anneal else self.momentum
 
     @torch.no_grad()
     def m_step(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> None:

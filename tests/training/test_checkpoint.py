@@ -84,7 +84,7 @@ def test_a_run_killed_twenty_times_ends_in_the_same_bits(tmp_path, seed):
     killed(tmp_path, seed, 20, "jmi", "sdmi", "moco_v2", "byol", "w_mse")
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "lars", "adam", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "lars", "larc", "adam", "adamw"])
 def test_every_optimiser_continues(tmp_path, optimizer):
     fit(tmp_path / "whole", optimizer=optimizer, views=own_views)
     broken_off(tmp_path / "broken", 8, optimizer=optimizer)

@@ -84,6 +84,19 @@ def test_lars_closure_returns_the_loss():
 
 @pytest.mark.shared
 @pytest.mark.skipif(not ORACLES.is_dir(), reason="needs ../shared/oracles")
+def test_larc_is_lars_that_never_takes_a_larger_step_than_sgd():
+    ends = {}
+    for name in ("larc", "lars", "sgd"):
+        p = torch.nn.Parameter(torch.full((2, 2), 0.5))
+        optimizer = build_optimizer([p], name, lr=0.1, weight_decay=1e-2, **({"eta": 0.02} if name == "lars" else {}))
+        for size in (1e-3, 1.0):  # a gradient far below eta |p| / lr, and one above
+            p.grad = torch.full((2, 2), size)
+            optimizer.step()
+            ends.setdefault(name, []).append(p.detach().clone())
+    torch.testing.assert_close(ends["larc"][0], ends["sgd"][0])
+    assert (ends["larc"][1] > ends["sgd"][1]).all() and not torch.allclose(ends["larc"][0], ends["lars"][0])
+
+
 @pytest.mark.parametrize("path", sorted(ORACLES.glob("lars_*.npz")), ids=lambda p: p.stem)
 def test_lars_equals_the_authors(path):
     data = np.load(path)
@@ -106,6 +119,7 @@ def test_every_name_builds_and_descends():
     for name, kind in {
         "sgd": torch.optim.SGD,
         "lars": LARS,
+        "larc": LARS,
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
     }.items():

@@ -53,6 +53,15 @@ def test_a_gradient_is_shortened_to_the_norm_and_never_lengthened():
         fit(clip_norm=-1)
 
 
+def test_the_rate_grows_with_the_batch_it_is_meant_for():
+    whole, scaled = fit(lr=0.02, warmup_epochs=0), fit(lr=0.01, lr_batch=250, warmup_epochs=0)
+    assert torch.equal(weights(whole), weights(scaled)) and not torch.equal(weights(whole), weights(fit(lr=0.01)))
+    assert scaled.config["training"]["lr_batch"] == 250
+    assert "lr_batch" not in whole.config["training"]  # so that runs begun before there was one still continue
+    with pytest.raises(im.ConfigError, match=r"lr_batch=0: give the batch that lr is meant for"):
+        fit(lr_batch=0)
+
+
 @pytest.mark.parametrize("name", ["jmi", "sdmi", "simsiam", "moco_v2", "swav"])
 def test_views_encoded_one_at_a_time_give_the_same_numbers(name):
     plain = fit(name, epochs=1)

@@ -3,7 +3,7 @@
 | module | commands |
 |---|---|
 | train | train, with --config, --print-config and --resume |
-| runs | methods, probe, evaluate, embed, report, views, mi, demo |
+| runs | methods, recipes, probe, evaluate, embed, report, views, mi, demo |
 | studies | study toy, theory, mi, ... |
 | sweeps | sweep, and its status, best, table, page |
 """
@@ -15,7 +15,7 @@ import warnings
 from cyclopts import App, CycloptsError
 
 from infomax.cli.options import as_token, described_arguments, head, is_head, options_given, strict, this_rank
-from infomax.cli.runs import demo, embed, evaluate, methods, mi, probe, report, views
+from infomax.cli.runs import demo, embed, evaluate, methods, mi, probe, recipes, report, views
 from infomax.cli.studies import claims, fig2, fig7, periodic_table, study_mi, theory, toy
 from infomax.cli.sweeps import best, page, status, sweep, table
 from infomax.cli.train import from_file, resume_command, train, train_command
@@ -37,6 +37,7 @@ def application(argv: list[str]) -> App:
     for command in (
         demo,
         methods,
+        recipes,
         resume_command(argv) if continues else train_command(argv if argv[:1] == ["train"] else []),
         probe,
         evaluate,

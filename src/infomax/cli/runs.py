@@ -25,6 +25,22 @@ def methods(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     print(taxonomy.as_text())
 
 
+def recipes(name: str | None = None) -> None:
+    """List the recipes that the package brings, with the accuracy to expect and the cost; or print one as a file.
+
+    Args:
+        name: of a recipe, as reference/simclr-cifar10.
+    """
+    from infomax import recipes as known
+
+    if name is not None:
+        print(known.get(name).as_yaml(), end="")
+        return
+    for one in map(known.get, known.names()):
+        print(f"{one.name:32} {one.expects:36} {one.about['cost']}")
+    print(f"next: {typed('train --config reference/simclr-cifar10 --out runs/simclr')}; grids: {typed('sweep --list')}")
+
+
 def probe(run: str, *, data: str | None = None, root: str | None = None, json: bool = False) -> None:
     """Judge a run's frozen encoder by a linear probe, nearest neighbours and gauges.
 

@@ -29,6 +29,7 @@ def train(
     batch_size: int = 256,
     optimizer: OptimizerName = "adamw",
     lr: float = 1e-3,
+    lr_batch: int | None = None,
     weight_decay: float = 1e-4,
     warmup_epochs: float | None = None,
     clip_norm: float | None = None,
@@ -51,8 +52,9 @@ def train(
 ) -> None:
     """Train a method on unlabeled data and keep the run in a new folder.
 
-    `--config FILE.yaml` takes options from a file, under the same names; those given beside it win. `--print-config` prints
-    all of them, resolved, as such a file, and stops. `--resume RUN` continues a run that was stopped, however it was.
+    `--config FILE.yaml` takes options from a file, under the same names, or from a recipe that the package brings, such as
+    reference/simclr-cifar10 (`infomax recipes` lists them); those given beside it win. `--print-config` prints all of them,
+    resolved, as such a file, and stops. `--resume RUN` continues a run that was stopped, however it was.
 
     Args:
         method: see `infomax methods`; its own options are listed below, after `--method NAME --help`.
@@ -65,8 +67,9 @@ def train(
         views: simclr, weak, byol, vicreg, w-mse, swav, dino, none of images; signals; tabular, noise; auto: by the data.
         epochs: passes over the data; of sdmi an epoch is an E- and an M-pass.
         batch_size: samples a batch, of all processes together.
-        optimizer: sgd (momentum 0.9), lars, adam or adamw.
+        optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
         lr: peak learning rate, at this batch size.
+        lr_batch: the batch that lr is meant for, which then grows with the batch: lr x batch_size / lr_batch.
         weight_decay: as the optimizer takes it.
         warmup_epochs: of the learning rate; by default a tenth of the run, at most 10.
         clip_norm: the longest gradient, of all parameters together; by default any.
@@ -107,6 +110,7 @@ def train(
         batch_size=batch_size,
         optimizer=optimizer,
         lr=lr,
+        lr_batch=lr_batch,
         weight_decay=weight_decay,
         warmup_epochs=warmup_epochs,
         clip_norm=clip_norm,
@@ -212,7 +216,7 @@ def train_command(argv: list[str]) -> Callable[..., None]:
 
 
 def from_file(argv: list[str]) -> list[str]:
-    """The command line with the options of its `--config FILE` written out, but for those that it has itself.
+    """The command line with the options of its `--config FILE` or recipe written out, but for those that it has itself.
 
     Raises:
         ConfigError: a file that is no mapping, or a key that is no option, naming the nearest.
@@ -226,7 +230,7 @@ def from_file(argv: list[str]) -> list[str]:
 
     path = Path(given["config"])
     try:
-        asked = yaml.safe_load(path.read_text(encoding="utf-8"))
+        asked = _recipe(path) or yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"--config {path}: cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(asked, dict):
@@ -245,6 +249,15 @@ def from_file(argv: list[str]) -> list[str]:
             continue
         tokens.append(as_token(key, value))
     return tokens
+
+
+def _recipe(path: Path) -> dict[str, Any] | None:
+    """The options of a recipe that the package brings; None: it is a file, or looks like one."""
+    from infomax import recipes
+
+    if path.exists() or path.suffix or path.parts[0] not in {name.split("/")[0] for name in recipes.names()}:
+        return None
+    return dict(recipes.get(path.as_posix()).options)
 
 
 def resume_command(argv: list[str]) -> Callable[..., None]:

@@ -19,6 +19,7 @@ def moco_v2(
     temperature: float = 0.2,
     queue: int = 65536,
     momentum: float = 0.99,
+    momentum_end: float | None = None,
     both_ways: bool = False,
 ) -> Learner:
     """MoCo v2: MoCo with a two-layer projector and stronger views (arXiv:2003.04297).
@@ -31,6 +32,7 @@ def moco_v2(
         temperature: of the cosine critic.
         queue: remembered keys.
         momentum: of the key encoder, constant (the authors': 0.999 on ImageNet; 0.99 on CIFAR).
+        momentum_end: anneal it by a cosine to this (reference recipe on CIFAR: from 0.99 to 0.999); None: constant.
         both_ways: also compare view 1 with the key of view 0, and average; the authors' code does not. Both views' keys
             then go into the one queue (solo-learn keeps two).
 
@@ -43,5 +45,6 @@ def moco_v2(
         torch.Size([32, 4])
     """
     cos, branch = Cosine(temperature), Branch(encoder, projector, norm=False)
-    target = EMA(momentum, anneal=False, one_way=not both_ways)
+    end = momentum if momentum_end is None else momentum_end
+    target = EMA(momentum, anneal=momentum_end is not None, final=end, one_way=not both_ways)
     return Learner(branch, target, Alignment(cos), InfoNCE(cos, queue=queue, width=branch.width), name="moco_v2")

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import yaml
 
 from infomax.errors import ConfigError, command, nearest
+from infomax.recipes import files
 from infomax.sweep.cell import JUDGED
 from infomax.sweep.folder import STATES, Folder, Row, Setting, settings, varied
 from infomax.sweep.grid import Grid, read
@@ -18,15 +18,7 @@ from infomax.sweep.run import run
 
 def recipes() -> dict[str, Traversable]:
     """The grids that the package brings, by name: `paper/sweep1-sdmi` and others."""
-    root = resources.files("infomax") / "recipes"
-    found = {
-        f"{part.name}/{file.name[:-5]}": file for part in root.iterdir() if part.is_dir() for file in part.iterdir()
-    }
-    return {
-        name: file
-        for name, file in sorted(found.items())
-        if file.name.startswith("sweep") and file.name.endswith(".yaml")
-    }
+    return {name: file for name, file in files().items() if "/sweep" in name}
 
 
 def grid_of(name: str, changes: tuple[str, ...] = ()) -> Grid:

@@ -41,6 +41,7 @@ def train(
     batch_size: int = 256,
     optimizer: OptimizerName = "adamw",
     lr: float = 1e-3,
+    lr_batch: int | None = None,
     weight_decay: float = 1e-4,
     warmup_epochs: float | None = None,
     clip_norm: float | None = None,
@@ -72,8 +73,10 @@ def train(
         views: name of a recipe, `auto`, or a function (batch, index, seed, epoch) -> views.
         epochs: passes over the data; of a two-encoder method an epoch is an E- and an M-pass.
         batch_size: samples a batch, of all processes together; a graph is always one batch.
-        optimizer: sgd (momentum 0.9), lars, adam or adamw.
-        lr: peak learning rate, at this batch size.
+        optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
+        lr: peak learning rate, at this batch size, or at one of `lr_batch`.
+        lr_batch: the batch that lr is meant for: the peak is lr batch_size / lr_batch (linear scaling, Goyal et al. 2017);
+            None: lr as it is.
         weight_decay: as the optimizer takes it.
         warmup_epochs: of the learning rate, which then falls by a cosine to 0, at every update; None: a tenth of the run,
             at most 10.
@@ -117,7 +120,7 @@ def train(
     """
     options = Options(
         epochs, batch_size, optimizer, lr, weight_decay, warmup_epochs, clip_norm, rules or {}, accumulate, on_nan, precision,
-        compile, size, seed, gauge_samples, local_views,
+        compile, size, seed, gauge_samples, local_views, lr_batch,
     )  # fmt: skip
     interval(checkpoint_every)  # before anything is loaded
     if keep < 1:
@@ -186,6 +189,7 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
     learner, target = run.learner, run.learner.target
     order = list(target.order(len(feed)))
     total, warmup = options.epochs * len(order), round(options.warmup * len(order))
+    peak = options.peak(feed.batch_size)
     with torch.random.fork_rng(devices=[]):  # a view function of the user's may draw: what it draws here moves nothing
         torch.manual_seed(options.seed)
         watched = feed.fixed(options.gauge_samples)
@@ -217,9 +221,9 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
             epoch, nth = divmod(position.step, len(order))
             batch, phase = order[nth]
             clock = Clock(position.step, len(order), total, phase)
-            lr = warmup_cosine(clock.step, clock.total, warmup, options.lr)
+            lr = warmup_cosine(clock.step, clock.total, warmup, peak)
             for group in job.optimizer.param_groups:
-                group["lr"] = rate(group, lr, options.lr)
+                group["lr"] = rate(group, lr, peak)
             output = update(job, position, clock, target.sweep(epoch, phase), batch)
             if (
                 output is not None

@@ -9,14 +9,15 @@ thousands.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 import torch
 from torch import Tensor
 
 from infomax.errors import ConfigError, nearest
 
-OptimizerName = Literal["sgd", "lars", "adam", "adamw"]
+OptimizerName = Literal["sgd", "lars", "larc", "adam", "adamw"]
+NAMES = get_args(OptimizerName)
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 
 
@@ -124,13 +125,14 @@ def build_optimizer(
     Args:
         params: parameters, or groups (dicts); a group may carry its own `lr` or `weight_decay`. Frozen parameters are
             left out.
-        name: "sgd", "lars" (see `LARS`), "adam" or "adamw".
+        name: "sgd", "lars" (see `LARS`), "larc" (the same with `clip` and eta 0.02, as solo-learn's CIFAR recipes), "adam" or
+            "adamw".
         lr: learning rate.
         weight_decay: for SGD and Adam the L2 term of the gradient, for AdamW decoupled, on every parameter; for LARS on
             parameters of two or more dimensions only.
-        momentum: for SGD and LARS; Adam and AdamW keep torch's betas.
-        eta: LARS only: the trust coefficient.
-        clip: LARS only: never a larger step than SGD's.
+        momentum: for SGD, LARS and LARC; Adam and AdamW keep torch's betas.
+        eta: of lars: the trust coefficient.
+        clip: of lars: never a larger step than SGD's.
 
     Raises:
         ConfigError: unknown name, a negative setting, or nothing to train.
@@ -142,10 +144,10 @@ def build_optimizer(
         >>> build_optimizer(layer.parameters(), "larz", lr=0.1)
         Traceback (most recent call last):
             ...
-        infomax.errors.ConfigError: unknown optimizer 'larz': did you mean 'lars'? (one of: adam, adamw, lars, sgd)
+        infomax.errors.ConfigError: unknown optimizer 'larz': did you mean 'lars'? (one of: adam, adamw, larc, lars, sgd)
     """
-    if name not in ("sgd", "lars", "adam", "adamw"):
-        raise ConfigError(f"unknown optimizer {name!r}: {nearest(name, ('sgd', 'lars', 'adam', 'adamw'))}")
+    if name not in NAMES:
+        raise ConfigError(f"unknown optimizer {name!r}: {nearest(name, NAMES)}")
     for setting, value in {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}.items():
         if not value >= 0:
             raise ConfigError(f"optimizer {name!r}: {setting} must be zero or more, got {value}")
@@ -154,6 +156,8 @@ def build_optimizer(
         raise ConfigError(f"optimizer {name!r}: no parameter requires a gradient, so there is nothing to train")
     if name == "lars":
         return LARS(groups, lr, weight_decay, momentum, eta, clip)
+    if name == "larc":
+        return LARS(groups, lr, weight_decay, momentum, eta=0.02, clip=True)
     if name == "adam":
         return torch.optim.Adam(groups, lr, weight_decay=weight_decay)
     if name == "adamw":

@@ -1,7 +1,7 @@
 """What a run's numbers depend on, checked before anything is loaded."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from infomax.errors import ConfigError, nearest
 from infomax.learner import Rules
@@ -30,6 +30,7 @@ class Options:
     seed: int = 0
     gauge_samples: int = 1000
     local_views: int | None = None
+    lr_batch: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "seed", "gauge_samples"):
@@ -43,6 +44,8 @@ class Options:
             raise ConfigError(f"seed={self.seed}: give a whole number from 0 on, of at most 63 bits")
         if not 0 <= self.warmup < float("inf"):
             raise ConfigError(f"warmup_epochs={self.warmup_epochs}: give a number of epochs, 0 or more")
+        if self.lr_batch is not None and (not isinstance(self.lr_batch, int) or self.lr_batch < 1):
+            raise ConfigError(f"lr_batch={self.lr_batch!r}: give the batch that lr is meant for, such as 256")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ConfigError(f"clip_norm={self.clip_norm}: give a norm > 0, or leave it out")
         if self.on_nan not in ("stop", "skip"):
@@ -52,3 +55,16 @@ class Options:
     def warmup(self) -> float:
         """Epochs over which the learning rate rises."""
         return min(10.0, self.epochs / 10) if self.warmup_epochs is None else self.warmup_epochs
+
+    def peak(self, batch: int) -> float:
+        """The highest learning rate, at a batch of so many samples: lr, or lr batch / lr_batch.
+
+        Example:
+            >>> Options(lr=0.3, lr_batch=256).peak(512), Options(lr=0.3).peak(512)
+            (0.6, 0.3)
+        """
+        return self.lr if self.lr_batch is None else self.lr * batch / self.lr_batch
+
+    def plain(self) -> dict[str, Any]:
+        """Every option but for a late-comer that is off, so that runs begun before there was one still continue."""
+        return {k: v for k, v in asdict(self).items() if k != "lr_batch" or v is not None}

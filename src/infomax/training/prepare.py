@@ -1,6 +1,6 @@
 """From what was asked to a run that can begin: data, views, device, optimiser, and the configuration that says so."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def prepare(
     learner.accumulate = options.accumulate
     same_start(learner)
     optimiser = build_optimizer(
-        grouped(learner, asked), options.optimizer, lr=options.lr, weight_decay=options.weight_decay
+        grouped(learner, asked), options.optimizer, lr=options.peak(feed.batch_size), weight_decay=options.weight_decay
     )
     if options.compile:
         for branch in (learner.f, learner.g):
@@ -68,7 +68,7 @@ def prepare(
         | {"source": samples.origin[0] if samples.origin else None},
         "views": {"recipe": None if own else views, "own": own, "made": described(made)}
         | {"size": view_size(samples, options.size) if samples.is_images else options.size},
-        "training": asdict(options) | {"batch_size": feed.batch_size, "warmup_epochs": options.warmup, "rules": asked},
+        "training": options.plain() | {"batch_size": feed.batch_size, "warmup_epochs": options.warmup, "rules": asked},
         checkpoint.MACHINE: machine,
     }
     if not (config["method"] and config["encoder"]):

@@ -1,0 +1,114 @@
+"""Recipes: settings that the package brings as data, each with the accuracy to expect, its cost, and where it differs.
+
+    infomax recipes                                                     # every one, with what it should reach
+    infomax train --config reference/simclr-cifar10 --out runs/simclr   # options given beside it win
+
+| family | what |
+|---|---|
+| paper | the eight methods of the paper as its tables 6 and 7 select them; `paper/sweep1-METHOD` are grids |
+| reference | the best that has been published with code: solo-learn's on CIFAR |
+
+A file holds a method's options, those of `infomax train`, and under `sets` what is particular to a data set.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import yaml
+
+from infomax.errors import ConfigError, nearest
+
+__all__ = ["Recipe", "files", "get", "names"]
+
+SAID = ("expected", "cost", "cost_how", "source", "protocol", "differs")
+"""What a recipe says of itself, beside its options."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Options of a run, and what is known of it.
+
+    Args:
+        name: family/method-data.
+        options: of `infomax train`, without `out`.
+        about: `expected` ({accuracy, sd} in percent, of SDMI's second encoder accuracy_g and sd_g), `cost`, `cost_how`,
+            `source`, `protocol` (of the expected accuracy), `differs` (from the source, a list).
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    about: Mapping[str, Any]
+
+    @property
+    def expects(self) -> str:
+        """The accuracy to expect, as text."""
+        found = self.about["expected"]
+
+        def one(key: str, sd: str) -> str:
+            return f"{found[key]:.2f}" + (f" ± {found[sd]:.2f}" if sd in found else "") + " %"
+
+        second = f" (g {one('accuracy_g', 'sd_g')})" if "accuracy_g" in found else ""
+        return one("accuracy", "sd") + second
+
+    def as_yaml(self) -> str:
+        """The recipe as a file for `--config`, what it says of itself in comments."""
+        said = yaml.safe_dump({"recipe": self.name, **self.about}, sort_keys=False, allow_unicode=True, width=120)
+        return "".join(f"# {line}\n" for line in said.splitlines()) + yaml.safe_dump(
+            dict(self.options), sort_keys=False
+        )
+
+
+def files() -> dict[str, Traversable]:
+    """Every file of the package's recipes: paper/simclr, paper/sweep1-simclr, reference/simclr and so on."""
+    root = resources.files(__name__)
+    found = {
+        f"{family.name}/{file.name.removesuffix('.yaml')}": file
+        for family in root.iterdir()
+        if family.is_dir()
+        for file in family.iterdir()
+        if file.name.endswith(".yaml")
+    }
+    return dict(sorted(found.items()))
+
+
+@functools.cache
+def _read(name: str) -> Mapping[str, Any]:
+    return dict(yaml.safe_load(files()[name].read_text(encoding="utf-8")))
+
+
+def names() -> list[str]:
+    """Every recipe of a run by name; grids are listed by `infomax sweep --list`.
+
+    Example:
+        >>> [name for name in names() if "simclr" in name][:3]
+        ['paper/simclr-cifar10', 'paper/simclr-cifar100', 'paper/simclr-tiny-imagenet']
+    """
+    return [f"{name}-{data}" for name in files() if "/sweep" not in name for data in _read(name)["sets"]]
+
+
+def get(name: str) -> Recipe:
+    """A recipe by name; `_` and `-` are the same.
+
+    Raises:
+        ConfigError: naming the nearest, where there is none of that name.
+
+    Example:
+        >>> recipe = get("reference/simclr-cifar10")
+        >>> recipe.options["optimizer"], recipe.options["data"], recipe.expects
+        ('larc', 'cifar10', '90.74 %')
+    """
+    known, asked = names(), name.replace("_", "-")
+    if asked not in known:
+        family = [n for n in known if n.startswith(asked.split("/")[0] + "/")]
+        raise ConfigError(f"no recipe {name!r}: {nearest(asked, family or known)}")
+    # a method's name may begin another's, so that the data set has to fit too
+    file = next(f for f in files() if any(asked == f"{f}-{data}" for data in _read(f).get("sets", ())))
+    whole, data = _read(file), asked[len(file) + 1 :]
+    shared = {key: value for key, value in whole.items() if key not in ("sets", "about")}
+    own = whole["sets"][data]
+    about = {**whole["about"], **{key: own[key] for key in SAID if key in own}}
+    return Recipe(asked, {**shared, "data": data, **{k: v for k, v in own.items() if k not in SAID}}, about)
