@@ -112,4 +112,8 @@ def gather(images: Tensor | list[Tensor] | Encoded, index: Tensor) -> Tensor | l
     """
     if isinstance(images, Encoded):
         return images.take(index.tolist())
-    return images[index.to(images.device)] if isinstance(images, Tensor) else [images[i] for i in index.tolist()]
+    if not isinstance(images, Tensor):
+        return [images[i] for i in index.tolist()]
+    if images.is_cuda:  # from pinned memory, else the copy waits for the device
+        index = index.pin_memory().to(images.device, non_blocking=True)
+    return images[index.to(images.device)]

@@ -2,7 +2,8 @@
 there is something for it to do: several processes, or another precision than 32 bits."""
 
 import os
-from contextlib import AbstractContextManager
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -69,6 +70,12 @@ class Place:
     precision: Precision
 
 
+def uncompiled() -> AbstractContextManager[Any]:
+    """The context in which what was compiled runs as it is written: for a shape or a mode that comes but once."""
+    # without anything compiled torch's compiler need not be loaded, which takes a second
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+
+
 def launched_processes() -> int | None:
     """Processes of this machine that torchrun started; None where it did not."""
     return int(os.environ["LOCAL_WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
@@ -99,6 +106,8 @@ def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32
         raise ConfigError(f"device {device!r} is asked for, but torch sees {torch.cuda.device_count()} CUDA devices")
     if precision == "16-mixed" and where.type != "cuda":
         raise ConfigError(f"precision '16-mixed' needs a CUDA device, not {where.type}: take bf16-mixed")
+    if where.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # a run's views have one size: the fastest convolution is sought once
     processes = launched_processes() or devices
     if processes < 1 or (where.type == "cuda" and processes > torch.cuda.device_count()):
         raise ConfigError(f"devices={processes}: torch sees {torch.cuda.device_count()} CUDA devices")

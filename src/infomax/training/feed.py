@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 import torch
@@ -19,12 +19,14 @@ from infomax.data.order import WINDOW_ROWS, spread
 from infomax.encoders import get
 from infomax.errors import ConfigError, DataError
 from infomax.parallel import local_slice, world
-from infomax.views import Corruption, Gaussian, GraphViews, Signals, recipe
+from infomax.training.devices import uncompiled
+from infomax.views import Corruption, Gaussian, GraphViews, Signals, Views, recipe
 
 ViewFunction = Callable[..., Sequence[Any]]
 """(batch, index, seed, epoch) -> views, each a batch."""
 
 LARGEST_DEFAULT_SIZE = 96  # larger pictures are for those who ask: --size 224
+RESIDENT = 0.25  # of a GPU's memory: the images of a set up to this size are kept there
 
 
 def dataset(data: Any, root: str | None = None, split: str = "train", on_error: OnError = "skip") -> Dataset:
@@ -172,6 +174,12 @@ class Feed:
             raise ConfigError(f"{what}: it does not divide among {world()} processes")
         # a function of the user's own may draw at random or count its calls: only its images are fetched ahead of time
         self._ours = type(views).__module__.startswith("infomax.views")
+        self._beside: Any = None
+        if self.device.type == "cuda":
+            self._beside = torch.cuda.Stream(self.device, priority=-1)  # type: ignore[no-untyped-call]
+        self.images = data.images
+        if isinstance(views, Views) and self._fits(data.images):
+            self.images = data.images.to(self.device)
         self._order: tuple[int, Tensor] = (-1, torch.arange(0))
         self._next: tuple[tuple[int, int], Future[Any]] | None = None
         self._submit: Callable[[], None] | None = None
@@ -183,11 +191,11 @@ class Feed:
     def __call__(self, sweep: int, batch: int) -> list[Any]:
         """The views of one batch of one pass over the data."""
         if self._next is None or self._next[0] != (sweep, batch):
-            return self._to_device(self._finish(self._begin(sweep, batch), sweep))
+            return self._finish(self._begin(sweep, batch), sweep)
         begun = self._next[1]
         if self._submit is not None:
             self._submit()
-        return self._to_device(self._finish(begun.result(), sweep))
+        return self._finish(begun.result(), sweep)
 
     @contextmanager
     def ahead(self, plan: Iterable[tuple[int, int]]) -> Iterator[None]:
@@ -224,14 +232,14 @@ class Feed:
 
     def of(self, index: Tensor, sweep: int) -> list[Any]:
         """The views of some samples."""
-        views = self.views(gather(self.data.images, index), index, seed=self.seed, epoch=sweep)
-        return self._to_device(views)
+        with uncompiled():  # a batch size that comes once
+            return self._to_device(self._made(gather(self.images, index), index, sweep))
 
     def fixed(self, count: int) -> list[Any]:
         """Views that stay the same throughout a run, of up to `count` samples spread over the data: for its gauges."""
         if self.whole:
             return self._to_device(self.views(self.data, None, seed=self.seed, epoch=-1))
-        return self.of(spread(self.data.images, count), sweep=-1)
+        return self.of(spread(self.images, count), sweep=-1)
 
     def _worthwhile(self) -> bool:
         """Whether another thread has something to win: a device or a disk to keep busy, or a core to spare."""
@@ -257,33 +265,53 @@ class Feed:
             done = (batch + 1) * self.batch_size
             images.expect(self._rows(sweep)[done : done + WINDOW_ROWS // 2].tolist())
         index = self.index(sweep, batch)[local_slice(self.batch_size)]
-        samples = gather(images, index)
         if not self._ours:
-            return samples, index
-        views = self.views(samples, index, seed=self.seed, epoch=sweep)
-        return [self._each(view, self._pinned) for view in views] if self.device.type == "cuda" else views
+            return gather(self.images, index), index
+        if self._beside is None:
+            return self._made(gather(self.images, index), index, sweep)
+        # a stream of its own: the views of the next batch do not wait for the steps on this one, nor this thread for either
+        with torch.cuda.stream(self._beside):
+            views = self._to_device(self._made(gather(self.images, index), index, sweep))
+            return views, self._beside.record_event()
 
-    def _finish(self, begun: Any, sweep: int) -> Sequence[Any]:
+    def _made(self, samples: Any, index: Tensor, sweep: int) -> Sequence[Any]:
+        # small nets run up to 1.4 times faster with the channels last, on CPU and GPU
+        layout = {"channels_last": True} if isinstance(self.views, Views) else {}
+        made: Sequence[Any] = self.views(samples, index, seed=self.seed, epoch=sweep, **layout)
+        return made
+
+    def _finish(self, begun: Any, sweep: int) -> list[Any]:
+        if self._ours and self._beside is not None and not self.whole:
+            views, ready = begun
+            stream = torch.cuda.current_stream(self.device)
+            stream.wait_event(ready)
+            self._each(
+                views, lambda view: view.record_stream(stream)
+            )  # its memory is not reused before this stream is done
+            return list(views)
         if self._ours:
-            views: Sequence[Any] = begun
-            return views
+            return self._to_device(begun)
         samples, index = (self.data, None) if self.whole else begun
-        return self.views(samples, index, seed=self.seed, epoch=sweep)
+        return self._to_device(self.views(samples, index, seed=self.seed, epoch=sweep))
 
     def _to_device(self, views: Sequence[Any]) -> list[Any]:
         return [self._each(view, self._moved) for view in views]
 
     def _moved(self, view: Tensor) -> Tensor:
-        # small nets run up to 1.4 times faster with the channels last, on CPU and GPU
+        if self._beside is not None and view.device.type == "cpu":
+            view = view.pin_memory()  # else a copy to the device waits for it
         layout = torch.channels_last if view.ndim == 4 else torch.preserve_format
         dtype = self.dtype if view.is_floating_point() else None
         return view.to(self.device, dtype, memory_format=layout, non_blocking=True)
 
-    @staticmethod
-    def _pinned(view: Tensor) -> Tensor:
-        return view.pin_memory() if view.device.type == "cpu" else view  # else a copy to the device waits for it
+    def _fits(self, images: Any) -> TypeGuard[Tensor]:
+        """Whether the images may be kept on the GPU."""
+        if self._beside is None or not isinstance(images, Tensor):
+            return False
+        room = torch.cuda.get_device_properties(self.device).total_memory
+        return images.numel() * images.element_size() <= RESIDENT * room
 
-    def _each(self, view: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    def _each(self, view: Any, function: Callable[[Tensor], Any]) -> Any:
         if isinstance(view, Tensor):
             return function(view)
         return type(view)(self._each(part, function) for part in view) if isinstance(view, tuple | list) else view

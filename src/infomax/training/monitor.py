@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from infomax.clock import Clock
 from infomax.learner import CollapseWarning, Learner
 from infomax.marginal.base import Views
+from infomax.training.devices import uncompiled
 
 TAU = 0.1
 """Temperature of the critic cos/tau at which curves of the mutual information are read (nats)."""
@@ -42,7 +43,8 @@ def two_sides(learner: Learner, views: Sequence[Any]) -> tuple[Tensor, Tensor]:
     was = learner.training
     learner.eval()
     try:
-        return _in_blocks(learner.f, views[0]), _in_blocks(learner.f if learner.g is None else learner.g, views[1])
+        with uncompiled():
+            return _in_blocks(learner.f, views[0]), _in_blocks(learner.f if learner.g is None else learner.g, views[1])
     finally:
         learner.train(was)
 

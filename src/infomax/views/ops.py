@@ -161,7 +161,7 @@ def colour_jitter(x: Tensor, order: Tensor, factor: Tensor) -> Tensor:
     return x
 
 
-def gaussian_blur(x: Tensor, sigma: Tensor, kernel: int) -> Tensor:
+def gaussian_blur(x: Tensor, sigma: Tensor, kernel: int, mirror: Tensor | None = None) -> Tensor:
     """Blur each view with its own Gaussian, reflecting at the borders.
 
     `B image B'` with B (S x S) the banded matrix of the kernel, its reflected ends folded in.
@@ -170,6 +170,7 @@ def gaussian_blur(x: Tensor, sigma: Tensor, kernel: int) -> Tensor:
         x: N x C x S x S.
         sigma: N, standard deviations in pixels, > 0.
         kernel: length of the kernel, odd; shortened to 2 S - 1 on smaller views.
+        mirror: `reflection(S, kernel)`, where it is at hand.
 
     Returns:
         N x C x S x S.
@@ -186,7 +187,8 @@ def gaussian_blur(x: Tensor, sigma: Tensor, kernel: int) -> Tensor:
     taps = torch.softmax(-0.5 * (distance / sigma[:, None]) ** 2, dim=1)  # N x (2r + 1)
     # Weights below float32's reach of the result are subnormal numbers, which processors multiply ten times slower.
     taps = torch.where(taps < 3e-8, torch.zeros_like(taps), taps)
-    matrix = (taps @ _reflection(size, radius, x.device)).reshape(n, size, size)
+    mirror = reflection(size, kernel, x.device) if mirror is None else mirror
+    matrix = (taps @ mirror).reshape(n, size, size)
     x = torch.bmm(x.reshape(n, channels * size, size), matrix.transpose(1, 2))  # along the columns
     x = x.reshape(n, channels, size, size).transpose(2, 3).reshape(n, channels * size, size)
     x = torch.bmm(x, matrix.transpose(1, 2))
@@ -194,8 +196,9 @@ def gaussian_blur(x: Tensor, sigma: Tensor, kernel: int) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def _reflection(size: int, radius: int, device: torch.device) -> Tensor:
+def reflection(size: int, kernel: int, device: torch.device) -> Tensor:
     """(2r + 1) x S^2 zeros and ones: tap t of output pixel i reads pixel j of the mirrored line."""
+    radius = min(kernel // 2, size - 1)
     out = torch.arange(size)[:, None]
     reads = (out + torch.arange(-radius, radius + 1)).abs()
     reads = (size - 1) - ((size - 1) - reads).abs()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from infomax.errors import ConfigError, DataError, nearest
-from infomax.views import fused
+from infomax.views import dense, fused
 from infomax.views.image import Images, ImageView, Params, apply, as_images, draw, sides
 
 
@@ -19,15 +19,16 @@ class Views:
     A recipe of your own is a tuple of `ImageView`s; the first ones are the global views where sizes differ
     (multi-crop). Anything with the same call, `(batch, index, seed, epoch) -> list of tensors`, works in its place.
 
-    Bytes (uint8, one or three channels) on the CPU go through one compiled pass (`infomax.views.fused`), everything else
-    through eager torch; both agree to 2e-6 before the normalisation.
+    Bytes (uint8, one or three channels) on the CPU go through one compiled pass (`infomax.views.fused`), images of one size on
+    an accelerator through the chain compiled for it (`infomax.views.dense`), everything else through eager torch. All agree
+    to 1e-5 before the normalisation.
 
     Args:
         specs: what may happen to each view.
         mean: of each channel on the [0, 1] scale, or `None` for no normalisation.
         std: of each channel on the [0, 1] scale, or `None` for no normalisation.
         dtype: of the views: float32, or bfloat16 (computed as float32, then rounded to nearest, ties to even).
-        fused: whether to take the compiled pass where it serves; `False` is eager torch throughout.
+        fused: whether to take the compiled passes where they serve; `False` is eager torch throughout.
 
     Example:
         >>> mine = Views((ImageView(size=24, flip=0.0), ImageView(size=24, solarize=0.2)), mean=[0.5], std=[0.25])
@@ -95,6 +96,9 @@ class Views:
             ConfigError: images whose channels the normalisation does not have, or not as many images as ids.
         """
         batch = as_images(images)
+        if self.fused and isinstance(batch, Tensor) and batch.device.type != "cpu" and len(batch):
+            self._check(batch, out)
+            return self._on_device(batch, _ids(batch, index), seed, epoch, channels_last, out)
         if not (self.fused and fused.serves(batch)):
             return self.apply(
                 batch, self.draw(batch, index, seed=seed, epoch=epoch), channels_last=channels_last, out=out
@@ -161,6 +165,31 @@ class Views:
             view = done[spec] if spec.fixed and spec in done else self._normalise(apply(spec, batch, drawn))
             done[spec] = view = view.to(self.dtype).contiguous(memory_format=layout)
             views.append(view)
+        return views if out is None else [place.copy_(view) for place, view in zip(out, views, strict=True)]
+
+    def _on_device(
+        self,
+        images: Tensor,
+        index: Tensor,
+        seed: int,
+        epoch: int,
+        channels_last: bool,
+        out: Sequence[Tensor] | None,
+        compiled: bool = True,
+    ) -> list[Tensor]:
+        """Drawn on the CPU, applied where the images are; the host waits for nothing."""
+        if fused.available():
+            drawn = torch.from_numpy(fused.numbers(self.specs, index, images, seed=seed, epoch=epoch))
+        else:
+            drawn = torch.stack([dense.pack(p) for p in self.draw(images, index, seed=seed, epoch=epoch)])
+        if images.device.type == "cuda":
+            drawn = drawn.pin_memory()  # else the copy waits for the device
+        drawn = drawn.to(images.device, non_blocking=True)
+        moments = None if self.mean is None or self.std is None else (self.mean, self.std)
+        views = [
+            dense.apply(spec, images, table, moments, dtype=self.dtype, channels_last=channels_last, compiled=compiled)
+            for spec, table in zip(self.specs, drawn, strict=True)
+        ]
         return views if out is None else [place.copy_(view) for place, view in zip(out, views, strict=True)]
 
     def _check(self, batch: Tensor | list[Tensor], out: Sequence[Tensor] | None) -> None:

@@ -32,7 +32,7 @@ from infomax.views.image import ImageView, Params
 if TYPE_CHECKING:
     from infomax.views.fused.program import Program
 
-__all__ = ["apply", "available", "draw", "make", "serves", "threads"]
+__all__ = ["apply", "available", "draw", "make", "numbers", "serves", "threads"]
 
 _CHANNELS = (1, 3)
 _WORD = (1 << 64) - 1
@@ -122,6 +122,13 @@ def draw(
     ids = index.to("cpu", torch.int64).contiguous().numpy()
     _program().draw(tables.rules(tuple(specs)), keys, ids, images, drawn)
     return drawn
+
+
+def numbers(
+    specs: Sequence[ImageView], index: Tensor, batch: Tensor, *, seed: int = 0, epoch: int = 0
+) -> NDArray[np.float32]:
+    """Draw every view of images of one size, wherever they lie: views x N x `dense.COLUMNS`."""
+    return tables.numbers(draw(specs, index, tables.images(batch), seed=seed, epoch=epoch))
 
 
 def _run(

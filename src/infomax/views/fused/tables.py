@@ -110,3 +110,13 @@ def unpack(table: NDArray[np.void]) -> Params:
         sigma=columns["sigma"],
         solarize=columns["solarize"] != 0,
     )
+
+
+def numbers(table: NDArray[np.void]) -> NDArray[np.float32]:
+    """Records of any shape as the columns of `dense.unpack`, one more axis at the end: whole numbers and bits as floats."""
+    order = [(table["order"].astype(np.int64) >> 2 * place) & 3 for place in range(4)]
+    names = ("top", "left", "height", "width", "flip", None, *_FACTORS, "gray", "sigma", "solarize")
+    columns: list[NDArray[np.generic]] = []
+    for name in names:
+        columns += order if name is None else [table[name]]
+    return np.stack([column.astype(np.float32) for column in columns], axis=-1)
