@@ -209,9 +209,9 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
     assert run(capsys, "train", *SMALL, "--epochs", "4", "--out", whole)[0] == 0
     read = monitor.read
 
-    def stop(learner, views):
+    def stop(learner, views, **options):
         signal.raise_signal(signal.SIGTERM)
-        return read(learner, views)
+        return read(learner, views, **options)
 
     monkeypatch.setattr(monitor, "read", stop)
     code, _, err = run(capsys, "train", *SMALL, "--epochs", "4", "--out", out)

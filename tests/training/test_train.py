@@ -106,6 +106,32 @@ def test_a_collapse_is_said_as_it_happens():
         fit(epochs=5)
 
 
+def test_every_reading_of_the_log_has_its_limits_its_ceiling_and_whether_it_is_saturated(tmp_path):
+    torch.manual_seed(0)
+    learner = im.methods.jmi(im.encoders.get("toy"), projector=(), temperature=0.5)
+    asked = {"epochs": 2, "batch_size": 500, "progress": False, "gauge_samples": 200, "lr": 1e-2}
+    run = im.train(learner, "gaussians", out=tmp_path / "run", **asked)
+    a, b = monitor.two_sides(learner, Feed(run.data, view_function(run.data), 500).fixed(200))
+    metric = im.mi.MIMetric("cosine", tau=0.1, readings=("dv", "infonce", "jsd"))
+    metric.update(a, b)
+    row = im.training.Run.load(tmp_path / "run", learner).history[-1]
+    for name, reading in metric.compute().items():
+        assert (row[f"mi_{name}"], row[f"mi_{name}_lo"], row[f"mi_{name}_hi"]) == (
+            reading.value,
+            reading.lo,
+            reading.hi,
+        )
+        assert row[f"mi_{name}_lo"] < row[f"mi_{name}"] < row[f"mi_{name}_hi"]
+        assert row[f"mi_{name}_ceiling"] == row[f"ceiling_{name}"] == reading.ceiling
+        assert row[f"mi_{name}_saturated"] == reading.saturated
+    header = (tmp_path / "run" / "log.csv").read_text().splitlines()[0].split(",")
+    assert {"mi_infonce_lo", "mi_infonce_hi", "mi_infonce_ceiling", "mi_dv_lo"} <= set(header)
+
+    plain = monitor.read(learner, Feed(run.data, view_function(run.data), 500).fixed(200), intervals=False)
+    assert not any(key.endswith(("_lo", "_hi")) for key in plain)
+    assert plain["mi_infonce"] == pytest.approx(row["mi_infonce"], abs=1e-5)
+
+
 def test_mutual_information_is_read_between_the_two_branches():
     torch.manual_seed(0)
     views = [torch.randn(64, 2), torch.randn(64, 2)]

@@ -47,6 +47,8 @@ def train(
     devices: int = 1,
     checkpoint_every: str = "10min",
     keep: int = 2,
+    gauge_samples: int = 1000,
+    intervals: bool = True,
     wandb: str | None = None,
     **options: Any,
 ) -> None:
@@ -87,6 +89,8 @@ def train(
         devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
         checkpoint_every: a number of updates, or of minutes as in 10min; always at the start and when stopped.
         keep: the last checkpoints to keep.
+        gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch.
+        intervals: read mutual information with its limits there: some 20 ms more an epoch, at 1000 samples.
         wandb: project of Weights & Biases to log to as well (WANDB_MODE=offline: to disk); needs its package.
     """
     import torch
@@ -129,6 +133,8 @@ def train(
         devices=devices,
         checkpoint_every=checkpoint_every,
         keep=keep,
+        gauge_samples=gauge_samples,
+        intervals=intervals,
         wandb=wandb,
     )
     _ended(run, out)

@@ -61,6 +61,7 @@ def train(
     checkpoint_every: int | str = "10min",
     keep: int = 2,
     gauge_samples: int = 1000,
+    intervals: bool = True,
     wandb: str | None = None,
     progress: bool = True,
 ) -> Run:
@@ -101,6 +102,7 @@ def train(
         keep: the last checkpoints to keep.
         wandb: project of Weights & Biases to log to as well, where its package is installed (WANDB_MODE=offline: to disk).
         gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch.
+        intervals: read mutual information with its limits there: some 20 ms more an epoch, at 1000 samples.
         progress: show a bar, with rate and time left.
 
     Returns:
@@ -120,7 +122,7 @@ def train(
     """
     options = Options(
         epochs, batch_size, optimizer, lr, weight_decay, warmup_epochs, clip_norm, rules or {}, accumulate, on_nan, precision,
-        compile, size, seed, gauge_samples, local_views, lr_batch,
+        compile, size, seed, gauge_samples, local_views, lr_batch, intervals,
     )  # fmt: skip
     interval(checkpoint_every)  # before anything is loaded
     if keep < 1:
@@ -242,7 +244,7 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
             if nth + 1 == len(order):
                 row = {"epoch": epoch + 1, "loss": _mean(position.losses), "bound": _mean(position.bounds), "lr": lr}
                 row |= {"seconds": time.perf_counter() - began, "skipped": position.skipped}
-                row |= monitor.read(learner, watched)
+                row |= monitor.read(learner, watched, intervals=options.intervals)
                 position.history.append(row)
                 position.losses, position.bounds, position.skipped = [], [], 0
                 began = time.perf_counter()

@@ -31,6 +31,7 @@ class Options:
     gauge_samples: int = 1000
     local_views: int | None = None
     lr_batch: int | None = None
+    intervals: bool = True
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "seed", "gauge_samples"):
