@@ -26,6 +26,7 @@ def train(
     encoder: str = "auto",
     views: str = "auto",
     epochs: int = 100,
+    budget: str | None = None,
     batch_size: int = 256,
     optimizer: OptimizerName = "adamw",
     lr: float = 1e-3,
@@ -68,6 +69,8 @@ def train(
             small one.
         views: simclr, weak, byol, vicreg, w-mse, swav, dino, none of images; signals; tabular, noise; auto: by the data.
         epochs: passes over the data; of sdmi an epoch is an E- and an M-pass.
+        budget: a time to train for instead, to whose end the schedules fall: 300s, 5min or 2h of the clock, or "300s cpu"
+            of the processor, all threads together.
         batch_size: samples a batch, of all processes together.
         optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
         lr: peak learning rate, at this batch size.
@@ -111,6 +114,7 @@ def train(
         samples,
         views=views,
         epochs=epochs,
+        budget=budget,
         batch_size=batch_size,
         optimizer=optimizer,
         lr=lr,

@@ -42,6 +42,7 @@ class Position:
     Args:
         step: updates done.
         seconds: spent in the epoch under way.
+        spent: seconds of the run's budget that are gone.
         skipped: updates of the epoch under way that were left out, for a NaN.
         losses, bounds: of the epoch under way, one an update.
         history: one row an epoch.
@@ -50,6 +51,7 @@ class Position:
 
     step: int = 0
     seconds: float = 0.0
+    spent: float = 0.0
     skipped: int = 0
     losses: list[Tensor] = field(default_factory=list)
     bounds: list[Tensor] = field(default_factory=list)
@@ -207,7 +209,7 @@ def save(
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
     header = {
-        "position": {k: getattr(position, k) for k in ("step", "seconds", "skipped", "history", "warned")},
+        "position": {k: getattr(position, k) for k in ("step", "seconds", "spent", "skipped", "history", "warned")},
         "optimizer": told,
         "extra": dict(extra),
         "config": plain(config),

@@ -1,5 +1,6 @@
 """The loop: one for every method. A run is a function of its configuration; where it stands is a `Position`."""
 
+import itertools
 import shlex
 import signal
 import time
@@ -38,6 +39,7 @@ def train(
     *,
     views: str | ViewFunction = "auto",
     epochs: int = 100,
+    budget: str | None = None,
     batch_size: int = 256,
     optimizer: OptimizerName = "adamw",
     lr: float = 1e-3,
@@ -73,6 +75,9 @@ def train(
             `infomax.data.load`), a `Dataset` or a tensor.
         views: name of a recipe, `auto`, or a function (batch, index, seed, epoch) -> views.
         epochs: passes over the data; of a two-encoder method an epoch is an E- and an M-pass.
+        budget: train for this long instead: "300s", "5min", "2h" of the clock, or "300s cpu" of the processor, all threads
+            together. The schedules follow the time, so that they end where it does, a tenth of it being warm-up. How many
+            updates fit is the machine's: a run by time is not repeated to the bit.
         batch_size: samples a batch, of all processes together; a graph is always one batch.
         optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
         lr: peak learning rate, at this batch size, or at one of `lr_batch`.
@@ -122,7 +127,7 @@ def train(
     """
     options = Options(
         epochs, batch_size, optimizer, lr, weight_decay, warmup_epochs, clip_norm, rules or {}, accumulate, on_nan, precision,
-        compile, size, seed, gauge_samples, local_views, lr_batch, intervals,
+        compile, size, seed, gauge_samples, local_views, lr_batch, intervals, budget,
     )  # fmt: skip
     interval(checkpoint_every)  # before anything is loaded
     if keep < 1:
@@ -150,7 +155,7 @@ def resume(
     made, asked = rebuilt(path, config) if learner is None else learner, config["training"]
     if (path / "log.jsonl").is_file():
         ended = Run.load(path, made)
-        if len(ended.history) == asked["epochs"]:
+        if len(ended.history) == asked["epochs"] and asked.get("budget") is None:
             return ended
     if data is None and config["data"]["source"] is None:
         raise DataError(f"the data of {path} had no name: give them, Run.resume(path, data=...)")
@@ -189,8 +194,10 @@ def _go(job: Job, progress: bool, *, continued: bool = False) -> Run:
 def _climb(job: Job, position: Position, progress: bool) -> None:
     run, feed, options = job.run, job.feed, job.options
     learner, target = run.learner, run.learner.target
-    order = list(target.order(len(feed)))
-    total, warmup = options.epochs * len(order), round(options.warmup * len(order))
+    order, length = list(target.order(len(feed))), job.length
+    if position.step > 0:
+        length.take_up(position.spent)
+    total = length.total(position.step)
     peak = options.peak(feed.batch_size)
     with torch.random.fork_rng(devices=[]):  # a view function of the user's may draw: what it draws here moves nothing
         torch.manual_seed(options.seed)
@@ -202,8 +209,8 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
     watch = monitor.Watch(learner.name, total)
     due, began = interval(run.config[checkpoint.MACHINE]["checkpoint_every"]), time.perf_counter() - position.seconds
 
-    def save() -> None:
-        position.seconds = time.perf_counter() - began
+    def save(ended: bool = False) -> None:
+        position.seconds, position.spent = time.perf_counter() - began, length.limit if ended else length.spent
         if run.path is not None and run.writes:
             keep = run.config[checkpoint.MACHINE]["keep"]
             checkpoint.save(
@@ -215,7 +222,8 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
     bar = tqdm(
         total=total, initial=position.step, desc=learner.name, unit="step", disable=not progress or rank() > 0, delay=2
     )
-    steps = ((step // len(order), *order[step % len(order)]) for step in range(position.step, total))
+    ahead = itertools.count(position.step) if length.timed else range(position.step, total)
+    steps = ((step // len(order), *order[step % len(order)]) for step in ahead)
     plan = ((target.sweep(epoch, phase), batch) for epoch, batch, phase in steps)
     stopping = noted_signals(run.path is not None)
     with bar, synchronized(learner.f, learner.g), stopping as signals, feed.ahead(plan), elsewhere as log_elsewhere:
@@ -223,7 +231,7 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
             epoch, nth = divmod(position.step, len(order))
             batch, phase = order[nth]
             clock = Clock(position.step, len(order), total, phase)
-            lr = warmup_cosine(clock.step, clock.total, warmup, peak)
+            lr = warmup_cosine(clock.step, total, options.warmup_updates(total, len(order)), peak)
             for group in job.optimizer.param_groups:
                 group["lr"] = rate(group, lr, peak)
             output = update(job, position, clock, target.sweep(epoch, phase), batch)
@@ -240,9 +248,11 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
                 )
                 position.warned = position.warned or watch.warn(seen, clock)
             position.step += 1
+            bar.total = total = length.total(position.step)
             bar.update()
-            if nth + 1 == len(order):
-                row = {"epoch": epoch + 1, "loss": _mean(position.losses), "bound": _mean(position.bounds), "lr": lr}
+            if nth + 1 == len(order) or (position.step == total and position.losses):
+                done = epoch + 1 if nth + 1 == len(order) else round(position.step / len(order), 3)
+                row = {"epoch": done, "loss": _mean(position.losses), "bound": _mean(position.bounds), "lr": lr}
                 row |= {"seconds": time.perf_counter() - began, "skipped": position.skipped}
                 row |= monitor.read(learner, watched, intervals=options.intervals)
                 position.history.append(row)
@@ -255,6 +265,8 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
             stop = anywhere(bool(signals), feed.device) and position.step < total
             if stop or due(position.step):
                 save()
+            elif length.timed and position.step == total:  # else one that continues could not tell that it had ended
+                save(ended=True)
             if stop:
                 again = command(f"train --resume {shlex.quote(str(run.path))}")
                 raise Stopped(

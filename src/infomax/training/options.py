@@ -7,6 +7,7 @@ from infomax.errors import ConfigError, nearest
 from infomax.learner import Rules
 from infomax.pieces import Accumulate
 from infomax.training.devices import PrecisionName
+from infomax.training.length import limit_of
 from infomax.training.optim import OptimizerName
 
 
@@ -32,6 +33,7 @@ class Options:
     local_views: int | None = None
     lr_batch: int | None = None
     intervals: bool = True
+    budget: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "seed", "gauge_samples"):
@@ -47,6 +49,8 @@ class Options:
             raise ConfigError(f"warmup_epochs={self.warmup_epochs}: give a number of epochs, 0 or more")
         if self.lr_batch is not None and (not isinstance(self.lr_batch, int) or self.lr_batch < 1):
             raise ConfigError(f"lr_batch={self.lr_batch!r}: give the batch that lr is meant for, such as 256")
+        if self.budget is not None:
+            limit_of(self.budget)
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ConfigError(f"clip_norm={self.clip_norm}: give a norm > 0, or leave it out")
         if self.on_nan not in ("stop", "skip"):
@@ -56,6 +60,17 @@ class Options:
     def warmup(self) -> float:
         """Epochs over which the learning rate rises."""
         return min(10.0, self.epochs / 10) if self.warmup_epochs is None else self.warmup_epochs
+
+    def warmup_updates(self, total: int, per_epoch: int) -> int:
+        """Updates over which the learning rate rises, of a run of so many; with a budget a tenth of them by default.
+
+        Example:
+            >>> Options(epochs=20).warmup_updates(100, per_epoch=5), Options(budget="5min").warmup_updates(100, per_epoch=5)
+            (10, 10)
+        """
+        if self.budget is None:
+            return round(self.warmup * per_epoch)
+        return round(total / 10) if self.warmup_epochs is None else min(round(self.warmup_epochs * per_epoch), total)
 
     def peak(self, batch: int) -> float:
         """The highest learning rate, at a batch of so many samples: lr, or lr batch / lr_batch.
@@ -67,5 +82,5 @@ class Options:
         return self.lr if self.lr_batch is None else self.lr * batch / self.lr_batch
 
     def plain(self) -> dict[str, Any]:
-        """Every option but for a late-comer that is off, so that runs begun before there was one still continue."""
-        return {k: v for k, v in asdict(self).items() if k != "lr_batch" or v is not None}
+        """Every option but for late-comers that are off, so that runs begun before there were any still continue."""
+        return {k: v for k, v in asdict(self).items() if k not in ("lr_batch", "budget") or v is not None}

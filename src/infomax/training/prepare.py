@@ -10,13 +10,14 @@ from torch.optim import Optimizer
 
 from infomax.errors import ConfigError
 from infomax.learner import Learner
-from infomax.parallel import same_start
+from infomax.parallel import same_start, world
 from infomax.pieces import check
 from infomax.training import checkpoint
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import described
 from infomax.training.devices import Place, place
 from infomax.training.feed import Feed, dataset, view_function, view_size
+from infomax.training.length import Length
 from infomax.training.optim import build_optimizer
 from infomax.training.options import Options
 from infomax.training.rules import grouped, resolved
@@ -32,6 +33,7 @@ class Job:
     optimizer: Optimizer
     place: Place
     options: Options
+    length: Length
 
 
 def prepare(
@@ -39,8 +41,11 @@ def prepare(
 ) -> Job:
     """Everything at its place and tried out, and the configuration resolved, before the first update."""
     weights_and_biases.check(machine.get("wandb"))
+    length = Length(0, options.budget)  # what is compiled and tried out below is on the budget too
     asked = resolved(learner, options.rules)  # by the names of the parameters, which a branch that is compiled keeps
     where = place(machine["device"], machine["devices"], options.precision)
+    if options.budget is not None and world() > 1:
+        raise ConfigError(f"budget={options.budget!r} of {world()} processes, whose clocks differ: give epochs instead")
     samples = dataset(data, root, on_error=machine.get("on_error", "skip"))
     root = None if root is None else str(Path(root).expanduser().resolve())
     made = view_function(samples, views, options.size, options.local_views)
@@ -61,6 +66,7 @@ def prepare(
             if branch is not None:
                 branch.compile()
     own = None if isinstance(views, str) else described(views)
+    warmup = options.warmup if options.budget is None else options.warmup_epochs
     config = {
         "method": learner.recipe,
         "encoder": getattr(learner.encoder, "recipe", {}),
@@ -68,13 +74,14 @@ def prepare(
         | {"source": samples.origin[0] if samples.origin else None},
         "views": {"recipe": None if own else views, "own": own, "made": described(made)}
         | {"size": view_size(samples, options.size) if samples.is_images else options.size},
-        "training": options.plain() | {"batch_size": feed.batch_size, "warmup_epochs": options.warmup, "rules": asked},
+        "training": options.plain() | {"batch_size": feed.batch_size, "warmup_epochs": warmup, "rules": asked},
         checkpoint.MACHINE: machine,
     }
     if not (config["method"] and config["encoder"]):
         config["learner"] = described(learner)
     config = checkpoint.plain(config)
-    return Job(Run(learner, config, data=samples), feed, optimiser, where, options)
+    length.updates = options.epochs * len(list(learner.target.order(len(feed))))
+    return Job(Run(learner, config, data=samples), feed, optimiser, where, options, length)
 
 
 @torch.no_grad()

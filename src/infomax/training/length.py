@@ -1,0 +1,83 @@
+"""How long a run is: a number of updates, or as many as fit into some time."""
+
+import re
+import time
+
+from infomax.errors import ConfigError
+
+UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+UNKNOWN = 1000  # updates that a run is taken to have until some of it has been timed
+
+
+def limit_of(budget: str) -> tuple[float, bool]:
+    """A time as text: its seconds, and whether they are of the processor.
+
+    Raises:
+        ConfigError: for anything else.
+
+    Example:
+        >>> limit_of("5min"), limit_of("90s cpu")
+        ((300.0, False), (90.0, True))
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h)(\s*cpu)?", str(budget).strip())
+    if found is None or float(found[1]) <= 0:
+        raise ConfigError(
+            f"budget={budget!r}: give a time such as '300s', '5min' or '2h', or of the processor, '300s cpu'"
+        )
+    return float(found[1]) * UNITS[found[2]], found[3] is not None
+
+
+class Length:
+    """How many updates a run has: known, or foreseen anew after each from the time that they take.
+
+    With a time, updates done over updates foreseen is the share of the time that is spent, so that schedules end where
+    the time does. A run ends before the update that would not fit; it has one at least.
+
+    Args:
+        updates: of the whole run, where no time is given.
+        budget: as in `limit_of`.
+
+    Example:
+        >>> ended = Length(0, "1h")
+        >>> ended.take_up(3600.0)
+        >>> Length(30).total(7), ended.total(7)
+        (30, 7)
+    """
+
+    def __init__(self, updates: int, budget: str | None = None) -> None:
+        self.updates, self.limit, of_processor = updates, float("inf"), False
+        if budget is not None:
+            self.limit, of_processor = limit_of(budget)
+        self._now = time.process_time if of_processor else time.perf_counter
+        self._began = self._now()
+        self._first: tuple[int, float] | None = None  # the first update stands apart: what it compiles, others have
+
+    def take_up(self, spent: float) -> None:
+        """Go on where so many seconds are gone."""
+        self._began, self._first = self._now() - spent, None
+
+    @property
+    def spent(self) -> float:
+        """Seconds of the budget that are gone."""
+        return self._now() - self._began
+
+    @property
+    def timed(self) -> bool:
+        """Whether a time was given."""
+        return self.limit < float("inf")
+
+    def total(self, step: int) -> int:
+        """Updates of the whole run, as foreseen after `step` of them; `step` itself: it is at its end."""
+        if not self.timed:
+            return self.updates
+        spent = self.spent
+        if spent >= self.limit:
+            return max(step, 1)
+        if step == 0:
+            return UNKNOWN
+        if self._first is None:
+            self._first = (step, spent)
+        before, then = self._first
+        if step == before:
+            return step + UNKNOWN
+        return step + int((self.limit - spent) * (step - before) / max(spent - then, 1e-9))

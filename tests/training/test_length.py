@@ -1,0 +1,97 @@
+"""Runs of a given time: schedules that end where it does, and what continues."""
+
+import json
+
+import pytest
+import torch
+
+import infomax as im
+from infomax.errors import ConfigError
+from infomax.training import length
+from infomax.training.length import Length
+
+
+class Watch:
+    """A clock that moves when it is told to."""
+
+    def __init__(self, monkeypatch):
+        self.at = 0.0
+        monkeypatch.setattr(length.time, "perf_counter", lambda: self.at)
+        monkeypatch.setattr(length.time, "process_time", lambda: 1000 + 2 * self.at)
+
+
+def updates_of(watch, timed, seconds):
+    """Totals foreseen by a run whose update n takes seconds(n)."""
+    step, totals = 0, [timed.total(0)]
+    while step < totals[-1]:
+        watch.at += seconds(step)
+        step += 1
+        totals.append(timed.total(step))
+    return totals
+
+
+def test_a_run_ends_before_the_update_that_would_not_fit(monkeypatch):
+    watch = Watch(monkeypatch)
+    totals = updates_of(watch, Length(0, "60s"), lambda n: 7.0)
+    assert totals[-1] == 8 and watch.at == 56.0 and set(totals[2:]) == {8}
+
+
+def test_the_first_update_is_on_the_budget_but_not_in_the_forecast(monkeypatch):
+    watch = Watch(monkeypatch)
+    totals = updates_of(watch, Length(0, "1min"), lambda n: 20.0 if n == 0 else 1.0)
+    assert totals[-1] == 41 and set(totals[2:]) == {41}
+
+
+@pytest.mark.parametrize("pace", [lambda n: 1 + n / 50, lambda n: 1.0 if n < 20 else 3.0, lambda n: 1.5 - (n % 2)])
+def test_progress_is_the_share_of_the_time_and_never_more_is_spent(monkeypatch, pace):
+    watch = Watch(monkeypatch)
+    timed, step, total = Length(0, "100s"), 0, 1
+    while step < total:
+        watch.at += pace(step)
+        step += 1
+        total = timed.total(step)
+        if step > 10:
+            assert step / total == pytest.approx(watch.at / 100, abs=0.1)
+    assert 95 < watch.at <= 100
+
+
+def test_seconds_of_the_processor_are_those_of_the_process(monkeypatch):
+    watch = Watch(monkeypatch)  # on which the processor's time goes twice as fast
+    assert len(updates_of(watch, Length(0, "60s cpu"), lambda n: 1.0)) - 1 == 30
+
+
+@pytest.mark.parametrize("text", ["", "5", "0s", "-3s", "5 days", "5min gpu", "nan s"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(ConfigError, match=r"give a time such as '300s'"):
+        fit(budget=text)
+
+
+def fit(out=None, **options):
+    torch.manual_seed(0)
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=2, size=1), projector=())
+    return im.train(learner, "gaussians", batch_size=250, progress=False, out=out, gauge_samples=50, **options)
+
+
+def test_a_run_by_time_ends_in_the_middle_of_an_epoch_with_a_row_and_is_read_back(tmp_path, monkeypatch):
+    seen = []
+
+    class Counted(Length):
+        def total(self, step):
+            seen.append(step)
+            return 25 if step < 25 else step  # as a clock would say
+
+    monkeypatch.setattr("infomax.training.prepare.Length", Counted)
+    run = fit(tmp_path / "run", budget="30s")
+    assert [row["epoch"] for row in run.history] == [1, 2, 2.5] and max(seen) == 25
+    assert run.history[-1]["lr"] < 0.02 * 1e-3  # the rate has come down
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["training"]["budget"] == "30s" and config["training"]["warmup_epochs"] is None
+    monkeypatch.undo()
+    again = im.Run.resume(tmp_path / "run", progress=False)
+    assert [row["epoch"] for row in again.history] == [1, 2, 2.5]
+    weights = ((a, b) for a, b in zip(run.learner.parameters(), again.learner.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in weights)
+
+
+def test_a_run_by_epochs_says_nothing_of_time():
+    assert "budget" not in fit(epochs=1).config["training"]
