@@ -29,6 +29,7 @@ def tiles(like: Tensor, m: int) -> Iterator[tuple[slice, slice]]:
     side = math.isqrt(block) * (2 if like.shape[-1] < WIDE else 1)
     columns = -(-m // max(1, round(m / side)))  # equal widths near the side
     rows = max(1, min(n, block // columns))
+    rows = -(-n // -(-n // rows))  # and equal heights
     for i in range(0, n, rows):
         for j in range(0, m, columns):
             yield slice(i, min(i + rows, n)), slice(j, min(j + columns, m))
@@ -40,6 +41,20 @@ def panels(like: Tensor, m: int) -> Iterator[slice]:
     rows = min(n, max(1, block // m, min(_PANEL, block // 2**11)))
     for i in range(0, n, rows):
         yield slice(i, min(i + rows, n))
+
+
+def columns_of(t: Tensor) -> Tensor:
+    """N D -> D N, laid out so where D is small: a product wants its long side in memory order; else it wants whole rows."""
+    return t.T.contiguous() if t.shape[1] < WIDE else t.T
+
+
+def room(t: Tensor, wanted: bool) -> Tensor | None:
+    """Room for a gradient: one D N a problem, laid out as `columns_of` has it."""
+    *lead, n, d = t.shape
+    count = math.prod(lead)
+    if not wanted:
+        return None
+    return t.new_zeros(count, d, n) if d < WIDE else t.new_zeros(count, n, d).mT
 
 
 def without_true_pairs(t: Tensor, rows: slice, columns: slice, value: float) -> None:

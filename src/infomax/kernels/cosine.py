@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import NumericsError
-from infomax.kernels.blocks import by_formula, check, diagonal, exact
-from infomax.kernels.partition import room, sum_up
+from infomax.kernels.blocks import WIDE, by_formula, check, diagonal, exact, room
+from infomax.kernels.partition import sum_up
 
 _EPS = 1e-12  # as `F.normalize` has it
 
@@ -95,7 +95,7 @@ def _one(z_a: Tensor, z_b: Tensor, tau: float, of_a: Tensor | None, of_b: Tensor
     n = len(z_a)
     lengths = [torch.linalg.vector_norm(z, dim=1) for z in (z_a, z_b)]
     scales = [length.clamp_min(_EPS) * t for length, t in zip(lengths, (tau, 1.0), strict=True)]
-    left_t, right_t = (torch.div(z.T, s, out=z.new_empty(z.T.shape)) for z, s in zip((z_a, z_b), scales, strict=True))
+    left_t, right_t = (_divided(z, s) for z, s in zip((z_a, z_b), scales, strict=True))
     log_z = sum_up(left_t.T, right_t.T, of_a, of_b, largest=1.01 / tau)
     true = _along(left_t, right_t).mean()
     slope = torch.zeros_like(true)
@@ -109,6 +109,13 @@ def _one(z_a: Tensor, z_b: Tensor, tau: float, of_a: Tensor | None, of_b: Tensor
             outward = (along * t**2).where(length >= _EPS, 0.0).to(g.dtype)  # a row of zeros has no direction to keep
             g.addcmul_(mine, outward, value=-1.0).div_(scale)
     return true - log_z + math.log(n * (n - 1)), slope
+
+
+def _divided(z: Tensor, lengths: Tensor) -> Tensor:
+    """Rows over their lengths, N D -> D N, laid out as `columns_of` has it."""
+    if z.shape[1] < WIDE:
+        return torch.div(z.T, lengths, out=z.new_empty(z.T.shape))
+    return (z / lengths[:, None]).T
 
 
 def _along(x: Tensor, y: Tensor) -> Tensor:

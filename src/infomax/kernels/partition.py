@@ -8,8 +8,8 @@ log_mean_exp       Z = sum_{i != j} e^T_ij is one scalar, so that the gradients 
 mean_log_sum_exp   Z_i = sum_j e^T_ij is complete within a block of whole rows: d log Z_i / d left_i = sum_j e^T_ij
                    right_j / Z_i. Three matrix products again, and room for 128 rows of scores.
 
-Everything is channel-major (D x N): with few columns a matrix product wants its long side in memory order, and a row of
-ones below a narrow `right` gives the row sums in the same product.
+Everything is written D x N. With few columns it is laid out so as well: a matrix product wants its long side in memory order,
+and a row of ones below a narrow `right` gives the row sums in the same product.
 
 The readable references are `DonskerVaradhan` and `InfoNCE` of `infomax.marginal`, which call these above a size.
 """
@@ -25,10 +25,12 @@ from infomax.kernels.blocks import (
     WIDE,
     by_formula,
     check,
+    columns_of,
     diagonal,
     exact,
     largest_score,
     panels,
+    room,
     tame,
     tiles,
     without_true_pairs,
@@ -84,21 +86,17 @@ def mean_log_sum_exp(left: Tensor, right: Tensor, own: Tensor | None = None) -> 
     return value
 
 
-def room(t: Tensor, wanted: bool) -> Tensor | None:
-    """Room for a gradient, channel-major: one D x N a problem."""
-    *lead, n, d = t.shape
-    return t.new_zeros(math.prod(lead), d, n) if wanted else None
-
-
 def _with_ones(t: Tensor) -> Tensor:
     """N D -> (D+1) N, the last row 1; D N where D is large, as a row more would then cost more than a sum."""
-    return torch.cat([t.T, t.new_ones(1, len(t))]) if t.shape[1] < WIDE else t.T.contiguous()
+    return torch.cat([t.T, t.new_ones(1, len(t))]) if t.shape[1] < WIDE else t.T
 
 
 def _weighted(t: Tensor, ones_t: Tensor, d: int) -> tuple[Tensor, Tensor]:
     """sum_j t_ij right_j, D R, and sum_j t_ij, R."""
+    if len(ones_t) == d:
+        return (t @ ones_t.T).T, t.sum(1)
     sums = ones_t @ t.T
-    return (sums[:d], sums[d]) if len(ones_t) > d else (sums, t.sum(1))
+    return sums[:d], sums[d]
 
 
 class _LogMeanExp(torch.autograd.Function):
@@ -138,10 +136,10 @@ def sum_up(
 ) -> Tensor:
     """log Z of one problem, N D each; its gradients are added to `of_left` and `of_right`, D N each.
 
-    Sides that are D x N in memory are read where they lie, others are copied; `largest`: a bound of |T|, where one is known.
+    Sides that lie as `columns_of` would lay them are read where they are; `largest`: a bound of |T|, where one is known.
     """
     n, d = left.shape
-    left_t, ones_t = left.T.contiguous(), _with_ones(right)
+    left_t, ones_t = columns_of(left), _with_ones(right)
     right_t = ones_t[:d]
     small = tame(largest_score(left, right) if largest is None else largest, left.dtype)
     total = torch.zeros((), dtype=torch.float64, device=left.device)
@@ -163,8 +161,10 @@ def sum_up(
                 top = higher
             t.sub_(top)
         t.exp_()
-        if of_left is None:
+        if of_left is None or len(ones_t) == d:
             total += t.sum(1).sum(dtype=torch.float64)
+            if of_left is not None:
+                of_left[:, rows].addmm_(right_t[:, columns], t.T)
         else:
             sums, weights = _weighted(t, ones_t[:, columns], d)
             of_left[:, rows] += sums
@@ -214,7 +214,7 @@ class _MeanLogSumExp(torch.autograd.Function):
 def _sum_up_rows(left: Tensor, sides: list[Tensor], grads: list[Tensor | None]) -> Tensor:
     """mean_i log Z_i of one problem; the gradients of sum_i log Z_i are added to `grads`, D N each."""
     n, d = left.shape
-    left_t = left.T.contiguous()
+    left_t = columns_of(left)
     ones_t = [_with_ones(side) for side in sides]
     small = tame(largest_score(left, *sides), left.dtype)
     buffers: list[Tensor] = []

@@ -16,6 +16,7 @@ from torch import Tensor
 from infomax.kernels.blocks import (
     by_formula,
     check,
+    columns_of,
     diagonal,
     exact,
     largest_score,
@@ -125,7 +126,7 @@ class _LogSumExp(torch.autograd.Function):
 
 def _partitions(left: Tensor, right: Tensor, true_pairs: bool) -> tuple[Tensor, Tensor]:
     n, m = len(left), len(right)
-    right_t = right.T.contiguous()
+    right_t = columns_of(right)
     small = tame(largest_score(left, right), left.dtype)
     rows, columns = (left.new_full((k,), 0.0 if small else -math.inf, dtype=torch.float64) for k in (n, m))
     for i, j in tiles(left, m):
@@ -151,7 +152,7 @@ def _weigh(
     true_pairs: bool,
 ) -> None:
     """Add sum_j dT_ij right_j to the first gradient and sum_i dT_ij left_i to the second, of one problem."""
-    right_t = right.T.contiguous()
+    right_t = columns_of(right)
     small = tame(largest_score(left, right), left.dtype)
     # where no e^T overflows, u_i e^(T - row_i) + v_j e^(T - column_j) needs one exponential
     inverse = [None if w is None else w * (-p).exp() for w, p in zip(weights, partitions, strict=True)]

@@ -14,8 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import NumericsError
-from infomax.kernels.blocks import by_formula, check, diagonal, exact, largest_score, tame, tiles, without_true_pairs
-from infomax.kernels.partition import room
+from infomax.kernels.blocks import (
+    by_formula,
+    check,
+    columns_of,
+    diagonal,
+    exact,
+    largest_score,
+    room,
+    tame,
+    tiles,
+    without_true_pairs,
+)
 
 
 def mean_softplus(left: Tensor, right: Tensor) -> Tensor:
@@ -92,7 +102,7 @@ class _MeanSoftplus(torch.autograd.Function):
 
 def _sum_up(left: Tensor, right: Tensor, of_left: Tensor | None, of_right: Tensor | None) -> Tensor:
     """sum_{i != j} softplus(T_ij) of one problem; its gradients are added to `of_left` and `of_right`, D N each."""
-    left_t, right_t = left.T.contiguous(), right.T.contiguous()
+    left_t, right_t = columns_of(left), columns_of(right)
     largest = largest_score(left, right)
     small = tame(largest, left.dtype)
     times = foldings(largest, left.dtype) if small else 0
@@ -137,7 +147,7 @@ def clipped_log_mean_exp(left: Tensor, right: Tensor, clip: float) -> Tensor:
     found = []
     with exact(left):
         for x, y in zip(left.reshape(-1, n, d), right.reshape(-1, n, d), strict=True):
-            right_t = y.T.contiguous()
+            right_t = columns_of(y)
             total = torch.full((), -math.inf, dtype=torch.float64, device=left.device)
             for rows, columns in tiles(x, n):
                 t = (x[rows] @ right_t[:, columns]).clamp_(-clip, clip)
