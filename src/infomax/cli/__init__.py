@@ -4,7 +4,7 @@
 |---|---|
 | train | train, with --config, --print-config and --resume |
 | runs | methods, recipes, probe, evaluate, embed, report, views, mi, demo |
-| studies | study toy, theory, mi, ... |
+| studies | study toy, theory, mi, table1, ... |
 | sweeps | sweep, and its status, best, table, page |
 """
 
@@ -16,7 +16,20 @@ from cyclopts import App, CycloptsError
 
 from infomax.cli.options import as_token, described_arguments, head, is_head, options_given, strict, this_rank
 from infomax.cli.runs import demo, embed, evaluate, methods, mi, probe, recipes, report, views
-from infomax.cli.studies import claims, fig2, fig7, periodic_table, study_mi, theory, toy
+from infomax.cli.studies import (
+    claims,
+    fig2,
+    fig7,
+    periodic_table,
+    study_mi,
+    table1,
+    table4,
+    table5,
+    table6,
+    table7,
+    theory,
+    toy,
+)
 from infomax.cli.sweeps import best, page, status, sweep, table
 from infomax.cli.train import from_file, resume_command, train, train_command
 from infomax.errors import InfomaxError
@@ -47,7 +60,7 @@ def application(argv: list[str]) -> App:
         mi,
     ):
         app.command(strict(command))
-    for each in (toy, theory, fig2, fig7, claims, periodic_table):
+    for each in (toy, theory, fig2, fig7, table1, table4, table5, table6, table7, claims, periodic_table):
         study.command(strict(each))
     study.command(strict(study_mi), name="mi")
     app.command(study)

@@ -1,6 +1,13 @@
 """`infomax study`: the paper's tables and figures, one command each."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+Several = Annotated[tuple[str, ...], Parameter(consume_multiple=False)]
+"""An option that may be given several times."""
 
 
 def toy(
@@ -71,20 +78,7 @@ def study_mi(
     run(out, seeds=seeds, n=n, names=tasks or (), methods=methods or DEFAULT, nulls=nulls)
 
 
-def fig2(
-    *,
-    out: str,
-    data: str = "digits",
-    root: str | None = None,
-    budget: str = "minutes",
-    seeds: int | None = None,
-    epochs: int | None = None,
-    samples: int | None = None,
-    encoder: str | None = None,
-    workers: int | None = None,
-    device: str = "auto",
-) -> None:
-    """MI over training, eight methods, three estimators and their ceilings; the claims judged by it (fig. 2).
+_FIGURE = """
 
     Args:
         out: folder for results.json, the figure and the page, made anew.
@@ -95,70 +89,116 @@ def fig2(
         workers: runs side by side; by default one a core.
         device: cpu, cuda or auto.
     """
-    from infomax.studies import curves
-
-    print(
-        curves.as_text(
-            curves.fig2(
-                out,
-                data=data,
-                root=root,
-                budget=budget,
-                seeds=seeds,
-                epochs=epochs,
-                samples=samples,
-                encoder=encoder,
-                workers=workers,
-                device=device,
-            )
-        )
-    )
-    print(f"wrote {Path(out) / 'index.html'}")
 
 
-def fig7(
-    *,
-    out: str,
-    data: str = "digits",
-    root: str | None = None,
-    budget: str = "minutes",
-    seeds: int | None = None,
-    epochs: int | None = None,
-    samples: int | None = None,
-    encoder: str | None = None,
-    workers: int | None = None,
-    device: str = "auto",
-) -> None:
-    """The ablations: SDMI without marginal, with predictors instead; SimSiam without predictor, with cos-DV (fig. 7).
+def _figure(name: str, says: str) -> Callable[..., None]:
+    """A figure of MI over training as a command."""
+
+    def command(
+        *,
+        out: str,
+        data: str = "digits",
+        root: str | None = None,
+        budget: str = "minutes",
+        seeds: int | None = None,
+        epochs: int | None = None,
+        samples: int | None = None,
+        encoder: str | None = None,
+        workers: int | None = None,
+        device: str = "auto",
+    ) -> None:
+        from infomax.studies import curves
+
+        asked: dict[str, Any] = {"data": data, "root": root, "budget": budget, "seeds": seeds, "epochs": epochs}
+        asked |= {"samples": samples, "encoder": encoder, "workers": workers, "device": device}
+        print(curves.as_text(getattr(curves, name)(out, **asked)))
+        print(f"wrote {Path(out) / 'index.html'}")
+
+    command.__name__, command.__doc__ = name, says + _FIGURE
+    return command
+
+
+fig2 = _figure(
+    "fig2", "MI over training, eight methods, three estimators and their ceilings; the claims judged by it (fig. 2)."
+)
+fig7 = _figure(
+    "fig7",
+    "The ablations: SDMI without marginal, with predictors instead; SimSiam without predictor, with cos-DV (fig. 7).",
+)
+
+_TABLE = """
+
+    The paper's numbers stand beside what came out here, and what differs. One folder serves all tables; the same command
+    goes on where it was stopped, and what is finished is never run again.
 
     Args:
-        out: folder for results.json, the figure and the page, made anew.
-        data: as of train.
-        root: where named data sets lie.
+        out: folder of the tables, made anew or gone on with.
+        data: a named set, or a path, of images with labels; may be given several times; by default the budget's.
+        methods: as sdmi or barlow_twins, one option each; by default all eight.
         budget: minutes (two CPU cores), hour (one GPU) or paper.
-        seeds, epochs, samples, encoder: in place of the budget's.
-        workers: runs side by side; by default one a core.
+        seeds: runs of each method and data set (tables 1 and 7).
+        root: where named data sets lie.
+        epochs, samples, encoder, size: in place of the budget's.
+        elsewhere: of table1: a folder of runs that were trained and evaluated elsewhere, or a JSON file of rows; may be given
+            several times.
+        runner, workers, gpus, address: where cells run, as of infomax sweep.
         device: cpu, cuda or auto.
+        retry: run failed cells again.
     """
-    from infomax.studies import curves
 
-    print(
-        curves.as_text(
-            curves.fig7(
-                out,
-                data=data,
-                root=root,
-                budget=budget,
-                seeds=seeds,
-                epochs=epochs,
-                samples=samples,
-                encoder=encoder,
-                workers=workers,
-                device=device,
-            )
-        )
-    )
-    print(f"wrote {Path(out) / 'index.html'}")
+
+def _table(name: str, says: str) -> Callable[..., None]:
+    """A table of the paper as a command."""
+
+    def command(
+        *,
+        out: str,
+        data: Several = (),
+        methods: Several = (),
+        budget: str = "minutes",
+        seeds: int | None = None,
+        root: str | None = None,
+        epochs: int | None = None,
+        samples: int | None = None,
+        encoder: str | None = None,
+        size: int | None = None,
+        elsewhere: Several = (),
+        runner: Literal["local", "ray", "submitit"] = "local",
+        workers: int | None = None,
+        gpus: float | None = None,
+        address: str | None = None,
+        device: str = "auto",
+        retry: Annotated[bool, Parameter(negative="")] = False,
+    ) -> None:
+        from infomax.studies.tables import TABLES
+        from infomax.studies.tables.work import as_text
+
+        asked: dict[str, Any] = {"budget": budget, "seeds": seeds, "root": root, "epochs": epochs, "samples": samples}
+        asked |= {"data": data or None, "methods": methods or None, "elsewhere": elsewhere or None, "encoder": encoder}
+        asked |= {
+            "size": size,
+            "runner": runner,
+            "workers": workers,
+            "gpus": gpus,
+            "address": address,
+            "device": device,
+        }
+        print(as_text(TABLES[name](out, **asked, retry=retry)))
+        print(f"wrote {Path(out) / name}.json, .md and .html")
+
+    command.__name__, command.__doc__ = name, says + _TABLE
+    return command
+
+
+table1 = _table("table1", "Linear probing: all methods, all data sets, mean and deviation over seeds (table 1).")
+table4 = _table("table4", "Sweep-1: the search space, run over every method (table 4).")
+table5 = _table(
+    "table5", "Sweep-1: how many configurations each method has, and how many are finished (table 5); trains nothing."
+)
+table6 = _table("table6", "What sweep-1 and sweep-2 select of each method, on held-out rows of train (table 6).")
+table7 = _table(
+    "table7", "The settings of ImageNet100 and TinyImageNet, or what stands for them, and what they come to (table 7)."
+)
 
 
 def claims(
@@ -172,6 +212,7 @@ def claims(
     fig2: str | None = None,
     fig7: str | None = None,
     periodic: str | None = None,
+    table1: str | None = None,
     workers: int | None = None,
 ) -> None:
     """The ledger: every claim of the paper and of our errata, the experiment, the measured figure, the verdict.
@@ -181,7 +222,8 @@ def claims(
         budget: minutes (two CPU cores), hour (one GPU) or paper.
         data: of figs. 2 and 7.
         root: where named data sets lie.
-        toy, theory, fig2, fig7, periodic: folders of studies to read; the first four are run where they are not given.
+        toy, theory, fig2, fig7, periodic, table1: folders of studies to read, or their JSON files; the first four are run where
+            they are not given.
         workers: processes; by default one a core.
     """
     from infomax.studies import claims as ledger
@@ -196,6 +238,7 @@ def claims(
         fig2=fig2,
         fig7=fig7,
         periodic=periodic,
+        table1=table1,
         workers=workers,
     )
     print(ledger.as_text(found))

@@ -16,6 +16,8 @@ from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as feature_spread
 from infomax.evaluate.kept import kept, key
 from infomax.evaluate.protocols import GAUGES, PROTOCOLS, QUICK, chosen, lines, spread_of
+from infomax.learner import Learner
+from infomax.target import Twin
 from infomax.training.feed import dataset, standardises, view_size
 from infomax.views import recipe
 from infomax.views.signal import standardised
@@ -143,8 +145,9 @@ def evaluate(
         progress: show bars.
 
     Returns:
-        accuracies in percent by protocol (`linear`, its binomial standard error `linear_se`, `knn`, ...), how they were
-        measured (`protocol`), gauges of the features, and those of the embedding at the run's last epoch (`gauges`).
+        accuracies in percent by protocol (`linear`, its binomial standard error `linear_se`, `knn`, ...), those of a second
+        encoder that climbs too (SDMI's) under `g`, how they were measured (`protocol`), gauges of the features, and those of
+        the embedding at the run's last epoch (`gauges`).
 
     Raises:
         DataError: where the data have no labels, or are of a kind that the encoder cannot take.
@@ -159,21 +162,21 @@ def evaluate(
         raise DataError(f"{train.name!r} has no labels, so nothing can be probed: give labelled data (--data)")
     fits(run, train)
     test = _test_of(train)
-    encoder, size = run.learner.encoder, run_size(run)
+    encoder, second, size = run.learner.encoder, second_encoder(run.learner), run_size(run)
 
-    def encoded(part: Dataset) -> Tensor:
+    def encoded(net: nn.Module, part: Dataset) -> Tensor:
         settings = (size, asked["mean"], asked["std"])
 
         def make() -> Tensor:
-            return features(encoder, part, size, statistics=settings[1:], progress=progress)
+            return features(net, part, size, statistics=settings[1:], progress=progress)
 
-        return kept(run.path, key(encoder, part, *settings), part, make)
+        return kept(run.path, key(net, part, *settings), part, make)
 
     fit, held, how = splits(
         train, test
     )  # by the labels as they are told, before decoding replaces any: as sweeps split
-    z = encoded(train)
-    z_other = z if test is None else encoded(test)
+    z = encoded(encoder, train)
+    z_other = z if test is None else encoded(encoder, test)
     # what stands in for a sample that cannot be decoded is another sample, and might be of the other part
     fit, held = _whole(train, fit), _whole(train if test is None else test, held)
     labels = train.labels if test is None or test.labels is None else test.labels
@@ -184,6 +187,11 @@ def evaluate(
             found["embedding"] = embedding_gauges(run, train)
         else:
             found |= PROTOCOLS[name](*known, seed)
+    if second is not None:
+        z_g = encoded(second, train)
+        other_g = z_g if test is None else encoded(second, test)
+        known_g = (z_g[fit], train.labels[fit], other_g[held], labels[held])
+        found["g"] = {k: v for name in names if name != GAUGES for k, v in PROTOCOLS[name](*known_g, seed).items()}
     last = run.history[-1] if run.history else {}
     some = torch.linspace(0, len(z) - 1, min(10 * z.shape[1], len(z))).long()  # spread, since rows may lie by class
     return Findings(
@@ -203,6 +211,20 @@ def evaluate(
             "gauges": {k: v for k, v in last.items() if k not in ("loss", "seconds", "lr")},
         }
     )
+
+
+def second_encoder(learner: Learner) -> nn.Module | None:
+    """The encoder of a second branch that climbs the same bound; None where there is none, or it only follows the first.
+
+    Example:
+        >>> import infomax as im
+        >>> second_encoder(im.methods.sdmi(nn.Linear(8, 4), projector=())), second_encoder(im.methods.byol(nn.Linear(8, 4)))
+        (Linear(in_features=8, out_features=4, bias=True), None)
+    """
+    if not isinstance(learner.target, Twin) or learner.g is None:
+        return None
+    found: nn.Module = getattr(learner.g, "encoder", learner.g)
+    return found
 
 
 def _whole(data: Dataset, rows: Tensor) -> Tensor:
@@ -244,6 +266,7 @@ def as_text(found: Mapping[str, Any]) -> str:
     said = [
         f"{found['data']}: {found['train']} train, {found['test']} test; {found['protocol']}",
         *lines(found),
+        *(f"of g: {line}" for line in lines(found.get("g", {}))),
         *(gauge_lines(found["embedding"]) if "embedding" in found else []),
         f"features        {found['width']} wide, effective rank {found['feature_rank']:.1f}, std {found['feature_std']:.2f}",
     ]

@@ -56,7 +56,7 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
     with folder.lock(name), _printing_to(folder.log(name)):
         if folder.finished(name, sweep) or (folder.failed(name) and not retry):
             return
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         print(f"{time.strftime('%F %T')}: begun on {platform.node()} by process {os.getpid()}", flush=True)
         (out / "error.json").unlink(missing_ok=True)
         try:
@@ -66,6 +66,7 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
             run = train(options, out)
             found = {"metrics": split.judge(run), "protocol": split.protocol, "evaluate": asked["data"]}
             found |= {"seconds": sum(row["seconds"] for row in run.history), "options": options, "machine": _machine()}
+            found["cpu_seconds"] = time.process_time() - cpu  # of this process; one that was stopped before has its own
             write_atomically(out / "result.json", json.dumps(found, indent=2) + "\n")
         except Exception as error:
             record(out, error, time.perf_counter() - began)

@@ -288,3 +288,23 @@ def _evaluation(asked: Mapping[str, Any], source: str) -> dict[str, Any]:
     if made["data"] is not None and made["data"] not in NAMES:
         made["data"] = absolute(str(made["data"]))
     return made
+
+
+@dataclass(frozen=True)
+class Listed(Grid):
+    """Cells that are given one by one, such as those of several grids, in place of combinations.
+
+    Args:
+        given: the cells.
+
+    Example:
+        >>> some = [Cell.of({"method": m, "data": "digits"}) for m in ("jmi", "simclr", "jmi")]
+        >>> len(Listed({}, given=tuple(some)).cells())
+        2
+    """
+
+    given: tuple[Cell, ...] = ()
+
+    def cells(self) -> list[Cell]:
+        """Every cell, each once."""
+        return list({cell.name: cell for cell in self.given}.values())

@@ -297,6 +297,11 @@ def _dino(size: int, local: int | None) -> tuple[ImageView, ...]:
     return (first, second, *[small] * local)
 
 
+def _gentle(size: int, local: int | None) -> tuple[ImageView, ...]:
+    view = ImageView(size=size, scale=(0.4, 1.0), flip=0.0, jitter=(0.4, 0.4, 0.0, 0.0))
+    return view, view
+
+
 def _none(size: int, local: int | None) -> tuple[ImageView, ...]:
     view = ImageView(size=size, scale=None, flip=0.0)
     return view, view
@@ -310,6 +315,7 @@ RECIPES: dict[str, _Recipe] = {
     "w-mse": _w_mse,
     "swav": _swav,
     "dino": _dino,
+    "gentle": _gentle,
     "none": _none,
 }
 """The published recipes by name."""

@@ -1,0 +1,87 @@
+"""Results of runs that were made elsewhere: folders of runs that were evaluated there, or rows in a JSON file."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from infomax.errors import DataError
+from infomax.evaluate.command import KEPT
+from infomax.studies.tables.printed import METHODS, label_of
+from infomax.training.run import read_config, read_log
+
+NEEDED = ("method", "data", "seed", "linear", "machine")
+"""What a row must say; `linear_g`, `knn`, `knn_g`, `encoder`, `epochs`, `train`, `test`, `seconds`, `recipe` may follow."""
+
+
+def read(path: str | Path) -> list[dict[str, Any]]:
+    """Rows of results made elsewhere.
+
+    Args:
+        path: a folder that holds runs, at any depth, each after `infomax evaluate RUN` with its config.json,
+            environment.json and evaluation.json (weights are not needed); or a JSON file, a list of rows or one under `rows`.
+
+    Raises:
+        DataError: nothing there, a run that was not evaluated, or a row that lacks something, naming it.
+    """
+    where = Path(path)
+    if where.is_dir():
+        runs = sorted(config.parent for config in where.rglob("config.json"))
+        if not runs:
+            raise DataError(f"{where} holds no runs: give a folder of folders with config.json, or a JSON file of rows")
+        return [of_run(run) for run in runs]
+    try:
+        said = json.loads(where.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{where}: cannot be read: {' '.join(str(error).split())}") from None
+    rows = said.get("rows") if isinstance(said, Mapping) else said
+    if not isinstance(rows, list) or not rows:
+        raise DataError(f"{where}: give a list of rows, each with {', '.join(NEEDED)}; or one under 'rows'")
+    return [_checked(row, f"{where}, row {k}") for k, row in enumerate(rows, 1)]
+
+
+def of_run(folder: Path) -> dict[str, Any]:
+    """The row of one run."""
+    config, kept = read_config(folder), folder / KEPT
+    if not kept.is_file():
+        raise DataError(f"{folder} was not evaluated: infomax evaluate {folder}, then take its folder again")
+    judged = json.loads(kept.read_text(encoding="utf-8"))
+    name = config["data"]["name"]
+    found = judged.get(name) or next(iter(judged.values()))
+    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    history, training = read_log(folder), config["training"]
+    if len(history) < training["epochs"]:
+        raise DataError(f"{folder} ended after {len(history)} of {training['epochs']} epochs: finish it first")
+    row = {
+        "method": config["method"].get("method"),
+        "data": label_of(name),
+        "seed": training["seed"],
+        "machine": environment["cuda"] or f"CPU, {environment['threads']} thread(s)",
+        "encoder": config["encoder"].get("name"),
+        "size": config["views"].get("size"),
+        "command": environment.get("command"),
+        "seconds": sum(r["seconds"] for r in history),
+        "options": {
+            k: training[k] for k in ("epochs", "batch_size", "optimizer", "lr", "weight_decay", "warmup_epochs")
+        }
+        | {"views": config["views"]["recipe"], "precision": training["precision"]}
+        | {k: v for k, v in config["method"].items() if k != "method"},
+        **{k: found[k] for k in ("linear", "linear_se", "knn", "train", "test") if k in found},
+        **{f"{k}_g": found["g"][k] for k in ("linear", "linear_se", "knn") if k in found.get("g", {})},
+        "epochs": training["epochs"],
+    }
+    return _checked(row, str(folder))
+
+
+def _checked(row: Any, source: str) -> dict[str, Any]:
+    if not isinstance(row, Mapping):
+        raise DataError(f"{source}: give a mapping with {', '.join(NEEDED)}, not {row!r}")
+    lacking = [key for key in NEEDED if row.get(key) is None]
+    if lacking:
+        raise DataError(f"{source}: lacks {', '.join(lacking)}")
+    made = dict(row) | {"method": str(row["method"]).replace("-", "_"), "data": label_of(str(row["data"]))}
+    if made["method"] not in METHODS:
+        raise DataError(f"{source}: {row['method']!r} is no method of table 1 ({', '.join(METHODS)})")
+    if not 0 <= float(made["linear"]) <= 100:
+        raise DataError(f"{source}: linear={made['linear']}: give percent")
+    return made

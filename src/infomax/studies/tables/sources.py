@@ -1,0 +1,103 @@
+"""The data of a table: named sets and paths, whole or so many rows of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infomax.data import NAMES, Dataset
+from infomax.data.streams import absolute
+from infomax.errors import ConfigError, NoSuchSplit
+from infomax.studies.tables.printed import label_of
+from infomax.training.checkpoint import write_bytes
+from infomax.training.feed import dataset
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set of a table.
+
+    Args:
+        label: its name in the table.
+        data: name or path, as of `infomax train`.
+        root: where named sets lie.
+        side: of its images in pixels.
+        train, test: rows; no test: a fifth of train is held out.
+        of: rows of the whole training set.
+    """
+
+    label: str
+    data: str
+    root: str | None
+    side: int
+    train: int
+    test: int | None
+    of: int
+
+
+def source(name: str, root: str | None, samples: int | None, folder: Path) -> Source:
+    """A data set, or `samples` rows of it and a third as many for the test, spread over both and kept in a file.
+
+    Args:
+        name: of a named set, or a path.
+        root: where named sets lie.
+        samples: rows at most; None: all.
+        folder: where the file lies.
+
+    Raises:
+        DataError: no such data. ConfigError: data that are no images with labels.
+    """
+    whole, label = dataset(name, root), label_of(name)
+    if not whole.is_images or whole.labels is None:
+        raise ConfigError(f"--data {name}: a table compares images with labels")
+    try:
+        test = dataset(name, root, split="test")
+    except NoSuchSplit:
+        test = None
+    side = whole.size or min(min(image.shape[:2]) for image in whole.images[:100])
+    n_test = None if test is None else len(test)
+    if samples is None or samples >= len(whole):
+        data = name if name in NAMES else absolute(name)
+        return Source(label, data, root if name in NAMES else None, side, len(whole), n_test, len(whole))
+    path = folder / f"{label}-{samples}.npz"
+    few = max(1, samples // 3)
+    if not path.is_file():
+        if not isinstance(whole.images, Tensor):
+            raise ConfigError(f"--samples {samples}: rows are taken of arrays, and {name!r} is read from its files")
+        parts = {"x_train": whole.images[_rows(whole, samples)], "y_train": whole.labels[_rows(whole, samples)]}
+        if test is not None and isinstance(test.images, Tensor) and test.labels is not None:
+            parts |= {"x_test": test.images[_rows(test, few)], "y_test": test.labels[_rows(test, few)]}
+        folder.mkdir(parents=True, exist_ok=True)
+        _save(path, {k: v.numpy() for k, v in parts.items()})
+    n_test = None if n_test is None else min(n_test, few)
+    return Source(label, str(path.resolve()), None, side, samples, n_test, len(whole))
+
+
+def _rows(data: Dataset, count: int) -> Tensor:
+    """So many rows, of every class alike as far as it goes."""
+    assert data.labels is not None
+    if count >= len(data):
+        return torch.arange(len(data))
+    order = torch.argsort(data.labels, stable=True)
+    at = spread_positions(len(order), count)
+    return order[at].sort().values
+
+
+def spread_positions(n: int, count: int) -> Tensor:
+    """`count` of 0..n-1, evenly apart.
+
+    Example:
+        >>> spread_positions(10, 5).tolist()
+        [0, 2, 4, 6, 8]
+    """
+    return (torch.arange(count) * n) // count
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    import io
+
+    held = io.BytesIO()
+    np.savez(held, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, held.getvalue())

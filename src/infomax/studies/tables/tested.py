@@ -1,0 +1,57 @@
+"""What a trained cell is worth on the test set: linear probe and nearest neighbours of each of its encoders, once."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from infomax.evaluate.run import _test_of, features, judge, splits
+from infomax.studies.tables.sources import Source
+from infomax.training.feed import dataset, encoder_for
+from infomax.training.run import Run, write_atomically
+
+KEPT = "test.json"
+
+
+def tested(cell: str) -> dict[str, Any]:
+    """Judge a cell, or read how it was judged.
+
+    Args:
+        cell: folder of its run.
+
+    Returns:
+        Accuracies in percent, `linear` and `knn`, of a second encoder `linear_g` and `knn_g`; rows of `train` and `test`;
+        `protocol`; `cpu_seconds` of judging.
+    """
+    path = Path(cell) / KEPT
+    if path.is_file():
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    began = time.process_time()
+    found = Run.load(cell).evaluate()
+    row = {key: found[key] for key in ("linear", "linear_se", "knn", "train", "test", "protocol")}
+    row |= {f"{key}_g": found["g"][key] for key in ("linear", "linear_se", "knn") if "g" in found}
+    row["cpu_seconds"] = time.process_time() - began
+    write_atomically(path, json.dumps(row, indent=1) + "\n")
+    return row
+
+
+def untrained(job: tuple[Source, str, int | None, int]) -> dict[str, float]:
+    """Linear probe and nearest neighbours of an encoder before any training, in percent.
+
+    Args:
+        job: data, the encoder's name, side of the images, seed of the weights.
+    """
+    source, encoder, size, seed = job
+    train = dataset(source.data, source.root)
+    test = _test_of(train)
+    torch.manual_seed(seed)
+    net = encoder_for(train, encoder, size)
+    fit, held, _ = splits(train, test)
+    z = features(net, train, size, progress=False)
+    other = z if test is None else features(net, test, size, statistics=(train.mean, train.std), progress=False)
+    labels = train.labels if test is None else test.labels
+    assert train.labels is not None and labels is not None
+    found = judge(z[fit], train.labels[fit], other[held], labels[held], seed=seed)
+    return {key: found[key] for key in ("linear", "knn")}
