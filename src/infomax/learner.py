@@ -22,7 +22,7 @@ from infomax.joint import Joint
 from infomax.marginal.base import Marginal, Views, separates
 from infomax.parallel import average_gradients, gathered, together
 from infomax.pieces import Accumulate, InPieces
-from infomax.precision import FULL, Precision
+from infomax.precision import FULL, Precision, begins, held_back
 from infomax.target import Apart, Target, encode, held
 
 Rules = Mapping[str, Mapping[str, float | str]]
@@ -315,6 +315,7 @@ def step(
         >>> bool((before != learner.f.encoder.weight).any())
         True
     """
+    begins()
     optimizer.zero_grad(set_to_none=True)
     output = learner.climb(views, clock, precision)
     learner.rest(clock)
@@ -322,13 +323,17 @@ def step(
     seen = output.loss.sum()
     if not precision.scales:
         seen = seen + 0 * gradient_norm(learner)  # one look at both: an accelerator waits once a step, not twice
-    if not torch.isfinite(seen):
+    finite = torch.isfinite(seen)
+    later = not precision.scales and held_back(optimizer, ~finite)
+    if not later and not finite:
         raise NotFiniteError(not_finite(learner, views, output, clock))
     precision.unscale(optimizer)
     if clip_norm is not None:
         shorter = (clip_norm / (gradient_norm(learner) + 1e-6)).clamp(max=1.0)
         torch._foreach_mul_([p.grad for p in learner.parameters() if p.grad is not None], shorter)
     precision.step(optimizer)
+    if later and not finite:
+        raise NotFiniteError(not_finite(learner, views, output, clock))
     learner.after_step(output, clock)
     return output
 

@@ -1,8 +1,11 @@
-"""In which numbers a step computes: the four places where that matters, as full precision has them."""
+"""In which numbers a step computes: the four places where that matters, as full precision has them; and what a step asks of
+a GPU, which works through what the host has queued and is not to be waited for."""
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -42,3 +45,21 @@ class Precision:
 
 FULL = Precision()
 """Full precision, which has no state."""
+
+
+def begins() -> None:
+    """Tell what was compiled into CUDA graphs that the results of the step before may be overwritten."""
+    if "torch._dynamo" in sys.modules:  # else nothing was compiled
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+
+
+def held_back(optimizer: Optimizer, bad: Tensor) -> bool:
+    """Have the device itself leave out the coming update of the weights where `bad` is true, if this optimizer can.
+
+    The update may then be queued before the host has looked. Torch's fused optimizers can, from their second update on: the
+    first one's momentum would be made of what it skips.
+    """
+    if not (bad.is_cuda and optimizer.state and all(group.get("fused") for group in optimizer.param_groups)):
+        return False
+    optimizer.found_inf = bad.to(torch.float32)  # type: ignore[attr-defined]  # read by every fused optimizer
+    return True

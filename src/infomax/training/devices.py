@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from infomax.errors import ConfigError, nearest
@@ -68,6 +68,11 @@ class Place:
     device: torch.device
     dtype: torch.dtype | None
     precision: Precision
+
+
+def compile_branch(branch: nn.Module, device: torch.device) -> None:
+    """Have torch compile a branch, in place; on a GPU into CUDA graphs, so that a slow host does not hold it up."""
+    branch.compile(mode="reduce-overhead" if device.type == "cuda" else None)
 
 
 def uncompiled() -> AbstractContextManager[Any]:

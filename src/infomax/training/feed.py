@@ -1,5 +1,6 @@
 """What a run is fed: batches of views, a function of (seed, pass, batch) alone."""
 
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,7 @@ ViewFunction = Callable[..., Sequence[Any]]
 """(batch, index, seed, epoch) -> views, each a batch."""
 
 LARGEST_DEFAULT_SIZE = 96  # larger pictures are for those who ask: --size 224
+LET_PASS = 0.004  # seconds: as long as it takes to queue a step
 RESIDENT = 0.25  # of a GPU's memory: the images of a set up to this size are kept there
 
 
@@ -177,6 +179,7 @@ class Feed:
         self._beside: Any = None
         if self.device.type == "cuda":
             self._beside = torch.cuda.Stream(self.device, priority=-1)  # type: ignore[no-untyped-call]
+        self._called = self._rhythm = 0.0  # seconds: when a batch was last asked for, and after how long
         self.images = data.images
         if isinstance(views, Views) and self._fits(data.images):
             self.images = data.images.to(self.device)
@@ -193,6 +196,8 @@ class Feed:
         if self._next is None or self._next[0] != (sweep, batch):
             return self._finish(self._begin(sweep, batch), sweep)
         begun = self._next[1]
+        now = time.perf_counter()
+        self._rhythm, self._called = now - self._called, now
         if self._submit is not None:
             self._submit()
         return self._finish(begun.result(), sweep)
@@ -211,7 +216,7 @@ class Feed:
 
             def submit() -> None:
                 step = next(steps, None)
-                self._next = None if step is None else (step, worker.submit(self._begin, *step))
+                self._next = None if step is None else (step, worker.submit(self._later, *step))
 
             if self._worthwhile():
                 self._submit = submit
@@ -255,6 +260,13 @@ class Feed:
             rows = torch.cat(list(parts))
             self._order = (sweep, rows)
         return rows
+
+    def _later(self, sweep: int, batch: int) -> Any:
+        if (
+            self._beside is not None
+        ):  # a GPU is idle until this step has been queued, and Python runs one thread at a time
+            time.sleep(min(self._rhythm / 4, LET_PASS))
+        return self._begin(sweep, batch)
 
     def _begin(self, sweep: int, batch: int) -> Any:
         """What may be done by another thread: the views; of a function of the user's own, the images and their rows."""

@@ -85,29 +85,34 @@ class LARS(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                update = p.grad
-                if p.ndim > 1:
-                    update = update.add(p, alpha=group["weight_decay"])
-                    update = update * self._trust(p, update, group)
-                state = self.state[p]
-                if "momentum_buffer" not in state:
-                    state["momentum_buffer"] = torch.zeros_like(p)
-                velocity = state["momentum_buffer"]
-                velocity.mul_(group["momentum"]).add_(update)
-                p.add_(velocity, alpha=-group["lr"])
+            params = [p for p in group["params"] if p.grad is not None]
+            params.sort(
+                key=lambda p: p.ndim <= 1
+            )  # the matrices first; lists throughout: a GPU is launched few kernels
+            matrices = [p for p in params if p.ndim > 1]
+            updates: list[Tensor] = [p.grad for p in params]
+            if matrices:
+                whole = torch._foreach_add(updates[: len(matrices)], matrices, alpha=group["weight_decay"])
+                torch._foreach_mul_(whole, self._trust(matrices, list(whole), group))
+                updates[: len(matrices)] = whole
+            for p in params:
+                if "momentum_buffer" not in self.state[p]:
+                    self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+            velocities = [self.state[p]["momentum_buffer"] for p in params]
+            if params:
+                torch._foreach_mul_(velocities, group["momentum"])
+                torch._foreach_add_(velocities, updates)
+                torch._foreach_add_(params, velocities, alpha=-group["lr"])
         return loss
 
     @staticmethod
-    def _trust(p: Tensor, update: Tensor, group: dict[str, Any]) -> Tensor:
+    def _trust(matrices: list[Tensor], updates: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
         # Tensors and `where` throughout: a Python `if` on a norm would make a GPU wait at every parameter.
-        p_norm, u_norm = torch.linalg.vector_norm(p), torch.linalg.vector_norm(update)
+        p_norm, u_norm = (torch.stack(torch._foreach_norm(some)) for some in (matrices, updates))
         trust = group["eta"] * p_norm / u_norm
         if group["clip"]:
             trust = (trust / group["lr"]).clamp(max=1.0)
-        return torch.where((p_norm > 0) & (u_norm > 0), trust, torch.ones_like(trust))
+        return list(torch.where((p_norm > 0) & (u_norm > 0), trust, torch.ones_like(trust)).unbind())
 
 
 def build_optimizer(
@@ -158,11 +163,13 @@ def build_optimizer(
         return LARS(groups, lr, weight_decay, momentum, eta, clip)
     if name == "larc":
         return LARS(groups, lr, weight_decay, momentum, eta=0.02, clip=True)
+    # one kernel for all parameters, which a flag on the device can hold back (`learner.step`)
+    fused = all(p.is_cuda for group in groups for p in group["params"]) or None
     if name == "adam":
-        return torch.optim.Adam(groups, lr, weight_decay=weight_decay)
+        return torch.optim.Adam(groups, lr, weight_decay=weight_decay, fused=fused)
     if name == "adamw":
-        return torch.optim.AdamW(groups, lr, weight_decay=weight_decay)
-    return torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=weight_decay)
+        return torch.optim.AdamW(groups, lr, weight_decay=weight_decay, fused=fused)
+    return torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
 
 
 def _trainable(params: Params) -> list[dict[str, Any]]:

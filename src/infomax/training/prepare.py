@@ -15,7 +15,7 @@ from infomax.pieces import check
 from infomax.training import checkpoint
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import described
-from infomax.training.devices import Place, place
+from infomax.training.devices import Place, compile_branch, place
 from infomax.training.feed import Feed, dataset, view_function, view_size
 from infomax.training.length import Length
 from infomax.training.optim import build_optimizer
@@ -64,7 +64,7 @@ def prepare(
     if options.compile:
         for branch in (learner.f, learner.g):
             if branch is not None:
-                branch.compile()
+                compile_branch(branch, where.device)
     own = None if isinstance(views, str) else described(views)
     warmup = options.warmup if options.budget is None else options.warmup_epochs
     config = {
