@@ -60,11 +60,11 @@ class Bench:
         self.learner.to(self.where.device).to(memory_format=torch.channels_last).train()
         if self.where.dtype is not None:
             self.learner.to(self.where.dtype)
-        if asked.compile:
+        if asked.compile != "no":
             torch._dynamo.reset()  # the methods before this one are not to be recognised again
             for branch in (self.learner.f, self.learner.g):
                 if branch is not None:
-                    compile_branch(branch, self.where.device)
+                    compile_branch(branch, graphs=asked.compile == "graphs")
         self.optimizer = build_optimizer(self.learner.parameters(), "sgd", lr=0.1, weight_decay=1e-4)
         self.feed = Feed(data, view_function(data, "simclr"), asked.batch, 0, self.where.device, self.where.dtype)
         self.order = list(self.learner.target.order(len(self.feed)))
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3, help="after the one that warms up")
     parser.add_argument("--precision", default="bf16-mixed")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--compile", choices=("no", "yes", "graphs"), default="no", help="graphs: CUDA graphs as well")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--json", type=Path, help="write the figures here")
     asked = parser.parse_args()
@@ -156,7 +156,7 @@ def main() -> None:
             "first": first,
         }
         del bench, there
-        full = Bench(method, data, argparse.Namespace(**{**vars(asked), "precision": "32-true", "compile": False}))
+        full = Bench(method, data, argparse.Namespace(**{**vars(asked), "precision": "32-true", "compile": "no"}))
         rows[method]["peak"] = full.peak()
         if full.learner.by_view:
             rows[method]["peak_at_once"] = full.peak(at_once)

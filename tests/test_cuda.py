@@ -156,7 +156,7 @@ def test_compiled_into_graphs_the_numbers_are_the_same(name: str, tiny) -> None:
     other = copy.deepcopy(learner)
     for branch in (other.f, other.g):
         if branch is not None:
-            compile_branch(branch, torch.device("cuda"))
+            compile_branch(branch, graphs=True)
     pairs = [(one, build_optimizer(one.parameters(), "sgd", lr=0.02)) for one in (learner, other)]
     for k in range(6):
         views = [torch.randn(64, 3, 16, 16, device="cuda", dtype=torch.float64) for _ in range(2)]

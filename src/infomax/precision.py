@@ -56,8 +56,8 @@ def begins() -> None:
 def held_back(optimizer: Optimizer, bad: Tensor) -> bool:
     """Have the device itself leave out the coming update of the weights where `bad` is true, if this optimizer can.
 
-    The update may then be queued before the host has looked. Torch's fused optimizers can, from their second update on: the
-    first one's momentum would be made of what it skips.
+    The update may then be queued before the host has looked. Torch's fused optimizers can (with momentum, where
+    `build_optimizer` made them: their own first update would make momenta of what it skips).
     """
     if not (bad.is_cuda and optimizer.state and all(group.get("fused") for group in optimizer.param_groups)):
         return False

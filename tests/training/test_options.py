@@ -236,7 +236,7 @@ def test_a_device_or_precision_that_is_not_there_is_one_clear_line():
 
 def test_a_compiled_run_keeps_the_names_of_its_weights(tmp_path, monkeypatch):
     compiled = []
-    monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(type(self).__name__))
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **_: compiled.append(type(self).__name__))
     run = fit("byol", compile=True, out=tmp_path / "run")
     assert compiled == ["Branch", "Branch"]
     assert torch.equal(weights(run), weights(im.Run.load(tmp_path / "run")))

@@ -39,6 +39,7 @@ def train(
     on_nan: Literal["stop", "skip"] = "stop",
     precision: PrecisionName = "32-true",
     compile: bool = False,
+    cuda_graphs: bool = False,
     size: int | None = None,
     local_views: int | None = None,
     seed: int = 0,
@@ -83,6 +84,7 @@ def train(
         on_nan: at a NaN or infinity stop, saying where, or skip the update.
         precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true.
         compile: compile the branches by torch.compile.
+        cuda_graphs: with --compile on a GPU: as CUDA graphs, which need less of the host (new, and little tried).
         size: side of the views in pixels; by default that of the images, at most 96. Of signals: readings a view.
         local_views: small views of swav and dino; by default none below 96 pixels, else 6 and 8.
         seed: of weights, shuffles and views.
@@ -127,6 +129,7 @@ def train(
         on_nan=on_nan,
         precision=precision,
         compile=compile,
+        cuda_graphs=cuda_graphs,
         size=size,
         local_views=local_views,
         seed=seed,

@@ -70,9 +70,9 @@ class Place:
     precision: Precision
 
 
-def compile_branch(branch: nn.Module, device: torch.device) -> None:
-    """Have torch compile a branch, in place; on a GPU into CUDA graphs, so that a slow host does not hold it up."""
-    branch.compile(mode="reduce-overhead" if device.type == "cuda" else None)
+def compile_branch(branch: nn.Module, *, graphs: bool = False) -> None:
+    """Have torch compile a branch, in place; with `graphs` into CUDA graphs, so that a slow host does not hold up a GPU."""
+    branch.compile(mode="reduce-overhead" if graphs else None)
 
 
 def uncompiled() -> AbstractContextManager[Any]:

@@ -52,6 +52,7 @@ def train(
     on_nan: Literal["stop", "skip"] = "stop",
     precision: PrecisionName = "32-true",
     compile: bool = False,
+    cuda_graphs: bool = False,
     size: int | None = None,
     local_views: int | None = None,
     seed: int = 0,
@@ -95,6 +96,7 @@ def train(
         on_nan: at a NaN or infinity in loss or gradient, `stop` (and say where, in nan.json too), or `skip` the update.
         precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true. The objective is read in at least 32 bits.
         compile: compile the branches by torch.compile.
+        cuda_graphs: with `compile` and on a GPU, into CUDA graphs, which need less of the host (new, and little tried).
         size: side of the views in pixels; None: that of the images, at most 96. Of signals: readings a view.
         local_views: small views of the recipes swav and dino; None: as published (none below 96 pixels, else 6 and 8).
         seed: of shuffles and views. Weights are drawn when the learner is built.
@@ -133,7 +135,7 @@ def train(
     if keep < 1:
         raise ConfigError(f"keep={keep}: a run keeps at least its last checkpoint")
     machine = {"device": device, "devices": devices, "checkpoint_every": checkpoint_every, "keep": keep}
-    machine |= {"on_error": on_error, "wandb": wandb}
+    machine |= {"on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
     job = prepare(learner, data, views, options, root, machine)
     if out is not None:
         job.run.path = claim(out) if rank() == 0 else Path(out)

@@ -169,7 +169,12 @@ def build_optimizer(
         return torch.optim.Adam(groups, lr, weight_decay=weight_decay, fused=fused)
     if name == "adamw":
         return torch.optim.AdamW(groups, lr, weight_decay=weight_decay, fused=fused)
-    return torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
+    optimizer = torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
+    if fused and momentum:  # torch's fused kernel takes all momenta or none, and parameters may rest at first
+        for group in groups:
+            for p in group["params"]:
+                optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    return optimizer
 
 
 def _trainable(params: Params) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def prepare(
     if options.compile:
         for branch in (learner.f, learner.g):
             if branch is not None:
-                compile_branch(branch, where.device)
+                compile_branch(branch, graphs=bool(machine.get("cuda_graphs")) and where.device.type == "cuda")
     own = None if isinstance(views, str) else described(views)
     warmup = options.warmup if options.budget is None else options.warmup_epochs
     config = {
