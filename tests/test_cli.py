@@ -207,13 +207,13 @@ def test_a_file_of_options_that_cannot_be_is_one_clear_line(tmp_path, capsys, te
 def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monkeypatch):
     out, whole = tmp_path / "run", tmp_path / "whole"
     assert run(capsys, "train", *SMALL, "--epochs", "4", "--out", whole)[0] == 0
-    read = monitor.read
+    gauges = monitor.gauges
 
-    def stop(learner, views, **options):
+    def stop(a, b, **options):
         signal.raise_signal(signal.SIGTERM)
-        return read(learner, views, **options)
+        return gauges(a, b, **options)
 
-    monkeypatch.setattr(monitor, "read", stop)
+    monkeypatch.setattr(monitor, "gauges", stop)
     code, _, err = run(capsys, "train", *SMALL, "--epochs", "4", "--out", out)
     monkeypatch.undo()
     assert code == 128 + signal.SIGTERM

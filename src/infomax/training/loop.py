@@ -23,12 +23,13 @@ from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import Position
 from infomax.training.devices import PrecisionName
 from infomax.training.feed import ViewFunction, dataset
+from infomax.training.frames import due as due_frame
 from infomax.training.interrupt import Stopped, interval, noted_signals
 from infomax.training.optim import OptimizerName
 from infomax.training.options import Options
 from infomax.training.prepare import Job, prepare
 from infomax.training.rules import rate
-from infomax.training.run import Run, claim, read_config, rebuilt
+from infomax.training.run import Run, begun, claim, read_config, rebuilt
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
 
@@ -204,6 +205,9 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
     with torch.random.fork_rng(devices=[]):  # a view function of the user's may draw: what it draws here moves nothing
         torch.manual_seed(options.seed)
         watched = feed.fixed(options.gauge_samples)
+    frames, places = begun(
+        run, feed.data, options.gauge_samples, position.step // len(order) if position.step else None
+    )
     folder = run.path if run.writes else None
     project = run.config[checkpoint.MACHINE].get("wandb") if rank() == 0 else None
     log = scalars(folder)
@@ -220,6 +224,8 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
             )
 
     if position.step == 0:
+        frames.see(0, monitor.two_sides(learner, watched)[0][places])
+        run.save_frames()  # before the checkpoint: what continues from it finds them
         save()
     bar = tqdm(
         total=total, initial=position.step, desc=learner.name, unit="step", disable=not progress or rank() > 0, delay=2
@@ -256,7 +262,10 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
                 done = epoch + 1 if nth + 1 == len(order) else round(position.step / len(order), 3)
                 row = {"epoch": done, "loss": _mean(position.losses), "bound": _mean(position.bounds), "lr": lr}
                 row |= {"seconds": time.perf_counter() - began, "skipped": position.skipped}
-                row |= monitor.read(learner, watched, intervals=options.intervals)
+                a, b = monitor.two_sides(learner, watched)
+                row |= monitor.gauges(a, b, intervals=options.intervals)
+                if due_frame(epoch + 1, options.epochs):
+                    frames.see(epoch + 1, a[places])
                 position.history.append(row)
                 position.losses, position.bounds, position.skipped = [], [], 0
                 began = time.perf_counter()

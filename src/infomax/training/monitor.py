@@ -58,19 +58,7 @@ def _in_blocks(branch: nn.Module, view: Any) -> Tensor:
 
 
 def read(learner: Learner, views: Sequence[Any], *, intervals: bool = True) -> dict[str, float]:
-    """Gauges of one fixed batch of views.
-
-    Args:
-        learner: what is read.
-        views: two views of N samples.
-        intervals: with the limits of every reading, which take some 20 ms more at N = 1000; they need 3 samples.
-
-    Returns:
-        `mi_dv`, `mi_infonce`, `mi_jsd` (nats, critic cos/TAU; the last is raw and below 0); with intervals of each `_lo` and
-        `_hi`, its 95 % limits by the jackknife over pairs (of the reading's own expectation at this N), `_ceiling`, the most
-        that it can read here, and `_saturated`, 1 where it lies above 90 % of that; the ceilings as `ceiling_*` too;
-        `effective_rank` of the embedding, and `std`: sqrt(D) times the mean deviation of its unit rows, near 1 where they
-        fill the sphere and 0 where they have collapsed.
+    """Gauges of one fixed batch of views; see `gauges`.
 
     Example:
         >>> import infomax as im
@@ -80,23 +68,40 @@ def read(learner: Learner, views: Sequence[Any], *, intervals: bool = True) -> d
         >>> said["mi_infonce_lo"] < said["mi_infonce"] < said["mi_infonce_hi"] < said["mi_infonce_ceiling"]
         True
     """
+    return gauges(*two_sides(learner, views), intervals=intervals)
+
+
+def gauges(a: Tensor, b: Tensor, *, intervals: bool = True) -> dict[str, float]:
+    """Gauges of the embeddings of two views of N samples, N x D each.
+
+    Args:
+        a: of the one view, by f.
+        b: of the other, by g where there is one.
+        intervals: with the limits of every reading, which take some 20 ms more at N = 1000; they need 3 samples.
+
+    Returns:
+        `mi_dv`, `mi_infonce`, `mi_jsd` (nats, critic cos/TAU; the last is raw and below 0); with intervals of each `_lo` and
+        `_hi`, its 95 % limits by the jackknife over pairs (of the reading's own expectation at this N), `_ceiling`, the most
+        that it can read here, and `_saturated`, 1 where it lies above 90 % of that; the ceilings as `ceiling_*` too;
+        `effective_rank` of the embedding, and `std`: sqrt(D) times the mean deviation of its unit rows, near 1 where they
+        fill the sphere and 0 where they have collapsed.
+    """
     from infomax.evaluate.gauges import effective_rank, spread
     from infomax.mi import MIMetric, ceiling, readings
 
-    a, b = two_sides(learner, views)
     ceilings = {f"ceiling_{name}": ceiling(name, tau=TAU, n=len(a)) for name in READINGS}
-    gauges = {"effective_rank": float(effective_rank(a)), "std": float(spread(a))}
+    said = {"effective_rank": float(effective_rank(a)), "std": float(spread(a))}
     if not intervals or len(a) < 3:
-        return {f"mi_{name}": float(v) for name, v in readings(a, b, tau=TAU).items()} | ceilings | gauges
+        return {f"mi_{name}": float(v) for name, v in readings(a, b, tau=TAU).items()} | ceilings | said
     metric = MIMetric("cosine", tau=TAU, readings=READINGS, sync=False)  # every process reads the same views
     metric.update(a, b)
-    said = {f"mi_{name}": r for name, r in metric.compute().items()}
+    found = {f"mi_{name}": r for name, r in metric.compute().items()}
     limits = {
         f"{name}_{key}": value
-        for name, r in said.items()
+        for name, r in found.items()
         for key, value in (("lo", r.lo), ("hi", r.hi), ("ceiling", r.ceiling), ("saturated", float(r.saturated)))
     }
-    return {name: r.value for name, r in said.items()} | limits | ceilings | gauges
+    return {name: r.value for name, r in found.items()} | limits | ceilings | said
 
 
 class Watch:

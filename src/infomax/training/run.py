@@ -7,6 +7,7 @@
 | log.jsonl, log.csv | a line an epoch (also for TensorBoard, where that is installed) |
 | checkpoints/ | what a stopped run continues from |
 | nan.json | where the run ended, if it met a NaN: step, batch, samples |
+| embedding.safetensors | a few samples' embedding and its spectrum by epoch; see `infomax.training.frames` |
 | learner.safetensors | every parameter and buffer, both branches |
 | report.html | the page, once it is asked for |
 """
@@ -18,6 +19,7 @@ import platform
 import shlex
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,11 +27,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from infomax.data import Dataset
 from infomax.errors import ConfigError, DataError
 from infomax.learner import Learner
 from infomax.parallel import rank, world
 from infomax.training.checkpoint import distinct, fill, step_of, write_bytes, written
+from infomax.training.frames import FILE as FRAMES
+from infomax.training.frames import Frames
 
 
 def claim(out: str | Path) -> Path:
@@ -121,6 +127,34 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     return rows
 
 
+def read_frames(folder: Path) -> Frames | None:
+    """The embedding of a run's watched samples by epoch; None where there is none that can be read."""
+    if not (folder / FRAMES).is_file():
+        return None
+    try:
+        return Frames.load(folder / FRAMES)
+    except DataError as error:  # for the eye alone: nothing else depends on it
+        warnings.warn(str(error), stacklevel=2)
+        return None
+
+
+def begun(run: "Run", data: Dataset, watched: int, epoch: int | None) -> tuple[Frames, Tensor]:
+    """Give a run what is kept of its embedding by epoch, as far as it stands; and where its samples lie among the watched.
+
+    Args:
+        run: which continues, or begins.
+        data: of the run.
+        watched: samples off which its gauges are read.
+        epoch: how many have ended; None: it begins.
+    """
+    frames, places = Frames.of(data, watched)
+    if epoch is not None and run.path is not None:
+        known = read_frames(run.path)
+        frames = frames if known is None else known.until(epoch)
+    run.frames = frames
+    return frames, places
+
+
 def read_weights(path: Path, learner: Learner) -> None:
     """Fill a learner with the weights of a run.
 
@@ -164,6 +198,7 @@ class Run:
         history: one row an epoch.
         data: the data set it was trained on, where it is at hand.
         path: the run's folder, if it has one.
+        frames: the embedding of a few samples by epoch, where it was kept.
     """
 
     learner: Learner
@@ -171,6 +206,7 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
     data: Any = None
     path: Path | None = None
+    frames: Frames | None = None
 
     def __str__(self) -> str:
         """What it is, and where it stands, in one line."""
@@ -216,9 +252,15 @@ class Run:
         from safetensors.torch import save
 
         weights = save({n: t.detach().cpu().contiguous() for n, t in distinct(self.learner).items()})
+        self.save_frames(durable=durable)
         write_bytes(self.path / "learner.safetensors", weights, durable=durable)
         write_bytes(self.path / "log.jsonl", _lines(self.history), durable=durable)
         write_bytes(self.path / "log.csv", _table(self.history), durable=durable)
+
+    def save_frames(self, *, durable: bool = False) -> None:
+        """Write what was kept of the embedding by epoch, where there is any."""
+        if self.path is not None and self.writes and self.frames is not None and self.frames.epochs:
+            write_bytes(self.path / FRAMES, self.frames.to_bytes(), durable=durable)
 
     @classmethod
     def load(cls, path: str | Path, learner: Learner | None = None) -> "Run":
@@ -238,7 +280,7 @@ class Run:
             raise DataError(f"{folder} has no weights yet: its first epoch did not end")
         learner = rebuilt(folder, config) if learner is None else learner
         read_weights(folder / "learner.safetensors", learner)
-        return cls(learner, config, read_log(folder), path=folder)
+        return cls(learner, config, read_log(folder), path=folder, frames=read_frames(folder))
 
     @classmethod
     def resume(
@@ -282,13 +324,26 @@ class Run:
 
         return evaluate(self, data, root=root, protocols=protocols, seed=seed)
 
-    def report(self, path: str | Path | None = None) -> Path:
-        """Write one self-contained page of the run: what was asked, its curves, its gauges."""
+    def report(
+        self, path: str | Path | None = None, data: Any = None, *, root: str | None = None, umap: bool = False
+    ) -> Path:
+        """Write one self-contained page of the run: curves, embedding by epoch, neighbours, view pairs, settings.
+
+        Args:
+            path: of the page; by default report.html in the run's folder.
+            data: for thumbnails, neighbours and view pairs; by default what the run was trained on, where it is found.
+            root: where named data sets lie.
+            umap: lay the features out by UMAP as well.
+
+        Raises:
+            ConfigError: a run without a folder, and no path. DataError: data that cannot be used.
+        """
         from infomax.report.run import report
 
         if path is None and self.path is None:
             raise ConfigError("this run has no folder: say where its page goes, run.report('page.html')")
-        return report(self, Path(path) if path is not None else Path(str(self.path)) / "report.html")
+        page = Path(path) if path is not None else Path(str(self.path)) / "report.html"
+        return report(self, page, data, root=root, umap=umap)
 
 
 def _lines(history: list[dict[str, float]]) -> bytes:
