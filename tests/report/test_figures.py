@@ -4,7 +4,7 @@ import torch
 
 from infomax.errors import DataError
 from infomax.report import Panel, mi_curves, mi_panels, spheres, style
-from infomax.report.figures import _STYLES
+from infomax.report.looks import _STYLES
 
 
 def texts(figure):

@@ -1,38 +1,15 @@
 import json
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from tests_html import Tags
 
 from infomax.errors import DataError
 from infomax.report import Page
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
-
-
-class Tags(HTMLParser):
-    """Checks that tags close in order, and keeps them."""
-
-    VOID = frozenset({"meta", "img", "br"})
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.seen = [], []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.seen.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def named(self, tag):
-        return [attrs for name, attrs in self.seen if name == tag]
 
 
 def full_page():

@@ -1,25 +1,36 @@
+import json
+import shutil
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests_html import Tags, headings
 
 import infomax as im
-from infomax.data import Dataset
-from infomax.report import run as page
+from infomax.cli import main
+from infomax.data import Dataset, sbm
+from infomax.errors import ConfigError, DataError
+from infomax.report import samples
+from infomax.report.command import reported
+from infomax.report.run import report, write
+from infomax.report.subject import Subject, named_apart
+from infomax.training.frames import FILE
 
 
 @pytest.mark.parametrize("kind", [torch.stack, list])
 def test_only_the_rows_drawn_are_encoded(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(page, "MOST_POINTS", 10)
+    monkeypatch.setattr(samples, "MOST_POINTS", 10)
     images = kind([torch.full((8, 8, 1), i, dtype=torch.uint8) for i in range(30)])
     data = Dataset(images, torch.arange(30) // 10)
     torch.manual_seed(0)
     learner = im.methods.vicreg(im.encoders.get("mlp", channels=1, size=8), projector=(4,))
-    run = im.train(learner, data, epochs=1, batch_size=15, size=8, progress=False)
+    run = im.train(learner, data, epochs=1, batch_size=15, size=8, gauge_samples=6, progress=False)
     seen = []
     learner.encoder.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
-    text = page.report(run, tmp_path / "page.html").read_text()
-    assert seen == [10] and "10 samples" in text
+    text = report(run, tmp_path / "page.html").read_text()
+    assert max(seen) <= 10 and "of 30 samples" in text
 
 
 def test_photographs_of_different_sizes_are_probed_and_drawn(tmp_path):
@@ -35,3 +46,145 @@ def test_photographs_of_different_sizes_are_probed_and_drawn(tmp_path):
     assert isinstance(run.data.images, list)
     assert run.evaluate()["test"] == 4
     assert im.Run.load(tmp_path / "run").report().stat().st_size > 1e6
+
+
+def test_a_page_of_one_run_has_every_part_and_is_light(tmp_path, runs):
+    path = reported(runs[:1], tmp_path / "page.html")
+    text = path.read_text()
+    assert headings(text) == [
+        "At a glance", "Curves", "Embedding over training", "Spectrum over training", "Features", "Nearest neighbours",
+        "View pairs", "Settings", "Environment",
+    ]  # fmt: skip
+    assert len(text) < 6e6 and "Not on this page" not in text
+    tags = Tags(text)
+    assert len(tags.named("aside")) == 0
+    assert text.count("thumb views-0-0") == 2 * 8  # two views of each of eight samples
+    assert text.count("thumb sheet-0") >= 10 * 9
+    for word in ("vicreg", "projector", "torch", "seconds of training"):
+        assert word in text
+
+
+def test_of_several_runs_what_differs_stands_first(tmp_path, runs):
+    text = reported(runs, tmp_path / "page.html").read_text()
+    settings = text.split('id="settings"')[1]
+    first = settings.split("<tbody>")[1].split("</tr>")[0]
+    assert "<strong>training: epochs</strong>" in first
+    assert [f"<code>{n}</code>" in first for n in (3, 2, 1)] == [True] * 3
+    assert text.split('id="at-a-glance"')[1].split("</table>")[0].count("<tr>") == 4
+
+
+def test_names_that_are_markup_stay_text(tmp_path, runs):
+    text = reported(runs, tmp_path / "page.html").read_text()
+    body = text.split("<body>")[1]
+    without_scripts = "".join(part.split("</script>")[-1] for part in body.split("<script"))
+    assert "<img" not in without_scripts and "onerror=document" in without_scripts
+    assert "&lt;img src=x onerror" in without_scripts
+    for numbers in text.split('type="application/json"')[1:]:
+        assert "<" not in numbers.split(">", 1)[1].split("</script>")[0]
+    assert "img" not in {tag for tag, _ in Tags(text).seen}
+
+
+def test_without_data_a_page_says_how_to_give_them(tmp_path, runs, photos):
+    run = shutil.copytree(runs[0], tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    config["data"] |= {"source": "/no/such/place", "root": None}
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.warns(UserWarning, match="need the data"):
+        text = reported([run], tmp_path / "page.html").read_text()
+    assert "report" in text and "--data PATH" in text and "/no/such/place" in text
+    assert "Embedding over training" in headings(text) and "Nearest neighbours" not in headings(text)
+    assert "sample 0" in text
+    with warnings.catch_warnings(action="error"):
+        assert main(["report", str(run), "--data", str(photos), "--out", str(tmp_path / "other.html")]) == 0
+    given = (tmp_path / "other.html").read_text()
+    assert "Nearest neighbours" in headings(given) and "Not on this page" not in given
+
+
+def test_data_of_another_kind_are_refused_and_other_data_are_shown_beside(tmp_path, runs, capsys):
+    assert main(["report", str(runs[0]), "--data", "digits"]) == 2
+    assert "cannot take" in capsys.readouterr().err
+    other = Dataset(torch.randint(0, 255, (20, 9, 9, 3), dtype=torch.uint8), name="others")
+    text = im.Run.load(runs[0]).report(tmp_path / "page.html", other).read_text()
+    assert "of 20 samples" in text and "sample 0" in text
+
+
+def test_a_run_that_has_not_ended_an_epoch_has_a_page(tmp_path, runs, capsys):
+    run = shutil.copytree(runs[0], tmp_path / "new")
+    for name in ("log.jsonl", "log.csv", "learner.safetensors", FILE, "environment.json"):
+        (run / name).unlink()
+    with pytest.warns(UserWarning, match="no weights"):
+        text = reported([run], tmp_path / "a.html").read_text()
+    assert "Not one epoch has ended" in text and "Settings" in headings(text)
+    with pytest.warns(UserWarning, match="no weights"):
+        both = reported([runs[0], run], tmp_path / "b.html").read_text()
+    assert "Embedding over training" in headings(both)
+
+
+def test_a_log_with_gaps_and_no_numbers_is_drawn(tmp_path, runs):
+    run = shutil.copytree(runs[0], tmp_path / "odd")
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    rows[0] |= {"mi_infonce": float("nan"), "loss": float("inf")}
+    del rows[1]["std"]
+    rows[2] |= {"probe": 61.5, "std": 0.01, "note": "words"}
+    (run / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (run / "environment.json").write_text("[")
+    (run / FILE).write_bytes(b"no")
+    with pytest.warns(UserWarning) as told:
+        text = reported([run], tmp_path / "a.html").read_text()
+    assert len(told) == 2  # of the damaged file, and of what is not on the page
+    assert "<strong>collapsed</strong>" in text and '"text":"probe"' in text and "environment.json is damaged" in text
+    assert "NaN" not in text.split('id="data-0"')[1].split("</script>")[0]
+    (run / "log.jsonl").write_text("{")
+    with pytest.raises(DataError, match="line 1 is damaged"):
+        reported([run], tmp_path / "a.html")
+
+
+def test_points_signals_and_graphs(tmp_path, toy):
+    text = reported([toy], tmp_path / "toy.html").read_text()
+    assert "Nearest neighbours" in headings(text) and 'class="chip' in text and '"name":"sphere"' in text
+    torch.manual_seed(0)
+    signals = Dataset(torch.randn(30, 2, 40), torch.arange(30) % 3, name="ecg")
+    learner = im.methods.vicreg(im.encoders.get("resnet1d", channels=2, size=1), projector=(8,))
+    run = im.train(learner, signals, epochs=1, batch_size=10, progress=False)
+    text = run.report(tmp_path / "signals.html").read_text()
+    assert text.count("thumb views-0-0") == 16 and "data:image/png" in text
+    graph = sbm(nodes=60)
+    run = im.train(im.methods.bgrl(im.encoders.get("gcn", channels=graph.channels)), graph, epochs=1, progress=False)
+    text = run.report(tmp_path / "graph.html").read_text()
+    assert "node 0" in text and "neighbours" in text and "no pictures" in text
+
+
+def test_a_learner_put_together_by_hand_has_its_curves(tmp_path):
+    data = Dataset(torch.randn(40, 4, generator=torch.Generator().manual_seed(0)))
+    learner = im.methods.jmi(torch.nn.Linear(4, 6), projector=())
+
+    def views(batch, index, seed=0, epoch=0):
+        return [batch, batch + 0.1]
+
+    im.train(learner, data, views=views, epochs=1, batch_size=20, progress=False, out=tmp_path / "run")
+    with pytest.warns(UserWarning, match="not on the page"):
+        text = reported([tmp_path / "run"], tmp_path / "a.html").read_text()
+    assert "put together by hand" in text and "Embedding over training" in headings(text)
+    with pytest.warns(UserWarning, match="function of yours"):
+        text = im.Run.load(tmp_path / "run", learner).report(tmp_path / "b.html", data).read_text()
+    assert "Nearest neighbours" in headings(text) and "function of yours" in text
+
+
+def test_runs_are_told_apart(runs, tmp_path):
+    subjects = [Subject(name, "jmi", {}, [], path=tmp_path / folder / name)
+                for folder, name in (("a", "x"), ("b", "x"), ("a", "y"), ("c", "z"), ("c", "z"))]  # fmt: skip
+    looks = named_apart(subjects)
+    assert list(looks) == ["a/x", "b/x", "y", "z (1)", "z (2)"]
+    assert len({look.colour for look in looks.values()}) == 5
+
+
+def test_what_cannot_be_drawn_is_one_line(tmp_path, runs, capsys):
+    assert main(["report"]) == 2
+    assert "name a run" in capsys.readouterr().err
+    for folder, said in ((tmp_path / "none", "does not exist"), (tmp_path, "holds none of")):
+        assert main(["report", str(folder)]) == 2
+        assert said in capsys.readouterr().err
+    assert main(["report", str(runs[0]), str(runs[0])]) == 2
+    assert "named twice" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="umap-learn"):
+        write([Subject.at(runs[0])], tmp_path / "a.html", umap=True)

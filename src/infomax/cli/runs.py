@@ -114,14 +114,27 @@ def embed(
     embedded(run, data, out, root=root, split=split, head=head, lonely=outliers, twins=duplicates)
 
 
-def report(run: str, *, out: str | None = None) -> None:
-    """Write one self-contained page of a run.
+def report(
+    *folders: str,
+    out: str | None = None,
+    data: str | None = None,
+    root: str | None = None,
+    umap: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Write one self-contained page: of a run, of several side by side, of a sweep or of a study.
 
     Args:
-        run: folder of a run.
-        out: the page; by default report.html in the run's folder.
+        folders: of a run, of several runs to compare, of a sweep or of a study.
+        out: the page; by default report.html in the (first) run's folder, index.html in a sweep's or study's.
+        data: for thumbnails, neighbours and view pairs; by default what each run was trained on, where it is found.
+        root: where named data sets lie.
+        umap: lay the features out by UMAP as well (needs umap-learn).
     """
-    print(f"wrote {Run.load(run).report(out)}")
+    from infomax.report.command import reported
+
+    if not folders:
+        raise ConfigError(f"name a run, a sweep or a study: {typed('report RUN')}")
+    print(f"wrote {reported(folders, out, data, root, umap=umap)}")
 
 
 def views(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from infomax.data import Dataset
+from infomax.report.curves import mi_and_gauges
 from infomax.report.figures import style
 from infomax.report.page import Page
-from infomax.report.run import mi_and_gauges, scatters
+from infomax.report.scatter import scatters
 
 if TYPE_CHECKING:
     from infomax.training.run import Run

@@ -6,13 +6,15 @@ to load anything from elsewhere, so that "self-contained" is enforced by the bro
 
 import base64
 import html
+import json
 import math
 import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from infomax.errors import DataError
 from infomax.report import markdown
@@ -43,6 +45,9 @@ class Page:
         self._body: list[str] = []
         self._sections: list[tuple[str, str]] = []
         self._figures: list[str] = []
+        self._widgets: list[str] = []
+        self._styles: list[str] = []
+        self._scripts_used: list[str] = []
         self._captions = 0
 
     def section(self, heading: str) -> Self:
@@ -59,6 +64,16 @@ class Page:
         self._body.append(markdown.to_html(text))
         return self
 
+    @property
+    def body(self) -> tuple[str, ...]:
+        """The blocks that stand so far."""
+        return tuple(self._body)
+
+    def insert(self, place: int, text: str) -> Self:
+        """Add prose before the block that is now at a place of `body`."""
+        self._body.insert(place, f'<aside class="missing">{markdown.to_html(text)}</aside>')
+        return self
+
     def figure(self, figure: "Figure", caption: str = "") -> Self:
         """Add an interactive plotly figure; it takes the page's width and its light or dark colours.
 
@@ -68,8 +83,7 @@ class Page:
             caption: markdown.
         """
         number = len(self._figures)
-        # "</" would end the script element that carries the numbers.
-        self._figures.append(figure.to_json().replace("</", "<\\/"))
+        self._figures.append(_inert(figure.to_json()))
         meta = figure.layout.meta
         min_width = int(meta["min_width"]) if isinstance(meta, Mapping) and "min_width" in meta else 0
         height = int(figure.layout.height or 450)
@@ -121,6 +135,37 @@ class Page:
         alternative = html.escape(alt or caption or "picture", quote=True)
         return self._captioned(f'<img alt="{alternative}" src="data:image/png;base64,{source}">', caption)
 
+    def block(self, content: str, caption: str = "", *, style: str = "") -> Self:
+        """Add HTML that was made, and escaped, elsewhere.
+
+        Args:
+            content: well-formed.
+            caption: markdown; without one the content stands as it is.
+            style: CSS, put into the page's head once.
+        """
+        if style and style not in self._styles:
+            self._styles.append(style)
+        if caption:
+            return self._captioned(content, caption)
+        self._body.append(content)
+        return self
+
+    def widget(self, kind: str, data: Mapping[str, Any], content: str, caption: str = "") -> Self:
+        """Add something that its own script brings to life, with the plotting library at hand.
+
+        Args:
+            kind: name of the script and the style sheet among this package's assets.
+            data: what it shows, as JSON takes it; text in it must be set as text by the script, never as HTML.
+            content: HTML into which it draws.
+            caption: markdown.
+        """
+        number = len(self._widgets)
+        self._widgets.append(_inert(json.dumps(data, allow_nan=False, separators=(",", ":"))))
+        if kind not in self._scripts_used:
+            self._scripts_used.append(kind)
+            self._styles.append(asset(f"{kind}.css"))
+        return self._captioned(f'<div class="{kind}" data-numbers="widget-{number}">{content}</div>', caption)
+
     def html(self) -> str:
         """Return the page as text."""
         contents = ""
@@ -135,7 +180,9 @@ class Page:
                 f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
                 '<meta name="viewport" content="width=device-width, initial-scale=1">',
                 '<meta name="color-scheme" content="light dark">',
-                f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>",
+                f"<title>{title}</title>",
+                *(f"<style>{style}</style>" for style in [asset("page.css"), *self._styles]),
+                "</head>\n<body>\n<main>",
                 f"<header><h1>{title}</h1>{lead}</header>{contents}",
                 *self._body,
                 "</main>",
@@ -191,18 +238,29 @@ class Page:
         return self
 
     def _scripts(self) -> str:
-        if not self._figures:
+        if not self._figures and not self._widgets:
             return ""
         from plotly.offline import get_plotlyjs
 
         library = get_plotlyjs().replace("</script", "<\\/script")
-        data = "\n".join(
-            f'<script type="application/json" id="data-{k}">{figure}</script>' for k, figure in enumerate(self._figures)
-        )
+        numbers = [(f"data-{k}", figure) for k, figure in enumerate(self._figures)]
+        numbers += [(f"widget-{k}", widget) for k, widget in enumerate(self._widgets)]
+        data = "\n".join(f'<script type="application/json" id="{name}">{text}</script>' for name, text in numbers)
+        own = "\n".join(f"<script>{asset(f'{name}.js')}</script>" for name in ("page", *self._scripts_used))
         return (
             "<noscript><p>The figures of this page are drawn by JavaScript, which is off.</p></noscript>\n"
-            f"<script>{library}</script>\n{data}\n<script>{_DRAW}</script>"
+            f"<script>{library}</script>\n{data}\n{own}"
         )
+
+
+def asset(name: str) -> str:
+    """A style sheet or script that this package brings."""
+    return (resources.files("infomax.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _inert(text: str) -> str:
+    """JSON as it stands in a script element, which "</" would end and "<!--" derail."""
+    return text.replace("<", "\\u003c")
 
 
 def _is_number(value: object) -> bool:
@@ -227,71 +285,3 @@ _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:"
 )
-
-_STYLE = """
-:root { --ink: #1f2933; --soft: #5b6773; --line: #dfe4ea; --paper: #ffffff; --tint: #f5f7f9; --link: #0b5fa5; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #dfe5ec; --soft: #9aa7b4; --line: #36404b; --paper: #14181d; --tint: #1d232a; --link: #79b8f0; }
-}
-* { box-sizing: border-box; }
-html { -webkit-text-size-adjust: 100%; scroll-behavior: smooth; }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 17px/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", Arial, sans-serif; }
-main { max-width: 1180px; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
-header { margin-bottom: 2rem; }
-h1 { font-size: 2.1rem; line-height: 1.2; margin: 0 0 .4rem; letter-spacing: -.015em; text-wrap: balance; }
-h2 { font-size: 1.4rem; line-height: 1.3; margin: 3rem 0 .75rem; padding-top: 1.25rem; border-top: 1px solid
-var(--line); } h3 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-h4 { font-size: 1rem; margin: 1.5rem 0 .4rem; }
-p, ul, pre { max-width: 46rem; margin: 0 0 1rem; }
-.lead { color: var(--soft); font-size: 1.1rem; }
-a { color: var(--link); }
-a:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
-nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0; max-width: none; }
-code { font: .9em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; background: var(--tint);
-  padding: .1em .3em; border-radius: 3px; overflow-wrap: anywhere; }
-pre { background: var(--tint); padding: .9rem 1rem; border-radius: 6px; overflow-x: auto; max-width: 100%; }
-pre code { padding: 0; background: none; overflow-wrap: normal; }
-figure { margin: 1.5rem 0 2rem; }
-figcaption { color: var(--soft); font-size: .92rem; max-width: 46rem; margin-top: .6rem; }
-img { max-width: 100%; height: auto; display: block; border-radius: 4px; background: #fff; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .95rem; line-height: 1.35; }
-th, td { padding: .45rem 1.1rem .45rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
-thead th { color: var(--soft); font-weight: 600; border-bottom-width: 2px; white-space: nowrap; }
-tbody th { font-weight: 500; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-@media (max-width: 600px) { body { font-size: 16px; } main { padding-top: 1.5rem; } h1 { font-size: 1.7rem; } }
-@media print { h2 { break-after: avoid; } figure { break-inside: avoid; } }
-"""
-
-_DRAW = """
-(() => {
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const clear = "rgba(0,0,0,0)";
-  function themed(template) {
-    const css = getComputedStyle(document.documentElement);
-    const [ink, soft, line, tint] = ["--ink", "--soft", "--line", "--tint"].map(name =>
-    css.getPropertyValue(name).trim()); const axis = { gridcolor: line, linecolor: soft, zerolinecolor: line,
-    tickcolor: soft }; const mine = template.layout || {};
-    const merge = name => ({ ...(mine[name] || {}), ...axis });
-    return { ...template, layout: { ...mine, paper_bgcolor: clear, plot_bgcolor: clear,
-      font: { ...(mine.font || {}), color: ink }, xaxis: merge("xaxis"), yaxis: merge("yaxis"),
-      hoverlabel: { bgcolor: tint, bordercolor: line, font: { color: ink } },
-      modebar: { bgcolor: clear, color: soft, activecolor: ink } } };
-  }
-  const plots = [...document.querySelectorAll(".plot")];
-  plots.forEach((plot, k) => {
-    const figure = JSON.parse(document.getElementById("data-" + k).textContent);
-    const layout = figure.layout;
-    const template = layout.template || {};
-    delete layout.width;
-    layout.autosize = true;
-    layout.template = themed(template);
-    // plotly 7 would otherwise offer to upload the chart to a server of its makers.
-    const config = { responsive: true, displaylogo: false, scrollZoom: false, showSendToCloud: false };
-    Plotly.newPlot(plot, { data: figure.data, layout, frames: figure.frames || [], config });
-    dark.addEventListener("change", () => Plotly.relayout(plot, { template: themed(template) }));
-  });
-})();
-"""

@@ -1,187 +1,295 @@
-"""Pages of runs: what was asked, what happened, what the embedding looks like."""
+"""The page of a run, or of several side by side: what was asked, what happened, what was learnt, in pictures."""
 
 import warnings
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from infomax.data import Dataset, Graph, gather
-from infomax.errors import DataError
-from infomax.report.figures import CLASSES, Panel, mi_panels, template
+from infomax.errors import ConfigError
+from infomax.report import explorer, gallery, pictures
+from infomax.report.curves import mi_and_gauges, spectra
+from infomax.report.explorer import Map, Pane, Shown, plane
+from infomax.report.looks import style
 from infomax.report.page import Page
-from infomax.training.monitor import TAU
+from infomax.report.samples import CLUSTERS, Samples, clusters, samples_of
+from infomax.report.subject import Subject, find_data, named_apart
+from infomax.training.monitor import collapsed
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
     from infomax.training.run import Run
 
-Histories = Mapping[str, Sequence[Mapping[str, float]]]
-"""Rows of a run's log, one an epoch, by the name of the run."""
-
-MOST_POINTS = 2000
-
-AXIS = (-1.05, 1.05)  # of unit vectors, whatever their spread: an embedding that closes shows as a dot
+PROTOCOLS = {"linear": "linear probe, %", "sgd": "SGD probe, %", "knn": "kNN, %"}
 
 
-def mi_and_gauges(page: Page, histories: Histories) -> Page:
-    """Add the curves: mutual information with its ceilings, then the gauges of collapse."""
-    any_row = next(iter(histories.values()))[-1]
-    epochs = [row["epoch"] for row in next(iter(histories.values()))]
-
-    def curves(key: str) -> dict[str, list[float]]:
-        return {name: [row[key] for row in rows] for name, rows in histories.items()}
-
-    names = {"dv": "cos-DV", "infonce": "InfoNCE", "jsd": "JSD, raw"}
-    panels = [
-        Panel(curves(f"mi_{key}"), f"{name}, cos/{TAU:g}", {"ceiling": any_row[f"ceiling_{key}"]})
-        for key, name in names.items()
-    ]
-    page.figure(
-        mi_panels(panels, epochs=epochs),
-        f"Mutual information between the two branches, read with the critic cos/{TAU:g} on views that stay the same "
-        "throughout. A curve at its ceiling says that the estimate is saturated, not that the information is. "
-        "JSD is no estimate of it: it is always below zero.",
-    )
-    gauges = [
-        Panel(curves("effective_rank"), "effective rank", unit="dimensions"),
-        Panel(curves("std"), "std of the unit embedding x sqrt(D)", {"open": 1.0}, unit=""),
-        Panel(curves("bound"), "the objective's own bound", unit="nats (weights included)"),
-    ]
-    return page.figure(
-        mi_panels(gauges, epochs=epochs),
-        "Gauges of collapse: an embedding that closes loses its rank, or its spread, or both. The bounds of different "
-        "methods do not compare.",
-    )
-
-
-def scatter(z: Tensor, labels: Tensor | None, classes: Sequence[str] | None = None, title: str = "") -> "Figure":
-    """The embedding's unit rows on their first two principal axes, coloured by label.
-
-    Args:
-        z: N x D.
-        labels: N int64, or None.
-        classes: name of each label.
-        title: of the figure.
-    """
-    from plotly.graph_objects import Figure, Scattergl
-
-    unit = torch.nn.functional.normalize(z.float(), dim=-1)
-    centred = unit - unit.mean(0)
-    values, axes = torch.linalg.eigh(centred.T @ centred)
-    plane = (centred @ axes[:, -2:].flip(1)).tolist()
-    share = values.clamp_min(0).flip(0)[:2].sum() / values.clamp_min(0).sum().clamp_min(1e-30)
-    groups = [0] * len(z) if labels is None else labels.tolist()
-    figure = Figure()
-    for c in sorted(set(groups)):
-        rows = [p for p, g in zip(plane, groups, strict=True) if g == c]
-        figure.add_trace(
-            Scattergl(
-                x=[p[0] for p in rows],
-                y=[p[1] for p in rows],
-                mode="markers",
-                name=str(classes[c] if classes else c) if labels is not None else "samples",
-                marker={"size": 6, "color": CLASSES[c % len(CLASSES)], "opacity": 0.75},
-            )
-        )
-    figure.update_layout(
-        template=template(),
-        height=460,
-        title={"text": f"{title} ({float(share):.0%} of the variance)"},
-        xaxis={"title": {"text": "first axis"}, "range": AXIS},
-        yaxis={"title": {"text": "second axis"}, "range": AXIS, "scaleanchor": "x"},
-        legend={"orientation": "v", "y": 1, "x": 1.02},
-    )
-    return figure
-
-
-def scatters(parts: Mapping[str, Tensor], labels: Tensor, classes: Sequence[str] | None = None) -> "Figure":
-    """Several embeddings side by side, three in a row, on axes of one scale: one that has collapsed is a point.
-
-    Args:
-        parts: name -> N x D.
-        labels: N int64.
-        classes: name of each label.
-    """
-    from plotly.subplots import make_subplots
-
-    drawn = {name: scatter(z, labels, classes, name) for name, z in parts.items()}
-    rows = -(-len(drawn) // 3)
-    figure = make_subplots(rows, 3, subplot_titles=[f.layout.title.text for f in drawn.values()], vertical_spacing=0.1)
-    for k, one in enumerate(drawn.values()):
-        for trace in one.data:
-            trace.update(legendgroup=trace.name, showlegend=k == 0, marker={"size": 4})
-            figure.add_trace(trace, k // 3 + 1, k % 3 + 1)
-    figure.update_xaxes(range=AXIS).update_yaxes(range=AXIS)
-    return figure.update_layout(template=template(), height=390 * rows + 40, meta={"min_width": 900})
-
-
-def report(run: "Run", path: Path) -> Path:
+def report(run: "Run", path: Path, data: Any = None, *, root: str | None = None, umap: bool = False) -> Path:
     """Write the page of one run.
 
     Args:
-        run: with at least one epoch.
+        run: as it is; one that has not ended an epoch has a page that says so.
         path: of the page.
+        data: for thumbnails, neighbours and view pairs; by default what the run was trained on, where that is found.
+        root: where named data sets lie.
+        umap: whether to lay the features out by UMAP as well.
 
     Raises:
-        DataError: where not one epoch has ended.
+        DataError, ConfigError: data that were given, and cannot be used.
     """
-    if not run.history:
-        raise DataError("this run has not ended an epoch yet: there is nothing to draw")
-    name, last, asked = run.learner.name, run.history[-1], run.config
-    settings: list[dict[str, Any]] = [
-        {"setting": f"{part}: {key}", "value": _short(value)}
-        for part in ("method", "encoder", "data", "training")
-        for key, value in dict(asked[part]).items()
-    ] + [{"setting": "views", "value": str(asked["views"])}]
-    page = Page(
-        f"{name} on {asked['data']['name']}",
-        f"After {last['epoch']} epochs: InfoNCE {last['mi_infonce']:.2f} of at most {last['ceiling_infonce']:.2f} nats, "
-        f"effective rank {last['effective_rank']:.1f}, std {last['std']:.2f}.",
+    return write([Subject.of(run)], path, data, root=root, umap=umap)
+
+
+def write(
+    subjects: Sequence[Subject], path: Path, data: Any = None, *, root: str | None = None, umap: bool = False
+) -> Path:
+    """Write the page of some runs; see `report`."""
+    if umap and find_spec("umap") is None:
+        raise ConfigError("--umap needs the package umap-learn: pip install 'infomax[umap]'")
+    looks = named_apart(subjects)
+    find_data(subjects, data, root)
+    page = Page(*_title(subjects))
+    page.section("At a glance").table(
+        [_glance(s) for s in subjects], "The last row of each log" + _evaluated(subjects) + "."
     )
-    mi_and_gauges(page.section("Curves"), {name: run.history})
-    try:
-        _embedding(page.section("Features"), run)
-    except DataError as error:  # the curves need no data, and are worth a page without them
-        page.text(f"Not drawn, since the data are not at hand: {error}")
-        warnings.warn(f"no features on the page: {error}", stacklevel=2)
-    page.section("Settings").table(settings)
+    place = len(page.body)
+    mi_and_gauges(page.section("Curves"), {s.name: s.history for s in subjects}, looks)
+    known = samples_of(subjects)
+    if known:
+        page.block("", style=pictures.STYLE + gallery.used_sheets(known))
+    _embedding(page, subjects, known)
+    _spectrum(page, subjects)
+    _features(page, known, umap=umap)
+    for number, samples in enumerate(known):
+        of = f" of {samples.data.name}" if len(known) > 1 else ""
+        if samples.features:
+            gallery.neighbours(page.section(f"Nearest neighbours{of}"), samples)
+        gallery.pairs(page.section(f"View pairs{of}"), samples, number)
+    missing = [(s.name, said) for s in subjects for said in s.missing]
+    if missing:
+        alone = len(subjects) == 1
+        lines = "\n".join(f"- {said if alone else f'{_code(name)}: {said}'}" for name, said in missing)
+        page.insert(place, f"Not on this page:\n\n{lines}")
+        told = " ".join(said if alone else f"{name}: {said}" for name, said in missing)
+        warnings.warn(f"this is not on the page: {told}", stacklevel=2)
+    page.section("Settings").table(_settings(subjects), _settings_caption(subjects))
+    page.section("Environment").table(_beside(subjects, {s.name: _environment(s) for s in subjects}, "what"))
     return page.write(path)
+
+
+def _title(subjects: Sequence[Subject]) -> tuple[str, str]:
+    if len(subjects) > 1:
+        data = sorted({s.asked_for for s in subjects})
+        return f"{len(subjects)} runs on {', '.join(data)}", ", ".join(s.name for s in subjects)
+    s = subjects[0]
+    title = f"{style(s.method).label} on {s.asked_for}"
+    if not s.history:
+        return title, "Not one epoch has ended yet: there is only what was asked."
+    last = s.last
+    unfinished = "" if s.epochs == str(int(last["epoch"])) else f" of {s.config['training'].get('epochs')}"
+    return title, (
+        f"After {int(last['epoch'])}{unfinished} epochs: InfoNCE {_number(last, 'mi_infonce')} of at most "
+        f"{_number(last, 'ceiling_infonce')} nats, effective rank {_number(last, 'effective_rank', 1)}, std "
+        f"{_number(last, 'std')}{': **collapsed**' if _collapsed(last) else ''}."
+    )
+
+
+def _number(row: Mapping[str, Any], key: str, digits: int = 2) -> str:
+    value = row.get(key)
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else "?"
+
+
+def _collapsed(last: Mapping[str, float]) -> bool:
+    return "std" in last and "effective_rank" in last and collapsed(last)
+
+
+def _glance(s: Subject) -> dict[str, object]:
+    last = s.last
+    between = ""
+    if "mi_infonce_lo" in last and "mi_infonce_hi" in last:
+        between = f" [{_number(last, 'mi_infonce_lo')}, {_number(last, 'mi_infonce_hi')}]"
+    row: dict[str, object] = {"run": _code(s.name), "method": style(s.method).label, "data": _code(s.asked_for)}
+    row["epochs"] = s.epochs
+    if last:
+        row["InfoNCE, nats"] = f"{_number(last, 'mi_infonce')}{between} of {_number(last, 'ceiling_infonce')}"
+        row["effective rank"] = _number(last, "effective_rank", 1)
+        row["std"] = _number(last, "std")
+        row["state"] = "**collapsed**" if _collapsed(last) else "open"
+    found: Any = s.evaluation.get(s.asked_for) or next(iter(s.evaluation.values()), {})
+    for key, said in PROTOCOLS.items():
+        value = found.get(key) if isinstance(found, Mapping) else None
+        value = value.get("mean") if isinstance(value, Mapping) else value
+        if isinstance(value, int | float):
+            row[said] = f"{value:.1f}"
+    return row
+
+
+def _code(text: str) -> str:
+    """A name as it is, whatever marks of markdown it holds."""
+    return f"`{text.replace('`', chr(39))}`"
+
+
+def _evaluated(subjects: Sequence[Subject]) -> str:
+    return "; accuracies are those of `infomax evaluate`" if any(s.evaluation for s in subjects) else ""
+
+
+def _embedding(page: Page, subjects: Sequence[Subject], known: Sequence[Samples]) -> None:
+    """The embedding by epoch: an explorer for all runs that watched the same samples."""
+    samples_of_run = {s.name: group for group in known for s in group.subjects if s.own}
+    groups: dict[Any, list[Subject]] = {}
+    for s in subjects:
+        if s.frames is not None:
+            data = id(s.data) if s.name in samples_of_run else s.asked_for
+            groups.setdefault((data, s.frames.points[0].shape, tuple(s.frames.rows.tolist())), []).append(s)
+    if not groups:
+        return
+    page.section("Embedding over training")
+    for group in groups.values():
+        first = group[0].frames
+        assert first is not None
+        samples = samples_of_run.get(group[0].name)
+        if samples is not None and int(first.rows.max()) < len(samples.data):
+            places = samples.places(first.rows)
+            shown = Shown.of(samples, places)
+        else:
+            places = []
+            shown = Shown([f"sample {row}" for row in first.rows.tolist()], first.labels, first.classes)
+        panes = [_pane(s, samples, places) for s in group]
+        sphere = first.points[0].shape[1] == 3
+        what = (
+            "The embedding itself, unit vectors in three dimensions"
+            if sphere
+            else "Unit vectors of the embedding on its two principal axes, turned from epoch to epoch no more than it turns"
+        )
+        explorer.add(
+            page,
+            [Map("embedding", panes)],
+            shown,
+            f"{what}: {len(first.rows)} samples in views that stay the same, behind the projector; epoch 0 is the untrained "
+            "network. Point at a sample, or step through them by the arrow keys, to see it in every run; click a name below "
+            "to see it alone. Labels are those of the data, which training never saw; clusters are k-means of "
+            + ("the features." if samples is not None and samples.features else "these points at the end."),
+        )
+
+
+def _pane(s: Subject, samples: Samples | None, places: Sequence[int]) -> Pane:
+    frames = s.frames
+    assert frames is not None
+    if samples is not None and places and s.name in samples.clusters:
+        found = [samples.clusters[s.name][k] for k in places]
+    else:
+        many = CLUSTERS if frames.labels is None else len(torch.unique(frames.labels))
+        found = clusters(frames.points[-1].float() + 1e-9, many)
+    flat = frames.points[0].shape[1] == 2
+    note = [f"{share:.0%} of the variance on these axes" for share in frames.shares] if flat else ()
+    return Pane(s.name, frames.points, note, frames.epochs, found)
+
+
+def _spectrum(page: Page, subjects: Sequence[Subject]) -> None:
+    kept = {s.name: s.frames for s in subjects if s.frames is not None}
+    if kept:
+        page.section("Spectrum over training").figure(
+            spectra(kept),
+            "Eigenvalues of the covariance of the unit embedding, largest first, on those samples; later epochs are warmer. "
+            "A spectrum that falls off a cliff is an embedding that has lost dimensions; one that falls as a whole has closed "
+            "to a point.",
+        )
+
+
+def _features(page: Page, known: Sequence[Samples], *, umap: bool) -> None:
+    """What the encoder makes of the samples at the end: an explorer for each data set."""
+    for samples in known:
+        if not samples.features:
+            continue
+        page.section("Features" + (f" of {samples.data.name}" if len(known) > 1 else ""))
+        maps = []
+        if all(z.shape[1] == 3 for z in samples.features.values()):
+            maps.append(
+                Map("sphere", [_still(samples, name, F.normalize(z, dim=-1)) for name, z in samples.features.items()])
+            )
+        flat = []
+        for name, z in samples.features.items():
+            points, share = plane(z)
+            flat.append(_still(samples, name, points, f"{share:.0%} of the variance on these axes"))
+        maps.append(Map("PCA", flat))
+        if umap:
+            spread = [_still(samples, name, _umap(z)) for name, z in samples.features.items()]
+            maps.append(Map("UMAP", spread, ("", ""), fixed=False))
+        explorer.add(
+            page,
+            maps,
+            Shown.of(samples, range(len(samples.rows))),
+            f"Features of the frozen encoder at the end, as unit vectors: {len(samples.rows):,} of "
+            f"{len(samples.data):,} samples, whole and without augmentation. Clusters are k-means of all dimensions.",
+        )
+
+
+def _still(samples: Samples, name: str, points: Tensor, note: str = "") -> Pane:
+    return Pane(name, [points], [note], clusters=samples.clusters.get(name))
+
+
+def _umap(z: Tensor) -> Tensor:
+    import umap
+
+    with warnings.catch_warnings(action="ignore"):
+        near = min(15, len(z) - 1)
+        points = umap.UMAP(n_neighbors=near, metric="cosine", random_state=0, n_jobs=1).fit_transform(z.numpy())
+    return torch.as_tensor(points - points.mean(0))
+
+
+def _settings(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
+    return _beside(subjects, {s.name: _asked(s) for s in subjects}, "setting")
+
+
+def _settings_caption(subjects: Sequence[Subject]) -> str:
+    return "" if len(subjects) == 1 else "What differs stands first, in bold."
+
+
+def _asked(s: Subject) -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for part in ("method", "encoder", "data", "views", "training", "machine"):
+        inner = s.config.get(part) or {}
+        if isinstance(inner, Mapping):
+            flat |= {f"{part}: {key}": _short(value) for key, value in inner.items()}
+        else:
+            flat[part] = _short(inner)
+    return flat
+
+
+def _environment(s: Subject) -> dict[str, str]:
+    told = {key: _short(value, 400) for key, value in s.environment.items() if key != "continued" and value is not None}
+    again = s.environment.get("continued") or []
+    if again:
+        told["continued"] = "; ".join(f"at update {part.get('step')}" for part in again if isinstance(part, Mapping))
+    seconds = [row["seconds"] for row in s.history if isinstance(row.get("seconds"), int | float)]
+    if seconds:
+        told["seconds of training"] = f"{sum(seconds):.1f}"
+    if s.path is not None:
+        told["folder"] = str(s.path)
+    return told
+
+
+def _beside(subjects: Sequence[Subject], columns: Mapping[str, Mapping[str, str]], head: str) -> list[dict[str, Any]]:
+    """A table with a column a run; rows in which the runs differ come first."""
+    keys = list(dict.fromkeys(key for column in columns.values() for key in column))
+    if not keys:
+        return [{head: "nothing is known"}]
+    if len(subjects) == 1:
+        only = next(iter(columns.values()))
+        return [{head: key, "value": _code(only[key]) if only[key] else None} for key in keys]
+    rows: list[dict[str, Any]] = []
+    differ: list[dict[str, Any]] = []
+    for key in keys:
+        values = {name: column.get(key) for name, column in columns.items()}
+        different = len(set(values.values())) > 1
+        cells = {_code(name): None if not v else _code(v) for name, v in values.items()}
+        (differ if different else rows).append({head: f"**{key}**" if different else key, **cells})
+    return differ + rows
 
 
 def _short(value: Any, most: int = 160) -> str:
     """A setting as it stands in a table: of a thousand statistics the first few."""
-    text = str(value)
+    text = "" if value is None else str(value)
     return text if len(text) <= most else f"{text[:most]} ... ({len(text)} characters)"
-
-
-def _embedding(page: Page, run: "Run") -> None:
-    from infomax.evaluate.features import run_size
-    from infomax.evaluate.run import features
-    from infomax.training.feed import dataset
-
-    asked = run.config
-    data = (
-        run.data
-        if run.data is not None
-        else dataset(asked["data"].get("source") or asked["data"]["name"], asked["data"]["root"])
-    )
-    rows = torch.linspace(0, len(data) - 1, min(MOST_POINTS, len(data))).long()
-    labels = None if data.labels is None else data.labels[rows]
-    # A node's features depend on its neighbours: of a graph all are computed.
-    some = data if isinstance(data, Graph) else Dataset(gather(data.images, rows), mean=data.mean, std=data.std)
-    z = features(
-        run.learner.encoder,
-        some,
-        run_size(run),
-        statistics=(asked["data"]["mean"], asked["data"]["std"]),
-        progress=False,
-    )
-    said = "" if labels is None else "; colours are labels, which training never saw"
-    page.figure(
-        scatter(z[rows] if isinstance(data, Graph) else z, labels, data.classes, f"{len(rows)} samples"),
-        f"Features of the frozen encoder, as unit vectors on their first two principal axes{said}.",
-    )

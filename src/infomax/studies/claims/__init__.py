@@ -90,7 +90,7 @@ def run(
         }
         write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
         write_atomically(folder / "claims.md", as_markdown(rows))
-        _page(results).write(folder / "index.html")
+        page(results).write(folder / "index.html")
     return results
 
 
@@ -271,7 +271,12 @@ def as_text(results: Mapping[str, Any]) -> str:
     )
 
 
-def _page(results: Mapping[str, Any]) -> Any:
+def page(results: Mapping[str, Any]) -> Any:
+    """Lay the ledger out.
+
+    Args:
+        results: what `results.json` holds.
+    """
     from infomax.report import Page
     from infomax.studies.curves.page import RULE, claim_row
 

@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infomax.errors import ConfigError
 from infomax.studies.curves import judge
 from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, budget, cells
 from infomax.studies.curves.train import GAUGED, run_cell
 from infomax.studies.pool import run_all
+
+if TYPE_CHECKING:
+    from infomax.report import Page
 
 __all__ = ["BUDGETS", "FIG2", "FIG7", "fig2", "fig7"]
 
@@ -142,8 +145,23 @@ _budget = budget
 
 
 def _draw(folder: Path, figure: str, results: Mapping[str, Any]) -> None:
+    made = drawn(figure, results)
+    if made is not None:
+        page, pictures = made
+        for name, picture in pictures.items():
+            (folder / name).write_bytes(picture)
+        page.write(folder / "index.html")
+
+
+def drawn(figure: str, results: Mapping[str, Any]) -> "tuple[Page, dict[str, bytes]] | None":
+    """The page and the pictures, or nothing where every run failed.
+
+    Args:
+        figure: fig2 or fig7.
+        results: what `results.json` holds.
+    """
     if not judge.grouped(results["rows"]):
-        return
+        return None
     from infomax.studies.curves import page as pages
 
     draw, title = {
@@ -151,9 +169,7 @@ def _draw(folder: Path, figure: str, results: Mapping[str, Any]) -> None:
         "fig7": (pages.fig7_png, "Fig. 7: what happens without the marginal"),
     }[figure]
     pictures = {f"{figure}.png": draw(results["rows"])}
-    for name, picture in pictures.items():
-        (folder / name).write_bytes(picture)
-    pages.page(title, results, pictures).write(folder / "index.html")
+    return pages.page(title, results, pictures), pictures
 
 
 def as_text(results: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from infomax.errors import ConfigError
-from infomax.studies.theory.check import Check, Claim, Draw
+from infomax.studies.theory.check import Check, Claim, Draw, page
 from infomax.studies.theory.estimates import batch_bias, ceilings, jsd_temperature, literal_infonce, taylor_bound
 from infomax.studies.theory.laws import shared_noise, toy_truth
 from infomax.studies.theory.objectives import concavity, exact_moments, monotonicity, product_variance
@@ -60,7 +60,7 @@ def run(out: str | Path, *, seed: int = 0, draws: int = 200) -> dict[str, Any]:
     """Measure the paper's theory: eleven checks, under a minute on one core.
 
     Args:
-        out: folder to make: `results.json`, and a PNG for each check that a picture helps.
+        out: folder to make: `results.json`, a PNG for each check that a picture helps, and `index.html`.
         seed: of every sample and weight.
         draws: repetitions of a cheap check; dearer ones take a fixed share of them, at least 2, as their rows say.
 
@@ -90,7 +90,8 @@ def run(out: str | Path, *, seed: int = 0, draws: int = 200) -> dict[str, Any]:
             "seconds": time.perf_counter() - began,
         }
     write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
-    print(f"\nwrote {folder / 'results.json'} after {results['seconds']:.0f} s")
+    page(results, {path.name: path.read_bytes() for path in folder.glob("*.png")}).write(folder / "index.html")
+    print(f"\nwrote {folder / 'results.json'} and its page after {results['seconds']:.0f} s")
     return results
 
 

@@ -1,14 +1,16 @@
 """What a check of the theory is: a set-up anyone can repeat, rows of figures, and claims judged by them."""
 
 import math
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from infomax.report import Page
 
 Row = dict[str, float | int | str | None]
 Draw = Callable[["Axes"], None]
@@ -99,3 +101,33 @@ def portions(count: int, size: int, most: int = 2**22) -> Iterator[int]:
     step = max(1, most // size)
     for start in range(0, count, step):
         yield min(step, count - start)
+
+
+def page(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> "Page":
+    """Lay the study out: every check with its set-up, its figures and what they say.
+
+    Args:
+        results: what `results.json` holds.
+        pictures: name -> PNG.
+    """
+    from infomax.report import Page
+
+    checks = results["checks"]
+    claims = [claim for check in checks.values() for claim in check["claims"]]
+    out = Page(
+        "The theory, measured",
+        f"{len(checks)} checks: {sum(c['verdict'] == 'holds' for c in claims)} of {len(claims)} claims hold.",
+    )
+    for name, check in checks.items():
+        out.section(check["title"]).text(check["setup"])
+        if check["claims"]:
+            out.table([{"claim": c["text"], "where": c["source"], "verdict": c["verdict"], "seen": c["seen"]}
+                       for c in check["claims"]])  # fmt: skip
+        if f"{name}.png" in pictures:
+            out.image(pictures[f"{name}.png"], f"`{name}.png`")
+        if check["rows"]:
+            out.table(check["rows"], f"{check['seconds']:.1f} s.")
+    return out.section("Settings").table(
+        [{"setting": k, "value": str(v)} for part in ("settings", "environment") for k, v in results[part].items()]
+        + [{"setting": "seconds", "value": f"{results['seconds']:.0f}"}]
+    )

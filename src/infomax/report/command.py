@@ -1,0 +1,72 @@
+"""What `infomax report` does: finds out what each folder is, and writes its page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from infomax.errors import ConfigError, DataError
+
+Kind = Literal["run", "sweep", "study"]
+
+
+def kind(folder: Path) -> Kind:
+    """What a folder is, by the file that only it holds.
+
+    Raises:
+        DataError: where it is none of them.
+    """
+    marks: dict[str, Kind] = {"config.json": "run", "sweep.json": "sweep", "results.json": "study"}
+    for name, is_of in marks.items():
+        if (folder / name).is_file():
+            return is_of
+    what = "is no folder" if folder.exists() else "does not exist"
+    if folder.is_dir():
+        what = f"holds none of {', '.join(marks)}"
+    raise DataError(f"{folder} is no run, sweep or study: it {what}")
+
+
+def reported(
+    folders: Sequence[str | Path],
+    out: str | Path | None = None,
+    data: str | None = None,
+    root: str | None = None,
+    *,
+    umap: bool = False,
+) -> Path:
+    """Write the page of runs, of a sweep or of a study.
+
+    Args:
+        folders: runs, or one sweep, or one study.
+        out: the page.
+        data, root, umap: of runs; see `infomax.report.run.report`.
+
+    Returns:
+        The page.
+
+    Raises:
+        DataError: a folder that is none of them, or is damaged. ConfigError: what does not go together.
+    """
+    paths = [Path(folder) for folder in folders]
+    twice = next((p for k, p in enumerate(paths) if p.resolve() in [q.resolve() for q in paths[:k]]), None)
+    if twice is not None:
+        raise ConfigError(f"{twice} is named twice: name every run once")
+    kinds = [kind(path) for path in paths]
+    first = paths[0]
+    if kinds.count("run") == len(paths):
+        from infomax.report.run import write
+        from infomax.report.subject import Subject
+
+        page = Path(out) if out is not None else first / ("report.html" if len(paths) == 1 else "comparison.html")
+        return write([Subject.at(path) for path in paths], page, data, root=root, umap=umap)
+    if len(paths) > 1:
+        said = ", ".join(f"{path} ({of})" for path, of in zip(paths, kinds, strict=True))
+        raise ConfigError(f"a page is of runs, or of one sweep, or of one study, not of several kinds at once: {said}")
+    if data is not None or root is not None or umap:
+        raise ConfigError(f"--data, --root and --umap are of runs; {first} is a {kinds[0]}")
+    if kinds[0] == "sweep":
+        from infomax.sweep.page import write as write_sweep
+
+        return write_sweep(first, out)
+    from infomax.report.study import write as write_study
+
+    return write_study(first, out)

@@ -1,0 +1,167 @@
+"""What a log says, as figures: mutual information under its ceilings, gauges of collapse, whatever else was logged; spectra."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from infomax.report.figures import Panel, mi_panels
+from infomax.report.looks import Style, plain, short, style, template
+from infomax.report.page import Page
+from infomax.training.frames import Frames
+from infomax.training.monitor import TAU
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+Histories = Mapping[str, Sequence[Mapping[str, float]]]
+"""Rows of a run's log, one an epoch, by the name of the run."""
+
+ESTIMATES = {"dv": "cos-DV", "infonce": "InfoNCE", "jsd": "JSD, raw"}
+OPTIMISATION = {
+    "loss": ("loss", "as the method defines it"),
+    "lr": ("learning rate", ""),
+    "seconds": ("seconds an epoch", "s"),
+}
+_DRAWN = {"epoch", "skipped", "bound", "effective_rank", "std", *OPTIMISATION}
+_DRAWN |= {f"{part}_{name}" for part in ("mi", "ceiling") for name in ESTIMATES}
+SPECTRA = 6  # epochs of a spectrum
+
+
+class _Logs:
+    """Columns of several logs over the epochs of all of them; what a log lacks is NaN."""
+
+    def __init__(self, histories: Histories) -> None:
+        self.rows = {
+            name: {int(row["epoch"]): row for row in rows if "epoch" in row} for name, rows in histories.items()
+        }
+        self.epochs = sorted({epoch for rows in self.rows.values() for epoch in rows})
+
+    def column(self, name: str, key: str) -> list[float]:
+        return [_number(self.rows[name].get(epoch, {}).get(key)) for epoch in self.epochs]
+
+    def has(self, key: str) -> bool:
+        return any(key in row for rows in self.rows.values() for row in rows.values())
+
+    def others(self) -> list[str]:
+        """Columns that no figure knows, but for the edges of intervals."""
+        keys = dict.fromkeys(key for rows in self.rows.values() for row in rows.values() for key in row)
+        numbers = [k for k in keys if k not in _DRAWN and not k.endswith(("_lo", "_hi", "_ceiling", "_saturated"))]
+        return [k for k in numbers if any(math.isfinite(v) for name in self.rows for v in self.column(name, k))]
+
+    def panel(self, key: str, title: str, unit: str, ceilings: Mapping[str, float] | None = None) -> Panel:
+        edges = {
+            name: (self.column(name, f"{key}_lo"), self.column(name, f"{key}_hi"))
+            for name in self.rows
+            if self.has(f"{key}_lo")
+        }
+        return Panel({name: self.column(name, key) for name in self.rows}, title, ceilings or {}, None, unit, edges)
+
+    def ceilings(self, key: str) -> dict[str, float]:
+        """The last ceiling of every log: one where they agree, else each with its name."""
+        last = {}
+        for name in self.rows:
+            known = [v for v in self.column(name, f"ceiling_{key}") if math.isfinite(v)]
+            if known:
+                last[name] = known[-1]
+        if len({f"{v:.6g}" for v in last.values()}) <= 1:
+            return dict.fromkeys(["ceiling"], next(iter(last.values()))) if last else {}
+        return {f"ceiling, {style(name).label}": v for name, v in last.items()}
+
+
+def mi_and_gauges(page: Page, histories: Histories, styles: Mapping[str, Style] | None = None) -> Page:
+    """Add the curves: mutual information with its ceilings and intervals, the gauges of collapse, and what else there is.
+
+    Args:
+        page: to which they are added.
+        histories: by name; what is no finite number is not drawn.
+        styles: how each is drawn; by default as its method.
+    """
+    logs = _Logs(histories)
+    if not logs.epochs:
+        return page.text("There is no curve yet: not one epoch has ended.")
+
+    def draw(panels: Sequence[Panel], caption: str) -> None:
+        page.figure(mi_panels(panels, epochs=logs.epochs, styles=styles), caption)
+
+    shaded = " The shaded band is the reading's 95 % interval." if logs.has("mi_infonce_lo") else ""
+    draw(
+        [
+            logs.panel(f"mi_{key}", f"{name}, cos/{TAU:g}", "nats", logs.ceilings(key))
+            for key, name in ESTIMATES.items()
+        ],
+        f"Mutual information between the two branches, read with the critic cos/{TAU:g} on views that stay the same "
+        f"throughout.{shaded} A curve at its ceiling says that the estimate is saturated, not that the information is. "
+        "JSD is no estimate of it: it is always below zero.",
+    )
+    draw(
+        [
+            logs.panel("effective_rank", "effective rank", "dimensions"),
+            logs.panel("std", "std of the unit embedding x sqrt(D)", "", {"open": 1.0}),
+            logs.panel("bound", "the objective's own bound", "nats (weights included)"),
+        ],
+        "Gauges of collapse: an embedding that closes loses its rank, or its spread, or both. The bounds of different "
+        "methods do not compare.",
+    )
+    more = [logs.panel(key, said, unit) for key, (said, unit) in OPTIMISATION.items() if logs.has(key)]
+    more += [logs.panel(key, key, "") for key in logs.others()]
+    if more:
+        draw(more, "Optimisation, and whatever else was logged.")
+    return page
+
+
+def spectra(frames: Mapping[str, Frames]) -> "Figure":
+    """Eigenvalues of the unit embedding's covariance, a panel a run, a line an epoch, early ones pale.
+
+    Args:
+        frames: by name.
+    """
+    from plotly.graph_objects import Scatter
+    from plotly.subplots import make_subplots
+
+    columns = min(3, len(frames))
+    rows = -(-len(frames) // columns)
+    figure = make_subplots(
+        rows,
+        columns,
+        subplot_titles=[plain(short(name)) for name in frames],
+        shared_yaxes="all",
+        vertical_spacing=0.3 / rows,
+    )
+    for k, kept in enumerate(frames.values()):
+        count = len(kept.epochs)
+        chosen = sorted({round(j * (count - 1) / max(SPECTRA - 1, 1)) for j in range(SPECTRA)})
+        for n, place in enumerate(chosen):
+            values = kept.spectra[place].tolist()
+            floor = max(values[0], 1e-12) * 1e-7  # below that lies rounding
+            share = n / max(len(chosen) - 1, 1)
+            figure.add_trace(
+                Scatter(
+                    x=list(range(1, len(values) + 1)),
+                    y=[v if v > floor else None for v in values],
+                    name=f"epoch {kept.epochs[place]}",
+                    mode="lines+markers" if len(values) < 20 else "lines",
+                    line={"color": _mixed(share), "width": 1.5 + 1.2 * share},
+                    legendgroup=f"{n}" if k == 0 else f"{k}-{n}",
+                    showlegend=k == 0,
+                    hovertemplate=f"epoch {kept.epochs[place]}, eigenvalue %{{x}}: %{{y:.3g}}<extra></extra>",
+                ),
+                k // columns + 1,
+                k % columns + 1,
+            )
+    figure.update_yaxes(type="log", tickformat="~g")
+    figure.update_xaxes(title_text="eigenvalue, the largest first")
+    height = 340 * rows + 90
+    return figure.update_layout(
+        template=template(), height=height, legend={"y": -62 / (height - 130)}, margin={"t": 50, "b": 84},
+        meta={"min_width": 300 * columns},
+    )  # fmt: skip
+
+
+def _mixed(share: float) -> str:
+    """From grey to vermilion, legible on light and dark."""
+    early, late = (150, 160, 170), (213, 94, 0)
+    return "rgb({},{},{})".format(*(round(a + (b - a) * share) for a, b in zip(early, late, strict=True)))
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan

@@ -1,0 +1,201 @@
+"""What a page knows of a run: all that can be read, and in words what cannot, and how to give it."""
+
+import json
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from infomax.errors import ConfigError, DataError, command
+from infomax.report.looks import CLASSES, Style, style
+from infomax.training.frames import Frames
+from infomax.training.run import Run, read_config, read_frames, read_log, read_weights, rebuilt
+
+if TYPE_CHECKING:
+    from infomax.data import Dataset
+    from infomax.learner import Learner
+
+Row = Mapping[str, float]
+
+
+@dataclass
+class Subject:
+    """A run as a page shows it.
+
+    Args:
+        name: told apart from the others of the page by it.
+        method: of the run.
+        config: what was asked.
+        history: one row an epoch.
+        environment: where it was computed.
+        evaluation: findings by data set, where it was evaluated.
+        frames: its embedding by epoch, where that was kept.
+        learner: with its weights, where they can be read.
+        data: what it was trained on, where that is at hand; `own` whether it is that, or other data.
+        path: its folder.
+        missing: what is not there, and what to do about it.
+    """
+
+    name: str
+    method: str
+    config: Mapping[str, Any]
+    history: Sequence[Row]
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    frames: Frames | None = None
+    learner: "Learner | None" = None
+    data: "Dataset | None" = None
+    own: bool = True
+    path: Path | None = None
+    missing: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """A run that is at hand."""
+        made = cls(run.learner.name, run.learner.name, run.config, run.history, frames=run.frames, learner=run.learner,
+                   data=run.data, path=run.path)  # fmt: skip
+        if run.path is not None:
+            made._read_beside(run.path)
+        else:
+            from infomax.training.run import environment
+
+            made.environment = environment()
+        made._say_frames()
+        return made
+
+    @classmethod
+    def at(cls, folder: Path) -> Self:
+        """A run by its folder; one that cannot be built or filled again still has its curves.
+
+        Raises:
+            DataError: no run, or a damaged configuration or log.
+        """
+        config = read_config(folder)
+        method = str((config["method"] or {}).get("method") or "a learner put together by hand")
+        made = cls(folder.resolve().name, method, config, read_log(folder), path=folder)
+        made._read_beside(folder)
+        if not (folder / "learner.safetensors").is_file():
+            made.missing.append("There are no weights: not one epoch has ended.")
+        else:
+            try:
+                learner = rebuilt(folder, config)
+                read_weights(folder / "learner.safetensors", learner)
+                made.learner = learner.eval()
+            except (ConfigError, DataError) as error:
+                made.missing.append(f"The encoder cannot be had, so there are no features and no neighbours: {error}")
+        made.frames = read_frames(folder)
+        made._say_frames()
+        return made
+
+    def _read_beside(self, folder: Path) -> None:
+        for name in ("environment", "evaluation"):
+            path = folder / f"{name}.json"
+            if path.is_file():
+                try:
+                    setattr(self, name, dict(json.loads(path.read_text(encoding="utf-8"))))
+                except (ValueError, TypeError, OSError) as error:
+                    self.missing.append(f"{path.name} is damaged and left out: {error}")
+            elif name == "environment":
+                self.missing.append("environment.json is not there.")
+
+    def _say_frames(self) -> None:
+        if self.frames is None or not self.frames.epochs:
+            self.frames = None
+            self.missing.append(
+                "The embedding by epoch was not kept (`embedding.safetensors`): the run is older than that, or its embedding "
+                "was no N x D of finite numbers."
+            )
+
+    @property
+    def last(self) -> Row:
+        """The last row of the log, or nothing."""
+        return self.history[-1] if self.history else {}
+
+    @property
+    def asked_for(self) -> str:
+        """Name of its data."""
+        return str(self.config["data"].get("name", "?"))
+
+    @property
+    def epochs(self) -> str:
+        """How far it has come."""
+        done, asked = int(self.last.get("epoch", 0)), self.config["training"].get("epochs", "?")
+        return f"{done}" if done == asked else f"{done} of {asked}"
+
+
+def find_data(subjects: Sequence[Subject], given: Any = None, root: str | None = None) -> None:
+    """Give every run its data: those that are given, or else its own where they are found, each set loaded once.
+
+    Raises:
+        DataError, ConfigError: data that are given, and cannot be loaded or are of another kind than a run's encoder takes.
+    """
+    from infomax.training.feed import dataset
+
+    known: dict[Any, Dataset | str] = {}
+    if given is not None:
+        known[None] = dataset(given, root)
+    for subject in subjects:
+        asked = subject.config["data"]
+        if given is not None:
+            subject.data = known[None]  # type: ignore[assignment]
+            subject.own = _same(subject.data, asked)
+        elif subject.data is None:
+            source = (asked.get("source") or asked.get("name"), root or asked.get("root"))
+            if source not in known:
+                try:
+                    known[source] = dataset(*source)
+                except (DataError, ConfigError, OSError) as error:
+                    known[source] = str(error)
+            found = known[source]
+            if isinstance(found, str):
+                where = "RUN" if subject.path is None else shlex.quote(str(subject.path))
+                subject.missing.append(
+                    "Thumbnails, features, neighbours and view pairs need the data, which were not found "
+                    f"({found}). Give them: `{command(f'report {where} --data PATH')}`."
+                )
+                continue
+            subject.data, subject.own = found, _same(found, asked)
+        _fit(subject, strict=given is not None)
+
+
+def _same(data: "Dataset | None", asked: Mapping[str, Any]) -> bool:
+    """Whether data are those that a run was trained on, by what it wrote down of them."""
+    if data is None or len(data) != asked.get("samples", len(data)):
+        return False
+    pairs = zip((*data.mean, *data.std), (*asked.get("mean", ()), *asked.get("std", ())), strict=False)
+    return len(data.mean) == len(asked.get("mean", ())) and all(math.isclose(a, b, rel_tol=1e-5) for a, b in pairs)
+
+
+def _fit(subject: Subject, *, strict: bool) -> None:
+    """See that the encoder takes the data, before anything is drawn of them."""
+    from infomax.evaluate.run import fits
+
+    if subject.learner is None or subject.data is None:
+        return
+    try:
+        fits(Run(subject.learner, dict(subject.config)), subject.data)
+    except DataError as error:
+        if strict:
+            raise
+        subject.data = None
+        subject.missing.append(f"{error}.")
+
+
+def named_apart(subjects: Sequence[Subject]) -> dict[str, Style]:
+    """Give every run a name of its own, and a look: its method's for one run, a colour each for several."""
+    if len(subjects) == 1:
+        return {subjects[0].name: style(subjects[0].method)._replace(label=subjects[0].name)}
+    for subject in subjects:
+        twins = [other for other in subjects if other.name == subject.name]
+        for number, twin in enumerate(twins, 1):
+            if len(twins) > 1:
+                parents = [str(t.path.resolve().parent.name) if t.path else "" for t in twins]
+                here = parents[number - 1]
+                twin.name = f"{here}/{twin.name}" if len(set(parents)) == len(twins) else f"{twin.name} ({number})"
+    dashes = ("solid", "dash", "dot", "dashdot")
+    return {
+        s.name: Style(s.name, CLASSES[k % len(CLASSES)], dashes[k // len(CLASSES) % len(dashes)])
+        for k, s in enumerate(subjects)
+    }
