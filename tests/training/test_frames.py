@@ -11,7 +11,7 @@ from infomax.data import Dataset, sbm
 from infomax.errors import DataError
 from infomax.evaluate.gauges import spectrum
 from infomax.training import loop
-from infomax.training.frames import FILE, MOST_FRAMES, MOST_SAMPLES, Frames, due
+from infomax.training.frames import FILE, MOST_FRAMES, MOST_SAMPLES, Frames
 from infomax.training.interrupt import Stopped
 
 
@@ -90,8 +90,8 @@ def test_a_file_holds_them_and_a_damaged_one_is_named(tmp_path) -> None:  # type
     data = Dataset(draw(40, 2), torch.arange(40) % 2, classes=["<b>", "é"])
     film, places = Frames.of(data, 30)
     assert len(places) == 30 and torch.equal(film.rows, torch.linspace(0, 39, 30).long())
-    for epoch in (0, 2, 4):
-        film.see(epoch, draw(30, 5, epoch))
+    for epoch in (0, 2, 4.25):
+        film.see(epoch, draw(30, 5, int(epoch)))
     (tmp_path / "a").write_bytes(film.to_bytes())
     read = Frames.load(tmp_path / "a")
     assert read.to_bytes() == film.to_bytes() and read.classes == ["<b>", "é"]
@@ -103,8 +103,16 @@ def test_a_file_holds_them_and_a_damaged_one_is_named(tmp_path) -> None:  # type
 
 @pytest.mark.parametrize("epochs", [1, 100, 101, 1000])
 def test_the_first_the_last_and_not_too_many(epochs: int) -> None:
-    kept = [e for e in range(epochs + 1) if due(e, epochs)]
+    kept = [e for e in range(epochs + 1) if frames().due(e, epochs)]
     assert kept[0] == 0 and kept[-1] == epochs and len(kept) <= MOST_FRAMES + 2
+
+
+def test_of_a_run_whose_end_nobody_knows_they_are_thinned_out() -> None:
+    film, z = frames(5), draw(5, 3)
+    for epoch in range(1000):
+        if film.due(epoch, None):
+            film.see(epoch, z)
+    assert film.epochs == list(range(0, 1000, 16)) and len(film.points) == len(film.spectra) == len(film.epochs)
 
 
 def test_a_run_keeps_the_embedding_of_its_watched_samples(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -32,7 +32,7 @@ class _Logs:
 
     def __init__(self, histories: Histories) -> None:
         self.rows = {
-            name: {int(row["epoch"]): row for row in rows if "epoch" in row} for name, rows in histories.items()
+            name: {float(row["epoch"]): row for row in rows if "epoch" in row} for name, rows in histories.items()
         }
         self.epochs = sorted({epoch for rows in self.rows.values() for epoch in rows})
 
@@ -138,12 +138,12 @@ def spectra(frames: Mapping[str, Frames]) -> "Figure":
                 Scatter(
                     x=list(range(1, len(values) + 1)),
                     y=[v if v > floor else None for v in values],
-                    name=f"epoch {kept.epochs[place]}",
+                    name=f"epoch {kept.epochs[place]:g}",
                     mode="lines+markers" if len(values) < 20 else "lines",
                     line={"color": _mixed(share), "width": 1.5 + 1.2 * share},
                     legendgroup=f"{n}" if k == 0 else f"{k}-{n}",
                     showlegend=k == 0,
-                    hovertemplate=f"epoch {kept.epochs[place]}, eigenvalue %{{x}}: %{{y:.3g}}<extra></extra>",
+                    hovertemplate=f"epoch {kept.epochs[place]:g}, eigenvalue %{{x}}: %{{y:.3g}}<extra></extra>",
                 ),
                 k // columns + 1,
                 k % columns + 1,

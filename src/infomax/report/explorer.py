@@ -36,7 +36,7 @@ class Pane:
     title: str
     frames: Sequence[Tensor]
     note: Sequence[str] = ()
-    epochs: Sequence[int] = ()
+    epochs: Sequence[float] = ()
     clusters: Sequence[int] | None = None
 
 
@@ -121,7 +121,7 @@ def add(page: Page, maps: Sequence[Map], shown: Shown, caption: str) -> Page:
         last = len(epochs) - 1
         controls.append(
             f'<label class="grow">Epoch <input type="range" name="epoch" min="0" max="{last}" value="{last}" step="1">'
-            f'<output name="at">{epochs[-1]}</output></label><button type="button" name="play">Play</button>'
+            f'<output name="at">{epochs[-1]:g}</output></label><button type="button" name="play">Play</button>'
         )
     if len(maps) > 1:
         controls.append('<label>Map <select name="map"></select></label>')
@@ -140,7 +140,7 @@ def add(page: Page, maps: Sequence[Map], shown: Shown, caption: str) -> Page:
     )
 
 
-def _map(each: Map, epochs: Sequence[int]) -> dict[str, Any]:
+def _map(each: Map, epochs: Sequence[float]) -> dict[str, Any]:
     """A map as JSON: whole numbers of 16 bits, a frame for each epoch of the slider."""
     k = each.panes[0].frames[0].shape[1]
     every = torch.cat([frame.float() for pane in each.panes for frame in pane.frames])

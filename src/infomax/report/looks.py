@@ -78,12 +78,12 @@ def short(text: str, most: int = 34) -> str:
 
     Example:
         >>> short("a-very-long-name-of-a-run", most=11)
-        'a-ver...run'
+        'a-ve...-run'
     """
     if len(text) <= most:
         return text
     end = (most - 3) // 2
-    return f"{text[: most - 3 - end + (most - 3) % 2]}...{text[len(text) - end + (most - 3) % 2 :]}"
+    return f"{text[: most - 3 - end]}...{text[-end:]}"
 
 
 def template() -> "Template":

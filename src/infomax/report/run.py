@@ -88,9 +88,8 @@ def _title(subjects: Sequence[Subject]) -> tuple[str, str]:
     if not s.history:
         return title, "Not one epoch has ended yet: there is only what was asked."
     last = s.last
-    unfinished = "" if s.epochs == str(int(last["epoch"])) else f" of {s.config['training'].get('epochs')}"
     return title, (
-        f"After {int(last['epoch'])}{unfinished} epochs: InfoNCE {_number(last, 'mi_infonce')} of at most "
+        f"After {s.epochs} epochs: InfoNCE {_number(last, 'mi_infonce')} of at most "
         f"{_number(last, 'ceiling_infonce')} nats, effective rank {_number(last, 'effective_rank', 1)}, std "
         f"{_number(last, 'std')}{': **collapsed**' if _collapsed(last) else ''}."
     )

@@ -121,8 +121,11 @@ class Subject:
     @property
     def epochs(self) -> str:
         """How far it has come."""
-        done, asked = int(self.last.get("epoch", 0)), self.config["training"].get("epochs", "?")
-        return f"{done}" if done == asked else f"{done} of {asked}"
+        done, training = self.last.get("epoch", 0), self.config["training"]
+        if training.get("budget"):
+            return f"{done:g} ({training['budget']})"
+        asked = training.get("epochs", "?")
+        return f"{done:g}" if done == asked else f"{done:g} of {asked}"
 
 
 def find_data(subjects: Sequence[Subject], given: Any = None, root: str | None = None) -> None:

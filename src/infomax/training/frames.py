@@ -6,7 +6,7 @@
 |---|---|
 | rows | N rows of the data set |
 | labels | N, where there are any; the names of the classes stand in the header |
-| epochs | E; 0 is the untrained network |
+| epochs | E float64; 0 is the untrained network |
 | points | E N K float16: unit vectors themselves where D is 2 or 3, else on their two principal axes |
 | share | E: of the variance on these axes |
 | spectrum | E S: the largest eigenvalues of the unit rows' covariance |
@@ -19,7 +19,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +52,7 @@ class Frames:
     rows: Tensor
     labels: Tensor | None = None
     classes: list[str] | None = None
-    epochs: list[int] = field(default_factory=list)
+    epochs: list[float] = field(default_factory=list)
     points: list[Tensor] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
     spectra: list[Tensor] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Frames:
         return cls(rows, None if data.labels is None else data.labels[rows], data.classes), places
 
     @torch.no_grad()
-    def see(self, epoch: int, z: Tensor) -> None:
+    def see(self, epoch: float, z: Tensor) -> None:
         """Keep a frame; of what is no N x D of finite numbers, none.
 
         Args:
@@ -97,11 +97,34 @@ class Frames:
         self.points.append(points.half())
         self.shares.append(share)
         self.spectra.append(F.pad(values[:MOST_VALUES], (0, max(0, min(d, MOST_VALUES) - len(values)))).float())
+        if len(self.epochs) > MOST_FRAMES + 1:  # of a run whose end nobody knew
+            for part in self._parts:
+                del part[1::2]
 
-    def until(self, epoch: int) -> Self:
+    @property
+    def _parts(self) -> tuple[list[Any], ...]:
+        return self.epochs, self.points, self.shares, self.spectra
+
+    def due(self, epoch: float, epochs: int | None) -> bool:
+        """Whether a frame is kept after an epoch: of a run of any length about MOST_FRAMES at most.
+
+        Args:
+            epoch: after how many.
+            epochs: of the run; None: it ends with the time that it was given. Its frames are thinned out as it goes on.
+
+        Example:
+            >>> film = Frames(torch.arange(3))
+            >>> [epoch for epoch in range(251) if film.due(epoch, 250)][-4:]
+            [243, 246, 249, 250]
+        """
+        if epochs is not None:
+            return epoch % math.ceil(epochs / MOST_FRAMES) == 0 or epoch == epochs
+        return len(self.epochs) < 2 or epoch - self.epochs[-1] >= self.epochs[1] - self.epochs[0]
+
+    def until(self, epoch: float) -> Self:
         """Without what came after an epoch."""
         kept = sum(e <= epoch for e in self.epochs)
-        for part in (self.epochs, self.points, self.shares, self.spectra):
+        for part in self._parts:
             del part[kept:]
         return self
 
@@ -111,7 +134,7 @@ class Frames:
 
         tensors = {
             "rows": self.rows,
-            "epochs": torch.tensor(self.epochs, dtype=torch.int64),
+            "epochs": torch.tensor(self.epochs, dtype=torch.float64),
             "points": torch.stack(self.points).contiguous(),
             "share": torch.tensor(self.shares, dtype=torch.float32),
             "spectrum": torch.stack(self.spectra).contiguous(),
@@ -141,16 +164,6 @@ class Frames:
             raise DataError(
                 f"{path} is damaged ({error}): remove it; what it held, the embedding of past epochs, is lost"
             ) from None
-
-
-def due(epoch: int, epochs: int) -> bool:
-    """Whether a frame is kept after an epoch: of a run of any length at most about MOST_FRAMES are.
-
-    Example:
-        >>> [epoch for epoch in range(251) if due(epoch, 250)][-4:]
-        [243, 246, 249, 250]
-    """
-    return epoch % math.ceil(epochs / MOST_FRAMES) == 0 or epoch == epochs
 
 
 def _turned(points: Tensor, before: Tensor | None) -> Tensor:

@@ -23,7 +23,6 @@ from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import Position
 from infomax.training.devices import PrecisionName
 from infomax.training.feed import ViewFunction, dataset
-from infomax.training.frames import due as due_frame
 from infomax.training.interrupt import Stopped, interval, noted_signals
 from infomax.training.optim import OptimizerName
 from infomax.training.options import Options
@@ -264,8 +263,8 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
                 row |= {"seconds": time.perf_counter() - began, "skipped": position.skipped}
                 a, b = monitor.two_sides(learner, watched)
                 row |= monitor.gauges(a, b, intervals=options.intervals)
-                if due_frame(epoch + 1, options.epochs):
-                    frames.see(epoch + 1, a[places])
+                if frames.due(done, None if length.timed else options.epochs) or position.step == total:
+                    frames.see(done, a[places])
                 position.history.append(row)
                 position.losses, position.bounds, position.skipped = [], [], 0
                 began = time.perf_counter()
