@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from infomax.clock import Clock
-from infomax.parallel import by_rank, rank, world
+from infomax.parallel import by_rank, mine, rank, world
 
 if TYPE_CHECKING:
     from infomax.learner import Learner, Output
@@ -21,7 +21,8 @@ def not_finite(learner: "Learner", views: Sequence[Any], output: "Output", clock
             return f"step {clock.step}: {found}"
     if not torch.isfinite(output.loss).all():
         return f"step {clock.step}: the loss of {learner.name!r} is {output.loss.detach()}, from finite embeddings"
-    bad = [n for n, p in learner.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    graded = ((n, mine(p.grad)) for n, p in learner.named_parameters() if p.grad is not None)
+    bad: list[str] = next(filter(None, by_rank([n for n, g in graded if not torch.isfinite(g).all()])), [])
     return f"step {clock.step}: the gradient of {learner.name!r} is not finite, though its loss is: at {', '.join(bad[:3])}"
 
 

@@ -20,7 +20,7 @@ from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.finite import not_finite
 from infomax.joint import Joint
 from infomax.marginal.base import Marginal, Views, separates
-from infomax.parallel import average_gradients, gathered, together
+from infomax.parallel import average_gradients, gathered, mine, together, total_norm
 from infomax.pieces import Accumulate, InPieces
 from infomax.precision import FULL, Precision, begins, held_back
 from infomax.target import Apart, Target, encode, held
@@ -330,7 +330,7 @@ def step(
     precision.unscale(optimizer)
     if clip_norm is not None:
         shorter = (clip_norm / (gradient_norm(learner) + 1e-6)).clamp(max=1.0)
-        torch._foreach_mul_([p.grad for p in learner.parameters() if p.grad is not None], shorter)
+        torch._foreach_mul_([mine(p.grad) for p in learner.parameters() if p.grad is not None], shorter)
     precision.step(optimizer)
     if later and not finite:
         raise NotFiniteError(not_finite(learner, views, output, clock))
@@ -340,5 +340,4 @@ def step(
 
 def gradient_norm(module: nn.Module) -> Tensor:
     """The Euclidean norm of all gradients together."""
-    grads = [p.grad for p in module.parameters() if p.grad is not None]
-    return torch.stack(torch._foreach_norm(grads)).norm() if grads else torch.zeros(())
+    return total_norm([p.grad for p in module.parameters() if p.grad is not None])

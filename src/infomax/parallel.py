@@ -3,7 +3,8 @@
 1. Every process encodes its slice. Batch norm inside the branches takes its moments over all slices (`synchronized`).
 2. The embeddings are gathered once, at (z, k), in the order of the global batch (`together`). From there on every process
    computes the same numbers on all rows: the objective, its predictor or prototypes, the queue, the centre.
-3. The gradients are averaged over the processes (`average_gradients`).
+3. The gradients are averaged over the processes (`average_gradients`); those of a branch that lies in shards already are
+   (`infomax.training.sharding`).
 
 Why the mean is exact: with W processes the gathering's backward pass *sums* the gradients of W equal losses, so that each
 process holds W times the share of its slice, and the mean over processes is the sum of the shares. What is used after the
@@ -92,12 +93,12 @@ def together(z: Views, k: Views) -> tuple[Views, Views]:
 
 @torch.no_grad()
 def average_gradients(parameters: Iterable[Tensor]) -> None:
-    """Replace every gradient by its mean over the processes, in one collective a number type."""
+    """Replace every gradient by its mean over the processes, in one collective a number type; shards have theirs."""
     if world() == 1:
         return
     by_type: dict[torch.dtype, list[Tensor]] = {}
     for p in parameters:
-        if p.grad is not None:
+        if p.grad is not None and not is_shard(p):
             by_type.setdefault(p.grad.dtype, []).append(p.grad)
     for grads in by_type.values():
         flat = torch.cat([g.flatten() for g in grads])
@@ -107,33 +108,77 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
         torch._foreach_copy_(grads, [part.view(g.shape) for part, g in zip(parts, grads, strict=True)])
 
 
+def is_shard(t: Tensor) -> bool:
+    """Whether this process holds only a part of a tensor."""
+    return hasattr(t, "to_local")
+
+
+def mine(t: Tensor) -> Tensor:
+    """The part of a tensor that lies in this process, in place: all of it, unless it lies in shards.
+
+    Example:
+        >>> mine(torch.ones(2))
+        tensor([1., 1.])
+    """
+    if not is_shard(t):
+        return t
+    with torch.no_grad():
+        part: Tensor = t.to_local()  # type: ignore[attr-defined]
+    return part
+
+
+def whole(t: Tensor) -> Tensor:
+    """All of a tensor, in every process."""
+    if not is_shard(t):
+        return t
+    every: Tensor = t.full_tensor()  # type: ignore[attr-defined]
+    return every
+
+
+def total_norm(tensors: list[Tensor]) -> Tensor:
+    """The Euclidean norm of some tensors together, of shards the parts in other processes too.
+
+    Example:
+        >>> total_norm([torch.tensor([3.0]), torch.tensor([[4.0]])])
+        tensor(5.)
+    """
+    if not tensors:
+        return torch.zeros(())
+    shards = [mine(t) for t in tensors if is_shard(t)]
+    if not shards:
+        norm: Tensor = torch.stack(torch._foreach_norm(tensors)).norm()
+        return norm
+    square = torch.stack(torch._foreach_norm(shards)).square().sum()
+    dist.all_reduce(square)
+    rest = total_norm([t for t in tensors if not is_shard(t)]).to(square)
+    return torch.hypot(square.sqrt(), rest)
+
+
 @torch.no_grad()
 def same_start(module: nn.Module) -> None:
     """Give every process the weights and buffers of the first one."""
     if world() > 1:
         for t in (*module.parameters(), *module.buffers()):
-            whole = t.detach().contiguous()
-            dist.broadcast(whole, src=0)
-            t.copy_(whole)
+            t.copy_(from_first(t.detach().contiguous()))
 
 
 def from_first(t: Tensor) -> Tensor:
     """What the first process has drawn, in all of them: their generators differ, so that their dropout does."""
     if world() == 1:
         return t
-    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
-    whole = t.to(device)
-    dist.broadcast(whole, src=0)
-    return whole.to(t.device)
+    # nccl speaks between GPUs alone, gloo between any
+    sent = t.cuda() if dist.get_backend() == "nccl" else t
+    dist.broadcast(sent, src=0)
+    return sent.to(t.device)
 
 
-def anywhere(flag: bool, device: torch.device | str = "cpu") -> bool:
-    """Whether any process raises the flag."""
+def anywhere(*flags: bool, device: torch.device | str = "cpu") -> list[bool]:
+    """Of each flag, whether any process raises it."""
     if world() == 1:
-        return flag
-    raised = torch.tensor(float(flag), device=device)
+        return list(flags)
+    raised = torch.tensor(flags, dtype=torch.float32, device=device)
     dist.all_reduce(raised, dist.ReduceOp.MAX)
-    return bool(raised)
+    return [bool(up) for up in raised.tolist()]
 
 
 def by_rank(value: Any) -> list[Any]:
@@ -201,6 +246,7 @@ def _torch_sync(module: _BatchNorm) -> Any:
     twin = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
 
     def forward(x: Tensor) -> Tensor:
+        twin._parameters.update(module._parameters)  # those of now: of a branch in shards they are made for each pass
         out: Tensor = twin.train(module.training)(x)
         return out
 

@@ -22,6 +22,7 @@ from infomax.clock import Clock
 from infomax.errors import ConfigError
 from infomax.heads import reset
 from infomax.marginal.base import Views
+from infomax.parallel import mine
 from infomax.pieces import InPieces
 from infomax.schedule import ema_tau
 
@@ -205,7 +206,8 @@ class EMA(Apart):
     def m_step(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> None:
         """xi <- tau xi + (1 - tau) theta."""
         if g is not None and next(g.parameters(), None) is not None:
-            torch._foreach_lerp_(list(g.parameters()), list(f.parameters()), 1 - self.tau(clock))
+            slow, fast = ([mine(p) for p in branch.parameters()] for branch in (g, f))  # their shards are cut alike
+            torch._foreach_lerp_(slow, fast, 1 - self.tau(clock))
 
 
 class Twin(Apart):

@@ -12,6 +12,7 @@ from torch import nn
 import infomax as im
 from infomax import parallel
 from infomax.parallel import local_slice, synchronized
+from infomax.training import sharding
 
 ROWS, WIDTH, STEPS = 48, 6, 4
 SMALL = {"projector": (12, 8), "predictor": (10,), "prototypes": 7, "whitening_size": 12}
@@ -24,17 +25,27 @@ MORE = {
 }
 
 
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(nn.Conv1d(1, 3, 3), nn.BatchNorm1d(3, momentum=None), nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.conv(x)
+        return y
+
+
 class Ensemble(nn.Module):
     """A net with a convolution and both kinds of batch norm, one of them with a cumulative average."""
 
     def __init__(self) -> None:
         super().__init__()
         self.width = 9
-        self.conv = nn.Sequential(nn.Conv1d(1, 3, 3), nn.BatchNorm1d(3, momentum=None), nn.ReLU())
+        self.block = Block()
         self.out = nn.Sequential(nn.Linear(3 * (WIDTH - 2), 9), nn.BatchNorm1d(9, affine=False), nn.ReLU())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self.out(self.conv(x.unsqueeze(1)).flatten(1))
+        y: torch.Tensor = self.out(self.block(x.unsqueeze(1)).flatten(1))
         return y
 
 
@@ -55,8 +66,10 @@ def learners() -> dict[str, im.Learner]:
     return made
 
 
-def train(learner: im.Learner) -> dict[str, torch.Tensor]:
+def train(learner: im.Learner, *, shards: bool = False) -> dict[str, torch.Tensor]:
     """Losses, the gradients of every step, and the state at the end."""
+    if shards:
+        own, learner = learner, sharding.sharded(learner, torch.device("cpu"))
     torch.manual_seed(1)  # of the whitening's cuts
     views = torch.randn(STEPS, 3, ROWS, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     optimizer = torch.optim.SGD([p for p in learner.parameters() if p.requires_grad], lr=0.05, momentum=0.9)
@@ -70,12 +83,17 @@ def train(learner: im.Learner) -> dict[str, torch.Tensor]:
                 learner, mine, optimizer, im.Clock(k, STEPS, STEPS, k % 2 if learner.g else 0), clip_norm=2.0
             )
             found[f"loss {k}"], found[f"bound {k}"] = output.loss.detach(), output.bound.detach()
-            found |= {f"grad {k} {n}": p.grad.clone() for n, p in learner.named_parameters() if p.grad is not None}
+            graded = ((n, p.grad) for n, p in learner.named_parameters() if p.grad is not None)
+            found |= {f"grad {k} {n}": parallel.whole(g).clone() for n, g in graded}
+    if shards:
+        assert all(parallel.is_shard(p) for b in (learner.f, learner.g) if b is not None for p in b.parameters())
+        sharding.take_up(own, learner)
+        learner = own
     return found | {f"state {n}": t.clone() for n, t in learner.state_dict().items()}
 
 
-def everything() -> dict[str, dict[str, torch.Tensor]]:
-    return {name: train(learner) for name, learner in learners().items()}
+def everything(*, shards: bool = False) -> dict[str, dict[str, torch.Tensor]]:
+    return {name: train(learner, shards=shards) for name, learner in learners().items()}
 
 
 def said() -> dict[str, str]:
@@ -100,6 +118,8 @@ def work(rank: int, world: int, folder: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world)
     assert (parallel.world(), parallel.rank()) == (world, rank)
     found, messages = everything(), said()
+    sharding.UNIT = 1  # of these small nets the block, the encoder and the projector are gathered by themselves
+    found |= {f"{name} in shards": one for name, one in everything(shards=True).items()}
     net = nn.Linear(2, 2)
     parallel.same_start(net)
     torch.save({"found": found, "messages": messages, "start": net.weight.detach()}, folder / f"{rank}.pt")

@@ -24,14 +24,15 @@ def one():
     return processes.everything()
 
 
+@pytest.mark.parametrize("how", ["", " in shards"])
 @pytest.mark.parametrize("name", NAMES)
-def test_two_processes_equal_one(name, one, two):
+def test_two_processes_equal_one(name, how, one, two):
     expected = one[name]
     kinds = {key.split()[0] for key in expected}
     assert kinds == {"loss", "bound", "grad", "state"}
     assert all(torch.isfinite(value).all() for value in expected.values())
     for process in two:
-        found = process["found"][name]
+        found = process["found"][name + how]
         assert found.keys() == expected.keys()
         for key, value in expected.items():
             torch.testing.assert_close(

@@ -16,6 +16,7 @@ from infomax.training.devices import PrecisionName
 from infomax.training.optim import OptimizerName
 from infomax.training.rules import read_rules
 from infomax.training.run import read_config
+from infomax.training.sharding import Strategy
 
 
 def train(
@@ -47,6 +48,7 @@ def train(
     on_error: Literal["skip", "stop"] = "skip",
     device: str = "auto",
     devices: int = 1,
+    strategy: Strategy = "ddp",
     checkpoint_every: str = "10min",
     keep: int = 2,
     gauge_samples: int = 1000,
@@ -92,6 +94,7 @@ def train(
         on_error: at an image that cannot be decoded, skip it and name it, or stop.
         device: cpu, cuda or auto.
         devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
+        strategy: how they hold the learner: ddp, each all of it; fsdp, each a shard of its branches, for large encoders.
         checkpoint_every: a number of updates, or of minutes as in 10min; always at the start and when stopped.
         keep: the last checkpoints to keep.
         gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch.
@@ -138,6 +141,7 @@ def train(
         on_error=on_error,
         device=device,
         devices=devices,
+        strategy=strategy,
         checkpoint_every=checkpoint_every,
         keep=keep,
         gauge_samples=gauge_samples,
@@ -177,14 +181,16 @@ def _ended(run: Run, out: str) -> None:
     print(f"wrote {out}; next: {typed(after)}" + ("" if labelled else ", or evaluate it with --data LABELLED"))
 
 
-def continued(*, resume: str, device: str | None = None, devices: int | None = None) -> None:
+def continued(
+    *, resume: str, device: str | None = None, devices: int | None = None, strategy: Strategy | None = None
+) -> None:
     """Continue a run that was stopped; on CPU it ends in the same weights, bit for bit, as one that never was.
 
     Args:
         resume: folder of the run.
-        device, devices: where to compute from here on; by default where it was before.
+        device, devices, strategy: where to compute from here on; by default where it was before.
     """
-    _ended(Run.resume(resume, device=device, devices=devices), resume)
+    _ended(Run.resume(resume, device=device, devices=devices, strategy=strategy), resume)
 
 
 def train_command(argv: list[str]) -> Callable[..., None]:
@@ -299,8 +305,15 @@ def resume_command(argv: list[str]) -> Callable[..., None]:
     if differ:
         raise ConfigError(f"a run continues with the options that it was begun with: {'; '.join(differ)}")
 
-    def command(*, resume: str, device: str | None = None, devices: int | None = None, **same: str) -> None:
-        continued(resume=resume, device=device, devices=devices)
+    def command(
+        *,
+        resume: str,
+        device: str | None = None,
+        devices: int | None = None,
+        strategy: Strategy | None = None,
+        **same: str,
+    ) -> None:
+        continued(resume=resume, device=device, devices=devices, strategy=strategy)
 
     command.__name__, command.__doc__ = "train", inspect.getdoc(continued)
     return command

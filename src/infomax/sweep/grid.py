@@ -29,7 +29,7 @@ from infomax.data.streams import absolute
 from infomax.errors import ConfigError, nearest
 from infomax.training.checkpoint import fingerprint, plain
 
-WHERE = ("root", "device", "devices", "checkpoint_every", "keep", "wandb")
+WHERE = ("root", "device", "devices", "strategy", "checkpoint_every", "keep", "wandb")
 """Options that say where a cell is computed and logged, and not what."""
 
 OURS = ("grid", "random", "samples", "sampler", "sampler_seed", "evaluate", "slurm", "about")

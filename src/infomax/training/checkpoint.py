@@ -29,6 +29,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from infomax.errors import ConfigError, DataError
+from infomax.parallel import rank, whole
+from infomax.training.sharding import put
 
 FOLDER = "checkpoints"
 MACHINE = "machine"
@@ -186,8 +188,8 @@ def save(
     extra: Mapping[str, Any],
     *,
     keep: int = 2,
-) -> Path:
-    """Write a checkpoint, then remove the older ones but for `keep`.
+) -> None:
+    """Write a checkpoint, then remove the older ones but for `keep`; the first process writes, all of them call this.
 
     Raises:
         DataError: where it cannot be written, a full disk for instance; the one before is intact.
@@ -215,15 +217,18 @@ def save(
         "config": plain(config),
         "fingerprint": fingerprint(config),
     }
+    if rank() > 0:
+        for t in tensors.values():
+            whole(t)  # shards are put together by all processes
+        return
     data = serialize(
-        {name: t.detach().cpu().contiguous() for name, t in tensors.items()}, {"infomax": json.dumps(header)}
+        {name: whole(t).detach().cpu().contiguous() for name, t in tensors.items()}, {"infomax": json.dumps(header)}
     )
     (folder / FOLDER).mkdir(exist_ok=True)
     path = folder / FOLDER / f"{position.step:09d}.safetensors"
     write_bytes(path, data, durable=True)
     for old in written(folder)[:-keep]:
         old.unlink()
-    return path
 
 
 def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapping[str, Any]) -> tuple[Position, Any]:
@@ -254,8 +259,10 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
         for key, t in tensors.items():
             # a key of an optimiser holds no dot, the name of a parameter below this one does
             if key.startswith(start) and "." not in key[len(start) :]:
-                like = p if t.shape == p.shape else torch.empty(0)
-                state[key[len(start) :]] = torch.empty_like(like, dtype=t.dtype).copy_(t) if like is p else t.clone()
+                state[key[len(start) :]] = t.clone()
+                if t.shape == p.shape:
+                    put(made := torch.empty_like(p, dtype=t.dtype, requires_grad=False), t)
+                    state[key[len(start) :]] = made
         if state:
             optimizer.state[p] = state
     position = Position(**header["position"])
@@ -309,7 +316,7 @@ def fill(learner: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> Non
             f"and {shapes.get(name, 'missing')} here"
         )
     for name, t in mine.items():
-        t.copy_(tensors[name])
+        put(t, tensors[name])
 
 
 def _state_by_name(learner: nn.Module, optimizer: Optimizer) -> dict[str, dict[str, Any]]:

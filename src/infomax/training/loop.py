@@ -29,6 +29,7 @@ from infomax.training.options import Options
 from infomax.training.prepare import Job, prepare
 from infomax.training.rules import rate
 from infomax.training.run import Run, begun, claim, read_config, rebuilt
+from infomax.training.sharding import Strategy, take_up
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
 
@@ -61,6 +62,7 @@ def train(
     on_error: OnError = "skip",
     device: str = "auto",
     devices: int = 1,
+    strategy: Strategy = "ddp",
     checkpoint_every: int | str = "10min",
     keep: int = 2,
     gauge_samples: int = 1000,
@@ -105,6 +107,7 @@ def train(
         on_error: at an image that cannot be decoded, `skip` it and name it, or `stop`.
         device: cpu, cuda, cuda:1, or auto.
         devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
+        strategy: how they hold the learner: `ddp`, each all of it; `fsdp`, each a shard of the branches, for large encoders.
         checkpoint_every: a number of updates, or of minutes as in "10min"; always at the start and when stopped.
         keep: the last checkpoints to keep.
         wandb: project of Weights & Biases to log to as well, where its package is installed (WANDB_MODE=offline: to disk).
@@ -134,8 +137,8 @@ def train(
     interval(checkpoint_every)  # before anything is loaded
     if keep < 1:
         raise ConfigError(f"keep={keep}: a run keeps at least its last checkpoint")
-    machine = {"device": device, "devices": devices, "checkpoint_every": checkpoint_every, "keep": keep}
-    machine |= {"on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
+    machine = {"device": device, "devices": devices, "strategy": strategy, "checkpoint_every": checkpoint_every}
+    machine |= {"keep": keep, "on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
     job = prepare(learner, data, views, options, root, machine)
     if out is not None:
         job.run.path = claim(out) if rank() == 0 else Path(out)
@@ -150,6 +153,7 @@ def resume(
     views: Any,
     device: str | None,
     devices: int | None,
+    strategy: Strategy | None,
     progress: bool,
 ) -> Run:
     """Continue a run; see `Run.resume`."""
@@ -165,8 +169,9 @@ def resume(
         raise DataError(
             f"the views of {path} were a function, {config['views']['own']}: give it, Run.resume(path, views=...)"
         )
-    machine = config[checkpoint.MACHINE]
-    machine |= {k: v for k, v in {"device": device, "devices": devices}.items() if v is not None}
+    machine = {"strategy": "ddp"} | config[checkpoint.MACHINE]
+    here = {"device": device, "devices": devices, "strategy": strategy}
+    machine |= {k: v for k, v in here.items() if v is not None}
     source = data
     if data is None:
         source = dataset(config["data"]["source"], config["data"]["root"], on_error=machine.get("on_error", "skip"))
@@ -181,7 +186,7 @@ def _go(job: Job, progress: bool, *, continued: bool = False) -> Run:
     run, position = job.run, Position()
     try:
         if continued and run.path is not None:
-            position, scaler = checkpoint.restore(run.path, run.learner, job.optimizer, run.config)
+            position, scaler = checkpoint.restore(run.path, job.learner, job.optimizer, run.config)
             job.place.precision.load(scaler)
         run.history = position.history
         run.start(position.step if continued else None)
@@ -195,7 +200,7 @@ def _go(job: Job, progress: bool, *, continued: bool = False) -> Run:
 
 def _climb(job: Job, position: Position, progress: bool) -> None:
     run, feed, options = job.run, job.feed, job.options
-    learner, target = run.learner, run.learner.target
+    learner, target = job.learner, job.learner.target
     order, length = list(target.order(len(feed))), job.length
     if position.step > 0:
         length.take_up(position.spent)
@@ -216,7 +221,7 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
 
     def save(ended: bool = False) -> None:
         position.seconds, position.spent = time.perf_counter() - began, length.limit if ended else length.spent
-        if run.path is not None and run.writes:
+        if run.path is not None:
             keep = run.config[checkpoint.MACHINE]["keep"]
             checkpoint.save(
                 run.path, learner, job.optimizer, position, run.config, job.place.precision.state(), keep=keep
@@ -268,12 +273,14 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
                 position.history.append(row)
                 position.losses, position.bounds, position.skipped = [], [], 0
                 began = time.perf_counter()
+                take_up(run.learner, learner)
                 run.save(durable=position.step == total)
                 log(row)
                 log_elsewhere(row)
                 position.warned = position.warned or monitor.warn_if_collapsed(learner.name, epoch + 1, row)
-            stop = anywhere(bool(signals), feed.device) and position.step < total
-            if stop or due(position.step):
+            stop, pause = anywhere(bool(signals), due(position.step), device=feed.device)
+            stop = stop and position.step < total
+            if stop or pause:
                 save()
             elif length.timed and position.step == total:  # else one that continues could not tell that it had ended
                 save(ended=True)

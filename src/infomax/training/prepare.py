@@ -12,7 +12,7 @@ from infomax.errors import ConfigError
 from infomax.learner import Learner
 from infomax.parallel import same_start, world
 from infomax.pieces import check
-from infomax.training import checkpoint
+from infomax.training import checkpoint, sharding
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import described
 from infomax.training.devices import Place, compile_branch, place
@@ -29,6 +29,7 @@ class Job:
     """All that a run needs to begin or to continue."""
 
     run: Run
+    learner: Learner  # what climbs: the run's own, or shards of it
     feed: Feed
     optimizer: Optimizer
     place: Place
@@ -41,6 +42,7 @@ def prepare(
 ) -> Job:
     """Everything at its place and tried out, and the configuration resolved, before the first update."""
     weights_and_biases.check(machine.get("wandb"))
+    sharding.check(machine["strategy"], options.precision, options.compile)
     length = Length(0, options.budget)  # what is compiled and tried out below is on the budget too
     asked = resolved(learner, options.rules)  # by the names of the parameters, which a branch that is compiled keeps
     where = place(machine["device"], machine["devices"], options.precision)
@@ -50,19 +52,23 @@ def prepare(
     root = None if root is None else str(Path(root).expanduser().resolve())
     made = view_function(samples, views, options.size, options.local_views)
     feed = Feed(samples, made, options.batch_size, options.seed, where.device, where.dtype)
-    learner.to(where.device).to(memory_format=torch.channels_last).train()
-    if where.dtype is not None:
-        learner.to(where.dtype)
-    if isinstance(views, str):  # a function of the user's is called for the batches of the run and nothing else
-        _try_out(learner, feed)
     check(options.accumulate, learner.f, learner.g)
     learner.accumulate = options.accumulate
-    same_start(learner)
+    if where.dtype is not None:
+        learner.to(where.dtype)
+    if machine["strategy"] == "fsdp" and world() > 1:
+        same_start(learner.cpu().to(memory_format=torch.contiguous_format).train())
+        climbs = sharding.sharded(learner, where.device)
+    else:
+        climbs = learner.to(where.device).to(memory_format=torch.channels_last).train()
+        same_start(climbs)
+    if isinstance(views, str):  # a function of the user's is called for the batches of the run and nothing else
+        _try_out(climbs, feed)
     optimiser = build_optimizer(
-        grouped(learner, asked), options.optimizer, lr=options.peak(feed.batch_size), weight_decay=options.weight_decay
+        grouped(climbs, asked), options.optimizer, lr=options.peak(feed.batch_size), weight_decay=options.weight_decay
     )
     if options.compile:
-        for branch in (learner.f, learner.g):
+        for branch in (climbs.f, climbs.g):
             if branch is not None:
                 compile_branch(branch, graphs=bool(machine.get("cuda_graphs")) and where.device.type == "cuda")
     own = None if isinstance(views, str) else described(views)
@@ -81,7 +87,7 @@ def prepare(
         config["learner"] = described(learner)
     config = checkpoint.plain(config)
     length.updates = options.epochs * len(list(learner.target.order(len(feed))))
-    return Job(Run(learner, config, data=samples), feed, optimiser, where, options, length)
+    return Job(Run(learner, config, data=samples), climbs, feed, optimiser, where, options, length)
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from infomax.errors import ConfigError, nearest
 from infomax.heads import Branch, Prototypes
 from infomax.learner import Learner, Rules
 from infomax.marginal import Predictor
+from infomax.parallel import is_shard
 
 PARTS = ("encoder", "projector", "predictor", "prototypes", "critic", "bias", "norm")
 SETTINGS = ("lr", "weight_decay")
@@ -96,7 +97,11 @@ def grouped(learner: Learner, rules: Rules) -> list[dict[str, Any]]:
         lr = rule.get("lr", 1.0)
         group = {"factor": 1.0 if lr == "constant" else lr, "constant": lr == "constant"}
         group |= {"weight_decay": rule["weight_decay"]} if "weight_decay" in rule else {}
-        groups.setdefault(tuple(group.values()), group | {"params": []})["params"].append(p)
+        key = (
+            is_shard(p),
+            *group.values(),
+        )  # the optimisers of torch do not take shards and whole tensors in one group
+        groups.setdefault(key, group | {"params": []})["params"].append(p)
     return list(groups.values())
 
 

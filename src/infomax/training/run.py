@@ -36,6 +36,7 @@ from infomax.parallel import rank, world
 from infomax.training.checkpoint import distinct, fill, step_of, write_bytes, written
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
+from infomax.training.sharding import Strategy
 
 
 def claim(out: str | Path) -> Path:
@@ -292,6 +293,7 @@ class Run:
         views: Any = None,
         device: str | None = None,
         devices: int | None = None,
+        strategy: Strategy | None = None,
         progress: bool = True,
     ) -> "Run":
         """Continue a run that was stopped, however it was; on CPU it ends in the same weights, bit for bit.
@@ -300,7 +302,7 @@ class Run:
             path: the run's folder.
             learner: one built in the same way, where it was put together by hand.
             data, views: given again, where they were no names.
-            device, devices: where to compute from here on; by default where it was before.
+            device, devices, strategy: where to compute from here on; by default where it was before.
             progress: show a bar.
 
         Returns:
@@ -313,8 +315,9 @@ class Run:
         from infomax.training.loop import resume
 
         return resume(
-            Path(path), learner=learner, data=data, views=views, device=device, devices=devices, progress=progress
-        )
+            Path(path), learner=learner, data=data, views=views, device=device, devices=devices, strategy=strategy,
+            progress=progress,
+        )  # fmt: skip
 
     def evaluate(
         self, data: Any = None, *, root: str | None = None, protocols: str = "linear,knn", seed: int = 0

@@ -17,7 +17,7 @@ from infomax.training.prepare import Job
 
 def update(job: Job, position: Position, clock: Clock, sweep: int, batch: int) -> Output | None:
     """One update; one that meets a NaN is noted, and left out (None) if that was asked for."""
-    learner, options = job.run.learner, job.options
+    learner, options = job.learner, job.options
     views = job.feed(sweep, batch)
     # whatever draws at random while it trains depends on the step alone; dropout differs from process to process
     torch.manual_seed(((options.seed * 1_000_003 + clock.step) * 4099 + rank()) % 2**63)
