@@ -179,6 +179,9 @@ def test_options_from_a_file_are_those_of_the_command_line(tmp_path, capsys):
     said = yaml.safe_load(resolved)
     assert said["lr"] == 0.01 and said["epochs"] == 5 and said["projector"] == "16-8" and said["both_ways"] is True
     assert said["momentum"] == 0.99 and said["on_nan"] == "stop" and said["size"] is None
+    told = {line.split(":")[0]: line.partition("# here ")[2] for line in resolved.splitlines()}
+    assert (told["encoder"], told["views"], told["size"], told["warmup_epochs"]) == ("mlp", "simclr", "8", "0.5")
+    assert not told["lr"]
     (tmp_path / "whole.yaml").write_text(resolved)
     code, again, _ = run(capsys, "train", f"--config={tmp_path / 'whole.yaml'}", "--no-both-ways", "--print-config")
     assert code == 0 and yaml.safe_load(again) == said | {"both_ways": False}

@@ -1,8 +1,14 @@
 """Errors that say what was asked, of what, and what to do; the command line prints them as one line."""
 
 import difflib
+import functools
+import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class InfomaxError(Exception):
@@ -46,3 +52,27 @@ def nearest(name: str, options: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}(one of: {', '.join(known)})"
+
+
+def known_options(function: Callable[P, R]) -> Callable[P, R]:
+    """The same function, but that a keyword which it does not have is an error that names the nearest one.
+
+    Example:
+        >>> @known_options
+        ... def train(data, *, epochs=1): ...
+        >>> train("photos", epoch=2)
+        Traceback (most recent call last):
+            ...
+        infomax.errors.ConfigError: 'train' has no option 'epoch': did you mean 'epochs'? (one of: data, epochs)
+    """
+    taken = inspect.signature(function).parameters
+    known = [name for name, p in taken.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+    @functools.wraps(function)
+    def called(*args: P.args, **given: P.kwargs) -> R:
+        for name in given:
+            if name not in known:
+                raise ConfigError(f"{function.__name__!r} has no option {name!r}: {nearest(name, known)}")
+        return function(*args, **given)
+
+    return called

@@ -240,3 +240,24 @@ def test_a_compiled_run_keeps_the_names_of_its_weights(tmp_path, monkeypatch):
     run = fit("byol", compile=True, out=tmp_path / "run")
     assert compiled == ["Branch", "Branch"]
     assert torch.equal(weights(run), weights(im.Run.load(tmp_path / "run")))
+
+
+def test_a_misspelt_keyword_names_the_nearest():
+    learner = im.methods.jmi(im.encoders.get("toy"), projector=())
+    with pytest.raises(im.ConfigError, match="'train' has no option 'epoch': did you mean 'epochs'"):
+        im.train(learner, "gaussians", epoch=3)
+    with pytest.raises(im.ConfigError, match="'simclr' has no option 'temprature': did you mean 'temperature'"):
+        im.methods.simclr(nn.Linear(2, 2), temprature=0.5)
+
+
+@pytest.mark.parametrize(
+    ("views", "said"),
+    [
+        (lambda batch: [batch, batch], r"is called as views\(batch, index, seed=0, epoch=0\)"),
+        (lambda batch, index, s, e: [batch, batch], "missing a required argument: 's'"),
+        (3, "give a name, or a function"),
+    ],
+)
+def test_a_view_function_that_cannot_be_called_is_told_how_it_would_be(views, said):
+    with pytest.raises(im.ConfigError, match=said):
+        im.train(im.methods.jmi(im.encoders.get("toy"), projector=()), "gaussians", views=views)

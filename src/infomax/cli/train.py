@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from infomax.cli.options import as_number, as_token, described_arguments, head, is_head, options_given, this_rank
-from infomax.errors import ConfigError, nearest
+from infomax.errors import ConfigError, InfomaxError, nearest
 from infomax.errors import command as typed
 from infomax.training import Run
 from infomax.training.devices import PrecisionName
@@ -216,10 +216,7 @@ def train_command(argv: list[str]) -> Callable[..., None]:
 
     def command(*, print_config: bool = False, **given: Any) -> None:
         if print_config:
-            import yaml
-
-            resolved = {p.name: given.get(p.name, p.default) for p in (*fixed, *extra)}
-            print(yaml.safe_dump(resolved, sort_keys=False), end="")
+            print(_as_file({p.name: given.get(p.name, p.default) for p in (*fixed, *extra)}), end="")
             return
         arguments: dict[str, Any] = {n: head(v) if n in heads else v for n, v in given.items()}
         train(**arguments)
@@ -232,6 +229,45 @@ def train_command(argv: list[str]) -> Callable[..., None]:
     command.__signature__ = inspect.Signature([*fixed, printing, *extra])  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in (*fixed, printing, *extra)}
     return command
+
+
+def _as_file(options: dict[str, Any]) -> str:
+    """All options as a file for --config; what is left to the data or the machine stays so, with what it comes to beside it."""
+    import yaml
+
+    told = _come_to(options)
+    lines = ((yaml.safe_dump({name: value}).rstrip("\n"), told.get(name)) for name, value in options.items())
+    return "".join(line + ("" if what is None else f"  # here {what}") + "\n" for line, what in lines)
+
+
+def _come_to(options: dict[str, Any]) -> dict[str, Any]:
+    """What `auto`, and defaults left to data or machine, come to here; most can be told only where the data are at hand."""
+    from infomax.data import NAMES, load
+    from infomax.data.streams import is_stream
+    from infomax.training.devices import place
+    from infomax.training.feed import auto_encoder, auto_views, view_size
+    from infomax.training.options import Options
+
+    found: dict[str, Any] = {}
+    if options["device"] == "auto":
+        found["device"] = place().device.type
+    if options["warmup_epochs"] is None and options["budget"] is None:
+        found["warmup_epochs"] = Options(epochs=options["epochs"]).warmup
+    if options["data"] is None or all(options[name] != "auto" for name in ("encoder", "views")):
+        return found
+    if options["data"] not in NAMES and is_stream(options["data"]):
+        return found
+    try:
+        samples = load(options["data"], root=options["root"], on_error=options["on_error"], download=False)
+    except InfomaxError:
+        return found
+    if options["encoder"] == "auto":
+        found["encoder"] = auto_encoder(samples, options["size"])
+    if options["views"] == "auto":
+        found["views"] = auto_views(samples)
+    if options["size"] is None and samples.is_images:
+        found["size"] = view_size(samples)
+    return found
 
 
 def from_file(argv: list[str]) -> list[str]:

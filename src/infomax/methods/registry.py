@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from torch import nn
 
-from infomax.errors import ConfigError, nearest
+from infomax.errors import ConfigError, known_options, nearest
 from infomax.learner import Learner
 
 METHODS: dict[str, Callable[..., Learner]] = {}
@@ -20,6 +20,7 @@ def method(function: Callable[Concatenate[nn.Module, P], Learner]) -> Callable[C
     """Enter a function in the list; its learners carry `recipe`, the options they were built with."""
     defaults = {n: p.default for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
 
+    @known_options
     @functools.wraps(function)
     def build(encoder: nn.Module, /, *args: P.args, **chosen: P.kwargs) -> Learner:
         learner = function(encoder, *args, **chosen)
@@ -66,8 +67,4 @@ def build(name: str, encoder: nn.Module, **chosen: Any) -> Learner:
         >>> build("simclr", nn.Linear(8, 4), projector=(4,)).name
         'simclr'
     """
-    known = options(name)
-    for option in chosen:
-        if option not in known:
-            raise ConfigError(f"{name!r} has no option {option!r}: {nearest(option, known)}")
     return get(name)(encoder, **chosen)

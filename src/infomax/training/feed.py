@@ -1,5 +1,6 @@
 """What a run is fed: batches of views, a function of (seed, pass, batch) alone."""
 
+import inspect
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -91,9 +92,10 @@ def view_function(
     if not isinstance(views, str):
         if local_views is not None:
             raise ConfigError(f"local_views={local_views} of a function: it makes its own views")
+        _check_call(views)
         return views
+    name = auto_views(data) if views == "auto" else views
     if data.is_images:
-        name = "simclr" if views == "auto" else views
         return recipe(name, size=view_size(data, size), mean=data.mean, std=data.std, local_views=local_views)
     if local_views is not None:
         raise ConfigError(f"local_views={local_views}: {data.name!r} are no images, which alone have local views")
@@ -108,13 +110,29 @@ def view_function(
         kind, made = "signals", {"signals": lambda: Signals(length=size, mean=data.mean, std=data.std)}
     else:
         kind = "a table" if standardises(data) else "points"
-    auto = "noise" if kind == "points" else next(iter(made))
-    name = auto if views == "auto" else views
     if name not in made:
         raise ConfigError(
             f"no views {views!r} of {data.name!r}, which is {kind}: give {' or '.join(('auto', *made))}, or a function"
         )
     return made[name]()
+
+
+def _check_call(views: ViewFunction) -> None:
+    """Refuse a function that cannot be called as views are."""
+    if not callable(views):
+        raise ConfigError(f"views={views!r}: give a name, or a function (batch, index, seed, epoch) -> views")
+    try:
+        takes = inspect.signature(views)
+    except ValueError:  # some are written in C and do not tell
+        return
+    try:
+        takes.bind(None, None, seed=0, epoch=0)
+    except TypeError as error:
+        name = getattr(views, "__name__", type(views).__name__)
+        raise ConfigError(
+            f"views={name}{takes}: a function is called as views(batch, index, seed=0, epoch=0) and gives two or more views: "
+            f"{error}"
+        ) from None
 
 
 def encoder_for(data: Dataset, name: str = "auto", size: int | None = None) -> nn.Module:
@@ -123,12 +141,24 @@ def encoder_for(data: Dataset, name: str = "auto", size: int | None = None) -> n
     `auto` is small enough for a CPU: resnet8 for images (mlp below 16 pixels), resnet1d for signals, mlp for points and
     tables, gcn for a graph.
     """
+    side = view_size(data, size) if data.is_images else 1
+    return get(auto_encoder(data, size) if name == "auto" else name, channels=data.channels, size=side)
+
+
+def auto_encoder(data: Dataset, size: int | None = None) -> str:
+    """The name of the encoder that `auto` stands for."""
     if data.is_images:
-        side = view_size(data, size)
-        auto = "resnet8" if side >= 16 else "mlp"
-        return get(auto if name == "auto" else name, channels=data.channels, size=side)
-    auto = "gcn" if isinstance(data, Graph) else "resnet1d" if data.is_signals else "mlp"
-    return get(auto if name == "auto" else name, channels=data.channels, size=1)
+        return "resnet8" if view_size(data, size) >= 16 else "mlp"
+    return "gcn" if isinstance(data, Graph) else "resnet1d" if data.is_signals else "mlp"
+
+
+def auto_views(data: Dataset) -> str:
+    """The name of the views that `auto` stands for."""
+    if data.is_images:
+        return "simclr"
+    if isinstance(data, Graph):
+        return "graph"
+    return "signals" if data.is_signals else "tabular" if standardises(data) else "noise"
 
 
 class Feed:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from infomax.clock import Clock
 from infomax.data.folder import OnError
-from infomax.errors import ConfigError, DataError, command
+from infomax.errors import ConfigError, DataError, command, known_options
 from infomax.learner import Learner, Rules
 from infomax.parallel import anywhere, rank, synchronized
 from infomax.pieces import Accumulate
@@ -34,6 +34,7 @@ from infomax.training.tensorboard import scalars
 from infomax.training.update import update
 
 
+@known_options
 def train(
     learner: Learner,
     data: Any,
@@ -76,7 +77,8 @@ def train(
         learner: the method.
         data: name of a data set, path of a folder or array file, shards (`shards/*.tar`, `hf:user/name`; see
             `infomax.data.load`), a `Dataset` or a tensor.
-        views: name of a recipe, `auto`, or a function (batch, index, seed, epoch) -> views.
+        views: name of a recipe, `auto`, or a function called as views(batch, index, seed=0, epoch=0), which gives two or more
+            views of the batch; index holds the numbers of its samples (None for a graph).
         epochs: passes over the data; of a two-encoder method an epoch is an E- and an M-pass.
         budget: train for this long instead: "300s", "5min", "2h" of the clock, or "300s cpu" of the processor, all threads
             together. The schedules follow the time, so that they end where it does, a tenth of it being warm-up. How many
