@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from infomax.errors import ConfigError, nearest
+from infomax.parallel import is_shard
 
 OptimizerName = Literal["sgd", "lars", "larc", "adam", "adamw"]
 NAMES = get_args(OptimizerName)
@@ -164,7 +165,7 @@ def build_optimizer(
     if name == "larc":
         return LARS(groups, lr, weight_decay, momentum, eta=0.02, clip=True)
     # one kernel for all parameters, which a flag on the device can hold back (`learner.step`)
-    fused = all(p.is_cuda for group in groups for p in group["params"]) or None
+    fused = all(p.is_cuda and not is_shard(p) for group in groups for p in group["params"]) or None
     if name == "adam":
         return torch.optim.Adam(groups, lr, weight_decay=weight_decay, fused=fused)
     if name == "adamw":
