@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 
-from infomax.views.fused.compiler import Floats, fma, kernel, shift
+from infomax.views.fused.compiler import Floats, kernel, shift
+from infomax.views.fused.vectors import LANES, fused, load, plus, spread, store, times, turned, whole
 
-_ZERO = np.float32(0)
-_BLOCK = 4
-"""Taps a side in each run over the data but the first, which takes two or three."""
+_BLOCK = 4 * LANES
 
 
 @kernel
@@ -17,104 +16,100 @@ def gaussian(sigma: np.float32, radius: int, taps: Floats) -> int:
 
     Such weights cannot change a float32 result, and subnormal numbers are multiplied ten times slower.
     """
-    total = 0.0
-    for k in range(radius + 1):
-        total += (1.0 if k == 0 else 2.0) * math.exp(-0.5 * (k / sigma) ** 2)
-    reach = 0
-    for k in range(radius + 1):
-        w = math.exp(-0.5 * (k / sigma) ** 2) / total
-        if w >= 3e-8:
-            reach = k
-            taps[k] = np.float32(w)
-    for k in range(reach + 1, padded(reach) + 1):
-        taps[k] = _ZERO
+    # e^(-k^2 / 2 s^2) from one exponential: each quotient of neighbours is the last one times e^(-1 / s^2).
+    first = math.exp(-0.5 / float(sigma) ** 2)
+    total, w, quotient = 1.0, 1.0, first
+    for _ in range(radius):
+        w *= quotient
+        quotient *= first * first
+        total += 2.0 * w
+    reach, w, quotient = 0, 1.0 / total, first
+    taps[0] = np.float32(w)
+    for k in range(1, radius + 1):
+        w *= quotient
+        quotient *= first * first
+        if w < 3e-8:
+            break
+        taps[k] = np.float32(w)
+        reach = k
     return reach
 
 
 @kernel
-def padded(reach: int) -> int:
-    """Round a reach up to what the unrolled filter takes: 2, 3, 6, 7, 10, 11, ..."""
-    if reach <= 3:
-        return max(reach, 2)
-    return reach + (2 - reach % _BLOCK if reach % _BLOCK < 2 else 0)
-
-
-@kernel
-def nearest_taps(x: Floats, step: int, taps: Floats, n: int, out: Floats) -> None:
-    """Write the sum over the centre and the two nearest neighbours a side."""
-    a1, b1 = shift(x, -step), shift(x, step)
-    a2, b2 = shift(x, -2 * step), shift(x, 2 * step)
-    w0, w1, w2 = taps[0], taps[1], taps[2]
-    for i in range(n):
-        out[i] = fma(w2, a2[i] + b2[i], fma(w1, a1[i] + b1[i], w0 * x[i]))
-
-
-@kernel
-def near_taps(x: Floats, step: int, taps: Floats, n: int, out: Floats) -> None:
-    """The same over the three nearest."""
-    a1, b1 = shift(x, -step), shift(x, step)
-    a2, b2 = shift(x, -2 * step), shift(x, 2 * step)
-    a3, b3 = shift(x, -3 * step), shift(x, 3 * step)
-    w0, w1, w2, w3 = taps[0], taps[1], taps[2], taps[3]
-    for i in range(n):
-        near = fma(w1, a1[i] + b1[i], w0 * x[i])
-        out[i] = fma(w3, a3[i] + b3[i], fma(w2, a2[i] + b2[i], near))
-
-
-@kernel
-def far_taps(x: Floats, step: int, taps: Floats, k: int, n: int, out: Floats) -> None:
-    """Add the sum over neighbours k to k + 3 a side."""
-    a1, b1 = shift(x, -k * step), shift(x, k * step)
-    a2, b2 = shift(x, -(k + 1) * step), shift(x, (k + 1) * step)
-    a3, b3 = shift(x, -(k + 2) * step), shift(x, (k + 2) * step)
-    a4, b4 = shift(x, -(k + 3) * step), shift(x, (k + 3) * step)
-    w1, w2, w3, w4 = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
-    for i in range(n):
-        near = fma(w2, a2[i] + b2[i], fma(w1, a1[i] + b1[i], out[i]))
-        out[i] = fma(w4, a4[i] + b4[i], fma(w3, a3[i] + b3[i], near))
+def framed(size: int, radius: int) -> int:
+    """Numbers of scratch that `blur` takes: a plane and its mirrored edges, in rows or in columns of whole vectors."""
+    return (whole(size) + 2 * whole(radius)) ** 2 + LANES
 
 
 @kernel
 def filter_line(x: Floats, step: int, taps: Floats, reach: int, n: int, out: Floats) -> None:
-    """`out[i] = taps[0] x[i] + sum_k taps[k] (x[i - k step] + x[i + k step])`, k up to the padded reach."""
-    # A few runs over data that stay in the cache, each a loop that vectorises, instead of one loop for every reach.
-    first = 2 if reach % _BLOCK == 2 else 3
-    if first == 2:
-        nearest_taps(x, step, taps, n, out)
-    else:
-        near_taps(x, step, taps, n, out)
-    for k in range(first + 1, reach + 1, _BLOCK):
-        far_taps(x, step, taps, k, n, out)
+    """`out[i] = taps[0] x[i] + sum_k taps[k] (x[i - k step] + x[i + k step])`, k up to the reach."""
+    i = 0
+    while i + _BLOCK <= n:  # four vectors at a time share the loop, the tap, and hide each other's latency
+        here = shift(x, i)
+        w = spread(taps[0])
+        a, b = times(w, load(here)), times(w, load(shift(here, LANES)))
+        c, d = times(w, load(shift(here, 2 * LANES))), times(w, load(shift(here, 3 * LANES)))
+        left, right = here, here
+        for k in range(1, reach + 1):
+            w, left, right = spread(taps[k]), shift(left, -step), shift(right, step)
+            a = fused(w, plus(load(left), load(right)), a)
+            b = fused(w, plus(load(shift(left, LANES)), load(shift(right, LANES))), b)
+            c = fused(w, plus(load(shift(left, 2 * LANES)), load(shift(right, 2 * LANES))), c)
+            d = fused(w, plus(load(shift(left, 3 * LANES)), load(shift(right, 3 * LANES))), d)
+        there = shift(out, i)
+        store(there, a)
+        store(shift(there, LANES), b)
+        store(shift(there, 2 * LANES), c)
+        store(shift(there, 3 * LANES), d)
+        i += _BLOCK
+    while i < n:
+        left = right = shift(x, i)
+        a = times(spread(taps[0]), load(left))
+        for k in range(1, reach + 1):
+            left, right = shift(left, -step), shift(right, step)
+            a = fused(spread(taps[k]), plus(load(left), load(right)), a)
+        store(shift(out, i), a)
+        i += LANES
 
 
 @kernel
 def copy(x: Floats, n: int, out: Floats) -> None:
-    """Copy n numbers."""
-    for i in range(n):
-        out[i] = x[i]
+    """Copy n numbers (and up to seven more)."""
+    for i in range(0, n, LANES):
+        store(shift(out, i), load(shift(x, i)))
+
+
+@kernel
+def frame(x: Floats, size: int, reach: int, out: Floats) -> None:
+    """Copy a row and mirror its ends outwards: what a reach can read of it, in whole vectors where the row is long enough."""
+    copy(x, size, out)
+    if size > whole(reach):
+        for k in range(0, reach, LANES):
+            store(shift(out, -k - LANES), turned(load(shift(x, k + 1))))
+            store(shift(out, size + k), turned(load(shift(x, size - 1 - k - LANES))))
+    else:
+        last = size - 1
+        for k in range(1, reach + 1):  # the reach is below the size
+            out[-k] = x[k]
+            out[last + k] = x[last - k]
 
 
 @kernel
 def blur(plane: Floats, size: int, taps: Floats, reach: int, one: Floats, two: Floats) -> None:
-    """Blur one plane in place; `one` and `two` are scratch of (size + 2 padded(reach))^2 numbers."""
-    # A margin may be wider than the image (its taps are zero): it then repeats the last pixel.
-    reach = padded(reach)
-    pitch, last = size + 2 * reach, size - 1
-    middle = shift(one, reach * size)
-    copy(plane, size * size, middle)
+    """Blur one plane in place; `one` and `two` are scratch of `framed(size, reach)` numbers."""
+    side, width = whole(reach), whole(size)
+    pitch = side + size + side
+    for y in range(size):
+        frame(shift(plane, y * size), size, reach, shift(one, y * pitch + side))
+    middle = shift(two, reach * width)
+    for y in range(size):
+        filter_line(shift(one, y * pitch + side), 1, taps, reach, size, shift(middle, y * width))
     for k in range(1, reach + 1):
-        j = min(k, last)
-        copy(shift(plane, j * size), size, shift(middle, -k * size))
-        copy(shift(plane, (last - j) * size), size, shift(middle, (last + k) * size))
-    filter_line(middle, size, taps, reach, size * size, plane)
-    # Rows lie end to end with their margins, so that one long loop filters them all; what it writes between them is not read.
-    for y in range(size):
-        line, source = shift(two, y * pitch + reach), shift(plane, y * size)
-        copy(source, size, line)
-        for k in range(1, reach + 1):
-            j = min(k, last)
-            line[-k] = source[j]
-            line[last + k] = source[last - j]
-    filter_line(shift(two, reach), 1, taps, reach, size * pitch - 2 * reach, one)
-    for y in range(size):
-        copy(shift(one, y * pitch), size, shift(plane, y * size))
+        copy(shift(middle, k * width), size, shift(middle, -k * width))
+        copy(shift(middle, (size - 1 - k) * width), size, shift(middle, (size - 1 + k) * width))
+    if width == size:
+        filter_line(middle, size, taps, reach, size * size, plane)
+    else:
+        for y in range(size):
+            filter_line(shift(middle, y * width), width, taps, reach, size, shift(plane, y * size))

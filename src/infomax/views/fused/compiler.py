@@ -130,6 +130,18 @@ bits: Any = intrinsic(_bits)
 """The 32 bits of a number."""
 
 
+def _has_sign(typing: Any, x: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = context.get_value_type(types.int32)
+        return builder.icmp_signed("<", builder.bitcast(arguments[0], word), word(0))
+
+    return types.boolean(x), build
+
+
+negative: Any = intrinsic(_has_sign)
+"""Whether a number's sign is minus: on vectors no comparison is needed for that."""
+
+
 shift: Any = intrinsic(_moved)
 """`shift(p, n)`: the pointer n numbers further on."""
 

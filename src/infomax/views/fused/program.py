@@ -6,16 +6,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from infomax.views.fused.blur import blur, gaussian, padded
+from infomax.views.fused.blur import blur, framed, gaussian
 from infomax.views.fused.colour import (
+    blend,
     fill_grey,
     finish,
     finish_half,
     finish_interleaved,
     finish_interleaved_half,
+    finish_past_cache,
     mean,
     saturate,
-    scale_add,
+    solarize,
+    turn_grey,
     turn_hue,
 )
 from infomax.views.fused.compiler import (
@@ -34,6 +37,7 @@ from infomax.views.fused.compiler import (
 )
 from infomax.views.fused.drawing import GOLDEN, draw_view, mix
 from infomax.views.fused.resample import band, crop_resize
+from infomax.views.fused.vectors import LANES, settle, whole
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
@@ -46,19 +50,26 @@ class Program(NamedTuple):
 
 
 @kernel
-def jitter(planes: Floats, channels: int, n: int, drawn: np.record, scratch: Floats) -> None:
+def plane_of(size: int) -> int:
+    """Numbers from one plane to the next: whole cache lines, and room for the last row's vectors."""
+    return lines(size * size + LANES - 1)
+
+
+@kernel
+def jitter(planes: Floats, channels: int, size: int, drawn: np.record, scratch: Floats) -> None:
     """Brightness, contrast, saturation and hue in the order drawn; a neutral factor leaves the bytes alone."""
+    n, plane = size * size, plane_of(size)
     for place in range(4):
         which = (drawn.order >> 2 * place) & 3
         if which == 0 and drawn.brightness != _ONE:
-            scale_add(planes, drawn.brightness, _ZERO, channels * n)
+            blend(planes, drawn.brightness, _ZERO, channels * plane)
         elif which == 1 and drawn.contrast != _ONE:
-            fill_grey(planes, channels, n, scratch)
-            scale_add(planes, drawn.contrast, mean(scratch, n) * (_ONE - drawn.contrast), channels * n)
+            fill_grey(planes, channels, plane, scratch)
+            blend(planes, drawn.contrast, mean(scratch, n), channels * plane)
         elif which == 2 and channels == 3 and drawn.saturation != _ONE:
-            saturate(planes, drawn.saturation, n)
+            saturate(planes, drawn.saturation, plane)
         elif which == 3 and channels == 3 and drawn.hue != _ZERO:
-            turn_hue(planes, drawn.hue, n)
+            turn_hue(planes, drawn.hue, plane, scratch)
 
 
 @kernel
@@ -79,36 +90,40 @@ def view(
 ) -> None:
     """Make one view of one image, and write it from the number `place` of the batch on."""
     size = canvas.size
-    n = size * size
+    n, plane = size * size, plane_of(size)
     crop_resize(
-        octets(image.address), image.width, channels, drawn.top, drawn.left, drawn.height, drawn.width,
-        drawn.flip != 0, size, planes, row, weights, first,
+        octets(image.address), image.height, image.width, channels, drawn.top, drawn.left, drawn.height, drawn.width,
+        drawn.flip != 0, size, planes, plane, row, weights, first,
     )  # fmt: skip
-    jitter(planes, channels, n, drawn, scratch)
+    jitter(planes, channels, size, drawn, scratch)
     distinct = channels  # a grey view is blurred once
     if drawn.gray and channels == 3:
         distinct = 1
-        fill_grey(planes, channels, n, planes)
+        turn_grey(planes, plane)
     if drawn.sigma > _ZERO:
         reach = gaussian(drawn.sigma, canvas.radius, weights)
         if reach > 0:
             for c in range(distinct):
-                blur(shift(planes, c * n), size, weights, reach, scratch, more_scratch)
-    threshold = np.float32(canvas.threshold if drawn.solarize else np.inf)
+                blur(shift(planes, c * plane), size, weights, reach, scratch, more_scratch)
+    if drawn.solarize:
+        solarize(planes, np.float32(canvas.threshold), distinct * plane)
     start = canvas.address + (2 if canvas.half else 4) * place
-    green, blue = shift(planes, n if distinct == 3 else 0), shift(planes, 2 * n if distinct == 3 else 0)
+    green, blue = shift(planes, plane if distinct == 3 else 0), shift(planes, 2 * plane if distinct == 3 else 0)
     if canvas.channels_last and channels == 3:
         if canvas.half:
-            finish_interleaved_half(planes, green, blue, threshold, gain, bias, n, halves(start))
+            finish_interleaved_half(planes, green, blue, gain, bias, n, halves(start))
         else:
-            finish_interleaved(planes, green, blue, threshold, gain, bias, n, floats(start))
+            finish_interleaved(planes, green, blue, gain, bias, n, floats(start))
         return
+    boundaries = start % (4 * LANES) == 0 and n % LANES == 0
     for c in range(channels):
-        x = shift(planes, min(c, distinct - 1) * n)
+        x = shift(planes, min(c, distinct - 1) * plane)
         if canvas.half:
-            finish_half(x, threshold, gain[c], bias[c], n, shift(halves(start), c * n))
+            finish_half(x, gain[c], bias[c], n, shift(halves(start), c * n))
+        elif boundaries:
+            finish_past_cache(x, gain[c], bias[c], n, shift(floats(start), c * n))
         else:
-            finish(x, threshold, gain[c], bias[c], n, shift(floats(start), c * n))
+            finish(x, gain[c], bias[c], n, shift(floats(start), c * n))
 
 
 @kernel
@@ -126,23 +141,23 @@ def view_range(
     tallest = widest = 1
     for i in range(start, stop):
         tallest, widest = max(tallest, images[i].height), max(widest, images[i].width)
-    plane = framed = weighed = largest = 1
+    plane = frame = weighed = largest = 1
     for v in range(len(canvases)):
-        size, margin = canvases[v].size, padded(canvases[v].radius)
-        plane, framed, largest = max(plane, size**2), max(framed, (size + 2 * margin) ** 2), max(largest, size)
-        bands = size * (band(tallest, size) + band(widest, size))
-        weighed = max(weighed, bands, margin + 1)
+        size, radius = canvases[v].size, canvases[v].radius
+        plane, frame, largest = max(plane, plane_of(size)), max(frame, framed(size, radius)), max(largest, size)
+        bands = whole(size) * (band(tallest, size) + band(widest, size))
+        weighed = max(weighed, bands, radius + 1)
 
     # Every part starts at a cache line: vectors that lie across two are read at half the speed.
-    plane, framed = lines(channels * plane), lines(framed)
-    rows = lines(channels * widest + 1) + 2 * lines(channels * largest)
-    scratch = np.empty(plane + 2 * framed + rows + weighed + LINE, np.float32)
-    first = np.empty(2 * largest, np.int32)
+    frame = lines(max(frame, plane))
+    rows = channels * (lines(widest + LANES + 1) + 2 * whole(largest))
+    scratch = np.zeros(channels * plane + 2 * frame + rows + weighed + 3 * LINE, np.float32)
+    first = np.empty(3 * whole(largest), np.int32)
     planes = floats((scratch.ctypes.data + 4 * LINE - 1) // (4 * LINE) * (4 * LINE))
-    one = shift(planes, plane)
-    two = shift(one, framed)
-    row = shift(two, framed)
-    weights = shift(row, rows)
+    one = shift(planes, channels * plane)
+    two = shift(one, frame)
+    row = shift(two, frame)
+    weights = shift(row, lines(rows))
     for i in range(start, stop):
         for v in range(len(canvases)):
             place = i * channels * canvases[v].size ** 2
@@ -150,6 +165,7 @@ def view_range(
                 images[i], channels, canvases[v], drawn[v, i], gain, bias, place,
                 planes, one, two, row, weights, words(first.ctypes.data),
             )  # fmt: skip
+    settle()
     return len(scratch) + len(first)  # a use after the last pointer, which keeps the arrays alive until here
 
 

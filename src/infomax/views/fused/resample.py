@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from infomax.views.fused.compiler import Floats, Octets, Words, fma, kernel, lines, shift
-from infomax.views.fused.vectors import stretch_four
+from infomax.views.fused.vectors import LANES, fused, load, pick, spread, store, times, unpack, whole
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _OCTET = np.float32(1 / 255)
@@ -29,23 +29,24 @@ def band(length: int, size: int) -> int:
 @kernel
 def weigh(length: int, size: int, mirrored: bool, gain: np.float32, first: Words, weight: Floats) -> None:
     """Fill one axis's band: a triangle as wide as one pixel of the coarser grid, cut at the crop's ends, normalised."""
-    count = band(length, size)
+    # Each operation is torch's, in its order, so that the weights are too.
+    count, wide = band(length, size), whole(size)
     scale = np.float32(length) / np.float32(size)
     if count == 2 and length <= size:
         weigh_pairs(length, size, mirrored, gain, first, weight)
         return
     reach = max(scale, _ONE)
+    narrowing = _ONE / reach
     for o in range(size):
         centre = scale * (np.float32(size - 1 - o if mirrored else o) + _HALF)
         start = min(max(int(centre - reach + _HALF), 0), length - count)
         total = _ZERO
         for k in range(count):
-            w = max(_ONE - abs(np.float32(start + k) + _HALF - centre) / reach, _ZERO)
-            weight[k * size + o] = w
+            w = max(_ONE - abs((np.float32(start + k) - centre + _HALF) * narrowing), _ZERO)
+            weight[k * wide + o] = w
             total += w
-        share = gain / total
         for k in range(count):
-            weight[k * size + o] *= share
+            weight[k * wide + o] = weight[k * wide + o] / total * gain
         first[o] = start
 
 
@@ -54,14 +55,15 @@ def weigh_pairs(length: int, size: int, mirrored: bool, gain: np.float32, first:
     """The same for the two pixels of an enlargement, without a branch."""
     scale = np.float32(length) / np.float32(size)
     step, start = (-_ONE, np.float32(size - 1)) if mirrored else (_ONE, _ZERO)
-    second, last = shift(weight, size), np.int32(length - 2)
+    second, last = shift(weight, whole(size)), np.int32(length - 2)
     for o in range(size):
         centre = scale * (start + step * np.float32(o) + _HALF)
         at = min(max(np.int32(centre - _HALF), np.int32(0)), last)
-        distance = centre - np.float32(at) - _HALF
-        w0, w1 = max(_ONE - abs(distance), _ZERO), max(_ONE - abs(_ONE - distance), _ZERO)
-        share = gain / (w0 + w1)
-        weight[o], second[o], first[o] = w0 * share, w1 * share, at
+        near = np.float32(at) - centre + _HALF
+        far = np.float32(at + np.int32(1)) - centre + _HALF
+        w0, w1 = max(_ONE - abs(near), _ZERO), max(_ONE - abs(far), _ZERO)
+        total = w0 + w1
+        weight[o], second[o], first[o] = w0 / total * gain, w1 / total * gain, at
 
 
 @kernel
@@ -96,22 +98,23 @@ def mix_rows(image: Octets, stride: int, weight: Floats, step: int, count: int, 
 
 @kernel
 def mix_columns(row: Floats, channels: int, first: Words, weight: Floats, count: int, size: int, out: Floats) -> None:
-    """`out[o] = sum_k weight[k size + o] row[(first[o] + k) channels]`, for one channel of one row."""
-    w1, w2 = shift(weight, size), shift(weight, 2 * size)
+    """`out[o] = sum_k weight[k, o] row[first[o] + k channels]`, for one channel of one row."""
+    wide = whole(size)
+    w1, w2 = shift(weight, wide), shift(weight, 2 * wide)
     if count == 2:
         for o in range(size):
             at = first[o]
-            out[o] = fma(weight[o], row[at], w1[o] * row[at + channels])
+            out[o] = fma(w1[o], row[at + channels], weight[o] * row[at])
         return
     if count == 3:
         for o in range(size):
             at = first[o]
-            out[o] = fma(weight[o], row[at], fma(w1[o], row[at + channels], w2[o] * row[at + 2 * channels]))
+            out[o] = fma(w2[o], row[at + 2 * channels], fma(w1[o], row[at + channels], weight[o] * row[at]))
         return
     for o in range(size):
         out[o] = weight[o] * row[first[o]]
     for k in range(1, count):
-        w, there = shift(weight, k * size), shift(row, k * channels)
+        w, there = shift(weight, k * wide), shift(row, k * channels)
         for o in range(size):
             out[o] = fma(w[o], there[first[o]], out[o])
 
@@ -126,6 +129,7 @@ def shrink(
     across: int,
     size: int,
     planes: Floats,
+    plane: int,
     row: Floats,
     row_weight: Floats,
     column_weight: Floats,
@@ -135,15 +139,43 @@ def shrink(
     """Mix the crop's rows into one row of the view, then that row's columns."""
     stride = width * channels
     for y in range(size):
-        mix_rows(shift(corner, rows[y] * stride), stride, shift(row_weight, y), size, down, w * channels, row)
+        mix_rows(shift(corner, rows[y] * stride), stride, shift(row_weight, y), whole(size), down, w * channels, row)
         for c in range(channels):
-            out = shift(planes, (c * size + y) * size)
+            out = shift(planes, c * plane + y * size)
             mix_columns(shift(row, c), channels, columns, column_weight, across, size, out)
+
+
+@kernel
+def unpack_row(pixels: Octets, channels: int, w: int, left: int, out: Floats, pitch: int) -> None:
+    """Take a row's colours apart, as numbers in [0, 1]; `left` bytes from the first on may be read."""
+    done = 0
+    if channels == 3:  # vectors may read over the crop's end, but not over the image's
+        while done < w and 3 * (done + LANES) <= left:
+            unpack(shift(pixels, 3 * done), shift(out, done), pitch, _OCTET)
+            done += LANES
+    for c in range(channels):
+        colour = shift(out, c * pitch)
+        for x in range(done, w):
+            colour[x] = np.float32(pixels[channels * x + c]) * _OCTET
+
+
+@kernel
+def stretch_row(
+    row: Floats, channels: int, pitch: int, base: Words, first: Words, weight: Floats, width: int, out: Floats
+) -> None:
+    """Mix the pairs of an enlargement, eight output pixels at a time: they read at most nine neighbours."""
+    second = shift(weight, width)
+    for o in range(0, width, LANES):
+        at, w0, w1 = shift(first, o), load(shift(weight, o)), load(shift(second, o))
+        for c in range(channels):
+            x = shift(row, c * pitch + base[o])
+            store(shift(out, c * width + o), fused(w1, pick(shift(x, 1), at), times(w0, pick(x, at))))
 
 
 @kernel
 def enlarge(
     corner: Octets,
+    left: int,
     width: int,
     channels: int,
     w: int,
@@ -151,44 +183,49 @@ def enlarge(
     across: int,
     size: int,
     planes: Floats,
+    plane: int,
     row: Floats,
     row_weight: Floats,
     column_weight: Floats,
     rows: Words,
     columns: Words,
+    base: Words,
 ) -> None:
     """Stretch each row of the crop when it is first needed, then mix the last two into rows of the view."""
-    line = lines(channels * size)
-    stretched = shift(row, lines(w * channels + 1))  # two lines, the crop's even and odd rows
+    pitch, wide = lines(w + LANES + 1), whole(size)
+    line = channels * wide
+    stretched = shift(row, channels * pitch)  # two lines, the crop's even and odd rows
+    pairs = across == 2 and w <= size
+    if pairs:
+        for o in range(0, size, LANES):
+            base[o] = min(columns[o], columns[min(o + LANES, size) - 1])  # mirrored columns descend
+            for k in range(o, o + LANES):
+                columns[k] -= base[o]
     ready = 0
-    row[w * channels] = _ZERO  # read beside the last pixel, and not used
     for y in range(size):
         r = rows[y]
         for source in range(max(r, ready), r + down):
-            pixels, into = shift(corner, source * width * channels), shift(stretched, (source & 1) * line)
-            for x in range(w * channels):
-                row[x] = np.float32(pixels[x])
-            fours = size // 4 * 4 if channels == 3 and across == 2 else 0
-            for o in range(0, fours, 4):
-                at, w0, w1 = shift(columns, o), shift(column_weight, o), shift(column_weight, size + o)
-                stretch_four(row, at, w0, w1, shift(into, o), size)
-            if fours < size:
+            skipped, into = source * width * channels, shift(stretched, (source & 1) * line)
+            unpack_row(shift(corner, skipped), channels, w, left - skipped, row, pitch)
+            if pairs:
+                stretch_row(row, channels, pitch, base, columns, column_weight, wide, into)
+            else:
                 for c in range(channels):
-                    mix_columns(shift(row, c), channels, columns, column_weight, across, size, shift(into, c * size))
+                    x, out = shift(row, c * pitch), shift(into, c * wide)
+                    mix_columns(x, 1, columns, column_weight, across, size, out)
         ready = r + down
-        upper, lower = shift(stretched, (r & 1) * line), shift(stretched, (r + 1 & 1) * line)
-        w0, w1 = row_weight[y], row_weight[size + y] if down == 2 else _ZERO
-        if down == 1:
-            lower = upper
+        upper, lower = shift(stretched, (r & 1) * line), shift(stretched, (r + down - 1 & 1) * line)
+        w0, w1 = spread(row_weight[y]), spread(row_weight[wide + y] if down == 2 else _ZERO)
         for c in range(channels):
-            out, a, b = shift(planes, (c * size + y) * size), shift(upper, c * size), shift(lower, c * size)
-            for o in range(size):
-                out[o] = fma(w0, a[o], w1 * b[o])
+            out, a, b = shift(planes, c * plane + y * size), shift(upper, c * wide), shift(lower, c * wide)
+            for o in range(0, size, LANES):
+                store(shift(out, o), fused(w1, load(shift(b, o)), times(w0, load(shift(a, o)))))
 
 
 @kernel
 def crop_resize(
     image: Octets,
+    height: int,
     width: int,
     channels: int,
     top: int,
@@ -198,20 +235,28 @@ def crop_resize(
     mirrored: bool,
     size: int,
     planes: Floats,
+    plane: int,
     row: Floats,
     weights: Floats,
     first: Words,
 ) -> None:
-    """Fill `planes` (channels x size x size, in [0, 1]) from a box of an image (H x W x channels, uint8)."""
-    down, across = band(h, size), band(w, size)
-    rows, columns = first, shift(first, size)
-    row_weight, column_weight = weights, shift(weights, down * size)
-    weigh(h, size, False, _OCTET, rows, row_weight)
+    """Fill `planes` (channels x size x size in [0, 1], a plane every `plane`) from a box of H x W x channels bytes."""
+    down, across, wide = band(h, size), band(w, size), whole(size)
+    rows, columns, base = first, shift(first, wide), shift(first, 2 * wide)
+    row_weight, column_weight = weights, shift(weights, down * wide)
+    skipped = (top * width + left) * channels
+    corner, rest = shift(image, skipped), height * width * channels - skipped
     weigh(w, size, mirrored, _ONE, columns, column_weight)
-    for o in range(size):
-        columns[o] *= channels
-    corner = shift(image, (top * width + left) * channels)
     if h <= size:
-        enlarge(corner, width, channels, w, down, across, size, planes, row, row_weight, column_weight, rows, columns)
+        weigh(h, size, False, _ONE, rows, row_weight)
+        enlarge(
+            corner, rest, width, channels, w, down, across, size, planes, plane, row, row_weight, column_weight,
+            rows, columns, base,
+        )  # fmt: skip
     else:
-        shrink(corner, width, channels, w, down, across, size, planes, row, row_weight, column_weight, rows, columns)
+        weigh(h, size, False, _OCTET, rows, row_weight)
+        for o in range(size):
+            columns[o] *= channels
+        shrink(
+            corner, width, channels, w, down, across, size, planes, plane, row, row_weight, column_weight, rows, columns
+        )
