@@ -136,6 +136,22 @@ def test_rows_from_elsewhere_are_checked(tmp_path):
         elsewhere.read(tmp_path)
 
 
+def test_the_runs_of_fig_2_are_a_column_and_the_ledger_takes_it(tmp_path):
+    found = table1(tmp_path / "t", seeds=0, elsewhere=[str(ROOT / "results" / "fig2-digits.json")], progress=False)
+    lines = {line["method"]: line["digits (CPU)"] for line in found["parts"][0]["lines"]}
+    runs = json.loads((ROOT / "results" / "fig2-digits.json").read_text())["rows"]
+    mine = [r["linear_g"] for r in runs if r["name"] == "sdmi"]
+    assert lines["SDMI (g)"] == f"{np.mean(mine):.2f} ± {np.std(mine, ddof=1):.2f}" and all(lines.values())
+    assert len(found["rows"]) == 24 and not (tmp_path / "t" / "final").exists()
+    kept = json.loads((ROOT / "results" / "claims.json").read_text())["claims"]
+    told = ledger.run(tmp_path / "c", earlier=ROOT / "results" / "claims.json", table1=tmp_path / "t", progress=False)
+    assert {c["name"] for c in told["claims"] if c["study"] == "table1"} == set(judge.CLAIMS)
+    others = {c["name"] for c in kept if c["study"] not in ("none", "taxonomy", "table1")}
+    assert others <= {c["name"] for c in told["claims"]} and "table1" not in told["settings"]["earlier"]
+    with pytest.raises(DataError, match="no ledger"):
+        ledger.run(tmp_path / "d", earlier=tmp_path / "t" / "table1.json")
+
+
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
     out = tmp_path_factory.mktemp("elsewhere") / "runs" / "sdmi-0"

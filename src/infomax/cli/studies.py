@@ -213,6 +213,7 @@ def claims(
     fig7: str | None = None,
     periodic: str | None = None,
     table1: str | None = None,
+    earlier: str | None = None,
     workers: int | None = None,
 ) -> None:
     """The ledger: every claim of the paper and of our errata, the experiment, the measured figure, the verdict.
@@ -224,6 +225,7 @@ def claims(
         root: where named data sets lie.
         toy, theory, fig2, fig7, periodic, table1: folders of studies to read, or their JSON files; the first four are run where
             they are not given.
+        earlier: a ledger, its folder or results.json: rows of studies that are not given are taken from it, and none is run.
         workers: processes; by default one a core.
     """
     from infomax.studies import claims as ledger
@@ -239,6 +241,7 @@ def claims(
         fig7=fig7,
         periodic=periodic,
         table1=table1,
+        earlier=earlier,
         workers=workers,
     )
     print(ledger.as_text(found))

@@ -34,6 +34,7 @@ def run(
     fig7: str | Path | None = None,
     periodic: str | Path | None = None,
     table1: str | Path | None = None,
+    earlier: str | Path | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -45,6 +46,7 @@ def run(
         data: of figs. 2 and 7.
         root: where named data sets lie.
         toy, theory, fig2, fig7, periodic, table1: folders of studies that were run already, or their JSON files.
+        earlier: a ledger (its folder or results.json), from which rows of studies that are not given are taken; none is run.
         workers: processes; None: one a core.
         progress: show bars.
 
@@ -68,18 +70,20 @@ def run(
     given = {name: Path(path) for name, path in folders.items() if path is not None}
     for path in given.values():
         read(path)
+    kept = _kept(read(Path(earlier)), given) if earlier is not None else []
     folder, began, cpu = made_anew(out), time.perf_counter(), _processor_seconds()
     with leaving_nothing(folder):
         for name, study in _studies(budget, data, root, workers, progress).items():
-            if name not in given:
+            if name not in given and earlier is None:
                 given[name] = folder / name
                 study(folder / name)
-        rows = ledger(given)
+        rows = ledger(given, kept)
         results: dict[str, Any] = {
             "settings": {
                 "budget": budget,
                 "data": data,
                 "read": sorted(n for n, p in folders.items() if p is not None),
+                **({"earlier": sorted({r["study"] for r in kept})} if kept else {}),
             },
             "environment": {k: v for k, v in environment().items() if k != "command"},
             "command": "infomax study claims --out claims" + f" --budget {budget}" * (budget != "minutes"),
@@ -134,11 +138,19 @@ def read(folder: Path) -> dict[str, Any]:
         raise DataError(f"{path} is damaged: {error}") from None
 
 
-def ledger(folders: Mapping[str, Path]) -> list[dict[str, Any]]:
+def _kept(before: Mapping[str, Any], given: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """Rows of an earlier ledger, of studies that are not given anew."""
+    if "claims" not in before or "counts" not in before:
+        raise DataError("--earlier: this is no ledger; make one by infomax study claims --out DIR")
+    return [dict(r) for r in before["claims"] if r["study"] in _GATHER and r["study"] not in given]
+
+
+def ledger(folders: Mapping[str, Path], kept: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
     """The rows of every study, each with the command that measures it.
 
     Args:
         folders: of studies, by name: toy, theory, fig2, fig7, periodic, table1.
+        kept: rows of an earlier ledger, of other studies.
 
     Raises:
         DataError: a folder that is not the study it was given as. ConfigError: an unknown name.
@@ -155,7 +167,11 @@ def ledger(folders: Mapping[str, Path]) -> list[dict[str, Any]]:
                 else DataError(f"{folder} is no {name} study: {error}")
             ) from None
         rows += made
-    rows += [_table2(), *(_unrun() if "table1" in folders else [*_table1_unrun(), *_unrun()])]
+    rows += map(dict, kept)
+    known = {r["study"] for r in rows}
+    rows += [_table2(), *([] if "table1" in known else _table1_unrun()), *_unrun()]
+    order = list(_GATHER)
+    rows.sort(key=lambda r: order.index(r["study"]) if r["study"] in order else len(order))
     return sorted(rows, key=lambda r: r["source"] == "infomax")
 
 

@@ -19,7 +19,8 @@ def read(path: str | Path) -> list[dict[str, Any]]:
 
     Args:
         path: a folder that holds runs, at any depth, each after `infomax evaluate RUN` with its config.json,
-            environment.json and evaluation.json (weights are not needed); or a JSON file, a list of rows or one under `rows`.
+            environment.json and evaluation.json (weights are not needed); or a JSON file, a list of rows or one under `rows`;
+            or the results.json of `infomax study fig2`, whose runs are probed too.
 
     Raises:
         DataError: nothing there, a run that was not evaluated, or a row that lacks something, naming it.
@@ -34,6 +35,8 @@ def read(path: str | Path) -> list[dict[str, Any]]:
         said = json.loads(where.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{where}: cannot be read: {' '.join(str(error).split())}") from None
+    if isinstance(said, Mapping) and said.get("settings", {}).get("figure") == "fig2":
+        return _of_fig2(said)
     rows = said.get("rows") if isinstance(said, Mapping) else said
     if not isinstance(rows, list) or not rows:
         raise DataError(f"{where}: give a list of rows, each with {', '.join(NEEDED)}; or one under 'rows'")
@@ -71,6 +74,20 @@ def of_run(folder: Path) -> dict[str, Any]:
         "epochs": training["epochs"],
     }
     return _checked(row, str(folder))
+
+
+def _of_fig2(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The runs of fig. 2, all of one setting but for method and seed."""
+    s, environment = results["settings"], results["environment"]
+    options = {k: s[k] for k in ("optimizer", "lr", "weight_decay", "batch_size", "epochs")}
+    encoder = s["encoder"] if s["encoder"] != "auto" else "mlp" if s["data"] == "digits" else "resnet8"
+    shared = {"data": s["data"], "encoder": encoder, "epochs": s["epochs"], "options": options}
+    shared |= {"machine": environment["cuda"] or "CPU", "command": results["command"]}
+    return [
+        _checked(shared | {"method": r["name"], "seed": r["seed"], "train": r["samples"]}
+                 | {k: r[k] for k in ("linear", "linear_g", "knn", "knn_g") if r.get(k) is not None}, f"fig2, row {k}")
+        for k, r in enumerate(results["rows"], 1) if "error" not in r
+    ]  # fmt: skip
 
 
 def _checked(row: Any, source: str) -> dict[str, Any]:

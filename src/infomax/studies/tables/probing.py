@@ -45,8 +45,8 @@ def table1(out: str | Path, **options: Any) -> dict[str, Any]:
     """
     asked = Asked(out, **options)
     others = [row | {"elsewhere": True} for path in asked.elsewhere or () for row in elsewhere.read(path)]
-    sources = asked.sources(asked.size_of.samples)
-    rows, spent = _trained(asked, sources)
+    sources = asked.sources(asked.size_of.samples) if asked.size_of.seeds else []
+    rows, spent = _trained(asked, sources) if sources else ([], {})
     bare = _untrained(asked, sources, rows)
     found = columns([*rows, *others], bare)
     parts: list[dict[str, Any]] = [

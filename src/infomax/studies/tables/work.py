@@ -28,7 +28,7 @@ class Asked:
         data: names or paths; by default the budget's.
         methods: of table 1; by default all eight.
         budget: minutes (two CPU cores), hour (one GPU) or paper.
-        seeds: 0 to seeds - 1, of tables 1 and 7; by default the budget's.
+        seeds: 0 to seeds - 1, of tables 1 and 7; by default the budget's. 0: nothing is run, `elsewhere` is shown alone.
         root: where named data sets lie.
         epochs, samples, encoder, size: in place of the budget's.
         elsewhere: of table 1: folders of evaluated runs, or JSON files of rows, made elsewhere; shown in columns of their own.
@@ -59,7 +59,7 @@ class Asked:
     def __post_init__(self) -> None:
         plan.budget(self.budget)
         plan.chosen(self.methods)
-        for name, least in (("seeds", 1), ("epochs", 1), ("samples", 16), ("size", 1)):
+        for name, least in (("seeds", 0 if self.elsewhere else 1), ("epochs", 1), ("samples", 16), ("size", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(f"{name}={value}: give at least {least}")
