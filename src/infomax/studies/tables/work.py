@@ -124,16 +124,16 @@ class Asked:
         return {row.name: row for row in rows if row.name in mine}
 
     def command(self, table: str) -> str:
-        """The command line that does the same; paths by their last part."""
+        """The command line that does the same; paths of this machine by their last part."""
         plain = {p.name: p.default for p in inspect.signature(Asked).parameters.values()}
-        where = ("out", "root", "runner", "workers", "gpus", "address", "device", "retry", "progress", "elsewhere")
+        where = ("out", "root", "runner", "workers", "gpus", "address", "device", "retry", "progress")
         said = [f"infomax study {table} --out tables"]
         for name, default in plain.items():
             value = getattr(self, name)
             if name in where or value == default:
                 continue
             values = value if isinstance(value, list | tuple) else [value]
-            said += [f"--{name} {Path(str(v)).name if name == 'data' else v}" for v in values]
+            said += [f"--{name} {Path(v).name if Path(str(v)).is_absolute() else v}" for v in values]
         return " ".join(said)
 
 
