@@ -7,13 +7,15 @@ import torch
 
 import infomax as im
 from infomax.cli import main
-from infomax.data import Dataset, Graph
+from infomax.data import Dataset, Graph, load
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate import lidar, linear_probe, sgd_probe, sgd_probes, spectrum
 from infomax.evaluate.embed import duplicates, neighbours, outliers
+from infomax.evaluate.finetune import finetuned
 from infomax.evaluate.kept import key
-from infomax.evaluate.protocols import PROTOCOLS, chosen
-from infomax.evaluate.run import evaluate, summary
+from infomax.evaluate.protocols import PROTOCOLS, chosen, lines
+from infomax.evaluate.run import evaluate, splits, summary
+from infomax.training import Run
 
 
 def clusters(n=600, width=12, classes=3, noise=1.3, seed=0):
@@ -291,3 +293,32 @@ def test_samples_of_a_folder_are_named_by_their_files(runs, tmp_path, capsys):
     assert "03.png  copy.png" in said
     with np.load(tmp_path / "e.npz") as read:
         assert list(read["names"][-2:]) == ["11.png", "copy.png"]
+
+
+def test_fine_tuning_moves_a_copy_and_tells_its_spread(runs):
+    run = Run.load(runs / "0")
+    before = {k: v.clone() for k, v in run.learner.state_dict().items()}
+    data = load("digits")
+    fit, held, _ = splits(data, load("digits", split="test"))
+    found = finetuned(run, data, fit, load("digits", split="test"), held, epochs=6)["finetune"]
+    assert found["n"] == 3
+    assert found["mean"] > 60
+    assert set(found["held_out"]) == {"0.0001", "0.001"}
+    for name, value in run.learner.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_fine_tuning_is_asked_for_by_name():
+    assert "finetune" not in chosen("all")
+    assert chosen("all,finetune")[-1] == "finetune"
+
+
+def test_every_accuracy_of_one_look_has_its_error():
+    torch.manual_seed(0)
+    z, y = torch.randn(60, 4), torch.arange(60) % 3
+    for name in ("linear", "knn", "knn-best"):
+        found, key = PROTOCOLS[name](z[:40], y[:40], z[40:], y[40:], 0), name.replace("-", "_")
+        p = found[key] / 100
+        assert found[f"{key}_se"] == pytest.approx(100 * (p * (1 - p) / 20) ** 0.5)
+        (line,) = lines(found)
+        assert "(binomial)" in line

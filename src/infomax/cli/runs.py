@@ -66,6 +66,7 @@ def evaluate(
     data: str | None = None,
     root: str | None = None,
     protocols: str = "all",
+    finetune: Annotated[bool, Parameter(negative="")] = False,
     seed: int = 0,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -76,6 +77,7 @@ def evaluate(
         data: labelled data; by default what each was trained on.
         root: where named data sets lie.
         protocols: linear, sgd, knn, knn-best, few, gauges (off views, without labels), several with commas between, or all.
+        finetune: also train the encoder itself on the labels, over three seeds: minutes on a CPU.
         seed: of splits and draws.
         json: print one object instead of lines.
     """
@@ -83,7 +85,7 @@ def evaluate(
 
     if not runs:
         raise ConfigError(f"name a run: {typed('evaluate RUN')}")
-    evaluated(list(runs), data, root, protocols, seed, as_json=json)
+    evaluated(list(runs), data, root, f"{protocols},finetune" if finetune else protocols, seed, as_json=json)
 
 
 def embed(

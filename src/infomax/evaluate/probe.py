@@ -164,7 +164,7 @@ def linear_probe(
         raise ConfigError(f"probe: needs penalties and 0 < held_out < 1, got {list(penalties)} and {held_out}")
     _check(train, train_labels, "training")
     _check(test, test_labels, "test")
-    kept_apart = _stratified(train_labels, held_out, seed)
+    kept_apart = stratified(train_labels, held_out, seed)
     found: dict[float, float] = {}
     probe = None
     # From the strongest penalty down, each from the last one's solution: the path costs little more than its end.
@@ -180,7 +180,8 @@ def _accuracy(probe: LinearProbe, features: Tensor, labels: Tensor) -> float:
     return (probe.predict(features) == labels).double().mean().item()
 
 
-def _stratified(labels: Tensor, share: float, seed: int) -> Tensor:
+def stratified(labels: Tensor, share: float, seed: int) -> Tensor:
+    """A mask over N labels of a share of every class, drawn by the seed."""
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     for label in torch.unique(labels).cpu():

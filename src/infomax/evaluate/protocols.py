@@ -7,6 +7,7 @@
 | knn | nearest neighbours, k = 20 and temperature 0.07 |
 | knn-best | nearest neighbours, k and temperature chosen on the same fifth |
 | few | logistic regression on 1 % and on 10 % of the labels, over three draws of them |
+| finetune | the encoder learns the labels itself, over three seeds; by name only: `infomax.evaluate.finetune` |
 
 Every choice is made on train; each protocol looks at the test set once, and a protocol of several seeds once a seed.
 """
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from infomax.errors import ConfigError, nearest
 from infomax.evaluate.knn import knn_accuracy
-from infomax.evaluate.probe import _stratified, linear_probe
+from infomax.evaluate.probe import linear_probe, stratified
 from infomax.evaluate.sgd import sgd_probe
 
 SEEDS = 3
@@ -59,12 +60,12 @@ def sgd(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: 
 
 def knn(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
     """Nearest neighbours as everybody's."""
-    return {"knn": 100 * knn_accuracy(train, labels, test, test_labels)}
+    return _binomial("knn", knn_accuracy(train, labels, test, test_labels), len(test))
 
 
 def knn_best(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
     """Nearest neighbours, their number and temperature chosen on held-out rows of train."""
-    apart = _stratified(labels, 0.2, seed)
+    apart = stratified(labels, 0.2, seed)
     fit = (train[~apart], labels[~apart], train[apart], labels[apart])
     scores = {
         (k, t): knn_accuracy(*fit, k=k, temperature=t)
@@ -72,7 +73,13 @@ def knn_best(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, s
         if k <= int((~apart).sum())
     }
     k, t = max(scores, key=lambda pair: scores[pair])
-    return {"knn_best": 100 * knn_accuracy(train, labels, test, test_labels, k=k, temperature=t), "k": k, "knn_tau": t}
+    right = knn_accuracy(train, labels, test, test_labels, k=k, temperature=t)
+    return _binomial("knn_best", right, len(test)) | {"k": k, "knn_tau": t}
+
+
+def _binomial(name: str, accuracy: float, n: int) -> dict[str, Any]:
+    """An accuracy in percent and its standard error from n test samples."""
+    return {name: 100 * accuracy, f"{name}_se": 100 * math.sqrt(accuracy * (1 - accuracy) / n)}
 
 
 def few(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
@@ -93,6 +100,8 @@ PROTOCOLS: Mapping[str, Protocol] = {"linear": linear, "sgd": sgd, "knn": knn, "
 QUICK = ("linear", "knn")
 GAUGES = "gauges"
 """Beside the protocols: what needs no labels, off views; see `infomax.evaluate.embedding`."""
+FINETUNE = "finetune"
+"""Beside the protocols: what needs the images and not their features."""
 
 
 def chosen(names: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -106,11 +115,10 @@ def chosen(names: str | tuple[str, ...]) -> tuple[str, ...]:
         (('knn', 'linear'), 6)
     """
     asked = tuple(n.strip() for n in names.split(",") if n.strip()) if isinstance(names, str) else tuple(names)
-    if asked == ("all",):
-        return (*PROTOCOLS, GAUGES)
+    asked = tuple(one for n in asked for one in ((*PROTOCOLS, GAUGES) if n == "all" else (n,)))
     for name in asked:
-        if name not in (*PROTOCOLS, GAUGES):
-            raise ConfigError(f"no protocol {name!r}: {nearest(name, [*PROTOCOLS, GAUGES, 'all'])}")
+        if name not in (*PROTOCOLS, GAUGES, FINETUNE):
+            raise ConfigError(f"no protocol {name!r}: {nearest(name, [*PROTOCOLS, GAUGES, FINETUNE, 'all'])}")
     return asked
 
 
@@ -120,18 +128,18 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     def several(key: str) -> str:
         return f"{found[key]['mean']:.2f} % +- {found[key]['sd']:.2f} (sd of {found[key]['n']} seeds)"
 
+    def once(key: str) -> str:
+        return f"{found[key]:.2f} % +- {found[f'{key}_se']:.2f} (binomial)"
+
     made = []
     if "linear" in found:
-        made.append(
-            f"linear probe    {found['linear']:.2f} % +- {found['linear_se']:.2f} (binomial), L-BFGS, penalty "
-            f"{found['penalty']:g}"
-        )
+        made.append(f"linear probe    {once('linear')}, L-BFGS, penalty {found['penalty']:g}")
     if "sgd" in found:
         made.append(f"linear, by SGD  {several('sgd')}, rates {', '.join(f'{r:.2g}' for r in found['sgd']['rates'])}")
     if "knn" in found:
-        made.append(f"kNN             {found['knn']:.2f} %, k = 20, temperature 0.07")
+        made.append(f"kNN             {once('knn')}, k = 20, temperature 0.07")
     if "knn_best" in found:
-        made.append(f"kNN, chosen     {found['knn_best']:.2f} %, k = {found['k']}, temperature {found['knn_tau']:g}")
+        made.append(f"kNN, chosen     {once('knn_best')}, k = {found['k']}, temperature {found['knn_tau']:g}")
     for share in SHARES:
         key = f"few_{share:.0%}".rstrip("%")
         if key in found:

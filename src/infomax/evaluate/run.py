@@ -12,10 +12,12 @@ from infomax.data.encoded import Encoded
 from infomax.errors import DataError, NoSuchSplit
 from infomax.evaluate.embedding import embedding_gauges, gauge_lines
 from infomax.evaluate.features import encode, run_size
+from infomax.evaluate.finetune import finetuned
+from infomax.evaluate.finetune import line as finetune_line
 from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as feature_spread
 from infomax.evaluate.kept import kept, key
-from infomax.evaluate.protocols import GAUGES, PROTOCOLS, QUICK, chosen, lines, spread_of
+from infomax.evaluate.protocols import FINETUNE, GAUGES, PROTOCOLS, QUICK, chosen, lines, spread_of
 from infomax.learner import Learner
 from infomax.target import Twin
 from infomax.training.feed import dataset, standardises, view_size
@@ -140,7 +142,7 @@ def evaluate(
         run: a run with its learner.
         data: a data set, name or path; None: what the run was trained on.
         root: where named data sets lie.
-        protocols: names, "gauges" among them, or "all".
+        protocols: names, "gauges" and "finetune" among them; "all" is all but "finetune".
         seed: of every split and draw.
         progress: show bars.
 
@@ -161,7 +163,7 @@ def evaluate(
     if train.labels is None:
         raise DataError(f"{train.name!r} has no labels, so nothing can be probed: give labelled data (--data)")
     fits(run, train)
-    test = _test_of(train)
+    test = test_of(train)
     encoder, second, size = run.learner.encoder, second_encoder(run.learner), run_size(run)
 
     def encoded(net: nn.Module, part: Dataset) -> Tensor:
@@ -185,13 +187,15 @@ def evaluate(
     for name in tqdm(names, desc="judge", unit="protocol", delay=2, leave=False, disable=not progress):
         if name == GAUGES:
             found["embedding"] = embedding_gauges(run, train)
+        elif name == FINETUNE:
+            found |= finetuned(run, train, fit, train if test is None else test, held, size=size, seed=seed)
         else:
             found |= PROTOCOLS[name](*known, seed)
     if second is not None:
         z_g = encoded(second, train)
         other_g = z_g if test is None else encoded(second, test)
         known_g = (z_g[fit], train.labels[fit], other_g[held], labels[held])
-        found["g"] = {k: v for name in names if name != GAUGES for k, v in PROTOCOLS[name](*known_g, seed).items()}
+        found["g"] = {k: v for name in names if name in PROTOCOLS for k, v in PROTOCOLS[name](*known_g, seed).items()}
     last = run.history[-1] if run.history else {}
     some = torch.linspace(0, len(z) - 1, min(10 * z.shape[1], len(z))).long()  # spread, since rows may lie by class
     return Findings(
@@ -233,7 +237,7 @@ def _whole(data: Dataset, rows: Tensor) -> Tensor:
     return rows[~torch.isin(rows, torch.tensor(replaced, dtype=rows.dtype))]
 
 
-def _test_of(train: Dataset) -> Dataset | None:
+def test_of(train: Dataset) -> Dataset | None:
     """The labelled test split of a data set that was loaded by name or path, where it has one."""
     if train.origin is None or isinstance(train, Graph):
         return None
@@ -253,7 +257,7 @@ def judge(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor
 def summary(all_found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | int]]:
     """Mean and deviation over runs, such as those of several seeds, of every accuracy that they share."""
     common: dict[str, dict[str, float | int]] = {}
-    for name in ("linear", "sgd", "knn", "knn_best", "few_1", "few_10"):
+    for name in ("linear", "sgd", "knn", "knn_best", "few_1", "few_10", "finetune"):
         values = [f[name]["mean"] if isinstance(f[name], dict) else f[name] for f in all_found if name in f]
         if len(values) == len(all_found):
             common[name] = spread_of([v / 100 for v in values])
@@ -267,6 +271,7 @@ def as_text(found: Mapping[str, Any]) -> str:
         f"{found['data']}: {found['train']} train, {found['test']} test; {found['protocol']}",
         *lines(found),
         *(f"of g: {line}" for line in lines(found.get("g", {}))),
+        *([finetune_line(found)] if FINETUNE in found else []),
         *(gauge_lines(found["embedding"]) if "embedding" in found else []),
         f"features        {found['width']} wide, effective rank {found['feature_rank']:.1f}, std {found['feature_std']:.2f}",
     ]

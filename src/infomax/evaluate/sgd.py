@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError
-from infomax.evaluate.probe import LinearProbe, ProbeResult, _accuracy, _check, _stratified, standardise
+from infomax.evaluate.probe import LinearProbe, ProbeResult, _accuracy, _check, standardise, stratified
 
 RATES = tuple(0.003 * 10 ** (k / 4) for k in range(12))
 """Learning rates on standardised features, at batches of 512: 0.003 to 1.7."""
@@ -133,7 +133,7 @@ def sgd_probe(
     _check(train, train_labels, "training")
     _check(test, test_labels, "test")
     grid = list(itertools.product(rates, decays))
-    apart = _stratified(train_labels, held_out, seed)
+    apart = stratified(train_labels, held_out, seed)
     tried = sgd_probes(
         train[~apart], train_labels[~apart], rates=[r for r, _ in grid], decays=[d for _, d in grid],
         epochs=epochs, batch=batch, seed=seed,

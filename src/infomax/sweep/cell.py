@@ -24,7 +24,7 @@ from infomax.data import Dataset, Graph
 from infomax.errors import DataError, InfomaxError
 from infomax.evaluate import knn_accuracy, linear_probe
 from infomax.evaluate.features import run_size
-from infomax.evaluate.run import _test_of, features, fits, splits
+from infomax.evaluate.run import features, fits, splits, test_of
 from infomax.sweep.folder import Folder
 from infomax.training import Run
 from infomax.training.checkpoint import written
@@ -125,7 +125,7 @@ class _Split:
             if not len(data.val):
                 raise DataError(f"{data.name!r} names no nodes for validation, so there is nothing to choose by")
             return cls(data, data.train, data.val, "the graph's validation nodes; its test nodes are not used")
-        if _test_of(data) is None:  # then `infomax probe` tests on every fifth row, which must not be chosen by
+        if test_of(data) is None:  # then `infomax probe` tests on every fifth row, which must not be chosen by
             rows = splits(data, None)[0]
         few = Dataset(torch.zeros(len(rows), 1), data.labels[rows])
         fit, held, _ = splits(few, None)

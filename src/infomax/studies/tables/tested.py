@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from infomax.evaluate.run import _test_of, features, judge, splits
+from infomax.evaluate.run import features, judge, splits, test_of
 from infomax.studies.tables.sources import Source
 from infomax.training.feed import dataset, encoder_for
 from infomax.training.run import Run, write_atomically
@@ -45,7 +45,7 @@ def untrained(job: tuple[Source, str, int | None, int]) -> dict[str, float]:
     """
     source, encoder, size, seed = job
     train = dataset(source.data, source.root)
-    test = _test_of(train)
+    test = test_of(train)
     torch.manual_seed(seed)
     net = encoder_for(train, encoder, size)
     fit, held, _ = splits(train, test)

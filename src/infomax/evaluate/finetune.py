@@ -1,0 +1,113 @@
+"""Fine-tuning: the encoder itself learns the labels, from where the run left it.
+
+A copy of the encoder and a linear head are trained together by AdamW (cosine, no warm-up) on weak views: a random crop and a
+flip of images, the samples themselves of anything else. The rate of the encoder is chosen on a held-out fifth of train, once;
+then the training is repeated on all of train with other seeds, and each looks at the test set once. The head, which starts from
+zero, takes ten times the encoder's rate.
+"""
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from infomax.data import Dataset, Graph, gather
+from infomax.encoders.width import width_of
+from infomax.errors import ConfigError
+from infomax.evaluate.probe import stratified
+from infomax.evaluate.protocols import SEEDS, spread_of
+from infomax.training.feed import view_function
+
+if TYPE_CHECKING:
+    from infomax.training.run import Run
+
+RATES, EPOCHS, BATCH = (1e-4, 1e-3), 10, 128
+HEAD = 10.0  # times the encoder's rate
+
+
+def finetuned(
+    run: "Run",
+    train: Dataset,
+    fit: Tensor,
+    test: Dataset,
+    held: Tensor,
+    *,
+    size: int | None = None,
+    seed: int = 0,
+    epochs: int = EPOCHS,
+) -> dict[str, Any]:
+    """Accuracy of the fine-tuned encoder over seeds.
+
+    Args:
+        run: whose encoder is copied; it stays as it is.
+        train: labelled data; `fit`, the rows of it to learn from.
+        test: labelled data (it may be the same); `held`, the rows of it to be tried on.
+        size: side of the views in pixels.
+        seed: of the split, and the first one of the repetitions.
+        epochs: passes over the rows to learn from.
+
+    Returns:
+        `finetune`: mean, sd, n (seeds), `rate`, `epochs` and the accuracies of the choice, `held_out`.
+
+    Raises:
+        ConfigError: a graph, whose nodes cannot be cut into batches.
+    """
+    if isinstance(train, Graph):
+        raise ConfigError(f"fine-tuning takes batches of samples, and {train.name!r} is a graph: leave --finetune out")
+    assert train.labels is not None and test.labels is not None
+    classes = torch.unique(train.labels[fit])
+    asked = run.config["data"]
+    data = copy.copy(train)
+    data.mean, data.std = tuple(asked["mean"]), tuple(asked["std"])
+    views = view_function(data, "weak" if data.is_images else "auto", size)
+    apart = stratified(train.labels[fit], 0.2, seed)
+
+    def accuracy(encoder: nn.Module, head: nn.Linear, part: Dataset, rows: Tensor) -> float:
+        from infomax.evaluate.run import features
+
+        assert part.labels is not None
+        some = Dataset(gather(part.images, rows), mean=data.mean, std=data.std, name=part.name)
+        with torch.no_grad():
+            named = head(features(encoder, some, size, progress=False).to(head.weight)).argmax(1).cpu()
+        return float((classes[named] == part.labels[rows]).double().mean())
+
+    def learnt(rows: Tensor, rate: float, seed: int) -> tuple[nn.Module, nn.Linear]:
+        assert train.labels is not None
+        encoder = copy.deepcopy(run.learner.encoder).float().train().requires_grad_(True)
+        device = next(encoder.parameters()).device
+        head = nn.Linear(width_of(encoder), len(classes)).to(device)
+        nn.init.zeros_(head.weight)
+        groups = [{"params": encoder.parameters(), "lr": rate}, {"params": head.parameters(), "lr": HEAD * rate}]
+        optimizer = torch.optim.AdamW(groups, weight_decay=1e-4)
+        batch = min(BATCH, len(rows))
+        steps, rng = epochs * (len(rows) // batch), torch.Generator().manual_seed(seed)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 0.5 + 0.5 * math.cos(math.pi * t / steps))
+        for epoch in range(epochs):
+            order = rows[torch.randperm(len(rows), generator=rng)]
+            for index in torch.split(order, batch)[: len(rows) // batch]:
+                view = views(gather(train.images, index), index, seed=seed, epoch=epoch)[0].to(device)
+                truth = torch.searchsorted(classes, train.labels[index]).to(device)
+                loss = F.cross_entropy(head(encoder(view)), truth)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+        return encoder, head
+
+    chosen = {rate: accuracy(*learnt(fit[~apart], rate, seed), train, fit[apart]) for rate in RATES}
+    rate = max(chosen, key=lambda r: (chosen[r], -r))
+    found = spread_of([accuracy(*learnt(fit, rate, seed + k), test, held) for k in range(SEEDS)])
+    return {"finetune": found | {"rate": rate, "epochs": epochs, "held_out": {str(r): a for r, a in chosen.items()}}}
+
+
+def line(found: Mapping[str, Any]) -> str:
+    """For a terminal."""
+    f = found["finetune"]
+    return (
+        f"fine-tuned      {f['mean']:.2f} % +- {f['sd']:.2f} (sd of {f['n']} seeds), {f['epochs']} epochs, weak views, "
+        f"rate {f['rate']:g}"
+    )
