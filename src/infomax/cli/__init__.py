@@ -18,6 +18,7 @@ from infomax.cli.options import as_token, described_arguments, head, is_head, op
 from infomax.cli.runs import demo, embed, evaluate, methods, mi, probe, recipes, report, views
 from infomax.cli.studies import (
     claims,
+    collapse,
     fig2,
     fig7,
     periodic_table,
@@ -60,7 +61,7 @@ def application(argv: list[str]) -> App:
         mi,
     ):
         app.command(strict(command))
-    for each in (toy, theory, fig2, fig7, table1, table4, table5, table6, table7, claims, periodic_table):
+    for each in (toy, theory, fig2, fig7, collapse, table1, table4, table5, table6, table7, claims, periodic_table):
         study.command(strict(each))
     study.command(strict(study_mi), name="mi")
     app.command(study)

@@ -213,6 +213,7 @@ def claims(
     fig7: str | None = None,
     periodic: str | None = None,
     table1: str | None = None,
+    collapse: str | None = None,
     earlier: str | None = None,
     workers: int | None = None,
 ) -> None:
@@ -223,8 +224,8 @@ def claims(
         budget: minutes (two CPU cores), hour (one GPU) or paper.
         data: of figs. 2 and 7.
         root: where named data sets lie.
-        toy, theory, fig2, fig7, periodic, table1: folders of studies to read, or their JSON files; the first four are run where
-            they are not given.
+        toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies to read, or their JSON files; the first four are
+            run where they are not given.
         earlier: a ledger, its folder or results.json: rows of studies that are not given are taken from it, and none is run.
         workers: processes; by default one a core.
     """
@@ -241,6 +242,7 @@ def claims(
         fig7=fig7,
         periodic=periodic,
         table1=table1,
+        collapse=collapse,
         earlier=earlier,
         workers=workers,
     )
@@ -273,4 +275,40 @@ def periodic_table(
 
     found = periodic.run(out, data=data, seeds=seeds, epochs=epochs, best=best, best_seeds=best_seeds, workers=workers)
     print(periodic.as_text(found))
+    print(f"wrote {Path(out) / 'index.html'}")
+
+
+def collapse(
+    *,
+    out: str,
+    worlds: list[str] | None = None,
+    sentences: list[str] | None = None,
+    root: str | None = None,
+    seeds: int = 1,
+    first_seed: int = 100,
+    workers: int | None = None,
+) -> None:
+    """Does the watch over a run see every collapse in time, and leave the rest alone? Every method, with and without its guard.
+
+    Args:
+        out: folder for results.json and the page, made anew.
+        worlds: names, one option each: digits, points, fashion-mnist, cifar10, ...; by default those without a download.
+        sentences: names, one option each; by default all.
+        root: where named data sets lie.
+        seeds: of every sentence and world.
+        first_seed: the first of them; the thresholds were chosen on seed 0.
+        workers: processes; by default one a core.
+    """
+    from infomax.studies import collapse as study
+
+    found = study.run(
+        out,
+        worlds=worlds or (),
+        names=sentences or (),
+        root=root,
+        seeds=seeds,
+        first_seed=first_seed,
+        workers=workers,
+    )
+    print(study.as_text(found))
     print(f"wrote {Path(out) / 'index.html'}")

@@ -13,6 +13,7 @@ from infomax.errors import ConfigError, InfomaxError, nearest
 from infomax.errors import command as typed
 from infomax.training import Run
 from infomax.training.devices import PrecisionName
+from infomax.training.online import as_text
 from infomax.training.optim import OptimizerName
 from infomax.training.rules import read_rules
 from infomax.training.run import read_config
@@ -53,6 +54,8 @@ def train(
     keep: int = 2,
     gauge_samples: int = 1000,
     intervals: bool = True,
+    online_probe: bool = False,
+    online_knn: bool = False,
     wandb: str | None = None,
     **options: Any,
 ) -> None:
@@ -99,6 +102,8 @@ def train(
         keep: the last checkpoints to keep.
         gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch.
         intervals: read mutual information with its limits there: some 20 ms more an epoch, at 1000 samples.
+        online_probe: of labelled data: a linear probe that learns beside the run, off its gradient, tried after every epoch.
+        online_knn: likewise nearest neighbours of the encoder's features.
         wandb: project of Weights & Biases to log to as well (WANDB_MODE=offline: to disk); needs its package.
     """
     import torch
@@ -146,6 +151,8 @@ def train(
         keep=keep,
         gauge_samples=gauge_samples,
         intervals=intervals,
+        online_probe=online_probe,
+        online_knn=online_knn,
         wandb=wandb,
     )
     _ended(run, out)
@@ -176,6 +183,8 @@ def _ended(run: Run, out: str) -> None:
         f"{run.learner.name}: bound {last['bound']:.3f}, InfoNCE {mi:.2f} of at most {most:.2f} nats, "
         f"effective rank {last['effective_rank']:.1f}"
     )
+    if online := as_text(last):
+        print(online)
     labelled = getattr(run.data, "labels", None) is not None
     after = f"evaluate {shlex.quote(out)}" if labelled else f"report {shlex.quote(out)}"
     print(f"wrote {out}; next: {typed(after)}" + ("" if labelled else ", or evaluate it with --data LABELLED"))

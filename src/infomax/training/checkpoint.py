@@ -7,6 +7,7 @@
 | parameters and buffers of both branches and all marginals (queue, centre, pointers) | learner.NAME |
 | the optimiser's state | optimizer.NAME.KEY |
 | losses and bounds of the epoch under way | epoch.losses, epoch.bounds |
+| what is trained beside the run: the online probe | beside.NAME |
 | states of torch's generators | rng.cpu, rng.cuda |
 | position, history, resolved configuration, scale of the gradients | header |
 
@@ -49,6 +50,8 @@ class Position:
         losses, bounds: of the epoch under way, one an update.
         history: one row an epoch.
         warned: whether a collapse has been said.
+        watched: what the watch over a collapse has seen so far.
+        beside: tensors of what is trained beside the run, off its gradient.
     """
 
     step: int = 0
@@ -59,6 +62,8 @@ class Position:
     bounds: list[Tensor] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
     warned: bool = False
+    watched: dict[str, Any] = field(default_factory=dict)
+    beside: dict[str, Tensor] = field(default_factory=dict)
 
 
 def described(thing: Any) -> str:
@@ -207,11 +212,14 @@ def save(
     for key in ("losses", "bounds"):
         if getattr(position, key):
             tensors[f"epoch.{key}"] = torch.stack(getattr(position, key))
+    tensors |= {f"beside.{name}": t for name, t in position.beside.items()}
     tensors["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
     header = {
-        "position": {k: getattr(position, k) for k in ("step", "seconds", "spent", "skipped", "history", "warned")},
+        "position": {
+            k: getattr(position, k) for k in ("step", "seconds", "spent", "skipped", "history", "warned", "watched")
+        },
         "optimizer": told,
         "extra": dict(extra),
         "config": plain(config),
@@ -269,6 +277,7 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
     for part, values in (("epoch.losses", position.losses), ("epoch.bounds", position.bounds)):
         if part in tensors:
             values.extend(tensors[part].to(next(learner.parameters()).device).unbind(0))
+    position.beside = {k.removeprefix("beside."): t for k, t in tensors.items() if k.startswith("beside.")}
     torch.set_rng_state(tensors["rng.cpu"])
     if "rng.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["rng.cuda"])

@@ -1,5 +1,6 @@
 """The loop: one for every method. A run is a function of its configuration; where it stands is a `Position`."""
 
+import contextlib
 import itertools
 import shlex
 import signal
@@ -20,6 +21,7 @@ from infomax.pieces import Accumulate
 from infomax.schedule import warmup_cosine
 from infomax.training import checkpoint, monitor
 from infomax.training import wandb as weights_and_biases
+from infomax.training.beside import Beside
 from infomax.training.checkpoint import Position
 from infomax.training.devices import PrecisionName
 from infomax.training.feed import ViewFunction, dataset
@@ -68,6 +70,8 @@ def train(
     keep: int = 2,
     gauge_samples: int = 1000,
     intervals: bool = True,
+    online_probe: bool = False,
+    online_knn: bool = False,
     wandb: str | None = None,
     progress: bool = True,
 ) -> Run:
@@ -115,6 +119,8 @@ def train(
         wandb: project of Weights & Biases to log to as well, where its package is installed (WANDB_MODE=offline: to disk).
         gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch.
         intervals: read mutual information with its limits there: some 20 ms more an epoch, at 1000 samples.
+        online_probe, online_knn: of labelled data, beside the run and off its gradient: a linear probe and nearest
+            neighbours of the encoder's features, tried after every epoch on held-out samples (`infomax.training.online`).
         progress: show a bar, with rate and time left.
 
     Returns:
@@ -134,7 +140,7 @@ def train(
     """
     options = Options(
         epochs, batch_size, optimizer, lr, weight_decay, warmup_epochs, clip_norm, rules or {}, accumulate, on_nan, precision,
-        compile, size, seed, gauge_samples, local_views, lr_batch, intervals, budget,
+        compile, size, seed, gauge_samples, local_views, lr_batch, intervals, budget, online_probe, online_knn,
     )  # fmt: skip
     interval(checkpoint_every)  # before anything is loaded
     if keep < 1:
@@ -208,9 +214,6 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
         length.take_up(position.spent)
     total = length.total(position.step)
     peak = options.peak(feed.batch_size)
-    with torch.random.fork_rng(devices=[]):  # a view function of the user's may draw: what it draws here moves nothing
-        torch.manual_seed(options.seed)
-        watched = feed.fixed(options.gauge_samples)
     frames, places = begun(
         run, feed.data, options.gauge_samples, position.step // len(order) if position.step else None
     )
@@ -218,7 +221,7 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
     project = run.config[checkpoint.MACHINE].get("wandb") if rank() == 0 else None
     log = scalars(folder)
     elsewhere = weights_and_biases.rows(project, folder, run.config, learner.name, resumes=position.step > 0)
-    watch = monitor.Watch(learner.name, total)
+    beside = Beside(job, position)
     due, began = interval(run.config[checkpoint.MACHINE]["checkpoint_every"]), time.perf_counter() - position.seconds
 
     def save(ended: bool = False) -> None:
@@ -230,7 +233,7 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
             )
 
     if position.step == 0:
-        frames.see(0, monitor.two_sides(learner, watched)[0][places])
+        frames.see(0, monitor.two_sides(learner, beside.views)[0][places])
         run.save_frames()  # before the checkpoint: what continues from it finds them
         save()
     bar = tqdm(
@@ -240,7 +243,15 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
     steps = ((step // len(order), *order[step % len(order)]) for step in ahead)
     plan = ((target.sweep(epoch, phase), batch) for epoch, batch, phase in steps)
     stopping = noted_signals(run.path is not None)
-    with bar, synchronized(learner.f, learner.g), stopping as signals, feed.ahead(plan), elsewhere as log_elsewhere:
+    looking = contextlib.closing(beside)
+    with (
+        bar,
+        synchronized(learner.f, learner.g),
+        stopping as signals,
+        feed.ahead(plan),
+        elsewhere as log_elsewhere,
+        looking,
+    ):
         while position.step < total:
             epoch, nth = divmod(position.step, len(order))
             batch, phase = order[nth]
@@ -248,19 +259,15 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
             lr = warmup_cosine(clock.step, total, options.warmup_updates(total, len(order)), peak)
             for group in job.optimizer.param_groups:
                 group["lr"] = rate(group, lr, peak)
-            output = update(job, position, clock, target.sweep(epoch, phase), batch)
-            if (
-                output is not None
-                and rank() == 0
-                and watch.due(clock.step)
-                and (seen := watch.see(output.z, output.k, clock))
-            ):
+            sweep = target.sweep(epoch, phase)
+            with beside.listening() as heard:
+                output = update(job, position, clock, sweep, batch)
+            if output is not None and (seen := beside.after(output, heard, sweep, batch, clock)):
                 bar.set_postfix_str(
                     f"bound {float(output.bound.mean()):.3f} mi {seen['mi_infonce']:.2f} "
                     f"rank {seen['effective_rank']:.1f} std {seen['std']:.2f} lr {lr:.2g}",
                     refresh=False,  # else a bar shows before its delay, and then ends without a new line
                 )
-                position.warned = position.warned or watch.warn(seen, clock)
             position.step += 1
             bar.total = total = length.total(position.step)
             bar.update()
@@ -268,10 +275,10 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
                 done = epoch + 1 if nth + 1 == len(order) else round(position.step / len(order), 3)
                 row = {"epoch": done, "loss": _mean(position.losses), "bound": _mean(position.bounds), "lr": lr}
                 row |= {"seconds": time.perf_counter() - began, "skipped": position.skipped}
-                a, b = monitor.two_sides(learner, watched)
-                row |= monitor.gauges(a, b, intervals=options.intervals)
+                gauges, embedding = beside.gauges()
+                row |= gauges
                 if frames.due(done, None if length.timed else options.epochs) or position.step == total:
-                    frames.see(done, a[places])
+                    frames.see(done, embedding[places])
                 position.history.append(row)
                 position.losses, position.bounds, position.skipped = [], [], 0
                 began = time.perf_counter()

@@ -5,12 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from infomax.clock import Clock
 from infomax.learner import CollapseWarning, Learner
-from infomax.marginal.base import Views
 from infomax.training.devices import uncompiled
 
 TAU = 0.1
@@ -23,11 +20,6 @@ COLLAPSED_STD = (
     0.1  # healthy runs may start far below 1: a cosine critic at temperature 0.1 goes down to 0.15 on the digits
 )
 COLLAPSED_RANK = 1.5
-EARLY = 0.2  # the share of a run in which ...
-LOST_RANK = (
-    0.2  # ... no healthy one falls to this share of the rank that it began with; later, classes may be all there is
-)
-ROWS = 128  # of a batch, which a reading of a few milliseconds looks at
 
 
 def collapsed(gauges: Mapping[str, float]) -> bool:
@@ -102,68 +94,6 @@ def gauges(a: Tensor, b: Tensor, *, intervals: bool = True) -> dict[str, float]:
         for key, value in (("lo", r.lo), ("hi", r.hi), ("ceiling", r.ceiling), ("saturated", float(r.saturated)))
     }
     return {name: r.value for name, r in found.items()} | limits | ceilings | said
-
-
-class Watch:
-    """Is a run collapsing? Read off its own batches, a hundred times a run, and said as it happens.
-
-    The embedding has collapsed where its rows point one way (std), or, as a last batch norm hides that, where early in the
-    run most of the directions that it began with are gone. Two readings in a row must say so.
-
-    Args:
-        name: of the method.
-        total: updates of the run.
-
-    Example:
-        >>> watch = Watch("mine", total=100)
-        >>> z = {0: torch.randn(32, 8), 1: torch.randn(32, 8)}
-        >>> sorted(watch.see(z, z, Clock(step=5, total=100)))
-        ['effective_rank', 'mi_infonce', 'std']
-    """
-
-    def __init__(self, name: str, total: int) -> None:
-        self.name, self.every = name, max(5, total // 100)
-        self.first: dict[int, float] = {}  # rank at the start, of each encoder that climbs
-        self.suspicious = 0
-
-    def due(self, step: int) -> bool:
-        """Whether this update is looked at."""
-        return step % self.every == 0
-
-    @torch.no_grad()
-    def see(self, z: Views, k: Views, clock: Clock) -> dict[str, float]:
-        """Gauges of one batch: std, effective rank of the centred unit rows, and the InfoNCE reading between two views."""
-        from infomax.evaluate.gauges import effective_rank, spread
-        from infomax.mi import readings
-
-        i, a = next(iter(z.items()))
-        b = next((v for j, v in k.items() if j != i), a)
-        a, b = (F.normalize(v[..., :ROWS, :].float().cpu(), dim=-1) for v in (a, b))
-        if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
-            return {}
-        rank = float(effective_rank(a, center=True))
-        gauges = {
-            "std": float(spread(a)),
-            "effective_rank": rank,
-            "mi_infonce": float(readings(a, b, tau=TAU)["infonce"]),
-        }
-        start = self.first.setdefault(clock.phase, rank)
-        thin = rank < LOST_RANK * start and clock.progress <= EARLY
-        self.suspicious = self.suspicious + 1 if thin or gauges["std"] < COLLAPSED_STD else 0
-        return gauges
-
-    def warn(self, gauges: Mapping[str, float], clock: Clock) -> bool:
-        """Say so, with what was seen, once two readings in a row agree."""
-        if self.suspicious < 2:
-            return False
-        warnings.warn(
-            f"{self.name!r} is collapsing in epoch {clock.epoch + 1}, at update {clock.step} of {clock.total}: "
-            f"std {gauges['std']:.3f} (open: near 1), effective rank {gauges['effective_rank']:.1f} "
-            f"({self.first[clock.phase]:.1f} at the start)",
-            CollapseWarning,
-            stacklevel=2,
-        )
-        return True
 
 
 def warn_if_collapsed(name: str, epoch: int, gauges: dict[str, float]) -> bool:

@@ -34,6 +34,8 @@ class Options:
     lr_batch: int | None = None
     intervals: bool = True
     budget: str | None = None
+    online_probe: bool = False
+    online_knn: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "seed", "gauge_samples"):

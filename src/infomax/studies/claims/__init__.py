@@ -19,7 +19,7 @@ from infomax.studies.verdict import FAILS, HOLDS, OPEN, VERDICTS, Comparison, cl
 __all__ = ["as_markdown", "as_text", "ledger", "run"]
 
 STUDIES = ("toy", "theory", "fig2", "fig7")
-"""What is run where it is not given; `table1` and `periodic` are only read."""
+"""What is run where it is not given; `table1`, `periodic` and `collapse` are only read."""
 
 
 def run(
@@ -34,6 +34,7 @@ def run(
     fig7: str | Path | None = None,
     periodic: str | Path | None = None,
     table1: str | Path | None = None,
+    collapse: str | Path | None = None,
     earlier: str | Path | None = None,
     workers: int | None = None,
     progress: bool = True,
@@ -45,7 +46,7 @@ def run(
         budget: minutes (two CPU cores; the toy study on 500 samples), hour or paper.
         data: of figs. 2 and 7.
         root: where named data sets lie.
-        toy, theory, fig2, fig7, periodic, table1: folders of studies that were run already, or their JSON files.
+        toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies that were run already, or their JSON files.
         earlier: a ledger (its folder or results.json), from which rows of studies that are not given are taken; none is run.
         workers: processes; None: one a core.
         progress: show bars.
@@ -67,6 +68,7 @@ def run(
 
     known(budget)
     folders = {"toy": toy, "theory": theory, "fig2": fig2, "fig7": fig7, "periodic": periodic, "table1": table1}
+    folders |= {"collapse": collapse}
     given = {name: Path(path) for name, path in folders.items() if path is not None}
     for path in given.values():
         read(path)
@@ -149,7 +151,7 @@ def ledger(folders: Mapping[str, Path], kept: Sequence[Mapping[str, Any]] = ()) 
     """The rows of every study, each with the command that measures it.
 
     Args:
-        folders: of studies, by name: toy, theory, fig2, fig7, periodic, table1.
+        folders: of studies, by name: toy, theory, fig2, fig7, periodic, table1, collapse.
         kept: rows of an earlier ledger, of other studies.
 
     Raises:
@@ -196,7 +198,7 @@ def _theory(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
 
 
 def _own(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
-    where = results.get("table") or results["settings"].get("figure", "periodic")
+    where = results.get("table") or results["settings"].get("figure") or results.get("study", "periodic")
     return _commanded(results["claims"], results["command"], where)
 
 
@@ -207,6 +209,7 @@ _GATHER: dict[str, Callable[[Mapping[str, Any], Path], list[dict[str, Any]]]] = 
     "fig7": _own,
     "periodic": _own,
     "table1": _own,
+    "collapse": _own,
 }
 
 

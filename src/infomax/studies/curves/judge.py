@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from infomax.studies.curves.plan import FIG2, JMI_FAMILY, LABELS, SDMI_FAMILY
 from infomax.studies.verdict import Comparison, above, below, between, claim, shown
-from infomax.training.monitor import COLLAPSED_RANK, COLLAPSED_STD, EARLY
+from infomax.training.monitor import COLLAPSED_RANK, COLLAPSED_STD
+from infomax.training.watch import EARLY
 
 Floats = npt.NDArray[np.float64]
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]

@@ -1,0 +1,145 @@
+"""Does the watch over a run see every collapse in time, and leave the rest alone?
+
+infomax study collapse --out runs/collapse             # or infomax.studies.collapse.run("runs/collapse")
+"""
+
+import json
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from infomax.errors import ConfigError, nearest
+from infomax.studies.collapse.judge import claims, counted, ended, table
+from infomax.studies.collapse.plan import PLAIN, WORLDS, Cell, sentences
+from infomax.studies.collapse.train import run_cell
+from infomax.studies.pool import run_all
+
+__all__ = ["WORLDS", "as_text", "claims", "counted", "ended", "run"]
+
+
+def run(
+    out: str | Path,
+    *,
+    worlds: Sequence[str] = (),
+    names: Sequence[str] = (),
+    root: str | None = None,
+    seeds: int = 1,
+    first_seed: int = 100,
+    workers: int | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train every sentence in every world, count what was missed and what was called a collapse and is none.
+
+    Args:
+        out: folder to make: results.json, index.html.
+        worlds: names; by default those whose data come with the package.
+        names: sentences; by default all.
+        root: where named data sets lie.
+        seeds: of every sentence and world.
+        first_seed: the first of them; the thresholds were chosen on seed 0.
+        workers: processes; None: one a core.
+        progress: show a bar.
+
+    Returns:
+        What results.json holds: `settings`, `environment`, `rows` (a run each, `collapsed` among its keys), `counts`, `claims`.
+
+    Raises:
+        ConfigError: an unknown world or sentence, or `out` is not empty.
+
+    Example:
+        >>> run("runs/collapse", worlds=["digit"])
+        Traceback (most recent call last):
+        infomax.errors.ConfigError: no world 'digit': did you mean 'digits'? (one of: ...)
+    """
+    from tqdm import tqdm
+
+    from infomax.training.run import claim, environment, leaving_nothing, write_atomically
+
+    worlds, names = list(worlds or PLAIN), list(names or sentences())
+    for asked, known, what in ((worlds, WORLDS, "world"), (names, sentences(), "sentence")):
+        for name in asked:
+            if name not in known:
+                raise ConfigError(f"no {what} {name!r}: {nearest(name, known)}")
+    if seeds < 1:
+        raise ConfigError(f"seeds={seeds}: give at least 1")
+    folder, began = claim(out), time.perf_counter()
+    cells = [Cell(n, w, s, root) for w in worlds for s in range(first_seed, first_seed + seeds) for n in names]
+    with leaving_nothing(folder):
+        with tqdm(total=len(cells), disable=not progress, desc="collapse", unit="run", delay=2) as bar:
+            answers = run_all(run_cell, cells, workers, bar.update)
+        rows: list[dict[str, Any]] = [
+            answer.value
+            if answer.error is None
+            else {"name": c.name, "world": c.world, "seed": c.seed, "error": answer.error}
+            for c, answer in zip(cells, answers, strict=True)
+        ]
+        for row in rows:
+            if "error" not in row:
+                row["collapsed"] = ended(row, rows)
+        results: dict[str, Any] = {
+            "study": "collapse",
+            "settings": {"seeds": seeds, "first_seed": first_seed, "worlds": {w: asdict(WORLDS[w]) for w in worlds}},
+            "environment": {k: v for k, v in environment().items() if k != "command"},
+            "command": _said(worlds, names, seeds, first_seed),
+            "rows": rows,
+            "counts": {p: {k: len(v) for k, v in each.items()} for p, each in counted(rows).items()},
+            "claims": claims(rows),
+            "seconds": time.perf_counter() - began,
+            "cpu_seconds": sum(row.get("cpu_seconds", 0.0) for row in rows),
+        }
+        write_atomically(folder / "results.json", json.dumps(results, indent=1) + "\n")
+        _page(results).write(folder / "index.html")
+    return results
+
+
+def _said(worlds: Sequence[str], names: Sequence[str], seeds: int, first_seed: int) -> str:
+    """The command line that does the same."""
+    said = "infomax study collapse --out collapse"
+    if list(worlds) != list(PLAIN):
+        said += "".join(f" --worlds {shlex.quote(w)}" for w in worlds)
+    if list(names) != list(sentences()):
+        said += "".join(f" --sentences {shlex.quote(n)}" for n in names)
+    return said + f" --seeds {seeds}" * (seeds != 1) + f" --first-seed {first_seed}" * (first_seed != 100)
+
+
+def _page(results: Mapping[str, Any]) -> Any:
+    from infomax.report import Page
+    from infomax.studies.curves.page import RULE, claim_row
+
+    page = Page("Collapse, seen in time?", _counts(results))
+    page.section("How each run ended, and what was said of it").table(
+        table(results["rows"]),
+        "std and effective rank at the end; then what the watch said, and after which share of the run. Collapsed: std below "
+        "0.1, or std or effective rank below a quarter of the whole method's in the same world (of a whole method: of the "
+        "median of all).",
+    )
+    if results["claims"]:
+        page.section("Claims").table([claim_row(c) for c in results["claims"]], RULE)
+    return page.section("Settings").table(
+        [{"world": w, **{k: str(v) for k, v in each.items()}} for w, each in results["settings"]["worlds"].items()]
+    )
+
+
+def _counts(results: Mapping[str, Any]) -> str:
+    said = []
+    for part, c in results["counts"].items():
+        if c["healthy"] + c["collapsed"]:
+            said.append(
+                f"{part}: {c['collapsed'] - c['missed']} of {c['collapsed']} collapsed runs flagged in the first fifth "
+                f"({c['late']} more later), {c['alarms']} of {c['healthy']} healthy ones flagged, {c['warned']} of {c['open']} "
+                "that lack their guard and did not end collapsed"
+            )
+    return "; ".join(said) + f". {results['cpu_seconds']:.0f} processor seconds"
+
+
+def as_text(results: Mapping[str, Any]) -> str:
+    """What was flagged, missed or called wrongly, for a terminal."""
+    lines = []
+    for line in table(results["rows"]):
+        lines.append(line["sentence"])
+        lines += [f"    {world:18} {line[world]}" for world in line if world != "sentence"]
+    lines += [f"failed: {r['name']}, {r['world']}: {r['error']}" for r in results["rows"] if "error" in r]
+    return "\n".join([*lines, _counts(results)])

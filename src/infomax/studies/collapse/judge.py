@@ -1,0 +1,109 @@
+"""Which runs ended collapsed, by their end and their siblings alone; and what the watch said of them meanwhile."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infomax.studies.collapse.plan import ABLATIONS, METHODS, WORLDS, base_of
+from infomax.studies.verdict import Comparison, claim
+from infomax.training.monitor import COLLAPSED_STD
+from infomax.training.watch import EARLY
+
+Row = Mapping[str, Any]
+
+LEFT = 0.25
+"""Share of its sibling's spread or effective rank at the end, below which a run has collapsed."""
+
+
+def siblings(row: Row, rows: Sequence[Row]) -> list[Row]:
+    """What a run is measured by: of a sentence without its guard the whole method; of any other all whole methods."""
+    same = [r for r in rows if "error" not in r and (r["world"], r["seed"]) == (row["world"], row["seed"])]
+    return [r for r in same if r["name"] == base_of(row["name"])] if row["name"] in ABLATIONS else [
+        r for r in same if r["name"] in METHODS
+    ]  # fmt: skip
+
+
+def ended(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether a run ended collapsed: std below 0.1, or std or effective rank below a quarter of its siblings' median.
+
+    Read off fixed samples after the last epoch, in evaluation mode; nothing that the watch reads enters it.
+
+    Example:
+        >>> world = {"world": "digits", "seed": 0}
+        >>> rows = [{"name": "simsiam", "std": 1.0, "effective_rank": 31.0, **world},
+        ...         {"name": "simsiam without guard", "std": 0.84, "effective_rank": 4.8, **world}]
+        >>> [ended(row, rows) for row in rows]
+        [False, True]
+    """
+    near = siblings(row, rows)
+
+    def lost(key: str) -> bool:
+        return bool(near) and row[key] < LEFT * statistics.median(r[key] for r in near)
+
+    return row["std"] < COLLAPSED_STD or lost("std") or lost("effective_rank")
+
+
+def counted(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
+    """Runs by part ("chosen on", "held out") and kind.
+
+    Returns:
+        Of each part: `healthy`, guarded runs that did not end collapsed; `alarms`, those of them that were flagged;
+        `collapsed`, runs that ended collapsed; `missed`, those of them not flagged in the first fifth; `late`, those of the
+        missed that were flagged after it; `open`, runs without their guard that did not end collapsed; `warned`, those of
+        them that were flagged: they lost much, and neither count as collapsed nor as healthy.
+    """
+    found: dict[str, dict[str, list[Row]]] = {}
+    for part in ("chosen on", "held out"):
+        mine = [r for r in rows if "error" not in r and WORLDS[r["world"]].held_out == (part == "held out")]
+        collapsed = [r for r in mine if ended(r, rows)]
+        healthy = [r for r in mine if r["name"] not in ABLATIONS and not ended(r, rows)]
+        bare = [r for r in mine if r["name"] in ABLATIONS and not ended(r, rows)]
+        missed = [r for r in collapsed if r["flagged"] is None or r["flagged"] > EARLY]
+        found[part] = {
+            "healthy": healthy,
+            "alarms": [r for r in healthy if r["flagged"] is not None],
+            "collapsed": collapsed,
+            "missed": missed,
+            "late": [r for r in missed if r["flagged"] is not None],
+            "open": bare,
+            "warned": [r for r in bare if r["flagged"] is not None],
+        }
+    return found
+
+
+def claims(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The two halves of the bar, on the held-out part."""
+    part = counted(rows)["held out"]
+    if not part["healthy"] or not part["collapsed"]:
+        return []
+    listed = {k: ", ".join(f"{r['name']} ({r['world']})" for r in part[k]) for k in ("missed", "alarms")}
+    return [
+        claim("collapse_flagged", "every run that ends collapsed is flagged in the first fifth of training", "infomax",
+              f"{len(part['collapsed']) - len(part['missed'])} of {len(part['collapsed'])}, {len(part['late'])} more later; "
+              f"missed: {listed['missed'] or 'none'}",
+              [Comparison("1/2 - runs not flagged in time", 0.5 - len(part["missed"]), 0.0)]),
+        claim("healthy_left_alone", "no healthy run is called a collapse", "infomax",
+              f"{len(part['alarms'])} of {len(part['healthy'])}: {listed['alarms'] or 'none'}",
+              [Comparison("1/2 - healthy runs flagged", 0.5 - len(part["alarms"]), 0.0)]),
+    ]  # fmt: skip
+
+
+def table(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """A line a sentence, a column a world: how it ended, and when it was flagged as what."""
+    worlds = list(dict.fromkeys(r["world"] for r in rows))
+    lines = []
+    for name in dict.fromkeys(r["name"] for r in rows):
+        line = {"sentence": name}
+        for world in worlds:
+            mine = [r for r in rows if (r["name"], r["world"]) == (name, world)]
+            line[world] = "; ".join(_cell(r, rows) for r in mine)
+        lines.append(line)
+    return lines
+
+
+def _cell(row: Row, rows: Sequence[Row]) -> str:
+    if "error" in row:
+        return "failed"
+    how = f"std {row['std']:.2f}, rank {row['effective_rank']:.1f}"
+    says = "" if row["flagged"] is None else f", {row['by']} at {row['flagged']:.0%}"
+    return f"{'collapsed: ' if ended(row, rows) else ''}{how}{says}"

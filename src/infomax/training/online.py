@@ -1,0 +1,221 @@
+r"""Accuracies while a run trains, off the gradient: a linear probe and nearest neighbours on features that are there anyway.
+
+The probe learns from the encoder's outputs on the batches of training itself, cut off from their graph: a softmax regression
+on standardised features, one step of SGD an update,
+
+$$ x = (h - \mu) / \sigma, \qquad v \leftarrow 0.9\, v + \tfrac1B \sum_i (\mathrm{softmax}(W x_i + c) - y_i)\, x_i^\top, \qquad
+   W \leftarrow W - \eta v. $$
+
+After every epoch it is tried on held-out samples, at most 1000 and at most `SHARE` of the data, so that encoding them is less
+than 3 % of the epoch's work; the bank of the nearest neighbours are the samples off which the run's gauges are read. Weights of
+the run are the same bits with and without.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from infomax.data import Dataset, Graph, gather
+from infomax.data.order import spread
+from infomax.errors import DataError
+from infomax.evaluate.knn import knn_predict
+from infomax.learner import Learner
+from infomax.parallel import gather_rows, world
+from infomax.training.feed import Feed
+
+SHARE, MOST = 0.15, 1000
+"""Of the data, and samples at most, that are held out to be tried on: an epoch of two views encodes 6 times as much."""
+RATE, MOMENTUM = 0.05, 0.9
+NEIGHBOURS = 20
+
+
+class OnlineProbe:
+    """A linear probe that learns one batch at a time.
+
+    Args:
+        width: D of the features.
+        classes: C labels, 0 to C - 1.
+        device: where it computes.
+
+    Example:
+        >>> probe, rng = OnlineProbe(2, 2), torch.Generator().manual_seed(0)
+        >>> for _ in range(50):
+        ...     y = torch.randint(0, 2, (64,), generator=rng)
+        ...     probe.update(torch.randn(64, 2, generator=rng) + 4 * y[:, None], y)
+        >>> probe.predict(torch.tensor([[0.0, 0.0], [4.0, 4.0]])).tolist()
+        [0, 1]
+    """
+
+    def __init__(self, width: int, classes: int, device: torch.device | str = "cpu") -> None:
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(*shape, device=device)
+
+        self.state = {
+            "weight": zeros(width + 1, classes),  # the last row is c
+            "slow": zeros(width + 1, classes),
+            "mean": zeros(width),
+            "variance": zeros(width),
+            "share": torch.zeros((), device=device),  # of the moving averages that is filled
+        }
+
+    @torch.no_grad()
+    def update(self, features: Tensor, labels: Tensor) -> None:
+        """One step on B x D features and B labels."""
+        s, h = self.state, features.float()
+        variance, mean = torch.var_mean(h, 0, correction=0)
+        for key, now in (("mean", mean), ("variance", variance), ("share", torch.ones_like(s["share"]))):
+            s[key].lerp_(now, 1 - MOMENTUM)
+        x = F.pad((h - mean) * (variance + 1e-5).rsqrt(), (0, 1), value=1.0)
+        error = (x @ s["weight"]).softmax(-1)
+        error[torch.arange(len(h), device=h.device), labels] -= 1.0
+        s["slow"].mul_(MOMENTUM).addmm_(x.T, error, alpha=1 / len(h))
+        s["weight"].sub_(s["slow"], alpha=RATE)
+
+    @torch.no_grad()
+    def predict(self, features: Tensor) -> Tensor:
+        """The class of each row: M D -> M."""
+        s = self.state
+        share = s["share"].clamp_min(1e-12)
+        x = (features.float() - s["mean"] / share) * (s["variance"] / share + 1e-5).rsqrt()
+        return F.linear(x, s["weight"][:-1].T, s["weight"][-1]).argmax(-1)
+
+
+class Online:
+    """What listens to the encoder of a run, and says after every epoch how well its features name the classes.
+
+    Args:
+        learner: of the run; the encoder of f is listened to.
+        feed: of the run, its data with labels.
+        probe, knn: what is asked for.
+        gauged: samples off which the run's gauges are read.
+        size: side of the views in pixels.
+
+    Raises:
+        DataError: data without labels.
+    """
+
+    def __init__(self, learner: Learner, feed: Feed, *, probe: bool, knn: bool, gauged: int, size: int | None) -> None:
+        from infomax.evaluate.run import splits, test_of
+
+        data = feed.data
+        self.asked = [n for n, wanted in (("probe", probe), ("knn", knn)) if wanted]
+        if data.labels is None:
+            options = " and ".join(f"--online-{n}" for n in self.asked)
+            raise DataError(f"{options}: {data.name!r} has no labels; leave it out, or give data that have")
+        test = test_of(data)
+        fit, held, self.how = splits(data, test)
+        classes = torch.unique(data.labels)
+        self.classes, self.labels = len(classes), torch.searchsorted(classes, data.labels)
+        self.learns = torch.zeros(len(data), dtype=torch.bool)
+        self.learns[fit] = True
+        self.bank = torch.arange(len(data)) if feed.whole else spread(data.images, gauged)  # as `Feed.fixed` has them
+        # a graph's nodes are all encoded for its gauges, those of its test split too
+        self.held = None if feed.whole else _some(data if test is None else test, held, len(data), data)
+        truth = data.labels[data.test] if isinstance(data, Graph) else cast(Dataset, self.held).labels
+        assert truth is not None
+        self.truth = torch.where(torch.isin(truth, classes), torch.searchsorted(classes, truth), -1)
+        self.encoder, self.data, self.size = learner.encoder, data, size
+        self.learner: OnlineProbe | None = None
+        self._heard: list[Tensor] | None = None
+        self._hook = self.encoder.register_forward_hook(self._hear)
+
+    def _hear(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if self._heard is not None:
+            self._heard.append(output.detach().flatten(1))
+
+    @contextmanager
+    def listening(self) -> Iterator[list[Tensor]]:
+        """The encoder's outputs meanwhile, in the order in which they are made."""
+        heard: list[Tensor] = []
+        self._heard = heard
+        try:
+            yield heard
+        finally:
+            self._heard = None
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._hook.remove()
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps."""
+        return {} if self.learner is None else self.learner.state
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what a checkpoint kept."""
+        if state:
+            device = next(self.encoder.parameters()).device
+            self.learner = OnlineProbe(len(state["mean"]), self.classes, device)
+            self.learner.state = {k: t.to(device, copy=True) for k, t in state.items()}
+
+    def learn(self, heard: Sequence[Tensor], index: Tensor) -> None:
+        """Teach the probe by the first view of a global batch, the samples `index`; held-out ones are left out."""
+        if "probe" not in self.asked:
+            return
+        h = gather_rows(_first(heard, len(index) // world()).contiguous())
+        rows = self.learns[index]
+        if self.learner is None:
+            self.learner = OnlineProbe(h.shape[1], self.classes, h.device)
+        if rows.sum() > 1:
+            self.learner.update(h[rows.to(h.device)], self.labels[index[rows]].to(h.device))
+
+    @torch.no_grad()
+    def read(self, heard: Sequence[Tensor]) -> dict[str, float]:
+        """Accuracies in percent, their binomial standard errors, and the number of held-out samples.
+
+        Args:
+            heard: the encoder's outputs on the samples of the run's gauges, in evaluation mode.
+        """
+        from infomax.evaluate.run import features
+
+        z = _first(heard, len(self.bank))
+        if self.held is None:
+            queries, learns = z[cast(Graph, self.data).test.to(z.device)], self.learns
+        else:
+            queries, learns = features(self.encoder, self.held, self.size, progress=False).to(z), self.learns[self.bank]
+        truth = self.truth.to(z.device)
+        said: dict[str, Tensor] = {}
+        if self.learner is not None:
+            said["probe"] = self.learner.predict(queries)
+        if "knn" in self.asked:
+            rows = learns.to(z.device)
+            said["knn"] = knn_predict(
+                z[rows].float(), self.labels[self.bank].to(z.device)[rows], queries.float(), k=NEIGHBOURS
+            )
+        found: dict[str, float] = {}
+        for name, predicted in said.items():
+            p, n = float((predicted == truth).double().mean()), len(truth)
+            found |= {f"online_{name}": 100 * p, f"online_{name}_se": 100 * math.sqrt(p * (1 - p) / n)}
+        return found | {"online_n": len(truth)}
+
+
+def _first(heard: Sequence[Tensor], rows: int) -> Tensor:
+    """The first view's rows: the encoder is given a batch whole, or in pieces, view by view."""
+    return torch.cat(list(heard))[:rows]
+
+
+def _some(data: Dataset, held: Tensor, samples: int, whole: Dataset) -> Dataset:
+    """Held-out samples, few enough, spread over those there are."""
+    count = max(1, min(MOST, int(SHARE * samples), len(held)))
+    rows = held[torch.linspace(0, len(held) - 1, count).long()]
+    assert data.labels is not None
+    return Dataset(gather(data.images, rows), data.labels[rows], mean=whole.mean, std=whole.std, name=data.name)
+
+
+def as_text(row: Mapping[str, float]) -> str | None:
+    """What a row of a log says of them, with the protocol's name; None where nothing was asked for.
+
+    Example:
+        >>> as_text({"online_knn": 90.0, "online_knn_se": 3.0, "online_n": 100})
+        'while training: kNN (k = 20) 90.0 % +- 3.0 (binomial), on 100 held-out samples'
+    """
+    names = {"online_probe": "online linear probe", "online_knn": f"kNN (k = {NEIGHBOURS})"}
+    said = [
+        f"{name} {row[key]:.1f} % +- {row[f'{key}_se']:.1f} (binomial)" for key, name in names.items() if key in row
+    ]
+    return f"while training: {', '.join(said)}, on {row['online_n']} held-out samples" if said else None

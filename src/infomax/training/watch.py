@@ -1,0 +1,132 @@
+r"""Is a run collapsing? Read off its own batches, and said as it happens, with what was seen and what may help.
+
+An embedding collapses in two ways, and each has its sign early in a run:
+
+- **to a point** (completely): the unit rows point one way, so that their deviation $s = \sqrt D \, \overline{\sigma_d}$ goes
+  to 0. Said where s is below `COLLAPSED_STD`; or earlier, where it is below `CLOSED` of the most that it was while the
+  information between two views, $I$, has lost `LOST_INFORMATION` of the most that *it* was: the joint term is then climbed at
+  the price of the information that it is to carry. A spread that falls alone is no collapse: a sharp cosine critic may go
+  through a narrow cone, and reads more and more from it.
+- **to few directions** (dimensionally), behind a batch norm that holds s up: the effective rank of the centred rows is below
+  `LOST_RANK` of the rank that the random network had on the same batch size and width, which is what was attainable there. In
+  the first fifth of a run (`EARLY`) no healthy run loses that much so fast; later the classes may be all there is, and
+  `LOST_RANK_LATE` is asked for.
+
+A sentence without a marginal has nothing that would stop either, which is said when it is built; the same signs then mean more.
+`CLOSED_BARE` of the spread is enough by itself, and `LOST_RANK_BARE` of the rank, at any time.
+
+Two readings in a row must say so. `infomax study collapse` trains every method with and without its guard, and counts what is
+missed and what is called a collapse and is none; the thresholds were chosen on some of its worlds and tried on the others.
+"""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from infomax.clock import Clock
+from infomax.learner import CollapseWarning
+from infomax.marginal.base import Views
+from infomax.training.monitor import COLLAPSED_STD, TAU
+
+EARLY = 0.2
+CLOSED, LOST_INFORMATION = 0.25, 0.1
+LOST_RANK, LOST_RANK_LATE = 0.3, 0.15
+CLOSED_BARE, LOST_RANK_BARE = 0.5, 0.5
+ROWS = 128  # of a batch, which a reading of a millisecond looks at
+SMOOTH = 0.5  # of a new reading of the information in its running mean: one batch of 128 is noisy
+
+BARE = " It has no marginal: nothing holds its embedding open"
+POINT = (
+    "every sample goes to one point. What holds the embedding open is missing or too weak: look at its marginal or "
+    "predictor, its temperatures, or take a smaller learning rate"
+)
+DIRECTIONS = (
+    "its directions vanish, which the spread does not show. A log-partition or a decorrelating marginal holds them "
+    "open; else look at the predictor, or take a smaller learning rate"
+)
+
+
+class Watch:
+    """What has been seen of a run, and whether two readings in a row say that it collapses.
+
+    Args:
+        name: of the method.
+        bare: whether its sentence has no marginal.
+        seen: what an earlier life of the run had seen (`state`).
+
+    Example:
+        >>> watch = Watch("mine")
+        >>> z = {0: torch.randn(32, 8), 1: torch.randn(32, 8)}
+        >>> sorted(watch.see(z, z, Clock(step=5, total=100)))
+        ['effective_rank', 'mi_infonce', 'std']
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        bare: bool = False,
+        seen: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name, self.bare = name, bare
+        self.state: dict[str, Any] = {"phases": {}, "suspicious": 0, "why": "", "last": None} | dict(seen or {})
+
+    def due(self, clock: Clock) -> bool:
+        """Whether this update is looked at: some 40 of the first fifth of a run, and 80 of the rest."""
+        every = max(1, clock.total // 200) if clock.progress <= EARLY else max(5, clock.total // 100)
+        last = self.state["last"]
+        return last is None or clock.step - last >= every
+
+    @torch.no_grad()
+    def see(self, z: Views, k: Views, clock: Clock) -> dict[str, float]:
+        """Gauges of one batch: std, effective rank of the centred unit rows, and the InfoNCE reading between two views."""
+        from infomax.evaluate.gauges import effective_rank, spread
+        from infomax.mi import readings
+
+        i, a = next(iter(z.items()))
+        b = next((v for j, v in k.items() if j != i), a)
+        a, b = (F.normalize(v[..., :ROWS, :].float().cpu(), dim=-1) for v in (a, b))
+        if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
+            return {}
+        gauges = {
+            "std": float(spread(a)),
+            "effective_rank": float(effective_rank(a, center=True)),
+            "mi_infonce": float(readings(a, b, tau=TAU)["infonce"]),
+        }
+        self.state["last"] = clock.step
+        self.note(gauges, clock)
+        return gauges
+
+    def note(self, gauges: Mapping[str, float], clock: Clock) -> None:
+        """Compare a reading with those of the same encoder before it."""
+        std, rank, mi = gauges["std"], gauges["effective_rank"], gauges["mi_infonce"]
+        been = self.state["phases"].setdefault(
+            str(clock.phase), {"rank": rank, "std": std, "level": mi, "information": mi}
+        )
+        been["std"] = max(been["std"], std)
+        been["level"] += SMOOTH * (mi - been["level"])
+        been["information"] = max(been["information"], been["level"])
+        fading = been["level"] < (1 - LOST_INFORMATION) * been["information"]
+        closing = std < CLOSED_BARE * been["std"] if self.bare else std < CLOSED * been["std"] and fading
+        least = LOST_RANK_BARE if self.bare else LOST_RANK if clock.progress <= EARLY else LOST_RANK_LATE
+        thin = rank < least * been["rank"]
+        self.state["why"] = "point" if std < COLLAPSED_STD or closing else "directions" if thin else ""
+        self.state["suspicious"] = self.state["suspicious"] + 1 if self.state["why"] else 0
+
+    def warn(self, gauges: Mapping[str, float], clock: Clock) -> bool:
+        """Say so, with what was seen and what may help, once two readings in a row agree."""
+        if self.state["suspicious"] < 2:
+            return False
+        been = self.state["phases"][str(clock.phase)]
+        warnings.warn(
+            f"{self.name!r} is collapsing in epoch {clock.epoch + 1}, at update {clock.step} of {clock.total}: "
+            f"std {gauges['std']:.3f} (open: near 1; it was {been['std']:.2f}), effective rank {gauges['effective_rank']:.1f} "
+            f"({been['rank']:.1f} at the start), information between views {been['level']:.2f} nats (it was "
+            f"{been['information']:.2f}): {POINT if self.state['why'] == 'point' else DIRECTIONS}." + BARE * self.bare,
+            CollapseWarning,
+            stacklevel=2,
+        )
+        return True

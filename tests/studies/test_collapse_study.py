@@ -1,0 +1,83 @@
+"""The study of the watch: what counts as collapsed, what as missed, and that one command does it."""
+
+import json
+
+import pytest
+
+import infomax as im
+from infomax.cli import main
+from infomax.studies import collapse
+from infomax.studies.collapse.judge import claims, counted, ended, table
+from infomax.studies.collapse.plan import ABLATIONS, METHODS, WORLDS, build, sentences
+
+
+def row(name, std=1.0, rank=30.0, flagged=None, world="digits, wide", seed=100):
+    found = {"name": name, "world": world, "seed": seed, "std": std, "effective_rank": rank, "mi_infonce": 1.0}
+    return found | {"flagged": flagged, "by": None if flagged is None else "point"}
+
+
+def test_a_run_is_measured_by_its_siblings_and_not_by_the_watch():
+    rows = [row("simsiam"), row("byol", rank=28.0), row("simclr", rank=32.0), row("vicreg", rank=6.0)]
+    rows += [
+        row("simsiam without guard", rank=5.0),
+        row("byol without guard", rank=9.0),
+        row("jmi without guard", std=0.05),
+    ]
+    assert [ended(r, rows) for r in rows] == [False, False, False, True, True, False, True]
+    for r in rows:
+        r["flagged"] = 0.1
+    assert [ended(r, rows) for r in rows] == [False, False, False, True, True, False, True]
+
+
+def test_misses_and_false_alarms_are_counted_apart_by_part():
+    rows = [row("simsiam"), row("byol", flagged=0.5), row("simclr")]
+    rows += [row("simsiam without guard", rank=5.0, flagged=0.4), row("byol without guard", std=0.05, flagged=0.19)]
+    rows += [row("simclr", world="digits", flagged=0.1, seed=0)]
+    found = {p: {k: len(v) for k, v in each.items()} for p, each in counted(rows).items()}
+    assert found["held out"] == {
+        "healthy": 3,
+        "alarms": 1,
+        "collapsed": 2,
+        "missed": 1,
+        "late": 1,
+        "open": 0,
+        "warned": 0,
+    }
+    assert found["chosen on"] == {
+        "healthy": 1,
+        "alarms": 1,
+        "collapsed": 0,
+        "missed": 0,
+        "late": 0,
+        "open": 0,
+        "warned": 0,
+    }
+    assert [c["verdict"] for c in claims(rows)] == ["does not hold", "does not hold"]
+    good = [row("simsiam"), row("simsiam without guard", rank=5.0, flagged=0.2)]
+    assert [c["verdict"] for c in claims(good)] == ["holds", "holds"]
+    assert "collapsed: std 1.00, rank 5.0, point at 20%" in table(good)[1]["digits, wide"]
+
+
+@pytest.mark.parametrize("name", [*sentences(), "bgrl without guard"])
+def test_every_sentence_can_be_built(name):
+    learner = build(name, im.encoders.get("mlp", channels=1, size=8, hidden=16), WORLDS["digits"])
+    assert learner.name == name
+    assert set(METHODS) | set(ABLATIONS) >= {name} or learner.marginals
+
+
+def test_one_command_trains_judges_and_writes(tmp_path, capsys, monkeypatch):
+    small = collapse.plan.World("digits", 8, 256, batch_size=64)
+    monkeypatch.setitem(WORLDS, "digits, wide", small)
+    asked = [f"--sentences={n}" for n in ("simclr", "simclr without guard")]
+    out = tmp_path / "collapse"
+    assert main(["study", "collapse", "--out", str(out), "--worlds", "digits, wide", *asked, "--workers", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "collapsed: " in said
+    found = json.loads((out / "results.json").read_text())
+    assert [r["collapsed"] for r in found["rows"]] == [False, True]
+    assert found["rows"][0]["flagged"] is None
+    assert found["rows"][1]["flagged"] <= 0.5
+    assert found["rows"][1]["seen"].startswith("std ")
+    assert (out / "index.html").is_file()
+    assert main(["study", "collapse", "--out", str(tmp_path / "no"), "--worlds", "digit"]) == 2
+    assert "did you mean 'digits'" in capsys.readouterr().err

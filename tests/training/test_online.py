@@ -1,0 +1,93 @@
+"""The online probe and neighbours: they tell accuracies while a run trains, move nothing, and outlive a stop."""
+
+import signal
+
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+import infomax as im
+from infomax.evaluate.run import features
+from infomax.training.online import OnlineProbe, as_text
+
+ONLINE = {"online_probe": True, "online_knn": True}
+
+
+def fit(out=None, method="jmi", data="gaussians", **options):
+    torch.manual_seed(3)
+    learner = im.methods.build(method, im.encoders.get("mlp", channels=2, size=1, hidden=32), projector=(16,))
+    asked = {"epochs": 3, "batch_size": 250, "progress": False, "gauge_samples": 300, "lr": 3e-3, "checkpoint_every": 1}
+    return im.train(learner, data, out=out, **(asked | options))
+
+
+def weights(run):
+    return torch.cat([t.detach().flatten().double() for t in run.learner.state_dict().values()])
+
+
+@pytest.mark.parametrize("options", [{}, {"accumulate": "views"}])
+def test_it_moves_no_weight_and_says_how_well_classes_are_named(options):
+    plain, seen = fit(**options), fit(**options, **ONLINE)
+    assert torch.equal(weights(plain), weights(seen))
+    row = seen.history[-1]
+    assert not any(key.startswith("online") for key in plain.history[-1])
+    assert row["online_n"] == 375  # 0.15 of 2500
+    assert row["online_probe"] > 90
+    assert row["online_knn"] > 95
+    p = row["online_probe"] / 100
+    assert row["online_probe_se"] == pytest.approx(100 * (p * (1 - p) / 375) ** 0.5)
+    assert "online linear probe" in as_text(row)
+    assert "on 375 held-out samples" in as_text(row)
+    assert not seen.learner.encoder._forward_hooks
+
+
+def test_the_probe_learns_from_training_batches_what_a_converged_one_knows():
+    row = fit(epochs=12, online_probe=True).history[-1]
+    run = fit(epochs=12)
+    train = im.data.load("gaussians")
+    test = im.data.load("gaussians", split="test")
+    z, z_test = (features(run.learner.encoder, part, progress=False) for part in (train, test))
+    best = LogisticRegression(max_iter=2000).fit(z, train.labels).score(z_test, test.labels)
+    assert row["online_probe"] > 100 * best - 4
+
+
+def test_a_stopped_run_continues_with_its_probe(tmp_path, monkeypatch):
+    whole = fit(tmp_path / "whole", **ONLINE)
+    count, update = 0, im.training.loop.update
+
+    def stops(*arguments):
+        nonlocal count
+        count += 1
+        if count == 16:
+            signal.raise_signal(signal.SIGTERM)
+        return update(*arguments)
+
+    monkeypatch.setattr(im.training.loop, "update", stops)
+    with pytest.raises(im.training.interrupt.Stopped):
+        fit(tmp_path / "stopped", **ONLINE)
+    monkeypatch.undo()
+    again = im.training.Run.resume(tmp_path / "stopped", progress=False)
+    assert torch.equal(weights(whole), weights(again))
+    for a, b in zip(whole.history, again.history, strict=True):
+        assert {k: v for k, v in a.items() if k != "seconds"} == {k: v for k, v in b.items() if k != "seconds"}
+
+
+def test_data_without_labels_are_refused_by_the_option():
+    with pytest.raises(im.DataError, match=r"--online-probe and --online-knn: .* has no labels"):
+        fit(data=torch.rand(600, 2), **ONLINE)
+
+
+def test_nodes_of_a_graph_are_tried_on_its_test_split():
+    pytest.importorskip("torch_geometric")
+    data = im.data.load("sbm")
+    learner = im.methods.bgrl(im.encoders.get("gcn", channels=data.channels), predictor=(16,))
+    run = im.train(learner, data, epochs=3, lr=1e-2, progress=False, **ONLINE)
+    assert run.history[-1]["online_n"] == len(data.test)
+    assert 0 <= run.history[-1]["online_probe"] <= 100
+
+
+def test_the_scale_of_features_does_not_matter():
+    probe, rng = OnlineProbe(3, 2), torch.Generator().manual_seed(1)
+    for _ in range(30):
+        y = torch.randint(0, 2, (32,), generator=rng)
+        probe.update(1e3 * (torch.randn(32, 3, generator=rng) + 3 * y[:, None]), y)
+    assert probe.predict(torch.tensor([[0.0, 0.0, 0.0], [3e3, 3e3, 3e3]])).tolist() == [0, 1]
