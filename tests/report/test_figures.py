@@ -30,6 +30,19 @@ def test_mean_and_band_over_seeds():
     assert band.fillcolor.startswith("rgba(0,114,178")
 
 
+def test_limits_of_one_run_are_a_band():
+    limits = {"jmi": ([0.5, np.nan, 2.0], [1.5, np.nan, 4.0])}
+    band, line = mi_panels([Panel({"jmi": [1.0, 2.0, 3.0]}, bands=limits)]).data
+    np.testing.assert_allclose(band.y, [1.5, 2.0, 4.0, 2.0, 2.0, 0.5])  # where a limit is unknown the band closes
+    np.testing.assert_allclose(line.y, [1.0, 2.0, 3.0])
+    assert list(line.text) == ["[0.5000, 1.5000]", "", "[2.0000, 4.0000]"]
+
+
+def test_names_that_are_markup_are_drawn_as_they_are():
+    figure = mi_panels([Panel({"<b>x": [0.0, 1.0]}, "<i>", {"<u>": 1.0})])
+    assert figure.data[0].name == "&lt;b&gt;x" and texts(figure) == ["&lt;i&gt;", "&lt;u&gt; = 1"]
+
+
 def test_levels_are_drawn_or_named_at_the_edge():
     figure = mi_curves({"jmi": torch.linspace(0, 1, 5)}, ceilings={"low": 1.2, "high": 10.0}, truth=1.6503)
     assert "low = 1.2" in texts(figure)

@@ -1,0 +1,88 @@
+"""Studies and sweeps by the same command as runs: pages made again from what was kept."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from infomax.cli import main
+from infomax.errors import ConfigError, DataError
+from infomax.report.command import kind, reported
+from infomax.studies import theory
+from tests_html import Tags, headings
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+def folder(tmp_path: Path, results: object) -> Path:
+    (tmp_path / "results.json").write_text(results if isinstance(results, str) else json.dumps(results))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "section"),
+    [
+        ("claims", "Printed in the paper"),
+        ("fig2-digits", "Over training"),
+        ("fig7-digits", "Claims"),
+        ("periodic-table-digits", "The best, again"),
+    ],
+)
+def test_what_was_kept_makes_the_page_again(tmp_path, name, section):
+    shutil.copy(RESULTS / f"{name}.json", tmp_path / "results.json")
+    assert kind(tmp_path) == "study"
+    text = reported([tmp_path]).read_text()
+    assert (tmp_path / "index.html").is_file() and section in headings(text) and "Settings" in headings(text)
+    Tags(text)
+
+
+def test_a_theory_study_has_a_page(tmp_path):
+    check = theory.ceilings(0, 2)
+    found = {"title": check.title, "setup": check.setup, "rows": check.rows, "seconds": 0.1}
+    found["claims"] = [c._asdict() | {"verdict": c.verdict} for c in check.claims]
+    results = {"settings": {"seed": 0}, "environment": {"torch": "x"}, "checks": {"ceilings": found}, "seconds": 1.0}
+    text = reported([folder(tmp_path, results)], tmp_path / "page.html").read_text()
+    assert len(headings(text)) == 2
+    assert text.count("<table>") == 3 and check.claims[0].verdict in text
+
+
+def test_rows_of_the_demo_and_of_estimators_are_a_table(tmp_path):
+    rows = {"raw <b>": {"linear": 96.9, "few": 84.3}, "jmi": {"linear": 97.5, "few": 86.8, "std": 0.98}}
+    text = reported([folder(tmp_path, {"rows": rows, "seed": 0, "epochs": 3, "seconds": 1.0})]).read_text()
+    assert "raw &lt;b&gt;" in text and "97.50" in text
+    row = {"task": "t", "truth": 1.0, "method": "ksg", "mean": 0.9, "sd": None, "covered": 2, "limited": 3, "two_sided": 1,
+           "seconds": 0.1}  # fmt: skip
+    settings = {"seeds": 3, "n": 500}
+    text = reported([folder(tmp_path, {"settings": settings, "rows": [row], "nulls": {}, "seconds": 1.0})]).read_text()
+    assert "2 of 3" in text and "3 samples of 500 pairs" in text
+
+
+def test_what_is_no_study_of_this_version_is_named(tmp_path, capsys):
+    with pytest.raises(DataError, match="not as a study of this version"):
+        reported([folder(tmp_path, {"checks": {"a": {}}})])
+    with pytest.raises(DataError, match="is damaged"):
+        reported([folder(tmp_path, "{")])
+    with pytest.raises(DataError, match=r"arrays\.npz"):
+        reported([folder(tmp_path, {"best": {}, "claims": []})])
+    assert main(["report", str(tmp_path), "--data", "digits"]) == 2
+    assert "is a study" in capsys.readouterr().err
+
+
+def test_a_sweep_by_the_same_command(tmp_path, capsys):
+    sweep = {"evaluate": {"data": "digits", "metric": "linear", "goal": "max"}, "cells": {}}
+    names = []
+    for k, lr in enumerate((0.1, 0.2)):
+        name = f"cell{k}"
+        sweep["cells"][name] = {"method": "jmi", "lr": lr, "seed": 0}
+        (tmp_path / "cells" / name).mkdir(parents=True)
+        result = {"evaluate": "digits", "metrics": {"linear": 90.0 + k}, "seconds": 1.0}
+        (tmp_path / "cells" / name / "result.json").write_text(json.dumps(result))
+        names.append(name)
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    assert main(["report", str(tmp_path)]) == 0
+    assert str(tmp_path / "index.html") in capsys.readouterr().out
+    text = (tmp_path / "index.html").read_text()
+    assert "Parallel coordinates" in headings(text) and all(name in text for name in names)
+    with pytest.raises(ConfigError, match="or of one sweep"):
+        reported([tmp_path, folder(tmp_path / "cells", {})])
