@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests_html import Tags, headings
 
 from infomax.cli import main
 from infomax.errors import ConfigError, DataError
 from infomax.report.command import kind, reported
 from infomax.studies import theory
-from tests_html import Tags, headings
 
 RESULTS = Path(__file__).parents[2] / "results"
 
