@@ -13,11 +13,14 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from PIL import Image
+from safetensors.torch import load_file
 from test_checkpoint import LIVES, assert_same_end
 
 import infomax as im
 from infomax.data import load
 from infomax.training.feed import Feed
+
+PAIRS = Path(__file__).with_name("pairs.py")
 
 
 def jpeg(noise: np.random.Generator) -> bytes:
@@ -117,3 +120,20 @@ def test_a_run_on_a_relative_path_is_continued_and_probed_from_another_folder(tm
     assert again.config["data"]["root"] == str(tmp_path / "some" / "where")
     with pytest.raises(im.DataError, match="has no labels"):
         im.Run.load(tmp_path / "run").evaluate()
+
+
+def test_two_processes_over_shards_end_as_one_does_and_as_two_that_were_killed(tmp_path):
+    """Shards in order, each sample once a pass, by both; a process whose other one dies ends, and the next two continue."""
+    data = make(tmp_path, "tar")
+    here = {"INFOMAX_DATA": str(tmp_path / "root"), "OMP_NUM_THREADS": "1"}
+    said = subprocess.run(
+        [sys.executable, PAIRS, tmp_path, data, "1", "4"],
+        capture_output=True, text=True, env=os.environ | here, check=False, timeout=600,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("4 deaths")
+    assert_same_end(tmp_path / "whole", tmp_path / "killed")
+    one, two = (load_file(tmp_path / run / "learner.safetensors") for run in ("one", "whole"))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-9, atol=1e-9)
