@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-TRAIN = (
-    "train --method byol --data digits --projector 16-8 --predictor 16 --epochs 2 --batch-size 360 --device cpu "
-    "--precision 64-true"
-).split()
+TRAIN = [
+    *("train", "--method", "byol", "--data", "digits", "--projector", "16-8", "--predictor", "16", "--epochs", "2"),
+    *("--batch-size", "360", "--device", "cpu", "--precision", "64-true"),
+]
 
 
 def free_port():
