@@ -116,6 +116,38 @@ class LARS(torch.optim.Optimizer):
         return list(torch.where((p_norm > 0) & (u_norm > 0), trust, torch.ones_like(trust)).unbind())
 
 
+def _same_layout(group: dict[str, Any], state: dict[Tensor, Any]) -> None:
+    """Lay gradients and moments out in memory as their parameter is, where somebody has not.
+
+    torch's one-pass kernels on a CPU run over memory and do not ask: with a weight in channels_last and a momentum from a
+    file in rows they add the wrong numbers without a word.
+    """
+    for p in group["params"] if group["fused"] else ():
+        if p.grad is not None and p.grad.stride() != p.stride():
+            p.grad = torch.empty_like(p).copy_(p.grad)
+        for name, moment in state.get(p, {}).items():
+            if isinstance(moment, Tensor) and moment.shape == p.shape and moment.stride() != p.stride():
+                state[p][name] = torch.empty_like(p, dtype=moment.dtype).copy_(moment)
+
+
+class _SGD(torch.optim.SGD):
+    def _init_group(self, group: dict[str, Any], *lists: Any) -> Any:
+        _same_layout(group, self.state)
+        return super()._init_group(group, *lists)  # type: ignore[no-untyped-call]
+
+
+class _Adam(torch.optim.Adam):
+    def _init_group(self, group: dict[str, Any], *lists: Any) -> Any:
+        _same_layout(group, self.state)
+        return super()._init_group(group, *lists)  # type: ignore[no-untyped-call]
+
+
+class _AdamW(torch.optim.AdamW):
+    def _init_group(self, group: dict[str, Any], *lists: Any) -> Any:
+        _same_layout(group, self.state)
+        return super()._init_group(group, *lists)  # type: ignore[no-untyped-call]
+
+
 def build_optimizer(
     params: Params,
     name: OptimizerName = "sgd",
@@ -164,13 +196,15 @@ def build_optimizer(
         return LARS(groups, lr, weight_decay, momentum, eta, clip)
     if name == "larc":
         return LARS(groups, lr, weight_decay, momentum, eta=0.02, clip=True)
-    # one kernel for all parameters, which a flag on the device can hold back (`learner.step`)
-    fused = all(p.is_cuda and not is_shard(p) for group in groups for p in group["params"]) or None
+    # One kernel for all parameters: on a GPU a flag on the device can hold it back (`learner.step`); on a CPU, where an update
+    # takes as long as reading and writing the weights, they are read and written once, and not once an operation.
+    devices = {"shard" if is_shard(p) else p.device.type for group in groups for p in group["params"]}
+    fused = devices in ({"cuda"}, {"cpu"}) or None
     if name == "adam":
-        return torch.optim.Adam(groups, lr, weight_decay=weight_decay, fused=fused)
+        return _Adam(groups, lr, weight_decay=weight_decay, fused=fused)
     if name == "adamw":
-        return torch.optim.AdamW(groups, lr, weight_decay=weight_decay, fused=fused)
-    optimizer = torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
+        return _AdamW(groups, lr, weight_decay=weight_decay, fused=fused)
+    optimizer = _SGD(groups, lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
     if fused and momentum:  # torch's fused kernel takes all momenta or none, and parameters may rest at first
         for group in groups:
             for p in group["params"]:
