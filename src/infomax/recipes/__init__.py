@@ -7,6 +7,7 @@
 |---|---|
 | paper | the eight methods of the paper as its tables 6 and 7 select them; `paper/sweep1-METHOD` are grids |
 | reference | the best that has been published with code: solo-learn's on CIFAR |
+| cpu | a few minutes on a CPU: small views, batches and heads, and a time in place of epochs |
 
 A file holds a method's options, those of `infomax train`, and under `sets` what is particular to a data set.
 """

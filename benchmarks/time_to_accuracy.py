@@ -1,0 +1,331 @@
+"""Accuracy of the frozen encoder after some seconds of processor time: ours, and lightly's with as many and twice as many.
+
+    OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/time_to_accuracy.py --cifar10 cifar10.npz --fashion-mnist FOLDER \\
+        --seconds 300 --seeds 3 --cells cells --json benchmarks/results/time_to_accuracy.json
+
+One backbone (ResNet-8 of width 32, stem of stride 2), the same starting weights, one evaluation: features of whole images
+at their own size, logistic regression on `--labels` training images, its penalty chosen on a fifth of them, and nearest
+neighbours (k = 20), on the official test set or its first `--tests` images.
+
+| contestant | what |
+|---|---|
+| infomax | `im.train` with the recipe cpu/METHOD-cifar10 and `budget="Ns cpu"` |
+| lightly | the same recipe put together of lightly's parts: transforms, losses, momentum; the same heads, optimiser, schedule |
+| lightly-full | the same, its views at the images' own size |
+
+Every cell (contestant, method, set, seed, seconds) is a process of its own, and a JSON file in `--cells`: those that are
+there are not run again. The budget counts views, compilation and warm-up, not imports and loading; schedules end where it
+does; our views' compiled code is found on disk, as after their first use on a machine (some 14 s more). lightly's images
+lie in memory as PIL images, as its transforms take them; its network has the channels last, as ours.
+`--pilot` judges on training rows (the last 5,000, which no contestant trains on) instead of the test set, and takes `--lr`.
+"""
+
+import argparse
+import copy
+import functools
+import io
+import json
+import multiprocessing
+import platform
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numba  # noqa: F401  (imports are not on the budget, those of the first optimiser and of the first views neither)
+import numpy as np
+import torch
+import torch._dynamo
+from torch import Tensor, nn
+
+import infomax as im
+from infomax import recipes
+from infomax.evaluate.features import encode
+from infomax.evaluate.knn import knn_accuracy
+from infomax.evaluate.probe import linear_probe
+from infomax.schedule import warmup_cosine
+
+METHODS = ("simclr", "byol", "barlow-twins", "vicreg")
+SETS = ("fashion-mnist", "cifar10")
+CONTESTANTS = ("infomax", "lightly", "lightly-full")
+HELD_OUT = 5000
+Cell = dict[str, Any]
+
+
+@functools.cache
+def images_of(name: str, path: Path, split: str) -> tuple[Tensor, Tensor]:
+    """N H W C bytes and N labels; of CIFAR-10 from a pack of JPEGs (header, offsets, body, labels; 50,000 train first)."""
+    if name == "fashion-mnist":
+        data = im.data.load(name, root=str(path), split=split)
+        return data.images, data.labels
+    from PIL import Image
+
+    pack = np.load(path)
+    header, offsets, body = pack["header"].tobytes(), pack["offsets"], pack["body"].tobytes()
+    rows = range(50_000) if split == "train" else range(50_000, 60_000)
+    decoded = (Image.open(io.BytesIO(header + body[offsets[i] : offsets[i + 1]])).convert("RGB") for i in rows)
+    images = torch.from_numpy(np.stack([np.asarray(image) for image in decoded]))
+    return images, torch.from_numpy(pack["labels"][list(rows)].astype(np.int64))
+
+
+def recipe_of(cell: Cell) -> dict[str, Any]:
+    options = dict(recipes.get(f"cpu/{cell['method']}-cifar10").options)
+    if cell["lr"] is not None:
+        options["lr"] = cell["lr"]
+    return options
+
+
+def learner_of(cell: Cell, options: dict[str, Any], data: im.data.Dataset) -> im.Learner:
+    torch.manual_seed(cell["seed"])
+    encoder = im.encoders.get(options["encoder"], channels=data.channels, size=options["size"])
+    own = {k: v for k, v in options.items() if k in im.methods.options(options["method"])}
+    heads = {
+        k: tuple(int(w) for w in str(v).split("-")) if k in ("projector", "predictor") else v for k, v in own.items()
+    }
+    return im.methods.build(options["method"], encoder, **heads)
+
+
+def ours(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, float]]:
+    began, options = time.process_time(), recipe_of(cell)
+    learner = learner_of(cell, options, data)
+    taken = ("views", "size", "batch_size", "optimizer", "lr", "weight_decay")
+    run = im.train(
+        learner,
+        data,
+        **{name: options[name] for name in taken},
+        budget=f"{cell['seconds'] - 0.5}s cpu",  # half a second for the last gauges
+        seed=cell["seed"],
+        gauge_samples=200,
+        device="cpu",
+        progress=False,
+    )
+    spent, batch = time.process_time() - began, options["batch_size"]
+    updates = round(run.history[-1]["epoch"] * (len(data) // batch))
+    return learner.encoder, {"images": updates * batch, "cpu_seconds": spent}
+
+
+def lightly_views(size: int, data: im.data.Dataset) -> Callable[[Any], list[Tensor]]:
+    """Our recipe w-mse in lightly's words: crop .2-1, flip .5, jitter .8/.8/.8/.2 with .8, grey .2, no blur."""
+    from lightly.transforms import SimCLRTransform
+
+    return SimCLRTransform(
+        input_size=size,
+        min_scale=0.2,
+        gaussian_blur=0.0,
+        normalize={"mean": list(data.mean), "std": list(data.std)},
+    )
+
+
+class Pictures(torch.utils.data.Dataset[list[Tensor]]):
+    def __init__(self, data: im.data.Dataset, views: Callable[[Any], list[Tensor]]) -> None:
+        from PIL import Image
+
+        self.views = views
+        self.images = [Image.fromarray(a[..., 0] if a.shape[-1] == 1 else a) for a in data.images.numpy()]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, i: int) -> list[Tensor]:
+        return self.views(self.images[i])
+
+
+def lightly(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, float]]:
+    """Put together as lightly's examples do."""
+    from lightly import loss as losses
+    from lightly.models.utils import deactivate_requires_grad, update_momentum
+
+    options = recipe_of(cell)
+    size = int(data.images.shape[1]) if cell["contestant"] == "lightly-full" else options["size"]
+    same = learner_of(cell, options, data)  # for the same starting weights, heads included
+    branch, method = same.f, options["method"]
+    predictor = same.marginals[0].net if method == "byol" else nn.Identity()
+    model = nn.ModuleList([branch, predictor]).to(memory_format=torch.channels_last).train()
+    criterion = {
+        "simclr": lambda: losses.NTXentLoss(temperature=options["temperature"]),
+        "byol": losses.NegativeCosineSimilarity,
+        "barlow_twins": lambda: losses.BarlowTwinsLoss(lambda_param=options["redundancy"]),
+        "vicreg": losses.VICRegLoss,
+    }[method]()
+    loader = torch.utils.data.DataLoader(
+        Pictures(data, lightly_views(size, data)),
+        batch_size=options["batch_size"],
+        shuffle=True,
+        drop_last=True,
+        generator=torch.Generator().manual_seed(cell["seed"]),
+    )
+    torch.manual_seed(cell["seed"])
+    began, viewed, done, update = time.process_time(), 0.0, 0, 0.0
+    slow = copy.deepcopy(branch)
+    if method == "byol":
+        deactivate_requires_grad(slow)
+    optimizer = torch.optim.AdamW(model.parameters(), options["lr"], weight_decay=options["weight_decay"])
+
+    def batches() -> Iterator[list[Tensor]]:
+        while True:
+            yield from loader
+
+    passed = batches()
+    while (start := time.process_time()) - began + update < cell["seconds"]:
+        share = (start - began) / cell["seconds"]
+        for group in optimizer.param_groups:
+            group["lr"] = warmup_cosine(1000 * share, 1000, 100, options["lr"])
+        views = [view.contiguous(memory_format=torch.channels_last) for view in next(passed)]
+        viewed += time.process_time() - start
+        if method == "byol":
+            tau = 1 - (1 - options["momentum"]) * (np.cos(np.pi * share) + 1) / 2
+            update_momentum(branch, slow, tau)
+        z = [branch(view) for view in views]
+        if method == "byol":
+            p = [predictor(v) for v in z]
+            with torch.no_grad():
+                k = [slow(view) for view in views]
+            loss = 0.5 * (criterion(p[0], k[1]) + criterion(p[1], k[0]))
+        else:
+            loss = criterion(*z)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        done += len(views[0])
+        update = time.process_time() - start
+    spent = time.process_time() - began
+    return branch.encoder, {"images": done, "cpu_seconds": spent, "views_share": viewed / spent}
+
+
+def judge(features: Callable[[Tensor], Tensor], cell: Cell, train: Any, test: Any) -> dict[str, float]:
+    (x, y), (u, v) = train, test
+    x, y = x[: cell["labels"]], y[: cell["labels"]]
+    fit, held = features(x), features(u)
+    probe = linear_probe(fit, y, held, v, penalties=(1e-1, 1e-2, 1e-3, 1e-4))
+    return {"linear": 100 * probe.accuracy, "knn": 100 * knn_accuracy(fit, y, held, v, k=20)}
+
+
+def run(cell: Cell, path: Path) -> dict[str, Any]:
+    train = images_of(cell["data"], path, "train")
+    if cell["pilot"]:
+        test, train = tuple(t[-HELD_OUT:] for t in train), tuple(t[:-HELD_OUT] for t in train)
+    else:
+        test = tuple(t[: cell["tests"]] for t in images_of(cell["data"], path, "test"))
+    data = im.data.Dataset(train[0], name=cell["data"])
+    encoder: nn.Module
+    said: dict[str, float] = {}
+    if cell["contestant"] in CONTESTANTS:
+        encoder, said = (ours if cell["contestant"] == "infomax" else lightly)(cell, data)
+    else:
+        torch.manual_seed(cell["seed"])
+        encoder = nn.Flatten() if cell["contestant"] == "pixels" else im.encoders.get("resnet8", data.channels, 32)
+    whole = im.views.recipe("none", size=int(data.images.shape[1]), mean=data.mean, std=data.std)
+
+    def features(images: Tensor) -> Tensor:
+        def batch(some: Tensor) -> Tensor:
+            return whole(some, torch.arange(len(some)))[0].contiguous(memory_format=torch.channels_last)
+
+        return encode(encoder, images, views=batch, progress=False)
+
+    return cell | said | judge(features, cell, train, test)
+
+
+def write(cell: Cell, path: Path, out: Path) -> None:
+    """Run a cell and keep it, whole or not at all."""
+    found = run(cell, path)
+    whole = out.with_suffix(".tmp")
+    whole.write_text(json.dumps(found) + "\n")
+    whole.replace(out)
+
+
+def cells_of(asked: argparse.Namespace) -> Iterator[Cell]:
+    """Seed by seed, and within one the contestants of a comparison one after another."""
+    budgets = {"infomax": (1,), "lightly": (2, 1) if asked.equal else (2,), "lightly-full": (2,)}
+    kept = {"labels": asked.labels, "tests": asked.tests, "pilot": asked.pilot, "lr": asked.lr}
+    for data in asked.sets:
+        for contestant in ("untrained", "pixels"):
+            yield {"contestant": contestant, "method": None, "data": data, "seed": 0, "seconds": 0, **kept, "lr": None}
+    for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
+        for data in asked.sets:
+            for method in asked.methods:
+                for contestant in asked.contestants:
+                    for times in budgets[contestant]:
+                        cell = {"contestant": contestant, "method": method, "data": data, "seed": seed}
+                        yield cell | {"seconds": times * asked.seconds} | kept
+
+
+def file_of(cell: Cell) -> str:
+    named = ("data", "method", "contestant", "seconds", "seed", "lr")
+    said = [f"{cell[k]:g}" if isinstance(cell[k], float) else str(cell[k]) for k in named if cell[k] is not None]
+    return "_".join([*said, *["pilot"] * cell["pilot"]]) + ".json"
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """Mean and deviation over the seeds, of logistic regression and (behind it) of nearest neighbours."""
+    rows: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for one in found:
+        rows.setdefault((one["data"], one["method"] or "", one["seconds"], one["contestant"]), []).append(one)
+    lines = [
+        "| set | method | CPU-seconds | contestant | images | linear | kNN | seeds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for (data, method, seconds, contestant), same in sorted(rows.items()):
+
+        def of(key: str, same: list[dict[str, Any]] = same) -> str:
+            values = [one[key] for one in same]
+            return f"{statistics.mean(values):.2f}" + (f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else "")
+
+        images = f"{statistics.mean(one['images'] for one in same):,.0f}" if "images" in same[0] else "-"
+        lines.append(
+            f"| {data} | {method} | {seconds or '-'} | {contestant} | {images} | {of('linear')} | {of('knn')} | {len(same)} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cifar10", type=Path, help="the pack of JPEGs")
+    parser.add_argument("--fashion-mnist", type=Path, help="the folder of the official files")
+    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--methods", type=lambda text: text.split(","), default=list(METHODS))
+    parser.add_argument("--sets", type=lambda text: text.split(","), default=list(SETS))
+    parser.add_argument("--contestants", type=lambda text: text.split(","), default=list(CONTESTANTS))
+    parser.add_argument("--equal", action="store_true", help="lightly at equal seconds as well")
+    parser.add_argument("--labels", type=int, default=10_000)
+    parser.add_argument("--tests", type=int, default=10_000)
+    parser.add_argument("--pilot", action="store_true")
+    parser.add_argument("--lr", type=float)
+    parser.add_argument("--cells", type=Path, default=Path("time_to_accuracy_cells"))
+    parser.add_argument("--gather", action="store_true", help="run nothing: the table of the cells that are there")
+    parser.add_argument("--json", type=Path, help="gather the cells here")
+    asked = parser.parse_args()
+    paths = {"cifar10": asked.cifar10, "fashion-mnist": asked.fashion_mnist}
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    asked.cells.mkdir(parents=True, exist_ok=True)
+    wanted = list(cells_of(asked))
+    for cell in wanted:
+        kept = asked.cells / file_of(cell)
+        if kept.exists() or asked.gather:
+            continue
+        # forked off a process that has imported and loaded, and computed nothing: each cell begins with cold caches
+        images_of(cell["data"], paths[cell["data"]], "train"), images_of(cell["data"], paths[cell["data"]], "test")
+        child = multiprocessing.get_context("fork").Process(target=write, args=(cell, paths[cell["data"]], kept))
+        child.start()
+        child.join()
+        if child.exitcode:
+            raise SystemExit(f"{kept.stem} ended with exit status {child.exitcode}")
+        print(kept.read_text(), end="", flush=True)
+    files = [asked.cells / file_of(cell) for cell in wanted]
+    found = [json.loads(file.read_text()) for file in files if file.exists()]
+    print(table(found))
+    if asked.json:
+        about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
+        about |= {"lightly": version("lightly"), "command": " ".join(sys.argv[1:])}
+        asked.json.parent.mkdir(parents=True, exist_ok=True)
+        asked.json.write_text(json.dumps(about | {"cells": found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
