@@ -86,7 +86,7 @@ def names() -> list[str]:
 
     Example:
         >>> [name for name in names() if "simclr" in name][:3]
-        ['paper/simclr-cifar10', 'paper/simclr-cifar100', 'paper/simclr-tiny-imagenet']
+        ['cpu/simclr-cifar10', 'paper/simclr-cifar10', 'paper/simclr-cifar100']
     """
     return [f"{name}-{data}" for name in files() if "/sweep" not in name for data in _read(name)["sets"]]
 
