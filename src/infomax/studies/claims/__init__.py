@@ -88,7 +88,10 @@ def run(
                 **({"earlier": sorted({r["study"] for r in kept})} if kept else {}),
             },
             "environment": {k: v for k, v in environment().items() if k != "command"},
-            "command": "infomax study claims --out claims" + f" --budget {budget}" * (budget != "minutes"),
+            "command": "infomax study claims --out claims"
+            + f" --budget {budget}" * (budget != "minutes")
+            + _told("earlier", earlier)
+            + _told("table1", table1),
             "claims": rows,
             "counts": {v: sum(r["verdict"] == v for r in rows) for v in VERDICTS},
             "seconds": time.perf_counter() - began,
@@ -138,6 +141,11 @@ def read(folder: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise DataError(f"{path} is damaged: {error}") from None
+
+
+def _told(name: str, path: str | Path | None) -> str:
+    """An option of the command line; a path of this machine by its last part."""
+    return "" if path is None else f" --{name} {Path(path).name if Path(path).is_absolute() else path}"
 
 
 def _kept(before: Mapping[str, Any], given: Mapping[str, Path]) -> list[dict[str, Any]]:
