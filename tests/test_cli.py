@@ -319,3 +319,29 @@ def test_what_was_found_is_said_before_training(trained, tmp_path, capsys):
     code, said, _ = run(capsys, "train", "--method", "jmi", "--projector", "8", "--data", "digits", "--epochs", "1",
                         "--batch-size", "2000", "--out", tmp_path / "run")  # fmt: skip
     assert code == 0 and "1,442 images, views of 8 px, 10 classes (not used)" in said and "batches of 1442" in said
+
+
+def test_mi_between_two_runs(trained, tmp_path, capsys):
+    asked = ["mi", trained, trained, "--samples", "200", "--json"]
+    code, out, _ = run(capsys, *asked, "--layer", "f", "--method", "gaussian")
+    assert code == 0
+    found = json.loads(out)
+    assert found["n"] == 200 and found["dims"] == [8, 8]
+    assert found["mi"] > found["lo"] > 0.1  # two views of one digit have something in common
+    code, out, _ = run(capsys, *asked, "--layer", "f", "--tau", "0.1")
+    fixed = json.loads(out)["readings"]
+    assert code == 0 and fixed["dv"]["n"] == 200 and fixed["infonce"]["lo"] < fixed["infonce"]["value"]
+    _, out, _ = run(capsys, *asked, "--tau", "0.1", "--layer", "features")
+    assert json.loads(out)["readings"]["dv"]["value"] != fixed["dv"]["value"]  # another layer
+
+
+def test_mi_of_runs_says_what_is_wrong(trained, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.zeros((10, 2)))
+    for asked, words in (
+        ((trained, tmp_path / "x.npy"), ["one is a folder", "two runs"]),
+        ((trained, trained, "--layer", "featurs"), ["no layer 'featurs'", "did you mean 'features'"]),
+        ((tmp_path / "x.npy", tmp_path / "x.npy", "--layer", "f"), ["--layer", "are files"]),
+        ((trained, trained, "--samples", "2"), ["samples=2", "at least 3"]),
+    ):
+        code, _, err = run(capsys, "mi", *asked)
+        assert code == 2 and all(word in err for word in words), err

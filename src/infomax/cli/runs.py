@@ -193,21 +193,38 @@ def mi(
     margins: Literal["rank", "standard", "none"] = "rank",
     k: int = 5,
     seed: int = 0,
+    tau: float | None = None,
+    data: str | None = None,
+    root: str | None = None,
+    samples: int | None = None,
+    layer: str | None = None,
+    layer_b: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Estimate the mutual information between two files of samples, in nats, with what is known of its error.
+    """Estimate the mutual information between two files of samples, or two runs, in nats, with what is known of its error.
+
+    Two runs are read off two views of the same samples, the first seen by the one and the second by the other.
 
     Args:
-        x: a .npy file, one row a sample.
-        y: a .npy file; row i belongs to row i of x.
+        x: a .npy file, one row a sample; or the folder of a run.
+        y: a .npy file; row i belongs to row i of x. Or the folder of a run, the same or another.
         method: auto; gaussian, ksg or discrete; or a bound, read from a critic trained for it: infonce, dv, nwj, tuba,
             interpolated, jsd_lower, xi_jsd, smile.
         critic: of a bound.
         margins: coordinates to read in: ranks made Gaussian, standardised, or as they are; auto tries its own.
         k: neighbours of ksg.
         seed: of folds and weights.
+        tau: read with the fixed critic cos/tau, as curves of training are, in place of an estimate; sides of one width.
+        data: of runs, as of train; by default what the first was trained on.
+        root: where named data sets lie.
+        samples: of runs, how many pairs; by default 1000.
+        layer: of runs: features (the encoder's), f or g (behind the projector), or a submodule of f by its name.
+        layer_b: of the second run; by default as the first.
         json: one object {mi, lo, hi, method, flags, readings, ...} instead of a table; what is unknown is null.
     """
     from infomax.mi.command import run
 
-    run(x, y, as_json=json, method=method, critic=critic, margins=margins, k=k, seed=seed)
+    run(
+        x, y, as_json=json, tau=tau, data=data, root=root, samples=samples, layer=layer, layer_b=layer_b,
+        method=method, critic=critic, margins=margins, k=k, seed=seed,
+    )  # fmt: skip

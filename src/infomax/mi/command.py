@@ -1,13 +1,18 @@
-"""The body of `infomax mi`: two files in, one estimate out."""
+"""The body of `infomax mi`: two files or two runs in, one estimate out."""
 
 import json
+import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from infomax.errors import DataError
+from infomax.errors import ConfigError, DataError
 from infomax.mi.estimate import estimate_mi
+from infomax.mi.estimators.result import finite
+from infomax.mi.metric import MIMetric
 
 
 def read(path: str | Path) -> Any:
@@ -27,7 +32,71 @@ def read(path: str | Path) -> Any:
     return array
 
 
-def run(x: str, y: str, *, as_json: bool = False, **options: Any) -> None:
-    """Estimate, and print a table or one line of JSON; options are those of `estimate_mi`."""
-    found = estimate_mi(read(x), read(y), **options)
+def run(
+    x: str,
+    y: str,
+    *,
+    as_json: bool = False,
+    data: str | None = None,
+    root: str | None = None,
+    samples: int | None = None,
+    layer: str | None = None,
+    layer_b: str | None = None,
+    tau: float | None = None,
+    **options: Any,
+) -> None:
+    """Estimate, and print a table or one line of JSON.
+
+    Args:
+        x: a file or a run. y: likewise; two of a kind.
+        as_json: one object.
+        data, root, samples, layer, layer_b: of runs, as `two_runs` has them; `layer` is both sides' where `layer_b` is None.
+        tau: read with the fixed critic cos/tau, by `MIMetric`, in place of `estimate_mi`.
+        **options: those of `estimate_mi`.
+
+    Raises:
+        ConfigError: options of runs for files. DataError: a file and a run, or what cannot be read.
+    """
+    folders = [Path(path).is_dir() for path in (x, y)]
+    if folders[0] != folders[1]:
+        raise DataError(f"{x}, {y}: one is a folder, the other none; give two .npy files or two runs")
+    if folders[0]:
+        from infomax.evaluate.pairing import SAMPLES, two_runs
+        from infomax.training.run import Run
+
+        named = {"layer_a": layer or "features", "layer_b": layer_b or layer or "features"}
+        a, b = two_runs(Run.load(x), Run.load(y), data, root=root, samples=samples or SAMPLES, **named)
+    else:
+        of_runs = {"data": data, "root": root, "samples": samples, "layer": layer, "layer-b": layer_b}
+        given = [f"--{name}" for name, value in of_runs.items() if value is not None]
+        if given:
+            raise ConfigError(f"{' and '.join(given)}: for two runs, and {x} and {y} are files")
+        a, b = read(x), read(y)
+    if tau is not None:
+        _fixed(a, b, tau, as_json)
+        return
+    found = estimate_mi(a, b, **options)
     print(json.dumps(found.as_json(), allow_nan=False) if as_json else found.as_text())
+
+
+def _fixed(a: Any, b: Any, tau: float, as_json: bool) -> None:
+    """The readings of the critic cos/tau, which is not trained."""
+    metric = MIMetric("cosine", tau=tau)
+    metric.update(
+        *(torch.as_tensor(z).float().flatten(1) if z.ndim > 1 else torch.as_tensor(z).float()[:, None] for z in (a, b))
+    )
+    found = metric.compute()
+    if as_json:
+        print(
+            json.dumps({"critic": "cosine", "tau": tau, "readings": finite({k: asdict(r) for k, r in found.items()})})
+        )
+        return
+    print(
+        f"critic cos/{tau:g}, {next(iter(found.values())).n} pairs; 95 % limits of the reading's own expectation at this N"
+    )
+    print(f"  {'reading':12} {'nats':>8} {'limits':>20} {'ceiling':>8}")
+    for name, r in found.items():
+        top = f"{r.ceiling:8.3f}" if math.isfinite(r.ceiling) else f"{'':8}"
+        print(
+            f"  {name:12} {r.value:8.3f} {f'{r.lo:.3f} .. {r.hi:.3f}':>20} {top}  {r.kind}{', saturated' * r.saturated}"
+        )

@@ -14,10 +14,10 @@ from infomax.mi.estimators import inputs
 from infomax.mi.estimators.auto import RARE, TOGETHER, Z, auto, discrete_reading, gaussian_reading, ksg_reading
 from infomax.mi.estimators.critics import BOUNDS, crossfit
 from infomax.mi.estimators.folds import split
-from infomax.mi.estimators.result import Estimate, Reading
+from infomax.mi.estimators.result import Estimate, EstimatorReading
 from infomax.mi.estimators.towers import CriticName
 
-__all__ = ["METHODS", "Estimate", "Margins", "Reading", "estimate_mi"]
+__all__ = ["METHODS", "Estimate", "EstimatorReading", "Margins", "estimate_mi"]
 
 Array = NDArray[np.float64]
 Margins = Literal["rank", "standard", "none"]
@@ -125,7 +125,7 @@ def _one_thread() -> Iterator[None]:
 
 def _one(
     a: Array, b: Array, method: str, critic: CriticName, margins: Callable[[Array], Array], k: int, seed: int
-) -> Reading:
+) -> EstimatorReading:
     if method == "discrete":
         classes = [np.unique(z, axis=0, return_inverse=True)[1].reshape(-1) for z in (a, b)]
         for side, found in zip("xy", classes, strict=True):
@@ -148,7 +148,7 @@ def _one(
     began = time.process_time()
     fitted = crossfit(margins(a), margins(b), split(len(a), seed), bound=method, critic=critic, seed=seed)
     lower = BOUNDS[method].lower
-    return Reading(
+    return EstimatorReading(
         f"{method}, {critic} critic",
         fitted.read.value,
         "lower bound" if lower else "neither",
@@ -159,7 +159,7 @@ def _one(
     )
 
 
-def _warnings(reading: Reading, method: str) -> list[str]:
+def _warnings(reading: EstimatorReading, method: str) -> list[str]:
     flags = []
     if reading.value < 0:
         flags.append(f"read {reading.value:.3f}, which no mutual information is: shown as 0")

@@ -42,7 +42,7 @@ SATURATED = 0.9
 
 @dataclass(frozen=True)
 class Reading:
-    """One number and what it is worth.
+    """One number of a fixed critic and what it is worth.
 
     Attributes:
         value: nats.

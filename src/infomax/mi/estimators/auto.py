@@ -22,7 +22,7 @@ from infomax.mi.estimators.discrete import plugin
 from infomax.mi.estimators.folds import Folds, chunks, split, symmetric_infonce
 from infomax.mi.estimators.gaussian import Fit, by_chance, calibrated, canonical, correlated, exact, gaussian
 from infomax.mi.estimators.ksg import Ksg, ksg
-from infomax.mi.estimators.result import Reading
+from infomax.mi.estimators.result import EstimatorReading
 from infomax.mi.estimators.stack import Stack, fit_stack, gaussian_base
 
 Array = NDArray[np.float64]
@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
     hi: float | None
     method: str
     flags: list[str]
-    readings: list[Reading]
+    readings: list[EstimatorReading]
 
 
 def auto(x: Array, y: Array, *, seed: int) -> Outcome:
@@ -59,7 +59,7 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     """
     n = len(x)
     flags: list[str] = []
-    readings: list[Reading] = []
+    readings: list[EstimatorReading] = []
     rng = np.random.default_rng(seed)
     classes = [inputs.levels(z) for z in (x, y)]
     if classes[0] is not None and classes[1] is not None:
@@ -92,7 +92,7 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     seconds = time.process_time() - began
     limit = stack.infonce.value - Z * stack.infonce.se
     readings.append(
-        Reading(
+        EstimatorReading(
             "critics, InfoNCE",
             stack.infonce.value,
             "lower bound",
@@ -102,10 +102,10 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
             seconds=seconds,
         )
     )
-    readings.append(Reading("critics, DV", stack.dv.value, "neither", stack.dv.se))
+    readings.append(EstimatorReading("critics, DV", stack.dv.value, "neither", stack.dv.se))
     for d, each in enumerate(stack.embedded, 1):
         near[f"ksg, {d} learned"] = each
-        readings.append(Reading(f"ksg, {d} learned", each.value, se=each.se, ceiling=_ksg_ceiling(n // 4, 3)))
+        readings.append(EstimatorReading(f"ksg, {d} learned", each.value, se=each.se, ceiling=_ksg_ceiling(n // 4, 3)))
 
     doubts = _doubts(ranked.correlations, (fit.rank_x, fit.rank_y), normal, near, stack, folds, n, seed, classes)
     significant = stack.p <= CHANCE and limit > 0
@@ -162,14 +162,14 @@ def entropy(classes: NDArray[np.intp]) -> float:
     return float(-(p * np.log(p)).sum()) + (len(p) - 1) / (2 * len(classes))
 
 
-def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> Reading:
+def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> EstimatorReading:
     """Counts; a lower limit only where shuffled pairs read less, an upper one only where levels are not too rare."""
     began = time.process_time()
     found = plugin(x, y, seed=seed)
     scarce = found.rare or len(np.unique(np.stack([x, y]), axis=1).T) > len(x) / 5
     # a table too thin to simulate from: for the lower limit, take off the most that it can be
     least = found.value - max(0.0, found.largest_bias - found.bias if scarce else 0.0) - Z * found.se
-    return Reading(
+    return EstimatorReading(
         "discrete",
         found.value,
         se=found.se,
@@ -185,7 +185,7 @@ def _null_se(dx: int, dy: int, n: int) -> float:
     return math.sqrt(2 * dx * dy) / (2 * n)
 
 
-def gaussian_reading(x: Array, y: Array, *, ranks: bool, seed: int) -> Reading:
+def gaussian_reading(x: Array, y: Array, *, ranks: bool, seed: int) -> EstimatorReading:
     """The Gaussian fit, with its two-sided interval; `ranks`: whether x and y are ranks made Gaussian."""
     began = time.process_time()
     fit, n = canonical(x, y), len(x)
@@ -193,16 +193,18 @@ def gaussian_reading(x: Array, y: Array, *, ranks: bool, seed: int) -> Reading:
     return _gaussian_reading(found, time.process_time() - began, sure=sure, low=not exact(fit))
 
 
-def _gaussian_reading(fit: Fit, seconds: float, *, sure: bool, low: bool) -> Reading:
+def _gaussian_reading(fit: Fit, seconds: float, *, sure: bool, low: bool) -> EstimatorReading:
     lo, hi = (max(0.0, fit.value + sign * Z * fit.se) for sign in (-1, 1))
-    return Reading("gaussian", fit.value, se=fit.se, lo=lo if low else None, hi=hi if sure else None, seconds=seconds)
+    return EstimatorReading(
+        "gaussian", fit.value, se=fit.se, lo=lo if low else None, hi=hi if sure else None, seconds=seconds
+    )
 
 
-def ksg_reading(name: str, x: Array, y: Array, k: int) -> Reading:
+def ksg_reading(name: str, x: Array, y: Array, k: int) -> EstimatorReading:
     r"""Nearest neighbours; at most psi(N) - psi(k), since the k neighbours are near on both sides."""
     began = time.process_time()
     found = ksg(x, y, k=k)
-    return Reading(
+    return EstimatorReading(
         name,
         found.value,
         se=found.se,
@@ -250,7 +252,7 @@ def _coordinates(x: Array, y: Array, classes: list[NDArray[np.intp] | None]) -> 
 
 
 def _neighbours(
-    x: Array, y: Array, classes: list[NDArray[np.intp] | None], readings: list[Reading], k: int = 5
+    x: Array, y: Array, classes: list[NDArray[np.intp] | None], readings: list[EstimatorReading], k: int = 5
 ) -> dict[str, Ksg]:
     found = {}
     for how, (a, b) in _coordinates(x, y, classes).items():

@@ -10,8 +10,8 @@ SATURATED = 0.9  # of a ceiling
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One number and what is known of it, in nats.
+class EstimatorReading:
+    """One estimator's number and what is known of it, in nats; `infomax.mi.Reading` is one of a fixed critic (`MIMetric`).
 
     Args:
         name: of the estimator.
@@ -61,7 +61,7 @@ class Estimate:
     hi: float | None
     method: str
     flags: tuple[str, ...] = ()
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[EstimatorReading, ...] = ()
     n: int = 0
     dims: tuple[int, int] = (0, 0)
     seconds: float = field(default=0.0, compare=False)
@@ -71,7 +71,7 @@ class Estimate:
 
     def as_json(self) -> dict[str, Any]:
         """A dictionary that strict JSON can hold: what is not known is None, never NaN."""
-        found: dict[str, Any] = _finite(asdict(self))
+        found: dict[str, Any] = finite(asdict(self))
         for shown, reading in zip(found["readings"], self.readings, strict=True):
             shown["saturated"] = reading.saturated
         return found
@@ -98,12 +98,13 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same with None for what strict JSON cannot say: NaN and infinity."""
     match value:
         case dict():
-            return {name: _finite(item) for name, item in value.items()}
+            return {name: finite(item) for name, item in value.items()}
         case list() | tuple():
-            return [_finite(item) for item in value]
+            return [finite(item) for item in value]
         case float():
             return value if math.isfinite(value) else None
         case _:

@@ -1,0 +1,105 @@
+"""The mutual information between two trained runs, or two layers of them, off two views of the same samples."""
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from infomax.data import Dataset, Graph
+from infomax.errors import ConfigError, DataError, nearest
+from infomax.evaluate.features import run_size
+from infomax.evaluate.run import fits
+from infomax.training.feed import Feed, dataset, view_function
+from infomax.training.monitor import BLOCK
+
+if TYPE_CHECKING:
+    from infomax.training.run import Run
+
+SAMPLES = 1000
+
+
+def layers(run: "Run") -> Mapping[str, nn.Module]:
+    """What can be read of a run: `features`, `f`, `g` where there are two branches, and every submodule of f by its name."""
+    learner = run.learner
+    named = {"features": learner.encoder, "f": learner.f} | ({} if learner.g is None else {"g": learner.g})
+    return named | {name: module for name, module in learner.f.named_modules() if name}
+
+
+def two_runs(
+    a: "Run",
+    b: "Run",
+    data: Any = None,
+    *,
+    root: str | None = None,
+    split: str = "train",
+    samples: int = SAMPLES,
+    layer_a: str = "features",
+    layer_b: str = "features",
+) -> tuple[Tensor, Tensor]:
+    """What two runs say of two views of the same samples, for `estimate_mi` or `MIMetric`.
+
+    The views are independent, made as each run's were in training, and the modules are in evaluation mode. Two views, and not
+    one: of one and the same image both sides would be functions, and their mutual information without limit.
+
+    Args:
+        a: a run; it sees the first view. b: another, or the same; it sees the second.
+        data: a data set, name or path; by default what `a` was trained on.
+        root: where named data sets lie.
+        split: `train` or `test`, of named sets.
+        samples: at most so many, spread over the data.
+        layer_a: `features` (of the encoder), `f` or `g` (behind the projector), or a submodule of f by its name; flattened.
+        layer_b: likewise.
+
+    Returns:
+        N x D and N x D', row i of the one belonging to row i of the other.
+
+    Raises:
+        ConfigError: no such layer, too few samples, or views that were a function of the user's. DataError: data that an
+            encoder cannot take.
+    """
+    if samples < 3:
+        raise ConfigError(f"samples={samples}: give at least 3 pairs to read, better 1000")
+    for run in (a, b):
+        if run.config["views"]["recipe"] is None:
+            raise ConfigError(
+                f"{run.path}: its views were a function, {run.config['views']['own']}, which no folder holds"
+            )
+    asked = a.config["data"]
+    source = data if data is not None else a.data if a.data is not None else asked.get("source") or asked["name"]
+    found = dataset(source, root or asked.get("root"), split)
+    return _said(a, found, samples, layer_a, 0), _said(b, found, samples, layer_b, 1)
+
+
+@torch.no_grad()
+def _said(run: "Run", data: Dataset, samples: int, layer: str, view: int) -> Tensor:
+    """N x D, what a layer of a run says of one view."""
+    known = layers(run)
+    if layer not in known:
+        raise ConfigError(f"{run.path}: no layer {layer!r}: {nearest(layer, known)}; submodules of f have names too")
+    fits(run, data)
+    config, learner, data = run.config, run.learner, copy.copy(data)
+    data.mean, data.std = tuple(config["data"]["mean"]), tuple(config["data"]["std"])  # as training had them
+    made = view_function(data, config["views"]["recipe"], run_size(run), config["training"].get("local_views"))
+    some = next(learner.parameters(), torch.empty(0))
+    feed = Feed(data, made, min(BLOCK, len(data)), config["training"]["seed"], some.device, some.dtype)
+    seen = feed.fixed(samples)[view]
+    blocks = [seen] if isinstance(data, Graph) else list(seen.split(BLOCK))
+    branch = known[layer] if layer in ("features", "f", "g") else learner.f
+    outs: list[Tensor] = []
+    hook = known[layer].register_forward_hook(lambda _module, _inputs, out: outs.append(out))
+    was = learner.training
+    learner.eval()
+    try:
+        said = []
+        for block in blocks:
+            outs.clear()
+            branch(block)
+            if not outs or not isinstance(outs[-1], Tensor) or outs[-1].ndim < 2:
+                raise DataError(f"{run.path}: layer {layer!r} puts out no rows that could be compared; name another")
+            said.append(outs[-1].flatten(1).float().cpu())
+    finally:
+        hook.remove()
+        learner.train(was)
+    return torch.cat(said)
