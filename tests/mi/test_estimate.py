@@ -286,3 +286,17 @@ def test_every_method_is_in_the_docstring():
     assert estimate_mi.__doc__ is not None
     for method in METHODS:
         assert method in estimate_mi.__doc__
+
+
+@pytest.mark.parametrize("method", ["gaussian", "infonce"])
+def test_windows_of_two_series_get_no_limits(method):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 400, 1))
+    for t in range(1, 400):
+        x[t], y[t] = 0.95 * x[t - 1] + 0.3 * x[t], 0.95 * y[t - 1] + 0.3 * y[t]
+    found = estimate_mi(x, y, method=method)
+    assert found.lo is None and found.hi is None and any("rows before them" in f for f in found.flags)
+    assert all(r.lo is None and r.hi is None for r in found.readings)
+    order = rng.permutation(400)
+    kept = estimate_mi(x[order], y[order], method="gaussian")
+    assert kept.hi is not None and not any("rows before them" in f for f in kept.flags)

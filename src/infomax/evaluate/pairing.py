@@ -53,7 +53,7 @@ def two_runs(
         layer_b: likewise.
 
     Returns:
-        N x D and N x D', row i of the one belonging to row i of the other.
+        N x D and N x D', row i of the one belonging to row i of the other, in an order drawn once.
 
     Raises:
         ConfigError: no such layer, too few samples, or views that were a function of the user's. DataError: data that an
@@ -69,7 +69,10 @@ def two_runs(
     asked = a.config["data"]
     source = data if data is not None else a.data if a.data is not None else asked.get("source") or asked["name"]
     found = dataset(source, root or asked.get("root"), split)
-    return _said(a, found, samples, layer_a, 0), _said(b, found, samples, layer_b, 1)
+    said = _said(a, found, samples, layer_a, 0), _said(b, found, samples, layer_b, 1)
+    # data may lie sorted by class, which `estimate_mi` could not tell from a time series
+    order = torch.randperm(len(said[0]), generator=torch.Generator().manual_seed(0))
+    return said[0][order], said[1][order]
 
 
 @torch.no_grad()

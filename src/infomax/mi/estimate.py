@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -27,6 +28,11 @@ MARGINS: dict[str, Callable[[Array], Array]] = {
     "standard": inputs.standardized,
     "none": lambda z: z,
 }
+
+SERIES = (
+    "no limits: rows are like the rows before them on both sides, so the pairs count for fewer than they are, and what is read "
+    "may be chance; of a time series give rows that lie far apart, of independent rows that were sorted shuffle the pairs"
+)
 
 METHODS = ("auto", "gaussian", "ksg", "discrete", *BOUNDS)
 """What `estimate_mi` knows: the rule that picks, three estimators without training, and the bounds."""
@@ -86,7 +92,7 @@ def estimate_mi(
             raise ConfigError(f"no {what} {asked!r}: {nearest(asked, known)}")
     began = time.process_time()
     a, b, flags = inputs.sides(x, y)
-    n, name = len(a), method
+    n, name, series = len(a), method, inputs.in_series(a, b)
     if method != "discrete":  # there rows that repeat are what is counted
         a, b, repeated = inputs.once(a, b)
         flags += repeated
@@ -99,6 +105,10 @@ def estimate_mi(
             reading = _one(a, b, method, critic, MARGINS[margins], k, seed)
             mi, lo, hi, readings = max(0.0, reading.value), reading.lo, reading.hi, [reading]
             flags += _warnings(reading, method)
+    if series:  # every limit and test above takes the pairs for independent
+        lo, hi = None, None
+        flags.append(SERIES)
+        readings = [replace(r, lo=None, hi=None) for r in readings]
     return Estimate(
         mi=mi,
         lo=lo,

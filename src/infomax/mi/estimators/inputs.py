@@ -13,6 +13,8 @@ Array = NDArray[np.float64]
 FEWEST = 20
 """Pairs below which nothing is said."""
 
+BY_CHANCE, MATTERS = 6.0, 0.05  # of correlations of rows with the rows before: over sqrt N; the product of both sides'
+
 
 def matrix(data: Any, side: str) -> Array:
     """Check one side and return it as N x D, float64; names and truth values become whole numbers.
@@ -120,6 +122,27 @@ def once(a: Array, b: Array) -> tuple[Array, Array, list[str]]:
         return a, b, []
     first.sort()
     return a[first], b[first], [f"{n - len(first)} of {n} pairs are copies of others: one of each was kept"]
+
+
+def in_series(a: Array, b: Array) -> bool:
+    r"""Whether rows are like the rows before them on both sides, as in windows of a time series.
+
+    Then the pairs are fewer than they seem: a mean over them varies by $1 + 2 \sum_k \rho_a(k) \rho_b(k)$ more than over
+    independent ones (Bartlett 1935), and shuffles vary less than the true order. Both correlations must be beyond chance and
+    their product matter.
+
+    Example:
+        >>> walk = np.random.default_rng(0).normal(size=(2, 500, 1)).cumsum(1)
+        >>> steps = np.random.default_rng(0).normal(size=(2, 500, 1))
+        >>> in_series(*walk), in_series(*steps), in_series(walk[0], steps[0])
+        (True, False, False)
+    """
+    found = []
+    for z in (a, b):
+        ranks = rank_gaussian(z)
+        square = np.square(ranks).mean(0)
+        found.append(float(np.max(np.abs((ranks[1:] * ranks[:-1]).mean(0)) / np.where(square > 0, square, 1.0))))
+    return min(found) > BY_CHANCE / math.sqrt(len(a)) and found[0] * found[1] > MATTERS
 
 
 def rank_gaussian(z: Array) -> Array:
