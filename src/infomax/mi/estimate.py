@@ -92,10 +92,11 @@ def estimate_mi(
             raise ConfigError(f"no {what} {asked!r}: {nearest(asked, known)}")
     began = time.process_time()
     a, b, flags = inputs.sides(x, y)
-    n, name, series = len(a), method, inputs.in_series(a, b)
+    n, name = len(a), method
     if method != "discrete":  # there rows that repeat are what is counted
         a, b, repeated = inputs.once(a, b)
         flags += repeated
+    series = inputs.in_series(a, b)
     with _one_thread():
         if method == "auto":
             out = auto(a, b, seed=seed)
