@@ -208,6 +208,16 @@ def test_another_precision_trains_near_the_same(precision):
     assert not torch.equal(weights(run), weights(full))
 
 
+@pytest.mark.parametrize("method", ["byol", "moco_v2", "swav"])
+def test_what_compares_embeddings_of_16_bits_has_32(method):
+    run = fit(method, precision="bf16-true")
+    assert {p.dtype for p in run.learner.f.parameters()} == {torch.bfloat16}
+    assert {t.dtype for m in run.learner.marginals for t in m.state_dict().values() if t.is_floating_point()} == {
+        torch.float32
+    }
+    assert run.history[-1]["bound"] == pytest.approx(fit(method).history[-1]["bound"], abs=0.3)
+
+
 def test_the_objective_is_read_in_32_bits_whatever_the_encoder_runs_in():
     torch.manual_seed(0)
     learner = im.methods.w_mse(nn.Linear(8, 4), projector=(), whitening_size=32)
@@ -261,3 +271,22 @@ def test_a_misspelt_keyword_names_the_nearest():
 def test_a_view_function_that_cannot_be_called_is_told_how_it_would_be(views, said):
     with pytest.raises(im.ConfigError, match=said):
         im.train(im.methods.jmi(im.encoders.get("toy"), projector=()), "gaussians", views=views)
+
+
+@pytest.mark.parametrize(
+    ("gives", "said"),
+    [
+        (lambda batch: None, "gave a NoneType: give a tuple or list of at least 2 views"),
+        (lambda batch: batch, "gave a Tensor"),
+        (lambda batch: [batch], "gave 1"),
+        (lambda batch: [batch[:3], batch[:3]], "views of \\[3, 3\\] rows for"),
+    ],
+)
+def test_what_a_view_function_gives_is_looked_at(gives, said):
+    with pytest.raises(im.ConfigError, match=said):
+        im.train(
+            im.methods.jmi(im.encoders.get("toy"), projector=()),
+            "gaussians",
+            views=lambda batch, index, seed, epoch: gives(batch),
+            progress=False,
+        )

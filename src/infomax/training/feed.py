@@ -316,9 +316,23 @@ class Feed:
             views = self._to_device(self._made(gather(self.images, index), index, sweep))
             return views, self._beside.record_event()
 
+    def _of_ones_own(self, samples: Any, index: Tensor | None, sweep: int) -> Sequence[Any]:
+        """The views of a function of the user's, looked at before anything is computed from them."""
+        made = self.views(samples, index, seed=self.seed, epoch=sweep)
+        name = getattr(self.views, "__name__", type(self.views).__name__)
+        if not isinstance(made, tuple | list) or len(made) < 2:
+            got = f"{len(made)}" if isinstance(made, tuple | list) else f"a {type(made).__name__}"
+            raise ConfigError(f"views={name} gave {got}: give a tuple or list of at least 2 views of the batch")
+        rows = [len(v) for v in made if isinstance(v, Tensor)]
+        if index is not None and any(n != len(index) for n in rows):
+            raise ConfigError(f"views={name} gave views of {rows} rows for {len(index)} samples: give one a sample")
+        return made
+
     def _made(self, samples: Any, index: Tensor, sweep: int) -> Sequence[Any]:
         # small nets run up to 1.4 times faster with the channels last, on CPU and GPU
         layout = {"channels_last": True} if isinstance(self.views, Views) else {}
+        if not self._ours:
+            return self._of_ones_own(samples, index, sweep)
         made: Sequence[Any] = self.views(samples, index, seed=self.seed, epoch=sweep, **layout)
         return made
 
@@ -334,7 +348,7 @@ class Feed:
         if self._ours:
             return self._to_device(begun)
         samples, index = (self.data, None) if self.whole else begun
-        return self._to_device(self.views(samples, index, seed=self.seed, epoch=sweep))
+        return self._to_device(self._of_ones_own(samples, index, sweep))
 
     def _to_device(self, views: Sequence[Any]) -> list[Any]:
         return [self._each(view, self._moved) for view in views]
