@@ -10,7 +10,7 @@ from torch import nn
 import infomax as im
 from infomax.cli import main
 from infomax.schedule import warmup_cosine
-from infomax.training import wandb
+from infomax.training import optim, wandb
 from infomax.training.optim import build_optimizer
 from infomax.training.rules import PARTS, grouped, resolved
 
@@ -86,9 +86,9 @@ def test_the_optimizer_decays_and_moves_by_the_rules():
 
 def test_the_predictor_of_simsiam_keeps_its_rate_and_may_be_told_not_to(monkeypatch):
     seen = []
-    step = torch.optim.SGD.step
+    step = optim._SGD.step
     monkeypatch.setattr(
-        torch.optim.SGD, "step", lambda self: (seen.append([g["lr"] for g in self.param_groups]), step(self))
+        optim._SGD, "step", lambda self: (seen.append([g["lr"] for g in self.param_groups]), step(self))
     )
     run = fit(learner())
     assert run.config["training"]["rules"] == {"predictor": {"lr": "constant"}}
@@ -107,7 +107,7 @@ def test_the_predictor_of_simsiam_keeps_its_rate_and_may_be_told_not_to(monkeypa
 def test_a_run_with_rules_continues_exactly(tmp_path, monkeypatch):
     rules = {"norm": {"weight_decay": 0}, "f.encoder.*": {"lr": 0.3}}
     whole = fit(learner(), rules=rules, optimizer="adamw")
-    step, count = torch.optim.AdamW.step, []
+    step, count = optim._AdamW.step, []
 
     def stop(self):
         count.append(1)
@@ -115,7 +115,7 @@ def test_a_run_with_rules_continues_exactly(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return step(self)
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", stop)
+    monkeypatch.setattr(optim._AdamW, "step", stop)
     with pytest.raises(KeyboardInterrupt):
         fit(learner(), rules=rules, optimizer="adamw", out=tmp_path / "run", checkpoint_every=1)
     monkeypatch.undo()
