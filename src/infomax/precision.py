@@ -49,7 +49,9 @@ FULL = Precision()
 
 def begins() -> None:
     """Tell what was compiled into CUDA graphs that the results of the step before may be overwritten."""
-    if "torch._dynamo" in sys.modules:  # else nothing was compiled
+    if (
+        "torch._inductor.cudagraph_trees" in sys.modules
+    ):  # else nothing was (torch's optimizers load its compiler anyway)
         torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
 
 

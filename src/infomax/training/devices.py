@@ -1,6 +1,7 @@
 """Where and in which numbers a run computes. Lightning Fabric places, launches and scales; it is imported only where there
 is something for it to do, as that takes 20 seconds: several processes, or 16 bits that are scaled."""
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -103,6 +104,10 @@ class Place:
 
 def compile_branch(branch: nn.Module, *, graphs: bool = False) -> None:
     """Have torch compile a branch, in place; with `graphs` into CUDA graphs, so that a slow host does not hold up a GPU."""
+    if graphs:
+        importlib.import_module(
+            "torch._inductor.cudagraph_trees"
+        )  # by which `precision.begins` knows, from the first step on
     branch.compile(mode="reduce-overhead" if graphs else None)
 
 

@@ -191,10 +191,12 @@ def _or_as_it_stands(fused: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if works[0]:
             try:
                 return fused(*arguments)
+            except torch.OutOfMemoryError:
+                raise  # no fault of the compiler's
             except Exception as error:  # torch's compiler has no one class of errors
                 works[0] = False
                 warnings.warn(
-                    f"views on the device run uncompiled, about 3 times slower: {str(error).splitlines()[0]}",
+                    f"views on the device run uncompiled, and slower: {str(error).partition(chr(10))[0] or repr(error)}",
                     RuntimeWarning,
                     stacklevel=2,
                 )
