@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from infomax.views.fused.compiler import Floats, kernel, shift
+from infomax.views.fused.compiler import NEXT, Floats, kernel, shift
 from infomax.views.fused.vectors import LANES, fused, load, plus, spread, store, times, turned, whole
 
 _BLOCK = 4 * LANES
@@ -104,7 +104,7 @@ def blur(plane: Floats, size: int, taps: Floats, reach: int, one: Floats, two: F
         frame(shift(plane, y * size), size, reach, shift(one, y * pitch + side))
     middle = shift(two, reach * width)
     for y in range(size):
-        filter_line(shift(one, y * pitch + side), 1, taps, reach, size, shift(middle, y * width))
+        filter_line(shift(one, y * pitch + side), NEXT, taps, reach, size, shift(middle, y * width))
     for k in range(1, reach + 1):
         copy(shift(middle, k * width), size, shift(middle, -k * width))
         copy(shift(middle, (size - 1 - k) * width), size, shift(middle, (size - 1 + k) * width))

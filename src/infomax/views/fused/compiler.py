@@ -31,13 +31,19 @@ Halves = NDArray[np.uint16]
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+_UNWRAPPED: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 _logger = logging.getLogger("infomax.views")
 
 
 def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compile what other kernels call, when it is first called."""
-    return njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+    return njit(**_OPTIONS, **_UNWRAPPED)(function)  # type: ignore[no-any-return]
+
+
+def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Compile as a part of the one kernel that calls it: a kernel is optimised anew in everything that calls it."""
+    return njit(**_OPTIONS, inline="always")(function)  # type: ignore[no-any-return]
 
 
 def entry(function: Callable[_P, _R], *, cache: bool) -> Callable[_P, _R]:
@@ -144,6 +150,9 @@ negative: Any = intrinsic(_has_sign)
 
 shift: Any = intrinsic(_moved)
 """`shift(p, n)`: the pointer n numbers further on."""
+
+NEXT = np.int64(1)
+"""A step of one number. numba compiles a kernel once more for every constant of Python's own that it is given, not for numpy's."""
 
 LINE = 16
 """Numbers in a cache line."""

@@ -32,6 +32,7 @@ from infomax.views.fused.compiler import (
     kernel,
     lines,
     octets,
+    part,
     shift,
     words,
 )
@@ -55,7 +56,7 @@ def plane_of(size: int) -> int:
     return lines(size * size + LANES - 1)
 
 
-@kernel
+@part
 def jitter(planes: Floats, channels: int, size: int, drawn: np.record, scratch: Floats) -> None:
     """Brightness, contrast, saturation and hue in the order drawn; a neutral factor leaves the bytes alone."""
     n, plane = size * size, plane_of(size)
@@ -72,7 +73,7 @@ def jitter(planes: Floats, channels: int, size: int, drawn: np.record, scratch: 
             turn_hue(planes, drawn.hue, plane, scratch)
 
 
-@kernel
+@part
 def view(
     image: np.record,
     channels: int,
@@ -126,7 +127,7 @@ def view(
             finish(x, gain[c], bias[c], n, shift(floats(start), c * n))
 
 
-@kernel
+@part
 def view_range(
     images: NDArray[np.void],
     channels: int,

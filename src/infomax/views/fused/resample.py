@@ -11,11 +11,12 @@ import math
 
 import numpy as np
 
-from infomax.views.fused.compiler import Floats, Octets, Words, fma, kernel, lines, shift
+from infomax.views.fused.compiler import NEXT, Floats, Octets, Words, fma, kernel, lines, shift
 from infomax.views.fused.vectors import LANES, fused, load, pick, spread, store, times, unpack, whole
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _OCTET = np.float32(1 / 255)
+_UPRIGHT = np.bool_(False)
 
 
 @kernel
@@ -212,7 +213,7 @@ def enlarge(
             else:
                 for c in range(channels):
                     x, out = shift(row, c * pitch), shift(into, c * wide)
-                    mix_columns(x, 1, columns, column_weight, across, size, out)
+                    mix_columns(x, NEXT, columns, column_weight, across, size, out)
         ready = r + down
         upper, lower = shift(stretched, (r & 1) * line), shift(stretched, (r + down - 1 & 1) * line)
         w0, w1 = spread(row_weight[y]), spread(row_weight[wide + y] if down == 2 else _ZERO)
@@ -247,14 +248,13 @@ def crop_resize(
     skipped = (top * width + left) * channels
     corner, rest = shift(image, skipped), height * width * channels - skipped
     weigh(w, size, mirrored, _ONE, columns, column_weight)
+    weigh(h, size, _UPRIGHT, _ONE if h <= size else _OCTET, rows, row_weight)
     if h <= size:
-        weigh(h, size, False, _ONE, rows, row_weight)
         enlarge(
             corner, rest, width, channels, w, down, across, size, planes, plane, row, row_weight, column_weight,
             rows, columns, base,
         )  # fmt: skip
     else:
-        weigh(h, size, False, _OCTET, rows, row_weight)
         for o in range(size):
             columns[o] *= channels
         shrink(
