@@ -152,7 +152,7 @@ shift: Any = intrinsic(_moved)
 """`shift(p, n)`: the pointer n numbers further on."""
 
 NEXT = np.int64(1)
-"""A step of one number. numba compiles a kernel once more for every constant of Python's own that it is given, not for numpy's."""
+"""A step of one number: numba compiles a kernel anew for every constant of Python's own that it is given, not for numpy's."""
 
 LINE = 16
 """Numbers in a cache line."""
