@@ -60,6 +60,11 @@ def entry(function: Callable[_P, _R], *, cache: bool) -> Callable[_P, _R]:
         return njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
 
 
+def constant(value: int) -> int:
+    """A whole number for kernels: they are compiled anew for each of Python's own that they are given, not for numpy's."""
+    return np.int64(value)  # type: ignore[return-value]
+
+
 def fingerprint() -> int:
     """Hash the sources of this folder.
 
@@ -151,8 +156,8 @@ negative: Any = intrinsic(_has_sign)
 shift: Any = intrinsic(_moved)
 """`shift(p, n)`: the pointer n numbers further on."""
 
-NEXT = np.int64(1)
-"""A step of one number: numba compiles a kernel anew for every constant of Python's own that it is given, not for numpy's."""
+NEXT = constant(1)
+"""A step of one number."""
 
 LINE = 16
 """Numbers in a cache line."""

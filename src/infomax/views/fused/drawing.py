@@ -5,14 +5,13 @@ from itertools import permutations
 
 import numpy as np
 
-from infomax.views.fused.compiler import kernel
+from infomax.views.fused.compiler import constant, kernel
 
 _U = np.uint64
 GOLDEN, _FIRST, _SECOND = _U(0x9E3779B97F4A7C15), _U(0xBF58476D1CE4E5B9), _U(0x94D049BB133111EB)
 _TRIES = 10
 _DOWN, _ACROSS, _FLIP, _JITTERED, _FACTOR, _ORDER, _GRAY, _BLURRED, _SIGMA, _SOLARIZE = (
-    np.int64(2 * _TRIES + slot)
-    for slot in (0, 1, 2, 3, 4, 8, 9, 10, 11, 12)  # see `compiler.NEXT`
+    constant(2 * _TRIES + slot) for slot in (0, 1, 2, 3, 4, 8, 9, 10, 11, 12)
 )
 _CODES = np.array([sum(which << 2 * place for place, which in enumerate(p)) for p in permutations(range(4))])
 """The orders of the colour operations: two bits a place, the first operation lowest."""

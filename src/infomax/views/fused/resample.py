@@ -8,6 +8,7 @@ rows is stretched once, and the view's rows are mixed from the last two. A crop 
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from infomax.views.fused.vectors import LANES, fused, load, pick, spread, store,
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _OCTET = np.float32(1 / 255)
-_UPRIGHT = np.bool_(False)
+_UPRIGHT: Any = np.bool_(False)  # as in `constant`
 
 
 @kernel
