@@ -14,6 +14,7 @@ from infomax.evaluate.embed import duplicates, neighbours, outliers
 from infomax.evaluate.finetune import finetuned
 from infomax.evaluate.kept import key
 from infomax.evaluate.protocols import PROTOCOLS, chosen, lines
+from infomax.evaluate.pairing import two_runs
 from infomax.evaluate.run import evaluate, splits, summary
 from infomax.training import Run
 
@@ -255,12 +256,23 @@ def test_train_and_test_are_seen_at_the_size_of_training(tmp_path, monkeypatch):
     assert set(seen) == {8}
 
 
-@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
-def test_gauges_in_the_numbers_of_the_weights(precision):
+@pytest.mark.parametrize(("method", "precision"), [("jmi", "64-true"), ("jmi", "bf16-true"), ("byol", "bf16-true")])
+def test_gauges_in_the_numbers_of_the_weights(tmp_path, method, precision):
     torch.manual_seed(0)
-    learner = im.methods.jmi(im.encoders.get("mlp", channels=1, size=8), projector=(8,))
+    learner = im.methods.build(method, im.encoders.get("mlp", channels=1, size=8), projector=(8,))
     run = im.train(learner, "digits", epochs=1, precision=precision, progress=False)
     assert run.evaluate(protocols="gauges")["embedding"]["mi"]["infonce"]["n"] == 1000
+    assert len(two_runs(run, run, samples=50)[0]) == 50
+    assert "cosine" in run.report(tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_a_graph_is_judged_in_the_numbers_of_the_weights(precision):
+    torch.manual_seed(0)
+    data = load("sbm")
+    learner = im.methods.bgrl(im.encoders.get("gcn", channels=data.channels), projector=(8,), predictor=(8,))
+    run = im.train(learner, data, epochs=1, precision=precision, progress=False)
+    assert 0 <= run.evaluate(protocols="knn")["knn"] <= 100
 
 
 def test_gauges_see_other_data_as_training_saw_its_own():

@@ -7,7 +7,7 @@ import torch
 
 import infomax as im
 from infomax.errors import ConfigError
-from infomax.training import length
+from infomax.training import length, loop
 from infomax.training.length import Length
 
 
@@ -91,6 +91,20 @@ def test_a_run_by_time_ends_in_the_middle_of_an_epoch_with_a_row_and_is_read_bac
     assert [row["epoch"] for row in again.history] == [1, 2, 2.5]
     weights = ((a, b) for a, b in zip(run.learner.parameters(), again.learner.parameters(), strict=True))
     assert all(torch.equal(a, b) for a, b in weights)
+
+
+def test_a_run_by_time_has_ended_though_a_checkpoint_was_due_at_its_last_update(tmp_path, monkeypatch):
+    watch = Watch(monkeypatch)
+    update = loop.update
+
+    def a_second(*asked):
+        watch.at += 1.0
+        return update(*asked)
+
+    monkeypatch.setattr(loop, "update", a_second)
+    run = fit(tmp_path / "run", budget="6.5s", checkpoint_every=1)
+    again = im.Run.resume(tmp_path / "run", progress=False)
+    assert [row["epoch"] for row in again.history] == [row["epoch"] for row in run.history]
 
 
 def test_a_run_by_epochs_says_nothing_of_time():

@@ -46,7 +46,7 @@ def embedding_gauges(run: "Run", data: Dataset) -> dict[str, Any]:
     options, data = run.config["training"], copy.copy(data)
     data.mean, data.std = tuple(run.config["data"]["mean"]), tuple(run.config["data"]["std"])  # as training had them
     made = view_function(data, asked["recipe"], run_size(run), options.get("local_views"))
-    some = next(run.learner.parameters(), torch.empty(0))
+    some = next(run.learner.f.parameters(), torch.empty(0))  # predictors may be of another type
     feed = Feed(data, made, min(BLOCK, len(data)), options["seed"], some.device, some.dtype)
     a, b = two_sides(run.learner, feed.fixed(SAMPLES))
     metric = MIMetric("cosine", tau=TAU, readings=READINGS)

@@ -85,7 +85,7 @@ def _said(run: "Run", data: Dataset, samples: int, layer: str, view: int) -> Ten
     config, learner, data = run.config, run.learner, copy.copy(data)
     data.mean, data.std = tuple(config["data"]["mean"]), tuple(config["data"]["std"])  # as training had them
     made = view_function(data, config["views"]["recipe"], run_size(run), config["training"].get("local_views"))
-    some = next(learner.parameters(), torch.empty(0))
+    some = next(learner.f.parameters(), torch.empty(0))  # predictors may be of another type
     feed = Feed(data, made, min(BLOCK, len(data)), config["training"]["seed"], some.device, some.dtype)
     seen = feed.fixed(samples)[view]
     blocks = [seen] if isinstance(data, Graph) else list(seen.split(BLOCK))

@@ -50,14 +50,15 @@ def features(
         statistics: mean and std of each channel that the encoder was trained with; by default those of `data`.
         progress: show a bar over two seconds.
     """
-    device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
+    weight = next((p for p in encoder.parameters() if p.is_floating_point()), torch.empty(0))
+    device = weight.device
     if isinstance(data, Graph):
         was = encoder.training
         encoder.eval()
         with torch.no_grad():
-            z: Tensor = encoder((data.x.to(device), data.edge_index.to(device)))
+            z: Tensor = encoder((data.x.to(weight), data.edge_index.to(device)))
         encoder.train(was)
-        return z.cpu()
+        return (z.float() if z.dtype == torch.bfloat16 else z).cpu()
     if not standardises(data):
         return encode(encoder, data.images, progress=progress)
     mean, std = statistics or (data.mean, data.std)

@@ -175,7 +175,7 @@ def _views(subject: "Subject", samples: Samples, rows: Tensor) -> tuple[Sheet | 
 
     cosines = None
     if subject.learner is not None:
-        weight = next((p for p in subject.learner.parameters() if p.is_floating_point()), None)
+        weight = next((p for p in subject.learner.f.parameters() if p.is_floating_point()), None)
         try:
             sides = two_sides(subject.learner, [v if weight is None else v.to(weight) for v in made(views)])
             cosines = F.cosine_similarity(sides[0].float(), sides[1].float(), dim=-1).tolist()

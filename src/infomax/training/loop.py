@@ -289,10 +289,9 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
                 position.warned = position.warned or monitor.warn_if_collapsed(learner.name, epoch + 1, row)
             stop, pause = anywhere(bool(signals), due(position.step), device=feed.device)
             stop = stop and position.step < total
-            if stop or pause:
-                save()
-            elif length.timed and position.step == total:  # else one that continues could not tell that it had ended
-                save(ended=True)
+            ended = length.timed and position.step == total  # one that continues could not tell, if it were not saved
+            if stop or pause or ended:
+                save(ended)
             if stop:
                 again = command(f"train --resume {shlex.quote(str(run.path))}")
                 raise Stopped(
