@@ -13,8 +13,8 @@ from infomax.evaluate import lidar, linear_probe, sgd_probe, sgd_probes, spectru
 from infomax.evaluate.embed import duplicates, neighbours, outliers
 from infomax.evaluate.finetune import finetuned
 from infomax.evaluate.kept import key
-from infomax.evaluate.protocols import PROTOCOLS, chosen, lines
 from infomax.evaluate.pairing import two_runs
+from infomax.evaluate.protocols import PROTOCOLS, chosen, lines
 from infomax.evaluate.run import evaluate, splits, summary
 from infomax.training import Run
 
@@ -270,7 +270,7 @@ def test_gauges_in_the_numbers_of_the_weights(tmp_path, method, precision):
 def test_a_graph_is_judged_in_the_numbers_of_the_weights(precision):
     torch.manual_seed(0)
     data = load("sbm")
-    learner = im.methods.bgrl(im.encoders.get("gcn", channels=data.channels), projector=(8,), predictor=(8,))
+    learner = im.methods.bgrl(im.encoders.get("gcn", channels=data.channels), predictor=(8,))
     run = im.train(learner, data, epochs=1, precision=precision, progress=False)
     assert 0 <= run.evaluate(protocols="knn")["knn"] <= 100
 
