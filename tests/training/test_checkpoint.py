@@ -111,6 +111,18 @@ def _begun_with(run, asked):
         save_file(load_file(path), path, {"infomax": json.dumps(header)})
 
 
+def test_a_run_of_before_continues_though_there_are_options_now_that_it_does_not_have(tmp_path):
+    fit(tmp_path / "whole", views=own_views)
+    with pytest.raises(Stopped):
+        fit(tmp_path / "old", views=stopping_views(signal.SIGINT, 8))
+    asked = json.loads((tmp_path / "whole" / "config.json").read_text())
+    for name in ("intervals", "online_probe", "online_knn"):
+        del asked["training"][name]
+    _begun_with(tmp_path / "old", asked)
+    im.Run.resume(tmp_path / "old", views=own_views, progress=False)
+    assert_same_end(tmp_path / "whole", tmp_path / "old")
+
+
 def stopping_views(number, step):
     def views(batch, index, seed=0, epoch=0, seen=[]):  # noqa: B006
         seen.append(1)

@@ -37,6 +37,12 @@ FOLDER = "checkpoints"
 MACHINE = "machine"
 """The part of a configuration that says where a run is computed, and not what: it may change when a run continues."""
 
+LATE: Mapping[str, Mapping[str, Any]] = {
+    "method": {"momentum_end": None},
+    "training": {"intervals": True, "online_probe": False, "online_knn": False},
+}
+"""Options that runs of before do not have, at what they come to there; how gauges are read moves no weight."""
+
 
 @dataclass
 class Position:
@@ -256,11 +262,11 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
         ConfigError: where the run was begun with another configuration, naming the keys.
     """
     tensors, header = _newest(folder)
-    if header["fingerprint"] != fingerprint(config):
-        said = "; ".join(differences(header["config"], config))
+    then = _completed(header["config"], config)
+    if fingerprint(then) != fingerprint(config):
+        said = "; ".join(differences(then, config))
         raise ConfigError(f"{folder} was begun with another configuration and does not continue with this one: {said}")
     fill(learner, {k.removeprefix("learner."): t for k, t in tensors.items() if k.startswith("learner.")}, folder)
-    optimizer.state.clear()
     for name, p in learner.named_parameters():
         state: dict[str, Any] = dict(header["optimizer"].get(name, {}))
         start = f"optimizer.{name}."
@@ -282,6 +288,14 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
     if "rng.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["rng.cuda"])
     return position, header["extra"]
+
+
+def _completed(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a run, with those of `LATE` that it does not have and the one of now has."""
+    made = dict(then)
+    for part, late in LATE.items():
+        made[part] = {k: v for k, v in late.items() if k in (now.get(part) or {})} | (then.get(part) or {})
+    return made
 
 
 def _newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
