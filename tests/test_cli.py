@@ -230,7 +230,10 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
     assert code == 2 and "--resume" in err
     code, _, err = run(capsys, "train", "--resume", out, "--lr", "0.5", "--batch-size", "400", "--projector", "8")
     assert code == 2 and "--lr: 0.001 then, 0.5 now" in err and "batch" not in err and "projector" not in err
-    code, said, _ = run(capsys, "train", "--resume", out, "--lr", "1e-3")
+    same = ("--lr", "1e-3", "--intervals", "--no-online-probe", "--views", "auto", "--no-compile", "--encoder=auto")
+    code, _, err = run(capsys, "train", "--resume", out, *same, "--no-intervals")
+    assert code == 2 and "--intervals: true then, false now" in err
+    code, said, _ = run(capsys, "train", *same, "--resume", out)
     assert code == 0 and "infomax evaluate" in said
     assert (out / "learner.safetensors").read_bytes() == (whole / "learner.safetensors").read_bytes()
     environment = json.loads((out / "environment.json").read_text())

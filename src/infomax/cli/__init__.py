@@ -32,7 +32,7 @@ from infomax.cli.studies import (
     toy,
 )
 from infomax.cli.sweeps import best, page, status, sweep, table
-from infomax.cli.train import from_file, resume_command, train, train_command
+from infomax.cli.train import continued, from_file, resumed, train, train_command
 from infomax.errors import InfomaxError
 from infomax.training.interrupt import Stopped
 
@@ -47,12 +47,12 @@ def application(argv: list[str]) -> App:
         suppress_keyboard_interrupt=False,  # a stopped run has something to say
     )
     study = App(name="study", help="The paper's studies, each one command: numbers, figures and a page.")
-    continues = argv[:1] == ["train"] and options_given(argv).get("resume")
+    training = continued if _continues(argv) else train_command(argv if argv[:1] == ["train"] else [])
+    app.command(strict(training), name="train")
     for command in (
         demo,
         methods,
         recipes,
-        resume_command(argv) if continues else train_command(argv if argv[:1] == ["train"] else []),
         probe,
         evaluate,
         embed,
@@ -67,10 +67,14 @@ def application(argv: list[str]) -> App:
     app.command(study)
     sweeps = App(name="sweep")
     sweeps.default(strict(sweep))
-    for command in (status, best, table, page):
-        sweeps.command(strict(command))
+    for each in (status, best, table, page):
+        sweeps.command(strict(each))
     app.command(sweeps)
     return app
+
+
+def _continues(argv: list[str]) -> bool:
+    return argv[:1] == ["train"] and bool(options_given(argv).get("resume"))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -85,6 +89,8 @@ def main(argv: list[str] | None = None) -> int:
 def _run(tokens: list[str]) -> int:
     try:
         tokens = from_file(tokens)
+        if _continues(tokens):
+            tokens = resumed(tokens)
         application(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _say(" ".join(str(error).split()), 2)

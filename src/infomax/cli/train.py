@@ -324,8 +324,8 @@ def _recipe(path: Path) -> dict[str, Any] | None:
     return dict(recipes.get(path.as_posix()).options)
 
 
-def resume_command(argv: list[str]) -> Callable[..., None]:
-    """The command `train --resume RUN`; options given beside it must be those that the run was begun with.
+def resumed(argv: list[str]) -> list[str]:
+    """The command line `train --resume RUN` without options that only repeat what the run was begun with.
 
     Raises:
         ConfigError: naming the options that differ.
@@ -334,31 +334,37 @@ def resume_command(argv: list[str]) -> Callable[..., None]:
     if "root" in given:
         given["root"] = str(Path(given["root"]).expanduser().resolve())
     config = read_config(Path(given["resume"]))
+    whole = config["data"].get("samples", float("inf"))
+    if given.get("batch_size", "").isdigit() and int(given["batch_size"]) > whole:
+        given["batch_size"] = str(whole)  # as it was cut then
+    if "data" in given and str(Path(given["data"]).expanduser().resolve()) == config["data"].get("source"):
+        given["data"] = config["data"]["name"]
     begun = config["machine"] | config["training"] | config["method"]
     begun |= {"data": config["data"]["name"], "root": config["data"]["root"], "views": config["views"]["recipe"]}
     begun |= {"encoder": config["encoder"].get("name"), "out": given["resume"]}
-    begun |= {name: str(value).lower() for name, value in begun.items() if isinstance(value, bool)}
+    flags = {name: str(value).lower() for name, value in begun.items() if isinstance(value, bool)}
+    begun |= flags
+    for name in flags:
+        if f"no_{name}" in given:
+            del given[f"no_{name}"]
+            given[name] = "false"
     differ = []
     for name, value in given.items():
         then = begun.get(name, "nothing")
         said = ("-".join(map(str, then)) or "none") if isinstance(then, list) else str(then)
         if name == "rules" and isinstance(then, dict):
             said, value = str(then), str(read_rules(value))
-        same = (value or "true") == said or (isinstance(then, float | int) and as_number(value) == then)
+        same = value == "auto" or (value or "true") == said  # what was left to the data then is left to them now
+        same = same or (isinstance(then, float | int) and as_number(value) == then)
         if name not in inspect.signature(continued).parameters and not same:
             differ.append(f"--{name.replace('_', '-')}: {said} then, {value or 'true'} now")
     if differ:
         raise ConfigError(f"a run continues with the options that it was begun with: {'; '.join(differ)}")
 
-    def command(
-        *,
-        resume: str,
-        device: str | None = None,
-        devices: int | None = None,
-        strategy: Strategy | None = None,
-        **same: str,
-    ) -> None:
-        continued(resume=resume, device=device, devices=devices, strategy=strategy)
-
-    command.__name__, command.__doc__ = "train", inspect.getdoc(continued)
-    return command
+    kept, rest = argv[:1], argv[1:]
+    while rest:
+        name = rest[0].removeprefix("--").partition("=")[0].replace("-", "_") if rest[0].startswith("--") else None
+        takes = 2 if name and "=" not in rest[0] and rest[1:] and not rest[1].startswith("--") else 1
+        kept += rest[:takes] if name in (None, "help", *inspect.signature(continued).parameters) else []
+        rest = rest[takes:]
+    return kept
