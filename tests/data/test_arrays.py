@@ -61,6 +61,7 @@ def test_npz_with_two_splits(tmp_path: Path) -> None:
         ({"x": np.full((2, 2, 2, 1), 3.0)}, "float images range over [3, 3]"),
         ({"x": np.full((2, 2, 2), -1)}, "integer images range over [-1, -1]"),
         ({"x": np.full((2, 2), np.nan)}, "NaN or infinite"),
+        ({"x": np.array([[-1e300, 1e300]])}, "range over [-1e+300, 1e+300], beyond what 32 bits hold"),
         ({"x": np.zeros((2, 2, 2, 2, 2))}, "shape (2, 2, 2, 2, 2)"),
         ({"x": np.zeros((0, 2))}, "at least one"),
         ({"x": np.array([["a"]])}, "give numbers"),

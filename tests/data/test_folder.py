@@ -1,3 +1,5 @@
+import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +85,35 @@ def test_grey_transparent_wide_and_turned_images_become_rgb(tmp_path: Path) -> N
     assert data.n_skipped == 0 and isinstance(data.images, torch.Tensor)
     assert data.images[:3, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3], [100, 100, 100]]
     assert data.images[3, 3, 0].tolist() == [255, 255, 255]
+
+
+def test_a_broken_tag_in_a_picture_breaks_nothing_else(tmp_path: Path) -> None:
+    paint(tmp_path / "a.png", (1, 2, 3))
+    tags = {0x0112: "03 00000001 0006 0000", 0x010F: "0c 00000003 00000000"}  # turned; and a maker's name in numbers
+    broken = "4d4d002a 00000008 0002" + "".join(f"{tag:04x} 00{said}" for tag, said in tags.items()) + "00" * 40
+    Image.new("RGB", (4, 4)).save(tmp_path / "b.jpg", exif=b"Exif\0\0" + bytes.fromhex(broken))
+    with warnings.catch_warnings(action="ignore"):  # Pillow's own, of the tag
+        data = load(tmp_path)
+    assert len(data) == 1 and data.skipped == ("b.jpg",)
+
+
+def test_floats_in_a_picture_keep_their_contrast_and_nan_is_no_picture(tmp_path: Path) -> None:
+    levels = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)
+    Image.fromarray(levels).save(tmp_path / "a.tif")
+    Image.fromarray(np.where(levels > 0.5, np.float32("nan"), levels)).save(tmp_path / "b.tif")
+    data = load(tmp_path)
+    assert data.images[0, :, :, 0].flatten().tolist() == [round(17 * k) for k in range(16)]
+    assert data.skipped == ("b.tif",)
+
+
+def test_names_that_are_no_text_are_spelt_out(tmp_path: Path) -> None:
+    paint(tmp_path / "a.png", (1, 2, 3))
+    try:
+        os.rename(tmp_path / "a.png", os.fsencode(tmp_path) + b"/a\xff.png")
+    except OSError:
+        pytest.skip("this system's files have names of text")
+    data = load(tmp_path)
+    assert data.files == ["a\\udcff.png"] and len(data) == 1
 
 
 def test_splits_are_folders_and_statistics_are_of_train(tmp_path: Path) -> None:

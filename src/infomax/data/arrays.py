@@ -59,6 +59,8 @@ def as_samples(array: np.ndarray, name: str) -> Tensor:
                 "grey images are uint8, or N x H x W x 1",
                 stacklevel=2,
             )
+        if max(-low, high) > float(np.finfo(np.float32).max):
+            raise DataError(f"{name}: values range over [{low:g}, {high:g}], beyond what 32 bits hold: scale them")
         return torch.from_numpy(array.astype(np.float32))
     if array.dtype.kind == "f":
         if low < 0 or high > 1:

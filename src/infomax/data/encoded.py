@@ -94,11 +94,15 @@ def decoded(file: Path | IO[bytes], resize: int | None = None) -> Tensor | str:
             if image.mode in ("I", "F") or image.mode.startswith("I;16"):
                 # Pillow clips wide grey values at 255; a 16-bit scan keeps its contrast this way.
                 wide = np.asarray(image, dtype=np.float64)
-                top = 255.0 if wide.max() <= 255 else 65535.0
+                if not np.isfinite(wide).all():
+                    raise ValueError("it holds NaN or infinite values")
+                top = 1.0 if image.mode == "F" and wide.max() <= 1 else 255.0 if wide.max() <= 255 else 65535.0
                 image = Image.fromarray(np.rint(wide.clip(0, top) * (255 / top)).astype(np.uint8))
             image = image.convert("RGBA").convert("RGB") if "transparency" in image.info else image.convert("RGB")
             if resize is not None:
                 image = ImageOps.fit(image, (resize, resize), method=Image.Resampling.BILINEAR)
             return torch.from_numpy(np.array(image))
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, Image.DecompressionBombError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file makes Pillow raise almost anything, struct.error for broken EXIF
         return f"{type(error).__name__}: {error}"

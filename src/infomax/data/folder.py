@@ -116,7 +116,7 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
         known = _labels_by_folder(train_root, [train_files[i] for i in of_train.kept])[1]
         if labels is not None and classes is not None and known is not None:
             labels, classes = _renumber(labels, classes, known, root)
-    names = [os.path.relpath(files[i], root) for i in found.kept]
+    names = [_printable(os.path.relpath(files[i], root)) for i in found.kept]
     return Dataset(found.images, labels, classes, str(path), mean, std, (*closed, *found.skipped), files=names)
 
 
@@ -214,13 +214,23 @@ def read_files(files: list[Path], root: Path, resize: int | None, on_error: OnEr
     if known["bytes"] > most and not _may_pass(known):
         index.write(place, known)
     kept = sorted(set(range(len(files))) - set(broken))
-    skipped = [str(files[i].relative_to(root)) for i in broken]
+    skipped = [_printable(str(files[i].relative_to(root))) for i in broken]
     if not kept:
         raise DataError(f"{root}: none of its {len(files)} images can be decoded (the first: {skipped[0]})")
     shape = (*known["shape"].tolist(),) if len(known["shape"]) else None
     if images is None:
         return Found(Files([files[i] for i in kept], shape, resize), kept, skipped, *moments(known["levels"]))
     return Found(torch.stack(images) if shape else images, kept, skipped, *moments(known["levels"]))
+
+
+def _printable(name: str) -> str:
+    r"""A file's name with its undecodable bytes spelt out, which no page, table or terminal would take as they are.
+
+    Example:
+        >>> _printable(os.fsdecode(bytes([97, 255])))
+        'a\\udcff'
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _may_pass(known: index.Arrays) -> bool:
