@@ -112,7 +112,16 @@ def test_of_a_run_whose_end_nobody_knows_they_are_thinned_out() -> None:
     for epoch in range(1000):
         if film.due(epoch, None):
             film.see(epoch, z)
+        assert film.epochs[-1] == epoch or not film.due(epoch, None)  # what was just seen is there
     assert film.epochs == list(range(0, 1000, 16)) and len(film.points) == len(film.spectra) == len(film.epochs)
+
+
+def test_the_last_frame_of_a_run_by_time_is_never_thinned_out() -> None:
+    for ends in range(95, 110):
+        film, z = frames(5), draw(5, 3)
+        for epoch in (*range(ends), ends - 0.5):  # the last is seen, due or not
+            film.see(epoch, z)
+        assert film.epochs[-1] == ends - 0.5
 
 
 def test_a_run_keeps_the_embedding_of_its_watched_samples(tmp_path) -> None:  # type: ignore[no-untyped-def]

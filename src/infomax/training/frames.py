@@ -97,7 +97,9 @@ class Frames:
         self.points.append(points.half())
         self.shares.append(share)
         self.spectra.append(F.pad(values[:MOST_VALUES], (0, max(0, min(d, MOST_VALUES) - len(values)))).float())
-        if len(self.epochs) > MOST_FRAMES + 1:  # of a run whose end nobody knew
+        if (
+            len(self.epochs) > MOST_FRAMES + 2
+        ):  # of a run whose end nobody knew; an odd number, so that the newest stays
             for part in self._parts:
                 del part[1::2]
 
