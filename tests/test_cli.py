@@ -349,11 +349,17 @@ def test_mi_between_two_runs(trained, capsys):
 
 def test_mi_of_runs_says_what_is_wrong(trained, tmp_path, capsys):
     np.save(tmp_path / "x.npy", np.zeros((10, 2)))
+    np.save(tmp_path / "hole.npy", np.array([[np.nan] + [0.0] * 19]).reshape(10, 2))
+    np.save(tmp_path / "turn.npy", np.full((10, 2), 1j))
     for asked, words in (
         ((trained, tmp_path / "x.npy"), ["one is a folder", "two runs"]),
         ((trained, trained, "--layer", "featurs"), ["no layer 'featurs'", "did you mean 'features'"]),
         ((tmp_path / "x.npy", tmp_path / "x.npy", "--layer", "f"), ["--layer", "are files"]),
         ((trained, trained, "--samples", "2"), ["samples=2", "at least 3"]),
+        ((trained, trained, "--samples", "0"), ["samples=0", "at least 3"]),
+        ((tmp_path / "hole.npy", tmp_path / "x.npy", "--tau", "0.1"), ["x: 1 of 20 entries are NaN"]),
+        ((tmp_path / "turn.npy", tmp_path / "x.npy", "--tau", "0.1"), ["real numbers"]),
+        ((tmp_path / "x.npy", tmp_path / "x.npy", "--tau", "0.1", "--method", "ksg"), ["--method", "--tau"]),
     ):
         code, _, err = run(capsys, "mi", *asked)
         assert code == 2 and all(word in err for word in words), err

@@ -183,6 +183,37 @@ def test_embed_writes_a_new_file_and_names_what_it_saw(runs, tmp_path, capsys):
     assert main([*asked[:-1], str(tmp_path / "emb.csv")]) == 2 and ".npz or .parquet" in capsys.readouterr().err
 
 
+def test_embed_leaves_no_half_of_a_file(runs, tmp_path, capsys, monkeypatch):
+    def full(file, **table):
+        file.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    assert main(["embed", str(runs / "0"), "digits", "--out", str(tmp_path / "emb.npz")]) == 2
+    assert "cannot write" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_what_is_found_is_said_though_it_cannot_be_kept(runs, capsys, monkeypatch):
+    def full(path, data, **_):
+        raise DataError(f"cannot write {path}: the disk is full")
+
+    monkeypatch.setattr("infomax.evaluate.command.write_bytes", full)
+    assert main(["evaluate", str(runs / "0"), "--protocols", "knn", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["runs"][0]["knn"] > 50 and "not kept in the run's folder: cannot write" in said.err
+
+
+def test_gauges_need_no_labels_and_protocols_do(capsys, tmp_path):
+    torch.manual_seed(0)
+    learner = im.methods.sdmi(im.encoders.get("mlp", channels=6, size=1), projector=(8,))
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(200, 6)))
+    run = im.train(learner, tmp_path / "x.npy", epochs=1, progress=False)
+    found = run.evaluate(protocols="gauges")
+    assert found["embedding"]["mi"]["infonce"]["n"] == 200 and "no labels" in str(found)
+    with pytest.raises(DataError, match="has no labels.*or ask for gauges alone"):
+        run.evaluate(protocols="gauges,knn")
+
+
 def test_embed_as_parquet(runs, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow (the extra streams)")
     out = tmp_path / "emb.parquet"

@@ -172,6 +172,10 @@ def test_runs_that_were_evaluated_elsewhere_are_rows(evaluated, tmp_path):
     try:
         with pytest.raises(DataError, match="was not evaluated: infomax evaluate"):
             elsewhere.read(evaluated)
+        said = json.loads((tmp_path / "kept.json").read_text())
+        (evaluated / "evaluation.json").write_text(json.dumps({"gaussians": said["digits"]}))
+        with pytest.raises(DataError, match="was evaluated on gaussians, not on digits"):
+            elsewhere.read(evaluated)
     finally:
         (tmp_path / "kept.json").rename(evaluated / "evaluation.json")
 
@@ -247,6 +251,12 @@ def test_so_many_rows_of_a_data_set_are_of_every_class_alike(tmp_path):
     data, test = im.data.load(part.data), im.data.load(part.data, split="test")
     assert (len(data), len(test), part.of, part.label, part.side) == (200, 66, 1442, "digits", 8)
     assert np.bincount(data.labels.numpy()).min() >= 19 and source("digits", None, 200, tmp_path) == part
+    held = dict(np.load(part.data))
+    np.savez(part.data, **(held | {"y_train": held["y_train"][::-1]}))
+    with pytest.raises(DataError, match="holds rows of other data than 'digits'"):
+        source("digits", None, 200, tmp_path)
+    with pytest.raises(ConfigError, match="same name, 'photos', in the tables"):
+        Asked(tmp_path / "tables", data=["a/photos.npz", "b/photos.npz"]).sources(None)
     whole = source("digits", None, 5000, tmp_path)
     assert whole.data == "digits" and whole.train == 1442
     np.savez(tmp_path / "plain.npz", x=np.zeros((20, 8, 8), np.uint8))

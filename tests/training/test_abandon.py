@@ -1,10 +1,13 @@
 """What is left of a run that fails: of a fresh one nothing, of one that had learnt all that it had."""
 
+import shutil
+
 import pytest
 import torch
 
 import infomax as im
 from infomax.errors import ConfigError
+from infomax.training import loop
 
 
 def learner():
@@ -32,6 +35,24 @@ def test_a_fresh_run_that_fails_at_once_leaves_nothing_and_says_why(tmp_path, mo
     with pytest.raises(MemoryError, match="out of memory"):
         im.train(learner(), "digits", epochs=1, out=tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_of_two_runs_begun_at_once_in_one_folder_one_is_refused_and_takes_nothing_away(tmp_path, monkeypatch):
+    whole = loop.claim
+
+    def both_found_it_empty(out, *mark):
+        monkeypatch.undo()
+        im.train(learner(), "digits", epochs=1, out=out, progress=False, gauge_samples=50)
+        for path in out.iterdir():
+            if path.name != "config.json":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        monkeypatch.setattr("pathlib.Path.iterdir", lambda self: iter(()))  # as it was a moment ago
+        return whole(out, *mark)
+
+    monkeypatch.setattr(loop, "claim", both_found_it_empty)
+    with pytest.raises(ConfigError, match="another run has just begun in it"):
+        im.train(learner(), "digits", epochs=1, out=tmp_path / "run", progress=False, gauge_samples=50)
+    assert (tmp_path / "run" / "config.json").stat().st_size > 0
 
 
 def test_a_view_function_that_draws_is_continued_exactly(tmp_path):

@@ -1,6 +1,7 @@
 """What `infomax evaluate` and `infomax embed` do with their options."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ def evaluated(
     """Evaluate runs, keep what was found in each one's folder, print it, and the spread over them."""
     found: list[Findings] = []
     for name in runs:
-        run = Run.load(name)
+        run, before = Run.load(name), _kept(Path(name))
         found.append(evaluate(run, data, root=root, protocols=protocols, seed=seed, progress=not as_json))
         if not as_json:
             print(f"{name} ({run.learner.name})\n{found[-1]}\n")
-        _keep(Path(name), found[-1])
+        _keep(Path(name), before, found[-1])
     told: dict[str, Any] = {"runs": found}
     if len(found) > 1:
         kinds = {(f["method"], f["data"]) for f in found}
@@ -37,19 +38,26 @@ def evaluated(
     return told
 
 
-def _keep(folder: Path, found: Findings) -> None:
-    """Beside what was found before: by data set, what is asked again takes the place of the older."""
+def _kept(folder: Path) -> dict[str, Any]:
+    """What was found before, by data set."""
     path = folder / KEPT
-    before: dict[str, Any] = {}
-    if path.is_file():
-        try:
-            before = dict(json.loads(path.read_text(encoding="utf-8")))
-        except ValueError:
-            raise DataError(f"{path} is damaged: remove it, and evaluate again") from None
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError:
+        raise DataError(f"{path} is damaged: remove it, and evaluate again") from None
+
+
+def _keep(folder: Path, before: dict[str, Any], found: Findings) -> None:
+    """Beside what was found before: by data set, what is asked again takes the place of the older."""
     earlier = before.get(found["data"], {})
     same = all(earlier.get(part) == found[part] for part in ("seed", "weights"))  # else they do not belong together
     before[found["data"]] = {**(earlier if same else {}), **found}
-    write_bytes(path, json.dumps(before, indent=2).encode() + b"\n")
+    try:
+        write_bytes(folder / KEPT, json.dumps(before, indent=2).encode() + b"\n")
+    except DataError as error:  # what was found is still to be said
+        warnings.warn(f"what was found is not kept in the run's folder: {error}", stacklevel=2)
 
 
 def embedded(

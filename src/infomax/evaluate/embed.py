@@ -126,8 +126,16 @@ def embed(
     if path.suffix == ".npz":
         if samples.classes:
             table["classes"] = np.array(samples.classes)
-        with path.open("xb") as file:
-            np.savez(file, **table)
+        temporary = path.with_name(path.name + ".tmp")
+        try:
+            with temporary.open("wb") as file:
+                np.savez(file, **table)
+            temporary.replace(path)
+        except BaseException as error:
+            temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+            raise
         return z, names
     write_bytes(path, _parquet(table))
     return z, names

@@ -56,8 +56,7 @@ def finetuned(
     Raises:
         ConfigError: a graph, whose nodes cannot be cut into batches.
     """
-    if isinstance(train, Graph):
-        raise ConfigError(f"fine-tuning takes batches of samples, and {train.name!r} is a graph: leave --finetune out")
+    check(train)
     assert train.labels is not None and test.labels is not None
     classes = torch.unique(train.labels[fit])
     asked = run.config["data"]
@@ -102,6 +101,16 @@ def finetuned(
     rate = max(chosen, key=lambda r: (chosen[r], -r))
     found = spread_of([accuracy(*learnt(fit, rate, seed + k), test, held) for k in range(SEEDS)])
     return {"finetune": found | {"rate": rate, "epochs": epochs, "held_out": {str(r): a for r, a in chosen.items()}}}
+
+
+def check(data: Dataset) -> None:
+    """Refuse data that cannot be fine-tuned on.
+
+    Raises:
+        ConfigError: a graph, whose nodes cannot be cut into batches.
+    """
+    if isinstance(data, Graph):
+        raise ConfigError(f"fine-tuning takes batches of samples, and {data.name!r} is a graph: leave --finetune out")
 
 
 def line(found: Mapping[str, Any]) -> str:

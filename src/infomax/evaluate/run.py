@@ -12,6 +12,7 @@ from infomax.data.encoded import Encoded
 from infomax.errors import DataError, NoSuchSplit
 from infomax.evaluate.embedding import embedding_gauges, gauge_lines
 from infomax.evaluate.features import encode, run_size
+from infomax.evaluate.finetune import check as check_finetunes
 from infomax.evaluate.finetune import finetuned
 from infomax.evaluate.finetune import line as finetune_line
 from infomax.evaluate.gauges import effective_rank
@@ -141,7 +142,7 @@ def evaluate(
 
     Args:
         run: a run with its learner.
-        data: a data set, name or path; None: what the run was trained on.
+        data: a data set, name or path; None: what the run was trained on. Without labels for "gauges" alone.
         root: where named data sets lie.
         protocols: names, "gauges" and "finetune" among them; "all" is all but "finetune".
         seed: of every split and draw.
@@ -161,10 +162,15 @@ def evaluate(
     source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]
     root = root or asked.get("root")
     train = dataset(source, root)
-    if train.labels is None:
-        raise DataError(f"{train.name!r} has no labels, so nothing can be probed: give labelled data (--data)")
+    bare = train.labels is None
+    if bare and set(names) != {GAUGES}:
+        raise DataError(
+            f"{train.name!r} has no labels, so nothing can be probed: give labelled data (--data), or ask for {GAUGES} alone"
+        )
+    if FINETUNE in names:
+        check_finetunes(train)
     fits(run, train)
-    test = test_of(train)
+    test = None if bare else test_of(train)
     encoder, second, size = run.learner.encoder, second_encoder(run.learner), run_size(run)
 
     def encoded(net: nn.Module, part: Dataset) -> Tensor:
@@ -182,8 +188,9 @@ def evaluate(
     z_other = z if test is None else encoded(encoder, test)
     # what stands in for a sample that cannot be decoded is another sample, and might be of the other part
     fit, held = _whole(train, fit), _whole(train if test is None else test, held)
-    labels = train.labels if test is None or test.labels is None else test.labels
-    known = (z[fit], train.labels[fit], z_other[held], labels[held])
+    of_train = torch.zeros(len(train), dtype=torch.int64) if train.labels is None else train.labels
+    labels = of_train if test is None or test.labels is None else test.labels
+    known = (z[fit], of_train[fit], z_other[held], labels[held])
     found: dict[str, Any] = {}
     for name in tqdm(names, desc="judge", unit="protocol", delay=2, leave=False, disable=not progress):
         if name == GAUGES:
@@ -195,7 +202,7 @@ def evaluate(
     if second is not None:
         z_g = encoded(second, train)
         other_g = z_g if test is None else encoded(second, test)
-        known_g = (z_g[fit], train.labels[fit], other_g[held], labels[held])
+        known_g = (z_g[fit], of_train[fit], other_g[held], labels[held])
         found["g"] = {k: v for name in names if name in PROTOCOLS for k, v in PROTOCOLS[name](*known_g, seed).items()}
     last = run.history[-1] if run.history else {}
     some = torch.linspace(0, len(z) - 1, min(10 * z.shape[1], len(z))).long()  # spread, since rows may lie by class
@@ -207,7 +214,9 @@ def evaluate(
             "data": train.name,
             "train": len(fit),
             "test": len(known[2]),
-            "protocol": f"frozen encoder, offline; {how}; penalty chosen on a held-out fifth of train",
+            "protocol": "frozen encoder, offline; no labels, so nothing is probed"
+            if bare
+            else f"frozen encoder, offline; {how}; penalty chosen on a held-out fifth of train",
             "seed": seed,
             **found,
             "width": z.shape[1],

@@ -1,5 +1,6 @@
 """The body of `infomax mi`: two files or two runs in, one estimate out."""
 
+import inspect
 import json
 import math
 from dataclasses import asdict
@@ -11,6 +12,7 @@ import torch
 
 from infomax.errors import ConfigError, DataError
 from infomax.mi.estimate import estimate_mi
+from infomax.mi.estimators.inputs import matrix
 from infomax.mi.estimators.result import finite
 from infomax.mi.metric import MIMetric
 
@@ -65,7 +67,8 @@ def run(
         from infomax.training.run import Run
 
         named = {"layer_a": layer or "features", "layer_b": layer_b or layer or "features"}
-        a, b = two_runs(Run.load(x), Run.load(y), data, root=root, samples=samples or SAMPLES, **named)
+        many = SAMPLES if samples is None else samples
+        a, b = two_runs(Run.load(x), Run.load(y), data, root=root, samples=many, **named)
     else:
         of_runs = {"data": data, "root": root, "samples": samples, "layer": layer, "layer-b": layer_b}
         given = [f"--{name}" for name, value in of_runs.items() if value is not None]
@@ -73,6 +76,10 @@ def run(
             raise ConfigError(f"{' and '.join(given)}: for two runs, and {x} and {y} are files")
         a, b = read(x), read(y)
     if tau is not None:
+        of_estimates = {name: p.default for name, p in inspect.signature(estimate_mi).parameters.items()}
+        given = [f"--{name}" for name, value in options.items() if value != of_estimates.get(name, value)]
+        if given:
+            raise ConfigError(f"{' and '.join(given)}: of an estimate, and --tau reads by a fixed critic; leave one out")
         _fixed(a, b, tau, as_json)
         return
     found = estimate_mi(a, b, **options)
@@ -82,9 +89,7 @@ def run(
 def _fixed(a: Any, b: Any, tau: float, as_json: bool) -> None:
     """The readings of the critic cos/tau, which is not trained."""
     metric = MIMetric("cosine", tau=tau)
-    metric.update(
-        *(torch.as_tensor(z).float().flatten(1) if z.ndim > 1 else torch.as_tensor(z).float()[:, None] for z in (a, b))
-    )
+    metric.update(*(torch.from_numpy(matrix(z, side)) for z, side in ((a, "x"), (b, "y"))))
     found = metric.compute()
     if as_json:
         print(

@@ -149,7 +149,7 @@ def train(
     machine |= {"keep": keep, "on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
     job = prepare(learner, data, views, options, root, machine)
     if out is not None:
-        job.run.path = claim(out) if rank() == 0 else Path(out)
+        job.run.path = claim(out, "config.json") if rank() == 0 else Path(out)
     return _go(job, progress)
 
 

@@ -39,8 +39,12 @@ from infomax.training.frames import Frames
 from infomax.training.sharding import Strategy
 
 
-def claim(out: str | Path) -> Path:
+def claim(out: str | Path, mark: str | None = None) -> Path:
     """Make the folder of a run or study; one that already holds something is never written into.
+
+    Args:
+        out: the folder.
+        mark: an empty file made in it at once, so that of two that are begun at the same time only one has it.
 
     Raises:
         ConfigError: where it exists and is not empty.
@@ -52,6 +56,11 @@ def claim(out: str | Path) -> Path:
             f"{path} exists and is not empty: nothing is overwritten; choose another --out or remove it{unfinished}"
         )
     path.mkdir(parents=True, exist_ok=True)
+    if mark is not None:
+        try:
+            (path / mark).touch(exist_ok=False)
+        except FileExistsError:
+            raise ConfigError(f"{path}: another run has just begun in it; choose another --out") from None
     return path
 
 

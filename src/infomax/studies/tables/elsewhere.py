@@ -50,9 +50,13 @@ def of_run(folder: Path) -> dict[str, Any]:
         raise DataError(f"{folder} was not evaluated: infomax evaluate {folder}, then take its folder again")
     judged = json.loads(kept.read_text(encoding="utf-8"))
     name = config["data"]["name"]
-    found = judged.get(name) or next(iter(judged.values()))
+    found = next((f for data, f in judged.items() if label_of(data) == label_of(name)), None)
+    if found is None:
+        raise DataError(f"{folder} was evaluated on {', '.join(judged)}, not on {name}: infomax evaluate {folder}")
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     history, training = read_log(folder), config["training"]
+    if training.get("budget") is not None:
+        raise DataError(f"{folder} was trained for {training['budget']}, not for a number of epochs, as a row has them")
     if len(history) < training["epochs"]:
         raise DataError(f"{folder} ended after {len(history)} of {training['epochs']} epochs: finish it first")
     row = {

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from infomax.data import NAMES, Dataset
+from infomax.data.arrays import read_arrays
 from infomax.data.streams import absolute
-from infomax.errors import ConfigError, NoSuchSplit
+from infomax.errors import ConfigError, DataError, NoSuchSplit
 from infomax.studies.tables.printed import label_of
 from infomax.training.checkpoint import write_bytes
 from infomax.training.feed import dataset
@@ -47,7 +48,7 @@ def source(name: str, root: str | None, samples: int | None, folder: Path) -> So
         folder: where the file lies.
 
     Raises:
-        DataError: no such data. ConfigError: data that are no images with labels.
+        DataError: no such data, or rows that were kept of others. ConfigError: data that are no images with labels.
     """
     whole, label = dataset(name, root), label_of(name)
     if not whole.is_images or whole.labels is None:
@@ -63,14 +64,17 @@ def source(name: str, root: str | None, samples: int | None, folder: Path) -> So
         return Source(label, data, root if name in NAMES else None, side, len(whole), n_test, len(whole))
     path = folder / f"{label}-{samples}.npz"
     few = max(1, samples // 3)
+    if not isinstance(whole.images, Tensor):
+        raise ConfigError(f"--samples {samples}: rows are taken of arrays, and {name!r} is read from its files")
+    parts = {"x_train": whole.images[_rows(whole, samples)], "y_train": whole.labels[_rows(whole, samples)]}
+    if test is not None and isinstance(test.images, Tensor) and test.labels is not None:
+        parts |= {"x_test": test.images[_rows(test, few)], "y_test": test.labels[_rows(test, few)]}
+    arrays = {k: v.numpy() for k, v in parts.items()}
     if not path.is_file():
-        if not isinstance(whole.images, Tensor):
-            raise ConfigError(f"--samples {samples}: rows are taken of arrays, and {name!r} is read from its files")
-        parts = {"x_train": whole.images[_rows(whole, samples)], "y_train": whole.labels[_rows(whole, samples)]}
-        if test is not None and isinstance(test.images, Tensor) and test.labels is not None:
-            parts |= {"x_test": test.images[_rows(test, few)], "y_test": test.labels[_rows(test, few)]}
         folder.mkdir(parents=True, exist_ok=True)
-        _save(path, {k: v.numpy() for k, v in parts.items()})
+        _save(path, arrays)
+    elif (kept := read_arrays(path)).keys() != arrays.keys() or any((kept[k] != v).any() for k, v in arrays.items()):
+        raise DataError(f"{path} holds rows of other data than {name!r} is now: choose another --out, or remove its runs")
     n_test = None if n_test is None else min(n_test, few)
     return Source(label, str(path.resolve()), None, side, samples, n_test, len(whole))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from infomax.errors import ConfigError, DataError
 from infomax.studies.tables import plan
+from infomax.studies.tables.printed import label_of
 from infomax.studies.tables.sources import Source, source
 from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import Cell, Listed
@@ -98,6 +99,10 @@ class Asked:
     def sources(self, samples: int | None, known: Sequence[str] | None = None) -> list[Source]:
         """The data sets, whole or so many rows of each."""
         names = self.data or known or self.size_of.data
+        labels = [label_of(name) for name in names]
+        twice = next((name for name, label in zip(names, labels, strict=True) if labels.count(label) > 1), None)
+        if twice is not None:
+            raise ConfigError(f"--data {twice}: another one has the same name, {label_of(twice)!r}, in the tables; rename it")
         return [source(name, self.root, samples, self.folder / "data") for name in names]
 
     def sweep(self, stage: str, cells: Sequence[Cell]) -> dict[str, Row]:
