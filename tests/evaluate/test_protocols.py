@@ -210,7 +210,7 @@ def test_gauges_need_no_labels_and_protocols_do(capsys, tmp_path):
     run = im.train(learner, tmp_path / "x.npy", epochs=1, progress=False)
     found = run.evaluate(protocols="gauges")
     assert found["embedding"]["mi"]["infonce"]["n"] == 200 and "no labels" in str(found)
-    with pytest.raises(DataError, match="has no labels.*or ask for gauges alone"):
+    with pytest.raises(DataError, match=r"has no labels.*or ask for gauges alone"):
         run.evaluate(protocols="gauges,knn")
 
 

@@ -87,6 +87,17 @@ def test_write_is_whole_or_not_at_all(tmp_path):
     assert "<h1>third</h1>" in path.read_text(encoding="utf-8")
 
 
+def test_a_page_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    for name in ("fsync", "fdopen"):
+        monkeypatch.setattr(f"infomax.report.page.os.{name}", full)
+        with pytest.raises(DataError, match=r"cannot write .*page\.html: No space left"):
+            Page("Full", "").write(tmp_path / "page.html")
+        assert not list(tmp_path.iterdir())
+
+
 def test_bad_input_is_named(tmp_path):
     with pytest.raises(DataError, match="at least one row"):
         Page("t").table([], "empty")

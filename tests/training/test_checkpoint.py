@@ -123,6 +123,16 @@ def test_a_run_of_before_continues_though_there_are_options_now_that_it_does_not
     assert_same_end(tmp_path / "whole", tmp_path / "old")
 
 
+def test_a_place_that_can_only_be_read_is_named_for_what_was_to_be_written(tmp_path, monkeypatch):
+    def only_read(self, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    for name in ("open", "unlink"):
+        monkeypatch.setattr(Path, name, only_read)
+    with pytest.raises(im.DataError, match=r"cannot write .*kept\.json \(0\.0 MB\): Read-only"):
+        checkpoint.write_bytes(tmp_path / "kept.json", b"{}")
+
+
 def stopping_views(number, step):
     def views(batch, index, seed=0, epoch=0, seen=[]):  # noqa: B006
         seen.append(1)

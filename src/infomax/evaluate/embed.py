@@ -1,5 +1,6 @@
 """Features of a data set as a file, and what can be seen in them: samples that stand alone, and near-duplicates."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +133,8 @@ def embed(
                 np.savez(file, **table)
             temporary.replace(path)
         except BaseException as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             if isinstance(error, OSError):
                 raise DataError(f"cannot write {path}: {error.strerror or error}") from error
             raise

@@ -79,7 +79,9 @@ def run(
         of_estimates = {name: p.default for name, p in inspect.signature(estimate_mi).parameters.items()}
         given = [f"--{name}" for name, value in options.items() if value != of_estimates.get(name, value)]
         if given:
-            raise ConfigError(f"{' and '.join(given)}: of an estimate, and --tau reads by a fixed critic; leave one out")
+            raise ConfigError(
+                f"{' and '.join(given)}: of an estimate, and --tau reads by a fixed critic; leave one out"
+            )
         _fixed(a, b, tau, as_json)
         return
     found = estimate_mi(a, b, **options)

@@ -201,7 +201,7 @@ class Page:
             The path.
 
         Raises:
-            DataError: the path is a folder, or a file that is no page of this package.
+            DataError: the path is a folder, or a file that is no page of this package, or it cannot be written.
         """
         path = Path(path)
         if path.is_dir():
@@ -211,7 +211,10 @@ class Page:
         if path.exists() and _GENERATOR.encode() not in path.read_bytes()[:2000]:
             raise DataError(f"{path} exists and is no page of infomax: nothing is overwritten; name another file")
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        except OSError as error:
+            raise DataError(f"cannot write {path}: {error.strerror}") from error
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(self.html())
@@ -219,8 +222,10 @@ class Page:
                 os.fsync(file.fileno())
             Path(name).chmod(0o644)  # mkstemp's own 0600 would keep a web server from showing it
             Path(name).replace(path)
-        except BaseException:
+        except BaseException as error:
             Path(name).unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise DataError(f"cannot write {path}: {error.strerror or error}") from error
             raise
         return path
 

@@ -14,6 +14,7 @@
 Views and shuffles need nothing: they are functions of (seed, sweep, sample). No file of a run can execute code.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -163,7 +164,8 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
         if durable:
             _settle(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a file system that can only be read even this
+            temporary.unlink(missing_ok=True)
         why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
         raise DataError(
             f"cannot write {path} ({len(data) / 1e6:.1f} MB): {why}. What was written before is intact"

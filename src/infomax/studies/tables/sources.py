@@ -74,7 +74,9 @@ def source(name: str, root: str | None, samples: int | None, folder: Path) -> So
         folder.mkdir(parents=True, exist_ok=True)
         _save(path, arrays)
     elif (kept := read_arrays(path)).keys() != arrays.keys() or any((kept[k] != v).any() for k, v in arrays.items()):
-        raise DataError(f"{path} holds rows of other data than {name!r} is now: choose another --out, or remove its runs")
+        raise DataError(
+            f"{path} holds rows of other data than {name!r} is now: choose another --out, or remove its runs"
+        )
     n_test = None if n_test is None else min(n_test, few)
     return Source(label, str(path.resolve()), None, side, samples, n_test, len(whole))
 

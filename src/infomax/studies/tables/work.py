@@ -102,7 +102,9 @@ class Asked:
         labels = [label_of(name) for name in names]
         twice = next((name for name, label in zip(names, labels, strict=True) if labels.count(label) > 1), None)
         if twice is not None:
-            raise ConfigError(f"--data {twice}: another one has the same name, {label_of(twice)!r}, in the tables; rename it")
+            raise ConfigError(
+                f"--data {twice}: another one has the same name, {label_of(twice)!r}, in the tables; rename it"
+            )
         return [source(name, self.root, samples, self.folder / "data") for name in names]
 
     def sweep(self, stage: str, cells: Sequence[Cell]) -> dict[str, Row]:
