@@ -98,6 +98,12 @@ def _run(path: Path, seed: int, epochs: int, progress: bool) -> dict[str, Any]:
         rows[name] = row(z, z_test) | gauges
     found = {"rows": rows, "seed": seed, "epochs": epochs, "seconds": time.perf_counter() - began}
     print(as_text(rows))
+    typical = sorted(r["linear"] for r in rows.values())[len(rows) // 2]
+    error = (typical * (100 - typical) / len(test)) ** 0.5
+    print(
+        f"\nn = 1 seed; {len(test)} test images: one standard error of linear and kNN is some {error:.1f} points; "
+        f"{FEW} labels a class: mean and sd of {DRAWS} draws"
+    )
 
     from infomax.report.demo import page
 
