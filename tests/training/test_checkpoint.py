@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import infomax as im
-from infomax.training import checkpoint
+from infomax.training import checkpoint, loop
 from infomax.training.interrupt import Stopped
 
 LIVES = Path(__file__).with_name("lives.py")
@@ -150,6 +150,22 @@ def test_a_signal_ends_the_update_and_writes_a_checkpoint(tmp_path, number):
     assert stopped.value.number == number
     assert [checkpoint.step_of(path) for path in checkpoint.written(tmp_path / "run")] == [0, 7]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_before_the_first_update_leaves_a_run_that_continues(tmp_path, monkeypatch):
+    begun = loop.begun
+
+    def signalled(*asked):
+        signal.raise_signal(signal.SIGTERM)
+        return begun(*asked)
+
+    monkeypatch.setattr(loop, "begun", signalled)
+    with pytest.raises(Stopped, match="stopped after update 1 of 15"):
+        fit(tmp_path / "run", views=own_views)
+    monkeypatch.undo()
+    im.Run.resume(tmp_path / "run", views=own_views, progress=False)
+    fit(tmp_path / "whole", views=own_views)
+    assert_same_end(tmp_path / "whole", tmp_path / "run")
 
 
 def test_a_signal_in_the_first_epoch_keeps_the_run(tmp_path):

@@ -192,21 +192,22 @@ def resume(
 
 def _go(job: Job, progress: bool, *, continued: bool = False) -> Run:
     run, position = job.run, Position()
-    try:
-        if continued and run.path is not None:
-            position, scaler = checkpoint.restore(run.path, job.learner, job.optimizer, run.config)
-            job.place.precision.load(scaler)
-        run.history = position.history
-        run.start(position.step if continued else None)
-        _climb(job, position, progress)
-    except BaseException:
-        if not continued:
-            run.abandon()
-        raise
+    with noted_signals(run.path is not None) as signals:  # from now on there is a folder, which can be continued
+        try:
+            if continued and run.path is not None:
+                position, scaler = checkpoint.restore(run.path, job.learner, job.optimizer, run.config)
+                job.place.precision.load(scaler)
+            run.history = position.history
+            run.start(position.step if continued else None)
+            _climb(job, position, signals, progress)
+        except BaseException:
+            if not continued:
+                run.abandon()
+            raise
     return run
 
 
-def _climb(job: Job, position: Position, progress: bool) -> None:
+def _climb(job: Job, position: Position, signals: list[int], progress: bool) -> None:
     run, feed, options = job.run, job.feed, job.options
     learner, target = job.learner, job.learner.target
     order, length = list(target.order(len(feed))), job.length
@@ -242,12 +243,10 @@ def _climb(job: Job, position: Position, progress: bool) -> None:
     ahead = itertools.count(position.step) if length.timed else range(position.step, total)
     steps = ((step // len(order), *order[step % len(order)]) for step in ahead)
     plan = ((target.sweep(epoch, phase), batch) for epoch, batch, phase in steps)
-    stopping = noted_signals(run.path is not None)
     looking = contextlib.closing(beside)
     with (
         bar,
         synchronized(learner.f, learner.g),
-        stopping as signals,
         feed.ahead(plan),
         elsewhere as log_elsewhere,
         looking,
