@@ -49,7 +49,7 @@ def nearest(name: str, options: Iterable[str]) -> str:
         "did you mean 'simclr'? (one of: byol, simclr)"
     """
     known = sorted(options)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}(one of: {', '.join(known)})"
 

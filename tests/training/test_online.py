@@ -7,7 +7,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 import infomax as im
-from infomax.evaluate.run import features
+from infomax.data import Dataset, Graph
+from infomax.evaluate.run import features, some_held
 from infomax.training.online import OnlineProbe, as_text
 
 ONLINE = {"online_probe": True, "online_knn": True}
@@ -74,6 +75,17 @@ def test_a_stopped_run_continues_with_its_probe(tmp_path, monkeypatch):
 def test_data_without_labels_are_refused_by_the_option():
     with pytest.raises(im.DataError, match=r"--online-probe and --online-knn: .* has no labels"):
         fit(data=torch.rand(600, 2), **ONLINE)
+
+
+def test_data_of_which_nothing_can_be_held_out_are_refused():
+    x, every = torch.rand(600, 2), torch.arange(600)
+    with pytest.raises(im.DataError, match=r"has no class of two samples.*nothing to test on"):
+        fit(data=Dataset(x, every), **ONLINE)
+    run = fit(data=Dataset(x, every), epochs=1)
+    with pytest.raises(im.DataError, match=r"has no class of two samples.*nothing to test on"):
+        run.evaluate(protocols="knn")
+    with pytest.raises(im.DataError, match="names no test nodes: there is nothing"):
+        some_held(Graph(x, torch.zeros(2, 0, dtype=torch.int64), every % 2), torch.zeros(0))
 
 
 def test_nodes_of_a_graph_are_tried_on_its_test_split():

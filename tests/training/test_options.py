@@ -290,3 +290,17 @@ def test_what_a_view_function_gives_is_looked_at(gives, said):
             views=lambda batch, index, seed, epoch: gives(batch),
             progress=False,
         )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"lr": "0.1"}, {"weight_decay": "0"}, {"warmup_epochs": "1"}, {"clip_norm": "1"}, {"keep": "2"}, {"devices": "2"},
+        {"compile": "no"}, {"online_probe": "no"}, {"rules": [1]}, {"optimizer": None}, {"precision": 32}, {"on_nan": None},
+        {"strategy": None},
+    ],
+)  # fmt: skip
+def test_an_option_of_another_type_is_named(asked):
+    (name,) = asked
+    with pytest.raises(im.ConfigError, match=name):
+        fit(**asked)

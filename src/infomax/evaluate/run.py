@@ -119,6 +119,17 @@ def splits(data: Dataset, test: Dataset | None) -> tuple[Tensor, Tensor, str]:
     return (~held).nonzero()[:, 0], held.nonzero()[:, 0], f"every {HELD_OUT}th sample{which} held out as test"
 
 
+def some_held(data: Dataset, held: Tensor) -> None:
+    """Refuse data of which nothing is left to be tested on.
+
+    Raises:
+        DataError: naming what they lack.
+    """
+    if not len(held):
+        what = "names no test nodes" if isinstance(data, Graph) else "has no class of two samples, to hold one out of"
+        raise DataError(f"{data.name!r} {what}: there is nothing to test on")
+
+
 class Findings(dict[str, Any]):
     """What an evaluation found: a mapping that prints as a few lines."""
 
@@ -184,6 +195,8 @@ def evaluate(
     fit, held, how = splits(
         train, test
     )  # by the labels as they are told, before decoding replaces any: as sweeps split
+    if set(names) != {GAUGES}:
+        some_held(train, held)
     z = encoded(encoder, train)
     z_other = z if test is None else encoded(encoder, test)
     # what stands in for a sample that cannot be decoded is another sample, and might be of the other part

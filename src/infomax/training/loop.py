@@ -143,6 +143,9 @@ def train(
         compile, size, seed, gauge_samples, local_views, lr_batch, intervals, budget, online_probe, online_knn,
     )  # fmt: skip
     interval(checkpoint_every)  # before anything is loaded
+    for name, count in (("keep", keep), ("devices", devices)):
+        if not isinstance(count, int):
+            raise ConfigError(f"{name}={count!r}: give a whole number")
     if keep < 1:
         raise ConfigError(f"keep={keep}: a run keeps at least its last checkpoint")
     machine = {"device": device, "devices": devices, "strategy": strategy, "checkpoint_every": checkpoint_every}

@@ -96,11 +96,11 @@ class Online:
         size: side of the views in pixels.
 
     Raises:
-        DataError: data without labels.
+        DataError: data without labels, or of which none can be held out.
     """
 
     def __init__(self, learner: Learner, feed: Feed, *, probe: bool, knn: bool, gauged: int, size: int | None) -> None:
-        from infomax.evaluate.run import splits, test_of
+        from infomax.evaluate.run import some_held, splits, test_of
 
         data = feed.data
         self.asked = [n for n, wanted in (("probe", probe), ("knn", knn)) if wanted]
@@ -109,6 +109,7 @@ class Online:
             raise DataError(f"{options}: {data.name!r} has no labels; leave it out, or give data that have")
         test = test_of(data)
         fit, held, self.how = splits(data, test)
+        some_held(data, held)
         classes = torch.unique(data.labels)
         self.classes, self.labels = len(classes), torch.searchsorted(classes, data.labels)
         self.learns = torch.zeros(len(data), dtype=torch.bool)

@@ -1,6 +1,8 @@
 """What a run's numbers depend on, checked before anything is loaded."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from typing import Any, Literal
 
 from infomax.errors import ConfigError, nearest
@@ -41,6 +43,15 @@ class Options:
         for name in ("epochs", "batch_size", "seed", "gauge_samples"):
             if not isinstance(getattr(self, name), int):
                 raise ConfigError(f"{name}={getattr(self, name)!r}: give a whole number")
+        for name in ("lr", "weight_decay", "warmup_epochs", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, Real):
+                raise ConfigError(f"{name}={value!r}: give a number")
+        for name in ("compile", "intervals", "online_probe", "online_knn"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name}={getattr(self, name)!r}: give True or False")
+        if not isinstance(self.rules, Mapping):
+            raise ConfigError(f"rules={self.rules!r}: give settings by part, such as {{'bias': {{'weight_decay': 0}}}}")
         if self.epochs < 1:
             raise ConfigError(f"epochs={self.epochs}: give at least 1")
         if self.gauge_samples < 3:
