@@ -57,7 +57,7 @@ def _interpolation(start: Tensor, length: Tensor, pixels: int, size: int) -> Ten
     centre = (scale.double() * step).to(torch.float32)
     pixel = (torch.arange(pixels, device=start.device) - start[:, None])[:, None, :]
     inside = (pixel >= 0) & (pixel < length[:, None, None])
-    weight = (1.0 - (pixel + 0.5 - centre).abs() / scale.clamp(min=1.0)).clamp(min=0.0) * inside
+    weight = (1.0 - (pixel.to(torch.float32) + 0.5 - centre).abs() / scale.clamp(min=1.0)).clamp(min=0.0) * inside
     return weight / weight.sum(dim=2, keepdim=True)
 
 
@@ -150,7 +150,7 @@ def colour_jitter(x: Tensor, order: Tensor, factor: Tensor) -> Tensor:
         >>> bool((colour_jitter(x, torch.arange(4).expand(2, 4), neutral) == x).all())
         True
     """
-    active = factor != torch.tensor([1.0, 1.0, 1.0, 0.0], device=factor.device)
+    active = factor != torch.tensor([1.0, 1.0, 1.0, 0.0], dtype=torch.float32, device=factor.device)
     if not bool(active.any()):
         return x
     x = x.clone()
@@ -204,7 +204,7 @@ def reflection(size: int, kernel: int, device: torch.device) -> Tensor:
     out = torch.arange(size)[:, None]
     reads = (out + torch.arange(-radius, radius + 1)).abs()
     reads = (size - 1) - ((size - 1) - reads).abs()
-    table = torch.zeros(2 * radius + 1, size, size)
+    table = torch.zeros(2 * radius + 1, size, size, dtype=torch.float32)
     taps = torch.arange(2 * radius + 1)[None, :].expand(size, -1)
     table[taps, out.expand_as(taps), reads] = 1.0
     return table.reshape(2 * radius + 1, size * size).to(device)

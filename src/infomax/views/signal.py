@@ -184,8 +184,10 @@ def apply_signal(
 def standardised(x: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """`(x - mean) / std` along the second axis: of each channel of signals, or each column of a table."""
     shape = (-1, *[1] * (x.ndim - 2))
-    centre, spread = (torch.as_tensor([float(v) for v in values]).to(x).reshape(shape) for values in (mean, std))
-    return (x - centre) / spread
+    moments = torch.tensor([[float(v) for v in values] for values in (mean, std)], dtype=torch.float32).to(x)
+    centre, spread = (values.reshape(shape) for values in moments.unbind())
+    made: Tensor = (x - centre) / spread
+    return made
 
 
 @dataclass(frozen=True)
