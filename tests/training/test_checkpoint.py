@@ -228,6 +228,21 @@ def test_another_configuration_never_resumes(tmp_path):
     assert len(checkpoint.written(tmp_path / "run")) == 2
 
 
+def test_data_that_are_gone_are_asked_for(tmp_path):
+    import numpy as np
+
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(64, 2)))
+    torch.manual_seed(3)
+    learner = im.methods.jmi(im.encoders.get("toy"), projector=())
+    with pytest.raises(Stopped):
+        im.train(
+            learner, tmp_path / "x.npy", views=stopping_views(signal.SIGINT, 2), out=tmp_path / "run", progress=False
+        )
+    (tmp_path / "x.npy").rename(tmp_path / "y.npy")
+    with pytest.raises(im.DataError, match=r"x\.npy.* put them back, or give them in Python, Run\.resume\(path, data="):
+        im.Run.resume(tmp_path / "run", views=own_views, progress=False)
+
+
 def test_other_data_or_views_never_resume(tmp_path):
     x = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
     with pytest.raises(Stopped):

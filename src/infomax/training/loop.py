@@ -185,7 +185,14 @@ def resume(
     machine |= {k: v for k, v in here.items() if v is not None}
     source = data
     if data is None:
-        source = dataset(config["data"]["source"], config["data"]["root"], on_error=machine.get("on_error", "skip"))
+        asked_for = config["data"]["source"], config["data"]["root"]
+        try:
+            source = dataset(*asked_for, on_error=machine.get("on_error", "skip"))
+        except DataError as error:
+            raise DataError(
+                f"{error}. The data of {path} were there when it was begun: put them back, or give them in Python, "
+                "Run.resume(path, data=...)"
+            ) from error
         source.name = config["data"]["name"]
     named = config["views"]["recipe"] if views is None else views
     job = prepare(made, source, named, Options(**asked), config["data"]["root"], machine)

@@ -110,6 +110,8 @@ class Online:
         test = test_of(data)
         fit, held, self.how = splits(data, test)
         some_held(data, held)
+        if not len(fit):
+            raise DataError(f"{data.name!r} names no nodes to learn from: there is no online accuracy of it")
         classes = torch.unique(data.labels)
         self.classes, self.labels = len(classes), torch.searchsorted(classes, data.labels)
         self.learns = torch.zeros(len(data), dtype=torch.bool)
