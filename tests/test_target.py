@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from infomax import EMA, Clock, ConfigError, Shared, StopGradient, Target, Twin
+from infomax.target import rounded_by_chance
 
 
 def branch():
@@ -181,3 +182,22 @@ def test_what_cannot_be_built():
             target.look(branch(), None, some_views(), Clock())
     with pytest.raises(NotImplementedError, match="Target defines no look"):
         Target().look(branch(), None, some_views(), Clock())
+
+
+def test_a_slow_copy_in_16_bits_moves_as_far_as_one_in_32():
+    torch.manual_seed(0)
+    f, left = nn.Linear(64, 64), {}
+    for dtype in (torch.float32, torch.bfloat16):
+        fast = copy.deepcopy(f).to(dtype)
+        slow = EMA(0.99, anneal=False)
+        g = slow.second(fast)
+        with torch.no_grad():
+            fast.weight.mul_(1.5)
+        began = (fast.weight - g.weight).norm()
+        for step in range(100):
+            slow.m_step(fast, g, Clock(step, 10, 200))
+        left[dtype] = float(((fast.weight - g.weight).norm() / began).detach())
+    assert left[torch.float32] == pytest.approx(0.99**100, abs=1e-3)
+    assert left[torch.bfloat16] == pytest.approx(left[torch.float32], abs=0.03)
+    twice = [rounded_by_chance(torch.linspace(-3, 3, 999), seed=5) for _ in range(2)]
+    assert torch.equal(*twice) and float((twice[0].float() - torch.linspace(-3, 3, 999)).abs().max()) < 2**-6
