@@ -9,7 +9,7 @@ import torch
 
 import infomax as im
 from infomax import Clock
-from infomax.training.watch import Watch
+from infomax.training.watch import Watch, reads_lengths
 
 SMALL = {"projector": (64, 32), "predictor": (32,), "queue": 512}
 
@@ -91,6 +91,51 @@ def test_the_same_signs_mean_more_where_there_is_no_marginal():
     for sign in ((0.45, 50.0, 0.9), (1.0, 22.0, 0.9)):
         assert verdict(start, sign, sign) is None
         assert verdict(start, sign, sign, bare=True) == ("point" if sign[0] < 1 else "directions")
+
+
+def test_lengths_that_vanish_are_seen_where_the_joint_term_reads_them():
+    def verdict(*scales, lengths=True, bare=False):
+        watch = Watch("mine", lengths=lengths, bare=bare)
+        for n, scale in enumerate(scales):
+            torch.manual_seed(0)
+            z = scale * torch.randn(64, 16)
+            gauges = watch.see({0: z, 1: z}, {0: z, 1: z}, Clock(5 * n, 10, 1000))
+        if watch.state["suspicious"] >= 2:
+            with pytest.warns(
+                im.CollapseWarning, match=r"their lengths deviate by 0\.\d+ \(1\), .* lengths shrink to nothing"
+            ):
+                watch.warn(gauges, Clock(10, 10, 1000))
+            return watch.state["why"]
+        return None
+
+    assert verdict(1.0, 0.1, 0.05) == "nothing"
+    assert verdict(1.0, 0.3, 0.3) is None and verdict(1.0, 0.3, 0.3, bare=True) == "nothing"
+    assert verdict(1.0, 0.1, 0.05, lengths=False) is None
+    assert verdict(1.0, 0.1, 1.0) is None
+
+
+def test_which_joint_terms_read_lengths():
+    def of(name):
+        return reads_lengths(im.methods.build(name, im.encoders.get("mlp", channels=1, size=8, hidden=16)))
+
+    names = [name for name in im.methods.METHODS if name != "bgrl"]
+    assert {name for name in names if of(name)} == {"vicreg", "dino", "swav"}
+
+
+@pytest.mark.parametrize("variance", [25.0, 0.0])
+def test_vicreg_without_its_variance_term_is_said_to_shrink(variance):
+    torch.manual_seed(0)
+    encoder = im.encoders.get("mlp", channels=1, size=8, hidden=64)
+    learner = im.methods.vicreg(encoder, projector=(64, 64), variance=variance)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        im.train(learner, "digits", epochs=30, lr=3e-3, progress=False, gauge_samples=64)
+    heard = [str(w.message) for w in said if w.category is im.CollapseWarning]
+    if variance:
+        assert heard == []
+    else:
+        (message,) = heard
+        assert int(re.search(r"is collapsing in epoch (\d+)", message).group(1)) <= 6 and "shrink to nothing" in message
 
 
 def test_each_encoder_is_compared_with_itself():

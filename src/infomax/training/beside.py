@@ -15,7 +15,7 @@ from infomax.training import monitor
 from infomax.training.checkpoint import MACHINE, Position
 from infomax.training.online import Online
 from infomax.training.prepare import Job
-from infomax.training.watch import Watch
+from infomax.training.watch import Watch, reads_lengths
 
 
 class Beside:
@@ -32,7 +32,9 @@ class Beside:
     def __init__(self, job: Job, position: Position) -> None:
         self.job, self.position, self.options = job, position, job.options
         learner = job.learner
-        self.watch = Watch(learner.name, bare=not learner.marginals, seen=position.watched)
+        self.watch = Watch(
+            learner.name, bare=not learner.marginals, lengths=reads_lengths(learner), seen=position.watched
+        )
         with torch.random.fork_rng(devices=[]):  # a view function of the user's may draw: what it draws moves nothing
             torch.manual_seed(self.options.seed)
             self.views: list[Any] = job.feed.fixed(self.options.gauge_samples)

@@ -1,6 +1,6 @@
 r"""Is a run collapsing? Read off its own batches, and said as it happens, with what was seen and what may help.
 
-An embedding collapses in two ways, and each has its sign early in a run:
+An embedding collapses in three ways, and each has its sign early in a run:
 
 - **to a point** (completely): the unit rows point one way, so that their deviation $s = \sqrt D \, \overline{\sigma_d}$ goes
   to 0. Said where s is below `COLLAPSED_STD`; or earlier, where it is below `CLOSED` of the most that it was while the
@@ -12,8 +12,12 @@ An embedding collapses in two ways, and each has its sign early in a run:
   the first fifth of a run (`EARLY`) no healthy run loses that much so fast; later the classes may be all there is, and
   `LOST_RANK_LATE` is asked for.
 
-A sentence without a marginal has nothing that would stop either, which is said when it is built; the same signs then mean more.
-`CLOSED_BARE` of the spread is enough by itself, and `LOST_RANK_BARE` of the rank, at any time.
+- **to nothing**, where the joint term reads lengths (a distance, a product: VICReg, DINO, SwAV): the embedding shrinks, or all
+  classes become equally likely, while its unit rows may stay apart for long. Said where the deviation of the rows as they stand
+  is below `SHRUNK` of the most that it was. A cosine does not see lengths, and weight decay may take them.
+
+A sentence without a marginal has nothing that would stop any, which is said when it is built; the same signs then mean more.
+`CLOSED_BARE` of the spread (or of the lengths) is enough by itself, and `LOST_RANK_BARE` of the rank, at any time.
 
 Two readings in a row must say so. `infomax study collapse` trains every method with and without its guard, and counts what is
 missed and what is called a collapse and is none; the thresholds were chosen on some of its worlds and tried on the others.
@@ -27,13 +31,16 @@ import torch
 import torch.nn.functional as F
 
 from infomax.clock import Clock
-from infomax.learner import CollapseWarning
+from infomax.critic import Bilinear, Cosine, Critic, Dot, Euclidean
+from infomax.learner import CollapseWarning, Learner
+from infomax.marginal import Whitening
 from infomax.marginal.base import Views
 from infomax.training.monitor import COLLAPSED_STD, TAU
 
 EARLY = 0.2
 CLOSED, LOST_INFORMATION = 0.25, 0.1
 LOST_RANK, LOST_RANK_LATE = 0.3, 0.15
+SHRUNK = 0.2
 CLOSED_BARE, LOST_RANK_BARE = 0.5, 0.5
 ROWS = 128  # of a batch, which a reading of a millisecond looks at
 SMOOTH = 0.5  # of a new reading of the information in its running mean: one batch of 128 is noisy
@@ -47,6 +54,19 @@ DIRECTIONS = (
     "its directions vanish, which the spread does not show. A log-partition or a decorrelating marginal holds them "
     "open; else look at the predictor, or take a smaller learning rate"
 )
+NOTHING = (
+    "its lengths shrink to nothing, which its unit rows do not show. What keeps its variance up (a variance term, a sharper "
+    "target) is missing or too weak, or the learning rate is too large"
+)
+ADVICE = {"point": POINT, "directions": DIRECTIONS, "nothing": NOTHING}
+
+
+def reads_lengths(learner: Learner) -> bool:
+    """Whether the joint term changes with the length of what the branch gives: not behind a cosine, nor behind whitening."""
+    critic = getattr(learner.joint, "critic", None)
+    if not isinstance(critic, Critic) or any(isinstance(m, Whitening) for m in learner.marginals):
+        return False
+    return isinstance(critic, Euclidean | Dot | Bilinear) and not isinstance(critic, Cosine)
 
 
 class Watch:
@@ -55,6 +75,7 @@ class Watch:
     Args:
         name: of the method.
         bare: whether its sentence has no marginal.
+        lengths: whether its joint term reads them (`reads_lengths`).
         seen: what an earlier life of the run had seen (`state`).
 
     Example:
@@ -69,9 +90,10 @@ class Watch:
         name: str,
         *,
         bare: bool = False,
+        lengths: bool = False,
         seen: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name, self.bare = name, bare
+        self.name, self.bare, self.lengths = name, bare, lengths
         self.state: dict[str, Any] = {"phases": {}, "suspicious": 0, "why": "", "last": None} | dict(seen or {})
 
     def due(self, clock: Clock) -> bool:
@@ -82,13 +104,14 @@ class Watch:
 
     @torch.no_grad()
     def see(self, z: Views, k: Views, clock: Clock) -> dict[str, float]:
-        """Gauges of one batch: std, effective rank of the centred unit rows, and the InfoNCE reading between two views."""
+        """Gauges of one batch: std, effective rank of the centred unit rows, the InfoNCE reading between two views; scale."""
         from infomax.evaluate.gauges import effective_rank, spread
         from infomax.mi import readings
 
         i, a = next(iter(z.items()))
         b = next((v for j, v in k.items() if j != i), a)
-        a, b = (F.normalize(v[..., :ROWS, :].float().cpu(), dim=-1) for v in (a, b))
+        raw, other = (v[..., :ROWS, :].float().cpu() for v in (a, b))
+        a, b = F.normalize(raw, dim=-1), F.normalize(other, dim=-1)
         if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
             return {}
         gauges = {
@@ -96,6 +119,8 @@ class Watch:
             "effective_rank": float(effective_rank(a, center=True)),
             "mi_infonce": float(readings(a, b, tau=TAU)["infonce"]),
         }
+        if self.lengths:
+            gauges["scale"] = float(raw.std(-2).mean())
         self.state["last"] = clock.step
         self.note(gauges, clock)
         return gauges
@@ -111,9 +136,13 @@ class Watch:
         been["information"] = max(been["information"], been["level"])
         fading = been["level"] < (1 - LOST_INFORMATION) * been["information"]
         closing = std < CLOSED_BARE * been["std"] if self.bare else std < CLOSED * been["std"] and fading
+        scale = gauges.get("scale", 0.0)
+        been["scale"] = max(been.get("scale", 0.0), scale)
+        shrunk = scale < (CLOSED_BARE if self.bare else SHRUNK) * been["scale"]
         least = LOST_RANK_BARE if self.bare else LOST_RANK if clock.progress <= EARLY else LOST_RANK_LATE
         thin = rank < least * been["rank"]
-        self.state["why"] = "point" if std < COLLAPSED_STD or closing else "directions" if thin else ""
+        signs = {"point": std < COLLAPSED_STD or closing, "nothing": shrunk, "directions": thin}
+        self.state["why"] = next((why for why, found in signs.items() if found), "")
         self.state["suspicious"] = self.state["suspicious"] + 1 if self.state["why"] else 0
 
     def warn(self, gauges: Mapping[str, float], clock: Clock) -> bool:
@@ -121,11 +150,15 @@ class Watch:
         if self.state["suspicious"] < 2:
             return False
         been = self.state["phases"][str(clock.phase)]
+        lengths = f"their lengths deviate by {gauges['scale']:.2g} ({been['scale']:.2g}), " if "scale" in gauges else ""
+        seen = (
+            f"std {gauges['std']:.3f} (open: near 1; it was {been['std']:.2f}), {lengths}effective rank "
+            f"{gauges['effective_rank']:.1f} ({been['rank']:.1f} at the start), information between views "
+            f"{been['level']:.2f} nats (it was {been['information']:.2f})"
+        )
         warnings.warn(
-            f"{self.name!r} is collapsing in epoch {clock.epoch + 1}, at update {clock.step} of {clock.total}: "
-            f"std {gauges['std']:.3f} (open: near 1; it was {been['std']:.2f}), effective rank {gauges['effective_rank']:.1f} "
-            f"({been['rank']:.1f} at the start), information between views {been['level']:.2f} nats (it was "
-            f"{been['information']:.2f}): {POINT if self.state['why'] == 'point' else DIRECTIONS}." + BARE * self.bare,
+            f"{self.name!r} is collapsing in epoch {clock.epoch + 1}, at update {clock.step} of {clock.total}: {seen}: "
+            f"{ADVICE[self.state['why']]}." + BARE * self.bare,
             CollapseWarning,
             stacklevel=2,
         )

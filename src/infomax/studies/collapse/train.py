@@ -13,7 +13,7 @@ from infomax.studies.collapse.plan import WORLDS, Cell, build
 from infomax.studies.curves.train import flagged, some_of, view_of
 from infomax.training.feed import dataset
 from infomax.training.loop import train
-from infomax.training.watch import DIRECTIONS
+from infomax.training.watch import ADVICE
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
             intervals=False,
         )
     heard = [str(w.message) for w in said if issubclass(w.category, CollapseWarning)]
-    by = None if not heard else "directions" if DIRECTIONS in heard[0] else "point"
+    by = next((sign for sign, advice in ADVICE.items() if heard and advice in heard[0]), None)
     seen = None if not heard else re.sub(r"^.*?: (std .*? nats).*$", r"\1", heard[0])
     end = {key: run.history[-1][key] for key in ("std", "effective_rank", "mi_infonce")}
     found = {"name": cell.name, "world": cell.world, "seed": cell.seed, **end, "seen": seen}
