@@ -150,7 +150,7 @@ class Watch:
         if self.state["suspicious"] < 2:
             return False
         been = self.state["phases"][str(clock.phase)]
-        lengths = f"their lengths deviate by {gauges['scale']:.2g} ({been['scale']:.2g}), " if "scale" in gauges else ""
+        lengths = f"scale {gauges['scale']:.2g} (it was {been['scale']:.2g}), " if "scale" in gauges else ""
         seen = (
             f"std {gauges['std']:.3f} (open: near 1; it was {been['std']:.2f}), {lengths}effective rank "
             f"{gauges['effective_rank']:.1f} ({been['rank']:.1f} at the start), information between views "
