@@ -266,6 +266,22 @@ def trained(tmp_path_factory):
     return out
 
 
+def test_a_path_that_is_not_there_names_the_one_beside_it(trained, tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    for asked in (("report", trained.parent / "rum"), ("evaluate", trained.parent / "rum")):
+        code, _, err = run(capsys, *asked)
+        assert code == 2 and f"does not exist; did you mean '{trained}'?" in err
+    code, _, err = run(capsys, "train", "--method", "jmi", "--data", tmp_path / "fotos", "--out", tmp_path / "run")
+    assert code == 2 and f"fotos': did you mean '{tmp_path / 'photos'}'? (one of: cifar10" in err
+    code, _, err = run(capsys, "evaluate", tmp_path / "zzz" / "run")
+    assert code == 2 and err.rstrip().endswith("it does not exist")
+
+
+def test_a_folder_that_is_taken_is_said_before_data_are_read(trained, capsys):
+    code, _, err = run(capsys, "train", "--method", "jmi", "--data", "nowhere", "--out", trained)
+    assert code == 2 and "nothing is overwritten" in err and "nowhere" not in err
+
+
 def test_a_page_replaces_pages_and_nothing_else(trained, tmp_path, capsys):
     mine = tmp_path / "README.md"
     mine.write_text("mine")

@@ -5,6 +5,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -52,6 +53,24 @@ def nearest(name: str, options: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}(one of: {', '.join(known)})"
+
+
+def beside(path: Path) -> str:
+    """Name what is called nearly as a path that does not exist, in the same folder; nothing where there is none such.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (Path(folder) / "photos").mkdir()
+        ...     beside(Path(folder) / "fotos").replace(folder, "")
+        "did you mean '/photos'? "
+    """
+    try:
+        there = [p.name for p in path.parent.iterdir()]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, there, n=1)
+    return f"did you mean {str(path.parent / close[0])!r}? " if close else ""
 
 
 def known_options(function: Callable[P, R]) -> Callable[P, R]:

@@ -172,6 +172,10 @@ def test_embed_writes_a_new_file_and_names_what_it_saw(runs, tmp_path, capsys):
     assert main([*asked, "--outliers", "3", "--duplicates", "0.9999"]) == 0
     said = capsys.readouterr().out
     assert "355 rows of 256" in said and "pairs of cosine 0.9999" in said
+    assert main([*asked[:-1], str(tmp_path / "again.npz"), "--duplicates", "0.1"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    pairs = int(said[1].split()[0].replace(",", ""))
+    assert len(said) == 23 and said[-1].startswith(f"  and {pairs - 20:,} more")
     with np.load(out) as read:
         assert (
             read["names"][7] == "7"
@@ -210,7 +214,7 @@ def test_gauges_need_no_labels_and_protocols_do(capsys, tmp_path):
     run = im.train(learner, tmp_path / "x.npy", epochs=1, progress=False)
     found = run.evaluate(protocols="gauges")
     assert found["embedding"]["mi"]["infonce"]["n"] == 200 and "no labels" in str(found)
-    with pytest.raises(DataError, match=r"has no labels.*or ask for gauges alone"):
+    with pytest.raises(DataError, match=r"has no labels.*or ask for gauges alone \(--protocols gauges\)"):
         run.evaluate(protocols="gauges,knn")
 
 

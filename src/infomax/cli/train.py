@@ -111,10 +111,13 @@ def train(
     import infomax as im
     from infomax.training.feed import dataset, encoder_for
     from infomax.training.rules import read_rules
+    from infomax.training.run import unclaimed
 
     if seed < 0:
         raise ConfigError(f"--seed {seed}: give a whole number from 0 on")
     torch.manual_seed(seed)
+    if this_rank() == 0:
+        unclaimed(out)
     samples = dataset(data, root, on_error=on_error)
     learner = im.methods.build(method, encoder_for(samples, encoder, size), **options)
     if this_rank() == 0:
@@ -187,7 +190,9 @@ def _ended(run: Run, out: str) -> None:
         print(online)
     labelled = getattr(run.data, "labels", None) is not None
     after = f"evaluate {shlex.quote(out)}" if labelled else f"report {shlex.quote(out)}"
-    print(f"wrote {out}; next: {typed(after)}" + ("" if labelled else ", or evaluate it with --data LABELLED"))
+    print(f"wrote {out}; next: {typed(after)}")
+    if not labelled:
+        print(f"with labelled data, one folder a class: {typed(f'evaluate {shlex.quote(out)} --data LABELLED')}")
 
 
 def continued(

@@ -18,7 +18,7 @@ from infomax.data.named import cifar, digits, fashion_mnist, gaussians
 from infomax.data.order import batches, gather
 from infomax.data.sets import Dataset, Graph, statistics
 from infomax.data.streams import is_stream, read_stream
-from infomax.errors import ConfigError, DataError, nearest
+from infomax.errors import ConfigError, DataError, beside, nearest
 
 NAMES = (
     "digits", "gaussians", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet", "imagenet100", "cora", "citeseer", "sbm",
@@ -115,6 +115,10 @@ def _read(
         return read_array(path, split)
     if path.is_file():
         raise DataError(f"{path}: a file of this kind is not known: give an .npy or .npz file, or a folder of images")
+    known = nearest(name, NAMES)
+    near = "" if known.startswith("did you mean") else beside(path)
     raise DataError(
-        f"no data set and no file {name!r}: {nearest(name, NAMES)}, or give a folder of images or an .npz file"
+        f"no data set and no file {name!r}: {near}{known}, or give a folder of images or an .npz file".replace(
+            ": (one of", " (one of"
+        )
     )

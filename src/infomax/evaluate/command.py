@@ -87,3 +87,5 @@ def embedded(
         print(f"{len(pairs):,} pairs of cosine {twins:g} or more" + (" (cosine, samples):" if pairs else ""))
         for i, j, near in pairs[:20]:
             print(f"  {near:.4f}  {names[i]}  {names[j]}")
+        if len(pairs) > 20:
+            print(f"  and {len(pairs) - 20:,} more; a higher --duplicates leaves fewer")

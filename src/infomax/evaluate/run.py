@@ -176,7 +176,8 @@ def evaluate(
     bare = train.labels is None
     if bare and set(names) != {GAUGES}:
         raise DataError(
-            f"{train.name!r} has no labels, so nothing can be probed: give labelled data (--data), or ask for {GAUGES} alone"
+            f"{train.name!r} has no labels, so nothing can be probed: give labelled data (--data; of images: one folder a "
+            f"class), or ask for {GAUGES} alone (--protocols {GAUGES})"
         )
     if FINETUNE in names:
         check_finetunes(train)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from infomax.errors import ConfigError, DataError
+from infomax.errors import ConfigError, DataError, beside
 
 Kind = Literal["run", "sweep", "study"]
 
@@ -22,7 +22,7 @@ def kind(folder: Path) -> Kind:
     what = "is no folder" if folder.exists() else "does not exist"
     if folder.is_dir():
         what = f"holds none of {', '.join(marks)}"
-    raise DataError(f"{folder} is no run, sweep or study: it {what}")
+    raise DataError(f"{folder} is no run, sweep or study: it {what}; {beside(folder)}".rstrip("; "))
 
 
 def reported(

@@ -43,9 +43,10 @@ def dataset(data: Any, root: str | None = None, split: str = "train", on_error: 
         return Dataset(as_samples(data, "data"))
     found = load(data, root=root, split=split, on_error=on_error)
     if found.skipped:
+        what = "file or folder" if found.n_skipped == 1 else "files or folders"
         some = ", ".join(found.skipped[:5]) + (" ..." if found.n_skipped > 5 else "")
         warnings.warn(
-            f"{found.name}: {found.n_skipped} files or folders could not be read and were left out: {some}",
+            f"{found.name}: {found.n_skipped} {what} could not be read, left out: {some}",
             stacklevel=2,
         )
     return found

@@ -30,7 +30,7 @@ from infomax.training.optim import OptimizerName
 from infomax.training.options import Options
 from infomax.training.prepare import Job, prepare
 from infomax.training.rules import rate
-from infomax.training.run import Run, begun, claim, read_config, rebuilt
+from infomax.training.run import Run, begun, claim, read_config, rebuilt, unclaimed
 from infomax.training.sharding import Strategy, take_up
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
@@ -150,6 +150,8 @@ def train(
         raise ConfigError(f"keep={keep}: a run keeps at least its last checkpoint")
     machine = {"device": device, "devices": devices, "strategy": strategy, "checkpoint_every": checkpoint_every}
     machine |= {"keep": keep, "on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
+    if out is not None and rank() == 0:
+        unclaimed(out)
     job = prepare(learner, data, views, options, root, machine)
     if out is not None:
         job.run.path = claim(out, "config.json") if rank() == 0 else Path(out)

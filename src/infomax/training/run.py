@@ -30,13 +30,28 @@ import torch
 from torch import Tensor
 
 from infomax.data import Dataset
-from infomax.errors import ConfigError, DataError
+from infomax.errors import ConfigError, DataError, beside
 from infomax.learner import Learner
 from infomax.parallel import rank, world
 from infomax.training.checkpoint import distinct, fill, step_of, write_bytes, written
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
 from infomax.training.sharding import Strategy
+
+
+def unclaimed(out: str | Path) -> Path:
+    """A folder that a run may be kept in, untouched: asked before data are read, which takes long.
+
+    Raises:
+        ConfigError: where it exists and is not empty.
+    """
+    path = Path(out)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        unfinished = "; continue the run in it by --resume" if written(path) else ""
+        raise ConfigError(
+            f"{path} exists and is not empty: nothing is overwritten; choose another --out or remove it{unfinished}"
+        )
+    return path
 
 
 def claim(out: str | Path, mark: str | None = None) -> Path:
@@ -49,12 +64,7 @@ def claim(out: str | Path, mark: str | None = None) -> Path:
     Raises:
         ConfigError: where it exists and is not empty.
     """
-    path = Path(out)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        unfinished = "; continue the run in it by --resume" if written(path) else ""
-        raise ConfigError(
-            f"{path} exists and is not empty: nothing is overwritten; choose another --out or remove it{unfinished}"
-        )
+    path = unclaimed(out)
     path.mkdir(parents=True, exist_ok=True)
     if mark is not None:
         try:
@@ -107,7 +117,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise DataError(f"{folder} is no run: it holds no config.json")
+        if folder.exists():
+            raise DataError(f"{folder} is no run: it holds no config.json")
+        raise DataError(f"{folder} is no run: it does not exist; {beside(folder)}".rstrip("; "))
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         missing = [key for key in ("method", "encoder", "data", "views", "training") if key not in config]
