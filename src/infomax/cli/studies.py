@@ -47,7 +47,7 @@ def theory(*, out: str, seed: int = 0, draws: int = 200) -> None:
     Args:
         out: folder for results.json and figures, made anew.
         seed: of every sample and weight.
-        draws: repetitions of a cheap check; dearer ones take a share of them. With few, what is undecided reads "does not hold".
+        draws: repetitions of a cheap check; dearer ones take a share of them. With few the undecided reads "does not hold".
     """
     from infomax.studies.theory import run
 
