@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from infomax import evaluate as ev
 from infomax.errors import DataError, NumericsError
+from infomax.evaluate.embedding import gauge_lines
 
 
 def rows(*shape, seed=0):
@@ -123,3 +124,12 @@ def test_errors_say_what_was_given():
         ev.alignment(torch.ones(2, 3), torch.ones(3, 3))
     with pytest.raises(DataError, match="2 rows need as many labels"):
         ev.cluster_centres(torch.ones(2, 3), torch.zeros(3))
+
+
+def test_a_lower_bound_below_zero_is_said_to_say_nothing():
+    reading = {"lo": -3.0, "hi": -1.0, "ceiling": 10.0, "n": 200, "kind": "lower bound", "saturated": False}
+    found = {"mi": {"jsd_lower": reading | {"value": -2.0}, "infonce": reading | {"value": 2.0}}} | dict.fromkeys(
+        ("alignment", "uniformity", "rankme"), 1.0
+    )
+    bad, good, _ = gauge_lines(found | {"lidar": None, "std": {"min": 0.0, "max": 1.0}})
+    assert bad.endswith("lower bound, below 0: it says nothing") and good.endswith("lower bound")

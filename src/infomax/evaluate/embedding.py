@@ -88,6 +88,8 @@ def gauge_lines(found: dict[str, Any]) -> list[str]:
     said = []
     for name, r in found["mi"].items():
         full = ", saturated" if r["saturated"] else ""
+        if r["kind"] == "lower bound" and r["value"] < 0:
+            full += ", below 0: it says nothing"
         said.append(
             f"MI, {name:10} {r['value']:.3f} [{r['lo']:.3f}, {r['hi']:.3f}] nats of at most {r['ceiling']:.3g}, cos/{TAU:g}, "
             f"N = {r['n']}; {r['kind']}{full}"

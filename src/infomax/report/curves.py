@@ -150,9 +150,9 @@ def spectra(frames: Mapping[str, Frames]) -> "Figure":
             )
     figure.update_yaxes(type="log", tickformat="~g")
     figure.update_xaxes(title_text="eigenvalue, the largest first")
-    height = 340 * rows + 90
+    height = 340 * rows + 110
     return figure.update_layout(
-        template=template(), height=height, legend={"y": -62 / (height - 130)}, margin={"t": 50, "b": 84},
+        template=template(), height=height, legend={"y": -72 / (height - 154)}, margin={"t": 50, "b": 104},
         meta={"min_width": 300 * columns},
     )  # fmt: skip
 
