@@ -11,7 +11,7 @@ neighbours (k = 20), on the official test set or its first `--tests` images.
 |---|---|
 | infomax | `im.train` with the recipe cpu/METHOD-cifar10 and `budget="Ns cpu"` |
 | lightly | the same recipe put together of lightly's parts: transforms, losses, momentum; the same heads, optimiser, schedule |
-| lightly-full | the same, its views at the images' own size |
+| lightly-full | lightly's own best: views at the images' own size, its learning rate chosen anew among three |
 
 Every cell (contestant, method, set, seed, seconds) is a process of its own, and a JSON file in `--cells`: those that are
 there are not run again. The budget counts views, compilation and warm-up, not imports and loading; schedules end where it
@@ -53,6 +53,8 @@ METHODS = ("simclr", "byol", "barlow-twins", "vicreg")
 SETS = ("fashion-mnist", "cifar10")
 CONTESTANTS = ("infomax", "lightly", "lightly-full")
 HELD_OUT = 5000
+FULL: dict[str, dict[str, Any]] = {method: {"size": None} for method in METHODS}
+"""What lightly's best recipe has in place of ours, by pilots."""
 Cell = dict[str, Any]
 
 
@@ -74,6 +76,8 @@ def images_of(name: str, path: Path, split: str) -> tuple[Tensor, Tensor]:
 
 def recipe_of(cell: Cell) -> dict[str, Any]:
     options = dict(recipes.get(f"cpu/{cell['method']}-cifar10").options)
+    if cell["contestant"] == "lightly-full":
+        options |= FULL[cell["method"]]
     if cell["lr"] is not None:
         options["lr"] = cell["lr"]
     return options
@@ -81,7 +85,7 @@ def recipe_of(cell: Cell) -> dict[str, Any]:
 
 def learner_of(cell: Cell, options: dict[str, Any], data: im.data.Dataset) -> im.Learner:
     torch.manual_seed(cell["seed"])
-    encoder = im.encoders.get(options["encoder"], channels=data.channels, size=options["size"])
+    encoder = im.encoders.get(options["encoder"], channels=data.channels, size=options["size"] or 32)
     own = {k: v for k, v in options.items() if k in im.methods.options(options["method"])}
     heads = {
         k: tuple(int(w) for w in str(v).split("-")) if k in ("projector", "predictor") else v for k, v in own.items()
@@ -93,11 +97,14 @@ def ours(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, float]
     began, options = time.process_time(), recipe_of(cell)
     learner = learner_of(cell, options, data)
     taken = ("views", "size", "batch_size", "optimizer", "lr", "weight_decay")
+    length: dict[str, Any] = {"budget": f"{cell['seconds'] - 0.5}s cpu"}  # half a second for the last gauges
+    if cell["epochs"]:
+        length = {"epochs": cell["epochs"]}
     run = im.train(
         learner,
         data,
         **{name: options[name] for name in taken},
-        budget=f"{cell['seconds'] - 0.5}s cpu",  # half a second for the last gauges
+        **length,
         seed=cell["seed"],
         gauge_samples=200,
         device="cpu",
@@ -108,16 +115,21 @@ def ours(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, float]
     return learner.encoder, {"images": updates * batch, "cpu_seconds": spent}
 
 
-def lightly_views(size: int, data: im.data.Dataset) -> Callable[[Any], list[Tensor]]:
-    """Our recipe w-mse in lightly's words: crop .2-1, flip .5, jitter .8/.8/.8/.2 with .8, grey .2, no blur."""
+def lightly_views(name: str, size: int, data: im.data.Dataset) -> Callable[[Any], list[Tensor]]:
+    """Our recipe of that name in lightly's words."""
     from lightly.transforms import SimCLRTransform
 
-    return SimCLRTransform(
+    ours = im.views.RECIPES[name](size, None)[0]
+    views = SimCLRTransform(
         input_size=size,
-        min_scale=0.2,
-        gaussian_blur=0.0,
+        **dict(zip(("cj_bright", "cj_contrast", "cj_sat", "cj_hue"), ours.jitter, strict=True)),
+        random_gray_scale=ours.gray,
+        gaussian_blur=ours.blur,
         normalize={"mean": list(data.mean), "std": list(data.std)},
     )
+    for view in views.transforms:
+        view.transform.transforms[0].scale = ours.scale  # of the crop; the option is for its lower end alone
+    return views
 
 
 class Pictures(torch.utils.data.Dataset[list[Tensor]]):
@@ -140,7 +152,7 @@ def lightly(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, flo
     from lightly.models.utils import deactivate_requires_grad, update_momentum
 
     options = recipe_of(cell)
-    size = int(data.images.shape[1]) if cell["contestant"] == "lightly-full" else options["size"]
+    size = options["size"] or int(data.images.shape[1])
     same = learner_of(cell, options, data)  # for the same starting weights, heads included
     branch, method = same.f, options["method"]
     predictor = same.marginals[0].net if method == "byol" else nn.Identity()
@@ -152,7 +164,7 @@ def lightly(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, flo
         "vicreg": losses.VICRegLoss,
     }[method]()
     loader = torch.utils.data.DataLoader(
-        Pictures(data, lightly_views(size, data)),
+        Pictures(data, lightly_views(options["views"], size, data)),
         batch_size=options["batch_size"],
         shuffle=True,
         drop_last=True,
@@ -169,9 +181,13 @@ def lightly(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, flo
         while True:
             yield from loader
 
-    passed = batches()
-    while (start := time.process_time()) - began + update < cell["seconds"]:
-        share = (start - began) / cell["seconds"]
+    passed, images = batches(), (cell["epochs"] or 0) * len(loader) * options["batch_size"]
+
+    def gone(now: float) -> float:
+        return done / images if images else (now - began) / cell["seconds"]
+
+    while gone((start := time.process_time()) + update) < 1:
+        share = gone(start)
         for group in optimizer.param_groups:
             group["lr"] = warmup_cosine(1000 * share, 1000, 100, options["lr"])
         views = [view.contiguous(memory_format=torch.channels_last) for view in next(passed)]
@@ -240,43 +256,53 @@ def write(cell: Cell, path: Path, out: Path) -> None:
 def cells_of(asked: argparse.Namespace) -> Iterator[Cell]:
     """Seed by seed, and within one the contestants of a comparison one after another."""
     budgets = {"infomax": (1,), "lightly": (2, 1) if asked.equal else (2,), "lightly-full": (2,)}
-    kept = {"labels": asked.labels, "tests": asked.tests, "pilot": asked.pilot, "lr": asked.lr}
+    kept = {"labels": asked.labels, "tests": asked.tests, "pilot": asked.pilot, "lr": asked.lr, "epochs": asked.epochs}
+    plain = kept | {"seed": 0, "seconds": 0, "lr": None, "epochs": None}
     for data in asked.sets:
         for contestant in ("untrained", "pixels"):
-            yield {"contestant": contestant, "method": None, "data": data, "seed": 0, "seconds": 0, **kept, "lr": None}
+            yield {"contestant": contestant, "method": None, "data": data} | plain
     for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
         for data in asked.sets:
             for method in asked.methods:
                 for contestant in asked.contestants:
-                    for times in budgets[contestant]:
+                    for times in (0,) if asked.epochs else budgets[contestant]:
                         cell = {"contestant": contestant, "method": method, "data": data, "seed": seed}
-                        yield cell | {"seconds": times * asked.seconds} | kept
+                        yield cell | kept | {"seconds": times * asked.seconds}
 
 
 def file_of(cell: Cell) -> str:
-    named = ("data", "method", "contestant", "seconds", "seed", "lr")
-    said = [f"{cell[k]:g}" if isinstance(cell[k], float) else str(cell[k]) for k in named if cell[k] is not None]
+    named = ("data", "method", "contestant", "seconds", "epochs", "seed", "lr")
+    said = [f"{k}{cell[k]:g}" if isinstance(cell[k], int | float) else cell[k] for k in named if cell[k] is not None]
     return "_".join([*said, *["pilot"] * cell["pilot"]]) + ".json"
 
 
-def table(found: list[dict[str, Any]]) -> str:
-    """Mean and deviation over the seeds, of logistic regression and (behind it) of nearest neighbours."""
-    rows: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+def spread(values: list[float]) -> str:
+    """Mean and, of several, deviation."""
+    return f"{statistics.mean(values):.2f}" + (f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def table(found: list[Cell]) -> str:
+    """Mean and deviation over the seeds, of logistic regression and of nearest neighbours; and by how much ours is ahead,
+    seed by seed."""
+    rows: dict[tuple[str, str, float, str], list[Cell]] = {}
     for one in found:
         rows.setdefault((one["data"], one["method"] or "", one["seconds"], one["contestant"]), []).append(one)
     lines = [
-        "| set | method | CPU-seconds | contestant | images | linear | kNN | seeds |",
-        "|---|---|---|---|---|---|---|---|",
+        "| set | method | CPU-seconds | contestant | images | linear | kNN | infomax ahead by | seeds |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for (data, method, seconds, contestant), same in sorted(rows.items()):
-
-        def of(key: str, same: list[dict[str, Any]] = same) -> str:
-            values = [one[key] for one in same]
-            return f"{statistics.mean(values):.2f}" + (f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else "")
-
+        mine = {
+            c["seed"]: c["linear"]
+            for c in found
+            if (c["data"], c["method"], c["contestant"]) == (data, method, "infomax")
+        }
+        ahead = [mine[c["seed"]] - c["linear"] for c in same if c["seed"] in mine and contestant != "infomax"]
         images = f"{statistics.mean(one['images'] for one in same):,.0f}" if "images" in same[0] else "-"
+        linear, knn = (spread([one[key] for one in same]) for key in ("linear", "knn"))
         lines.append(
-            f"| {data} | {method} | {seconds or '-'} | {contestant} | {images} | {of('linear')} | {of('knn')} | {len(same)} |"
+            f"| {data} | {method} | {seconds or '-'} | {contestant} | {images} | {linear} | {knn} "
+            f"| {spread(ahead) if ahead else '-'} | {len(same)} |"
         )
     return "\n".join(lines)
 
@@ -291,6 +317,7 @@ def main() -> None:
     parser.add_argument("--methods", type=lambda text: text.split(","), default=list(METHODS))
     parser.add_argument("--sets", type=lambda text: text.split(","), default=list(SETS))
     parser.add_argument("--contestants", type=lambda text: text.split(","), default=list(CONTESTANTS))
+    parser.add_argument("--epochs", type=int, help="equal images in place of a time: both see the set so often")
     parser.add_argument("--equal", action="store_true", help="lightly at equal seconds as well")
     parser.add_argument("--labels", type=int, default=10_000)
     parser.add_argument("--tests", type=int, default=10_000)
@@ -317,14 +344,20 @@ def main() -> None:
         if child.exitcode:
             raise SystemExit(f"{kept.stem} ended with exit status {child.exitcode}")
         print(kept.read_text(), end="", flush=True)
+        gather(asked, wanted)
+    print(table(gather(asked, wanted)))
+
+
+def gather(asked: argparse.Namespace, wanted: list[Cell]) -> list[Cell]:
+    """The cells that are there, and the file of them all."""
     files = [asked.cells / file_of(cell) for cell in wanted]
-    found = [json.loads(file.read_text()) for file in files if file.exists()]
-    print(table(found))
+    found: list[Cell] = [json.loads(file.read_text()) for file in files if file.exists()]
     if asked.json:
         about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-        about |= {"lightly": version("lightly"), "command": " ".join(sys.argv[1:])}
+        about |= {"lightly": version("lightly"), "command": " ".join(word.rpartition("/")[2] for word in sys.argv[1:])}
         asked.json.parent.mkdir(parents=True, exist_ok=True)
         asked.json.write_text(json.dumps(about | {"cells": found}, indent=1) + "\n")
+    return found
 
 
 if __name__ == "__main__":

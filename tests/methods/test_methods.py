@@ -127,6 +127,17 @@ def test_without_its_predictor_a_method_warns(name, tiny):
         build(name, tiny(name, predictor=()))
 
 
+@pytest.mark.parametrize(("last_norm", "affine"), [("plain", False), ("affine", True)])
+def test_byols_projector_ends_on_a_batch_norm_where_asked_in_both_branches(last_norm, affine):
+    learner = im.methods.byol(nn.Linear(12, 16), projector=(8, 4), predictor=(8,), last_norm=last_norm)
+    for branch in (learner.f, learner.g):
+        last = list(branch.projector)[-1]
+        assert isinstance(last, nn.BatchNorm1d) and last.affine is affine
+        z = branch(some_views()[0])
+        torch.testing.assert_close(z.var(0, correction=0), torch.ones(4), atol=0.01, rtol=0)
+    assert not isinstance(list(im.methods.byol(nn.Linear(12, 16)).f.projector)[-1], nn.BatchNorm1d)
+
+
 def test_moco_writes_its_keys_after_the_step(tiny):
     learner, views = build("moco_v2", tiny("moco_v2")), some_views()
     term, keys = learner.marginals[0], nn.functional.normalize(learner.g(views[1]), dim=1)

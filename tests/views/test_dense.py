@@ -18,7 +18,7 @@ def difference(spec: ImageView, ours: torch.Tensor, theirs: torch.Tensor) -> flo
     return apart.max().item()
 
 
-@pytest.mark.parametrize("name", ["simclr", "weak", "byol", "vicreg", "w-mse", "swav", "dino"])
+@pytest.mark.parametrize("name", ["simclr", "weak", "byol", "vicreg", "w-mse", "swav", "dino", "small"])
 @pytest.mark.parametrize(("size", "side", "channels"), [(32, 32, 3), (24, 40, 1), (96, 110, 3), (16, 20, 4)])
 def test_equals_the_readable_chain(name: str, size: int, side: int, channels: int) -> None:
     images, index = photos(24, side, side + 3, channels), torch.arange(24)

@@ -158,9 +158,11 @@ def test_recipes_are_the_published_ones() -> None:
     assert len(recipe("dino", size=32)) == 2
     sizes = [tuple(v.shape) for v in recipe("swav", size=32, local_views=3)(torch.zeros(2, 32, 32, 3), [0, 1])]
     assert sizes == [(2, 3, 32, 32)] * 2 + [(2, 3, 16, 16)] * 3
-    for name in ("simclr", "weak", "vicreg", "w-mse"):
+    for name in ("simclr", "weak", "vicreg", "w-mse", "small"):
         a, b = recipe(name, size=32).specs
         assert a == b and (a.gray, a.flip, a.jitter_p) == (0.2, 0.5, 0.8)
+    small, _ = recipe("small", size=16).specs
+    assert (small.scale, small.jitter, small.blur) == ((0.1, 0.6), (0.4, 0.4, 0.4, 0.1), 0.0)
 
 
 def test_more_channels_than_three_keep_their_order_of_magnitude() -> None:

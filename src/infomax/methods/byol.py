@@ -3,7 +3,7 @@
 from torch import nn
 
 from infomax.critic import Chord
-from infomax.heads import Branch, Head
+from infomax.heads import Branch, Head, LastNorm
 from infomax.joint import Alignment
 from infomax.learner import Learner
 from infomax.marginal import predictors
@@ -18,6 +18,7 @@ def byol(
     projector: Head = (4096, 256),
     predictor: Head = (4096,),
     momentum: float = 0.99,
+    last_norm: LastNorm = "none",
 ) -> Learner:
     """BYOL: predict the embedding of a slowly moving copy of oneself (arXiv:2006.07733, eq. 2).
 
@@ -29,6 +30,8 @@ def byol(
         predictor: widths of its hidden layers (it ends on the embedding's width), on the student's side; `()` for none:
             it then collapses.
         momentum: of the copy at the start (the authors': 0.996 for 1000 epochs, 0.99 for 300); annealed to 1 by a cosine.
+        last_norm: batch norm after the projector: none, as the authors; with affine part; or `plain`, without, as SimSiam and
+            MoCo v3. It spreads targets over all directions from the first update on, which short runs need.
 
     Where sources differ: BYOL, SimSiam and BGRL are one loss in three scales, 4 + 4s, s and 2 + 2s. At a row of zeros the
     authors' |p - k|^2 gives 1, the cosine form 2; here it is theirs.
@@ -37,7 +40,7 @@ def byol(
         >>> byol(nn.Linear(8, 16), projector=(4,), predictor=(8,)).target.momentum
         0.99
     """
-    branch = Branch(encoder, projector)
+    branch = Branch(encoder, projector, last_norm=last_norm)
     return Learner(
         branch, EMA(momentum), Alignment(Chord()), *predictors(predictor, branch), scale=4.0, offset=1.0, name="byol"
     )

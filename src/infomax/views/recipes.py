@@ -278,6 +278,11 @@ def _w_mse(size: int, local: int | None) -> tuple[ImageView, ...]:
     return view, view
 
 
+def _small(size: int, local: int | None) -> tuple[ImageView, ...]:
+    view = replace(_base(size), scale=(0.1, 0.6), jitter=(0.4, 0.4, 0.4, 0.1))
+    return view, view
+
+
 def _swav(size: int, local: int | None) -> tuple[ImageView, ...]:
     local = (6 if _imagenet(size) else 0) if local is None else local
     large = replace(_base(size), jitter=_STRONG, blur=0.5)
@@ -313,12 +318,13 @@ RECIPES: dict[str, _Recipe] = {
     "byol": _byol,
     "vicreg": _vicreg,
     "w-mse": _w_mse,
+    "small": _small,
     "swav": _swav,
     "dino": _dino,
     "gentle": _gentle,
     "none": _none,
 }
-"""The published recipes by name."""
+"""The recipes by name: the published ones, and ours."""
 
 _MULTI_CROP = ("swav", "dino")
 
@@ -348,8 +354,10 @@ def recipe(
     | w-mse | .2-1 | .8/.8/.8/.2 | - | - | blur .2 |
     | swav | .08-1 | .8/.8/.8/.2 | .5 | - | 2 x .14-1 and 6 local x .05-.14 |
     | dino | .08-1 | .4/.4/.2/.1 | - | 0 and .2 | 2 x .4-1 (blur 1 and .1) and 8 local x .05-.4 (blur .5) |
+    | small (ours) | .1-.6 | .4/.4/.4/.1 | - | - | the same |
     | none | whole image | - | - | - | the same |
 
+    `small` is for views of half the images' side: there its crops show things about as large as whole images do.
     Every crop is resized bilinearly with antialiasing (some of the originals resize bicubically).
 
     Args:
