@@ -105,7 +105,9 @@ def test_each_operation(chance: dict[str, object], size: int, channels: int) -> 
     check(ImageView(**{"size": size, **OFF, **chance}), photos(n, size + size // 7, size, channels), seed=1)
 
 
-@pytest.mark.parametrize("name", ["simclr", "weak", "byol", "vicreg", "w-mse", "swav", "dino", "small", "gentle", "none"])
+@pytest.mark.parametrize(
+    "name", ["simclr", "weak", "byol", "vicreg", "w-mse", "swav", "dino", "small", "gentle", "none"]
+)
 def test_whole_chain_at_32(name: str) -> None:
     for spec in set(recipe(name, size=32, local_views=1 if name in ("swav", "dino") else None).specs):
         check(spec, photos(48, 32, 32))

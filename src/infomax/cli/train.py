@@ -73,7 +73,8 @@ def train(
         out: folder of the run, made anew.
         encoder: resnet8, resnet18, resnet34, resnet50, resnet1d, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a
             small one.
-        views: simclr, weak, byol, vicreg, w-mse, swav, dino, small, gentle, none of images; signals; tabular, noise; auto: by data.
+        views: simclr, weak, byol, vicreg, w-mse, swav, dino, small, gentle, none of images; signals; tabular,
+            noise; auto: by data.
         epochs: passes over the data; of sdmi an epoch is an E- and an M-pass.
         budget: a time to train for instead, to whose end the schedules fall: 300s, 5min or 2h of the clock, or "300s cpu"
             of the processor, all threads together.
