@@ -17,13 +17,15 @@ Every cell (contestant, method, set, seed, seconds) is a process of its own, and
 there are not run again. The budget counts views, compilation and warm-up, not imports and loading; schedules end where it
 does; our views' compiled code is found on disk, as after their first use on a machine (some 14 s more). lightly's images
 lie in memory as PIL images, as its transforms take them; its network has the channels last, as ours.
-`--pilot` judges on training rows (the last 5,000, which no contestant trains on) instead of the test set, and takes `--lr`.
+`--pilot` judges on training rows (the last 5,000, which no contestant trains on) instead of the test set; `--lr A,B,C` tries
+these learning rates, `--change views=w-mse` another setting. `--epochs N` gives both the same images in place of the same time.
 """
 
 import argparse
 import copy
 import functools
 import io
+import itertools
 import json
 import multiprocessing
 import platform
@@ -40,6 +42,7 @@ import numba  # noqa: F401  (imports are not on the budget, those of the first o
 import numpy as np
 import torch
 import torch._dynamo
+import yaml
 from torch import Tensor, nn
 
 import infomax as im
@@ -53,7 +56,7 @@ METHODS = ("simclr", "byol", "barlow-twins", "vicreg")
 SETS = ("fashion-mnist", "cifar10")
 CONTESTANTS = ("infomax", "lightly", "lightly-full")
 HELD_OUT = 5000
-FULL: dict[str, dict[str, Any]] = {method: {"size": None} for method in METHODS}
+FULL: dict[str, dict[str, Any]] = {method: {"size": None, "lr": 2e-3} for method in METHODS}
 """What lightly's best recipe has in place of ours, by pilots."""
 Cell = dict[str, Any]
 
@@ -80,7 +83,7 @@ def recipe_of(cell: Cell) -> dict[str, Any]:
         options |= FULL[cell["method"]]
     if cell["lr"] is not None:
         options["lr"] = cell["lr"]
-    return options
+    return options | cell["changed"]
 
 
 def learner_of(cell: Cell, options: dict[str, Any], data: im.data.Dataset) -> im.Learner:
@@ -226,7 +229,7 @@ def run(cell: Cell, path: Path) -> dict[str, Any]:
         test, train = tuple(t[-HELD_OUT:] for t in train), tuple(t[:-HELD_OUT] for t in train)
     else:
         test = tuple(t[: cell["tests"]] for t in images_of(cell["data"], path, "test"))
-    data = im.data.Dataset(train[0], name=cell["data"])
+    data = im.data.Dataset(train[0][: cell["rows"]], name=cell["data"])
     encoder: nn.Module
     said: dict[str, float] = {}
     if cell["contestant"] in CONTESTANTS:
@@ -256,24 +259,27 @@ def write(cell: Cell, path: Path, out: Path) -> None:
 def cells_of(asked: argparse.Namespace) -> Iterator[Cell]:
     """Seed by seed, and within one the contestants of a comparison one after another."""
     budgets = {"infomax": (1,), "lightly": (2, 1) if asked.equal else (2,), "lightly-full": (2,)}
-    kept = {"labels": asked.labels, "tests": asked.tests, "pilot": asked.pilot, "lr": asked.lr, "epochs": asked.epochs}
-    plain = kept | {"seed": 0, "seconds": 0, "lr": None, "epochs": None}
-    for data in asked.sets:
+    kept = {name: getattr(asked, name) for name in ("labels", "tests", "pilot", "epochs", "rows")}
+    changed = dict(word.split("=", 1) for word in asked.change)
+    kept["changed"] = {key: yaml.safe_load(value) for key, value in changed.items()}
+    plain = kept | {"seed": 0, "seconds": 0, "epochs": None, "rows": None, "changed": {}}
+    for data in () if asked.pilot else asked.sets:
         for contestant in ("untrained", "pixels"):
-            yield {"contestant": contestant, "method": None, "data": data} | plain
+            yield {"contestant": contestant, "method": None, "data": data, "lr": None} | plain
     for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
         for data in asked.sets:
             for method in asked.methods:
-                for contestant in asked.contestants:
+                for contestant, lr in itertools.product(asked.contestants, asked.lr):
                     for times in (0,) if asked.epochs else budgets[contestant]:
-                        cell = {"contestant": contestant, "method": method, "data": data, "seed": seed}
+                        cell = {"contestant": contestant, "method": method, "data": data, "seed": seed, "lr": lr}
                         yield cell | kept | {"seconds": times * asked.seconds}
 
 
 def file_of(cell: Cell) -> str:
-    named = ("data", "method", "contestant", "seconds", "epochs", "seed", "lr")
+    named = ("data", "method", "contestant", "seconds", "epochs", "rows", "seed", "lr")
     said = [f"{k}{cell[k]:g}" if isinstance(cell[k], int | float) else cell[k] for k in named if cell[k] is not None]
-    return "_".join([*said, *["pilot"] * cell["pilot"]]) + ".json"
+    changed = [f"{k}={v}" for k, v in cell["changed"].items()]
+    return "_".join([*said, *changed, *["pilot"] * cell["pilot"]]) + ".json"
 
 
 def spread(values: list[float]) -> str:
@@ -286,7 +292,9 @@ def table(found: list[Cell]) -> str:
     seed by seed."""
     rows: dict[tuple[str, str, float, str], list[Cell]] = {}
     for one in found:
-        rows.setdefault((one["data"], one["method"] or "", one["seconds"], one["contestant"]), []).append(one)
+        changed = {**({"lr": one["lr"]} if one["lr"] else {}), **one.get("changed", {})}
+        named = ", ".join([one["contestant"], *(f"{k} {v}" for k, v in changed.items())])
+        rows.setdefault((one["data"], one["method"] or "", one["seconds"], named), []).append(one)
     lines = [
         "| set | method | CPU-seconds | contestant | images | linear | kNN | infomax ahead by | seeds |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -297,7 +305,7 @@ def table(found: list[Cell]) -> str:
             for c in found
             if (c["data"], c["method"], c["contestant"]) == (data, method, "infomax")
         }
-        ahead = [mine[c["seed"]] - c["linear"] for c in same if c["seed"] in mine and contestant != "infomax"]
+        ahead = [mine[c["seed"]] - c["linear"] for c in same if c["seed"] in mine and c["contestant"] != "infomax"]
         images = f"{statistics.mean(one['images'] for one in same):,.0f}" if "images" in same[0] else "-"
         linear, knn = (spread([one[key] for one in same]) for key in ("linear", "knn"))
         lines.append(
@@ -318,11 +326,15 @@ def main() -> None:
     parser.add_argument("--sets", type=lambda text: text.split(","), default=list(SETS))
     parser.add_argument("--contestants", type=lambda text: text.split(","), default=list(CONTESTANTS))
     parser.add_argument("--epochs", type=int, help="equal images in place of a time: both see the set so often")
+    parser.add_argument("--rows", type=int, help="train on so many images, the first, in place of all")
     parser.add_argument("--equal", action="store_true", help="lightly at equal seconds as well")
     parser.add_argument("--labels", type=int, default=10_000)
     parser.add_argument("--tests", type=int, default=10_000)
     parser.add_argument("--pilot", action="store_true")
-    parser.add_argument("--lr", type=float)
+    parser.add_argument("--lr", type=lambda text: [float(word) for word in text.split(",")], default=[None])
+    parser.add_argument(
+        "--change", action="append", default=[], help="an option of the recipe: views=w-mse; repeatable"
+    )
     parser.add_argument("--cells", type=Path, default=Path("time_to_accuracy_cells"))
     parser.add_argument("--gather", action="store_true", help="run nothing: the table of the cells that are there")
     parser.add_argument("--json", type=Path, help="gather the cells here")
@@ -352,6 +364,8 @@ def gather(asked: argparse.Namespace, wanted: list[Cell]) -> list[Cell]:
     """The cells that are there, and the file of them all."""
     files = [asked.cells / file_of(cell) for cell in wanted]
     found: list[Cell] = [json.loads(file.read_text()) for file in files if file.exists()]
+    if any(one[key] != getattr(asked, key) for one in found for key in ("labels", "tests")):
+        raise SystemExit(f"{asked.cells} holds cells judged on other --labels or --tests: take another folder")
     if asked.json:
         about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
         about |= {"lightly": version("lightly"), "command": " ".join(word.rpartition("/")[2] for word in sys.argv[1:])}
