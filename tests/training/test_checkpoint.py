@@ -123,6 +123,13 @@ def test_a_run_of_before_continues_though_there_are_options_now_that_it_does_not
     assert_same_end(tmp_path / "whole", tmp_path / "old")
 
 
+def test_a_byol_of_before_is_one_without_a_batch_norm_behind_its_projector():
+    now = {"method": {name: value.default for name, value in im.methods.options("byol").items()}, "training": {}}
+    assert now["method"]["last_norm"] == "none"
+    then = {"method": {k: v for k, v in now["method"].items() if k != "last_norm"}, "training": {}}
+    assert checkpoint._completed(then, now)["method"] == now["method"]
+
+
 def test_a_place_that_can_only_be_read_is_named_for_what_was_to_be_written(tmp_path, monkeypatch):
     def only_read(self, *_, **__):
         raise OSError(errno.EROFS, "Read-only file system", str(self))

@@ -39,7 +39,7 @@ MACHINE = "machine"
 """The part of a configuration that says where a run is computed, and not what: it may change when a run continues."""
 
 LATE: Mapping[str, Mapping[str, Any]] = {
-    "method": {"momentum_end": None},
+    "method": {"momentum_end": None, "last_norm": "none"},
     "training": {"intervals": True, "online_probe": False, "online_knn": False},
 }
 """Options that runs of before do not have, at what they come to there; how gauges are read moves no weight."""
