@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 from infomax.errors import ConfigError
+from infomax.studies.theory.ceiling import ceilings
 from infomax.studies.theory.check import Check, Claim, Draw, page
-from infomax.studies.theory.estimates import batch_bias, ceilings, jsd_temperature, literal_infonce, taylor_bound
+from infomax.studies.theory.estimates import batch_bias, jsd_temperature, literal_infonce, taylor_bound
 from infomax.studies.theory.laws import shared_noise, toy_truth
 from infomax.studies.theory.objectives import concavity, exact_moments, monotonicity, product_variance
 

@@ -85,7 +85,7 @@ class _Announcement(event.Listener):
 
     def on_start(self, event: Any) -> None:
         if not self.said:
-            _logger.warning("compiling the view kernels: some 15 seconds, once; later processes find them on disk")
+            _logger.warning("compiling the view kernels: some 20 seconds, once; later processes find them on disk")
         self.said = True
 
     def on_end(self, event: Any) -> None:
