@@ -12,9 +12,10 @@ An embedding collapses in three ways, and each has its sign early in a run:
   the first fifth of a run (`EARLY`) no healthy run loses that much so fast; later the classes may be all there is, and
   `LOST_RANK_LATE` is asked for.
 
-- **to nothing**, where the joint term reads lengths (a distance, a product: VICReg, DINO, SwAV): the embedding shrinks, or all
+- **to nothing**, where the joint term reads lengths (a distance, a product: VICReg, DINO): the embedding shrinks, or all
   classes become equally likely, while its unit rows may stay apart for long. Said where the deviation of the rows as they stand
-  is below `SHRUNK` of the most that it was. A cosine does not see lengths, and weight decay may take them.
+  is below `SHRUNK` of the most that it was, or of 1, which VICReg's variance term holds it to from both sides. A cosine does not
+  see lengths, and weight decay may take them.
 
 A sentence without a marginal has nothing that would stop any, which is said when it is built; the same signs then mean more.
 `CLOSED_BARE` of the spread (or of the lengths) is enough by itself, and `LOST_RANK_BARE` of the rank, at any time.
@@ -33,7 +34,7 @@ import torch.nn.functional as F
 from infomax.clock import Clock
 from infomax.critic import Bilinear, Cosine, Critic, Dot, Euclidean
 from infomax.learner import CollapseWarning, Learner
-from infomax.marginal import Whitening
+from infomax.marginal import Sinkhorn, Whitening
 from infomax.marginal.base import Views
 from infomax.training.monitor import COLLAPSED_STD, TAU
 
@@ -62,9 +63,9 @@ ADVICE = {"point": POINT, "directions": DIRECTIONS, "nothing": NOTHING}
 
 
 def reads_lengths(learner: Learner) -> bool:
-    """Whether the joint term changes with the length of what the branch gives: not behind a cosine, nor behind whitening."""
+    """Whether the joint term changes with the length of what the branch gives: not where a cosine or a marginal norms it first."""
     critic = getattr(learner.joint, "critic", None)
-    if not isinstance(critic, Critic) or any(isinstance(m, Whitening) for m in learner.marginals):
+    if not isinstance(critic, Critic) or any(isinstance(m, Whitening | Sinkhorn) for m in learner.marginals):
         return False
     return isinstance(critic, Euclidean | Dot | Bilinear) and not isinstance(critic, Cosine)
 
@@ -134,10 +135,10 @@ class Watch:
         been["std"] = max(been["std"], std)
         been["level"] += SMOOTH * (mi - been["level"])
         been["information"] = max(been["information"], been["level"])
-        fading = been["level"] < (1 - LOST_INFORMATION) * been["information"]
+        fading = been["information"] - been["level"] > LOST_INFORMATION * abs(been["information"])
         closing = std < CLOSED_BARE * been["std"] if self.bare else std < CLOSED * been["std"] and fading
         scale = gauges.get("scale", 0.0)
-        been["scale"] = max(been.get("scale", 0.0), scale)
+        been["scale"] = max(been.get("scale", 0.0), min(scale, 1.0))
         shrunk = scale < (CLOSED_BARE if self.bare else SHRUNK) * been["scale"]
         least = LOST_RANK_BARE if self.bare else LOST_RANK if clock.progress <= EARLY else LOST_RANK_LATE
         thin = rank < least * been["rank"]
