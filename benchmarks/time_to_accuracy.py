@@ -11,7 +11,7 @@ neighbours (k = 20), on the official test set or its first `--tests` images.
 |---|---|
 | infomax | `im.train` with the recipe cpu/METHOD-cifar10 and `budget="Ns cpu"` |
 | lightly | the same recipe put together of lightly's parts: transforms, losses, momentum; the same heads, optimiser, schedule |
-| lightly-full | lightly's own best: views at the images' own size, its learning rate chosen anew among three |
+| lightly-full | the same, its views at the images' own size, at the rate that is its best of three for SimCLR there |
 
 Every cell (contestant, method, set, seed, seconds) is a process of its own, and a JSON file in `--cells`: those that are
 there are not run again. The budget counts views, compilation and warm-up, not imports and loading; schedules end where it
@@ -24,6 +24,7 @@ these learning rates, `--change views=w-mse` another setting. `--epochs N` gives
 import argparse
 import copy
 import functools
+import hashlib
 import io
 import itertools
 import json
@@ -57,7 +58,7 @@ SETS = ("fashion-mnist", "cifar10")
 CONTESTANTS = ("infomax", "lightly", "lightly-full")
 HELD_OUT = 5000
 FULL: dict[str, dict[str, Any]] = {method: {"size": None, "lr": 2e-3} for method in METHODS}
-"""What lightly's best recipe has in place of ours, by pilots."""
+"""What lightly's recipe at full size has in place of ours; nothing else was chosen for it."""
 Cell = dict[str, Any]
 
 
@@ -245,7 +246,8 @@ def run(cell: Cell, path: Path) -> dict[str, Any]:
 
         return encode(encoder, images, views=batch, progress=False)
 
-    return cell | said | judge(features, cell, train, test)
+    recipe = {"recipe": recipe_of(cell)} if cell["contestant"] in CONTESTANTS else {}
+    return cell | said | judge(features, cell, train, test) | recipe
 
 
 def write(cell: Cell, path: Path, out: Path) -> None:
@@ -279,7 +281,9 @@ def file_of(cell: Cell) -> str:
     named = ("data", "method", "contestant", "seconds", "epochs", "rows", "seed", "lr")
     said = [f"{k}{cell[k]:g}" if isinstance(cell[k], int | float) else cell[k] for k in named if cell[k] is not None]
     changed = [f"{k}={v}" for k, v in cell["changed"].items()]
-    return "_".join([*said, *changed, *["pilot"] * cell["pilot"]]) + ".json"
+    recipe = json.dumps(recipe_of(cell), sort_keys=True) if cell["contestant"] in CONTESTANTS else ""
+    edition = hashlib.sha256(recipe.encode()).hexdigest()[:8]  # a recipe that was edited since is run anew
+    return "_".join([*said, *changed, *["pilot"] * cell["pilot"], edition]) + ".json"
 
 
 def spread(values: list[float]) -> str:
@@ -300,11 +304,10 @@ def table(found: list[Cell]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for (data, method, seconds, contestant), same in sorted(rows.items()):
-        mine = {
-            c["seed"]: c["linear"]
-            for c in found
-            if (c["data"], c["method"], c["contestant"]) == (data, method, "infomax")
-        }
+        alike = [c for c in found if (c["data"], c["method"], c["contestant"]) == (data, method, "infomax")]
+        mine = {c["seed"]: c["linear"] for c in alike}
+        if len(mine) < len(alike):  # pilots of several rates: which of them would it be?
+            mine = {}
         ahead = [mine[c["seed"]] - c["linear"] for c in same if c["seed"] in mine and c["contestant"] != "infomax"]
         images = f"{statistics.mean(one['images'] for one in same):,.0f}" if "images" in same[0] else "-"
         linear, knn = (spread([one[key] for one in same]) for key in ("linear", "knn"))

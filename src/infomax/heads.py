@@ -2,14 +2,14 @@
 
 import itertools
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from infomax.encoders.width import width_of
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, nearest
 
 Head = tuple[int, ...] | nn.Module
 """A network by the widths of its layers, `(2048, 256)`; `()` is none at all; or a module of one's own."""
@@ -33,10 +33,15 @@ def mlp(
         last_norm: batch norm after the last layer: none, with affine part, or without (`plain`, as SimSiam).
         activation: makes a module.
 
+    Raises:
+        ConfigError: an unknown `last_norm`.
+
     Example:
         >>> mlp(8, 32, 4)(torch.randn(16, 8)).shape
         torch.Size([16, 4])
     """
+    if last_norm not in get_args(LastNorm):
+        raise ConfigError(f"no last norm {last_norm!r}: {nearest(str(last_norm), get_args(LastNorm))}")
     layers: list[nn.Module] = []
     last = len(widths) - 2
     for n, (i, o) in enumerate(itertools.pairwise(widths)):

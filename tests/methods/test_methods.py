@@ -167,3 +167,8 @@ def test_three_views_of_w_mse_are_compared_pairwise(tiny):
     a, b = some_views()
     pairs = [learner([x, y]).loss for x, y in ((a, b), (a, a + 1), (b, a + 1))]
     torch.testing.assert_close(learner([a, b, a + 1]).loss, torch.stack(pairs).mean())
+
+
+def test_a_misspelt_last_norm_names_the_nearest():
+    with pytest.raises(im.ConfigError, match=r"no last norm 'afine': did you mean 'affine'\?"):
+        im.methods.byol(im.encoders.get("mlp", channels=1, size=8, hidden=16), last_norm="afine")

@@ -14,8 +14,8 @@ An embedding collapses in three ways, and each has its sign early in a run:
 
 - **to nothing**, where the joint term reads lengths (a distance, a product: VICReg, DINO): the embedding shrinks, or all
   classes become equally likely, while its unit rows may stay apart for long. Said where the deviation of the rows as they stand
-  is below `SHRUNK` of the most that it was, or of 1, which VICReg's variance term holds it to from both sides. A cosine does not
-  see lengths, and weight decay may take them.
+  is below `SHRUNK` of the most that it was, or of 1: down to there VICReg lets it come. A cosine does not see lengths, and
+  weight decay may take them.
 
 A sentence without a marginal has nothing that would stop any, which is said when it is built; the same signs then mean more.
 `CLOSED_BARE` of the spread (or of the lengths) is enough by itself, and `LOST_RANK_BARE` of the rank, at any time.
@@ -63,7 +63,7 @@ ADVICE = {"point": POINT, "directions": DIRECTIONS, "nothing": NOTHING}
 
 
 def reads_lengths(learner: Learner) -> bool:
-    """Whether the joint term changes with the length of what the branch gives: not where a cosine or a marginal norms it first."""
+    """Whether the joint term changes with the length of what the branch gives, which no cosine or marginal norms first."""
     critic = getattr(learner.joint, "critic", None)
     if not isinstance(critic, Critic) or any(isinstance(m, Whitening | Sinkhorn) for m in learner.marginals):
         return False
