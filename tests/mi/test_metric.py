@@ -100,8 +100,8 @@ def test_float32_and_any_block(tau, monkeypatch):
     [(701, 6, 0.1, 5.0, 1), (300, 40, 0.026, 5.0, 1), (4200, 3, 1.0, 40.0, 3), (257, 2, 3.0, 0.1, 2)],
 )
 def test_the_compiled_loop_reads_the_same(n, d, tau, clip, threads, monkeypatch):
+    from infomax.compiled import pool
     from infomax.mi import sums as module
-    from infomax.views.fused import pool
 
     monkeypatch.setattr(pool._State, "asked", threads)
     a, b = pairs(n, d=d)

@@ -11,6 +11,9 @@ mean_log_sum_exp   Z_i = sum_j e^T_ij is complete within a block of whole rows: 
 Everything is written D x N. With few columns it is laid out so as well: a matrix product wants its long side in memory order,
 and a row of ones below a narrow `right` gives the row sums in the same product.
 
+From some thousand pairs on, a processor for which it pays hands the first of the two to a compiled loop
+(`infomax.kernels.fused`).
+
 The readable references are `DonskerVaradhan` and `InfoNCE` of `infomax.marginal`, which call these above a size.
 """
 
@@ -20,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from infomax.compiled import missing
 from infomax.errors import NumericsError
 from infomax.kernels.blocks import (
     WIDE,
@@ -35,6 +39,11 @@ from infomax.kernels.blocks import (
     tiles,
     without_true_pairs,
 )
+
+COMPILED_FROM = 4096
+"""Pairs from which on the compiled loop is worth its loading (half a second; some seven, once, where it is not on disk)."""
+
+_WIDEST = 1024  # columns of an embedding up to which the compiled loop's blocks stay in the cache
 
 
 def log_mean_exp(left: Tensor, right: Tensor) -> Tensor:
@@ -142,6 +151,15 @@ def sum_up(
     left_t, ones_t = columns_of(left), _with_ones(right)
     right_t = ones_t[:d]
     small = tame(largest_score(left, right) if largest is None else largest, left.dtype)
+    if small and _compiled(left, right):
+        from infomax.kernels import fused
+
+        sides = [None if g is None else g.T for g in (of_left, of_right)]
+        total = fused.sum_up(left.contiguous(), right.contiguous(), *sides)
+        for g in sides:
+            if g is not None:
+                g /= total
+        return total.log()
     total = torch.zeros((), dtype=torch.float64, device=left.device)
     top = left.new_tensor(0.0 if small else -math.inf)  # what is subtracted from T: the largest score so far
     buffer = left.new_empty(0)
@@ -175,6 +193,21 @@ def sum_up(
         if g is not None:
             g /= total
     return total.log() + top
+
+
+def _compiled(left: Tensor, right: Tensor) -> bool:
+    """Whether the compiled loop takes a problem, N D each, none of whose e^T overflows."""
+    n, d = left.shape
+    return (
+        left.device.type == "cpu"
+        and left.dtype == torch.float32
+        and n >= COMPILED_FROM
+        and WIDE <= d <= _WIDEST
+        # with vectors of sixteen numbers torch's library is the faster one, and elsewhere than on x86 nobody has looked
+        and torch.backends.cpu.get_cpu_capability() == "AVX2"
+        and not missing()
+        and bool((left.sum() + right.sum()).isfinite())  # its exponential does not know NaN
+    )
 
 
 class _MeanLogSumExp(torch.autograd.Function):

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from infomax.compiled import missing
 from infomax.critic import Critic, Dot
 from infomax.kernels.blocks import largest_score, panels, size, tame, without_true_pairs
 from infomax.kernels.softplus import folded_log_sum, foldings
@@ -70,7 +71,8 @@ def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float, moments: bool = T
             scores, squares = _moments(left, right)
         right_t = right.T.contiguous()
         del right  # N D numbers less while the pass runs
-        if a.device.type == "cpu" and a.dtype == torch.float32 and n >= COMPILED_FROM and tame(known, a.dtype):
+        plain = a.device.type == "cpu" and a.dtype == torch.float32
+        if plain and n >= COMPILED_FROM and tame(known, a.dtype) and not missing():
             return _compiled(left, right_t, positives, (scores, squares), clip)
         score = _product(left, right_t)
     else:
@@ -118,7 +120,8 @@ def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float, moments: bool = T
 
 def _compiled(left: Tensor, right_t: Tensor, positives: Tensor, moments: tuple[Tensor, Tensor], clip: float) -> Sums:
     """The same of a product in float32 none of whose e^T overflows, by the compiled loop."""
-    from infomax.mi.fused import LOG2_E, NOTHING, sweep
+    from infomax.compiled.exponentials import LOG2_E, NOTHING
+    from infomax.mi.fused import sweep
 
     n = len(left)
     of_rows, of_columns = positives.new_empty(3, n), positives.new_zeros(3, n)

@@ -4,15 +4,11 @@
     drawing   the draw, equal to the bit to `image.draw`
     resample  colour  blur    the operations, on planes of one image
     program   the two entry points
-    vectors   what the compiler does not vectorise by itself
-    compiler  numba and its cache
-    pool      ranges of the batch over threads
 
 `infomax.views.image` stays the reference; this is what `Views` takes by itself for uint8 images with one or three channels
 on the CPU. A view's bytes depend on the image and on what was drawn for it, not on batch size or threads.
 """
 
-import importlib
 import threading
 import warnings
 from collections.abc import Sequence
@@ -24,9 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from infomax.compiled import missing
+from infomax.compiled.pool import split, threads
 from infomax.errors import DataError
 from infomax.views.fused import tables
-from infomax.views.fused.pool import split, threads
 from infomax.views.image import ImageView, Params
 
 if TYPE_CHECKING:
@@ -42,17 +39,15 @@ _lock = threading.Lock()
 @lru_cache(maxsize=1)
 def available() -> bool:
     """Whether numba can be loaded; where not, a warning says once what that costs."""
-    try:
-        importlib.import_module("numba")
-    except ImportError as error:
+    reason = missing()
+    if reason is not None:
         warnings.warn(
-            f"views run in eager torch, about 15 times slower: numba does not load ({error}); "
+            f"views run in eager torch, about 15 times slower: numba does not load ({reason}); "
             "install a numba that knows this Python and this numpy",
             RuntimeWarning,
             stacklevel=2,
         )
-        return False
-    return True
+    return reason is None
 
 
 def serves(batch: Tensor | list[Tensor]) -> bool:
@@ -196,27 +191,17 @@ def _program() -> "Program":
     """The kernels, compiled or read from the cache before any thread needs them."""
     with _lock:
         if not _loaded:
-            from infomax.views.fused.compiler import announced
+            from infomax.compiled.compiler import ready
             from infomax.views.fused.program import program
 
-            with announced():
-                try:
-                    _loaded.append(_warm(program(cache=True)))
-                except OSError as error:
-                    warnings.warn(
-                        f"the compiled view kernels cannot be kept ({error}): every process compiles them anew",
-                        RuntimeWarning,
-                        stacklevel=2,
-                    )
-                    _loaded.append(_warm(program(cache=False)))
+            _loaded.append(ready(program, _warm, "the view kernels: some 20 seconds"))
     return _loaded[0]
 
 
-def _warm(program: "Program") -> "Program":
+def _warm(program: "Program") -> None:
     """Run both entry points on one pixel, with the types that every later call has."""
     spec, image, out = ImageView(size=1), torch.zeros(1, 1, 1, 1, dtype=torch.uint8), torch.empty(1, 1, 1, 1)
     images, drawn = tables.images(image), np.empty((1, 1), tables.DRAWN)
     program.draw(tables.rules((spec,)), np.zeros(1, np.uint64), np.zeros(1, np.int64), images, drawn)
     ones = np.ones(1, np.float32)
     program.apply(images, 1, tables.canvases([spec], [out]), drawn, ones, ones, 0, 1)
-    return program

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from infomax.views.fused.compiler import NEXT, Floats, kernel, shift
-from infomax.views.fused.vectors import LANES, fused, load, plus, spread, store, times, turned, whole
+from infomax.compiled.compiler import NEXT, Floats, kernel, shift
+from infomax.compiled.vectors import LANES, fused, load, plus, spread, store, times, turned, whole
 
 _BLOCK = 4 * LANES
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infomax.views.fused.compiler import Floats, Halves, bits, fma, kernel, negative, shift
-from infomax.views.fused.vectors import LANES, fused, load, spread, stream
+from infomax.compiled.compiler import Floats, Halves, bits, fma, kernel, negative, shift
+from infomax.compiled.vectors import LANES, fused, load, spread, stream
 
 _RED, _GREEN, _BLUE = np.float32(0.2989), np.float32(0.587), np.float32(0.114)
 _ZERO, _ONE, _TWO, _THREE, _FOUR, _SIX = (np.float32(v) for v in (0, 1, 2, 3, 4, 6))

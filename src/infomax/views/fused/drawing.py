@@ -5,7 +5,7 @@ from itertools import permutations
 
 import numpy as np
 
-from infomax.views.fused.compiler import constant, kernel
+from infomax.compiled.compiler import constant, kernel
 
 _U = np.uint64
 GOLDEN, _FIRST, _SECOND = _U(0x9E3779B97F4A7C15), _U(0xBF58476D1CE4E5B9), _U(0x94D049BB133111EB)

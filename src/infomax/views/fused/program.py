@@ -6,6 +6,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from infomax.compiled.compiler import (
+    LINE,
+    Floats,
+    Words,
+    entry,
+    fingerprint,
+    floats,
+    halves,
+    kernel,
+    lines,
+    octets,
+    part,
+    shift,
+    words,
+)
+from infomax.compiled.vectors import LANES, settle, whole
 from infomax.views.fused.blur import blur, framed, gaussian
 from infomax.views.fused.colour import (
     blend,
@@ -21,24 +37,8 @@ from infomax.views.fused.colour import (
     turn_grey,
     turn_hue,
 )
-from infomax.views.fused.compiler import (
-    LINE,
-    Floats,
-    Words,
-    entry,
-    fingerprint,
-    floats,
-    halves,
-    kernel,
-    lines,
-    octets,
-    part,
-    shift,
-    words,
-)
 from infomax.views.fused.drawing import GOLDEN, draw_view, mix
 from infomax.views.fused.resample import band, crop_resize
-from infomax.views.fused.vectors import LANES, settle, whole
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
@@ -172,7 +172,7 @@ def view_range(
 
 def program(*, cache: bool) -> Program:
     """Declare the entry points; they are compiled, or read from the cache, when first called."""
-    mark = fingerprint()
+    mark = fingerprint(__file__)
 
     def draw(
         rules: NDArray[np.void],

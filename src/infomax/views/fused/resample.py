@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from infomax.views.fused.compiler import NEXT, Floats, Octets, Words, fma, kernel, lines, shift
-from infomax.views.fused.vectors import LANES, fused, load, pick, spread, store, times, unpack, whole
+from infomax.compiled.compiler import NEXT, Floats, Octets, Words, fma, kernel, lines, shift
+from infomax.compiled.vectors import LANES, fused, load, pick, spread, store, times, unpack, whole
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _OCTET = np.float32(1 / 255)

@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from infomax.views.fused.compiler import kernel
+from infomax.compiled.compiler import kernel
 
 LANES = 8
 

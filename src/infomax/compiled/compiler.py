@@ -33,7 +33,7 @@ _R = TypeVar("_R")
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 _UNWRAPPED: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
-_logger = logging.getLogger("infomax.views")
+_logger = logging.getLogger("infomax.compiled")
 
 
 def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -46,13 +46,23 @@ def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return njit(**_OPTIONS, inline="always")(function)  # type: ignore[no-any-return]
 
 
-def entry(function: Callable[_P, _R], *, cache: bool) -> Callable[_P, _R]:
+def summing(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Compile what may take its sums in any order, and so several numbers at a time; other kernels call it."""
+    return njit(**_OPTIONS, fastmath={"reassoc", "contract", "nsz"})(function)  # type: ignore[no-any-return]
+
+
+def in_order(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Compile a part of what is `summing` whose own additions keep their order, since its rounding depends on that."""
+    return njit(**_OPTIONS, fastmath={"contract"})(function)  # type: ignore[no-any-return]
+
+
+def entry(function: Callable[_P, _R], *, cache: bool = True) -> Callable[_P, _R]:
     """Compile what Python calls, and keep the machine code on disk where a folder can be written."""
     try:
         return njit(**_OPTIONS, cache=cache)(function)  # type: ignore[no-any-return]
     except RuntimeError as error:
         warnings.warn(
-            f"the view kernels are compiled anew in every process ({error}): "
+            f"{function.__qualname__.split('.')[0]} is compiled anew in every process ({error}): "
             "set NUMBA_CACHE_DIR to a folder that can be written",
             RuntimeWarning,
             stacklevel=2,
@@ -65,27 +75,28 @@ def constant(value: int) -> int:
     return np.int64(value)  # type: ignore[return-value]
 
 
-def fingerprint() -> int:
-    """Hash the sources of this folder.
+def fingerprint(source: str) -> int:
+    """Hash a source file's folder and this one.
 
     numba's cache looks at the file of the entry point alone; an entry point that closes over this number is
     compiled again when any of the kernels that it calls has changed.
     """
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
+    for folder in (Path(source).parent, Path(__file__).parent):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.read_bytes())
     return int.from_bytes(digest.digest()[:7])
 
 
 class _Announcement(event.Listener):
     """Say once that something is compiled, when it is (a cached kernel sends no event)."""
 
-    def __init__(self) -> None:
-        self.said = False
+    def __init__(self, what: str) -> None:
+        self.what, self.said = what, False
 
     def on_start(self, event: Any) -> None:
         if not self.said:
-            _logger.warning("compiling the view kernels: some 20 seconds, once; later processes find them on disk")
+            _logger.warning("compiling %s, once; later processes find them on disk", self.what)
         self.said = True
 
     def on_end(self, event: Any) -> None:
@@ -93,10 +104,31 @@ class _Announcement(event.Listener):
 
 
 @contextmanager
-def announced() -> Iterator[None]:
+def announced(what: str) -> Iterator[None]:
     """Log one line if the block compiles anything."""
-    with event.install_listener("numba:compile", _Announcement()):
+    with event.install_listener("numba:compile", _Announcement(what)):
         yield
+
+
+def ready(declare: Callable[..., _R], run: Callable[[_R], object], what: str) -> _R:
+    """Declare entry points and compile them, or read them from the cache, before any thread needs them.
+
+    Args:
+        declare: called with `cache`, hands its entry points to `entry`.
+        run: calls each once, with the types that every later call has.
+        what: the kernels and how long they take, for the user.
+    """
+    with announced(what):
+        try:
+            program = declare(cache=True)
+            run(program)
+        except OSError as error:
+            warnings.warn(
+                f"compiled code cannot be kept ({error}): every process compiles {what}", RuntimeWarning, stacklevel=2
+            )
+            program = declare(cache=False)
+            run(program)
+    return program
 
 
 def _pointer_to(item: Any) -> Any:
