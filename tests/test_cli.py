@@ -13,6 +13,7 @@ from PIL import Image
 
 from infomax import cli, methods
 from infomax.cli import main
+from infomax.errors import ConfigError
 from infomax.mi import MIMetric
 from infomax.training import monitor
 from infomax.training.feed import Feed, dataset, view_function
@@ -240,6 +241,23 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
     assert [part["step"] for part in environment["continued"]] == [3]
     code, _, err = run(capsys, "train", "--resume", tmp_path / "nowhere")
     assert code == 2 and "no run" in err and err.count("\n") == 1
+
+
+def test_an_option_that_came_later_may_be_repeated_as_it_was_then(monkeypatch):
+    data = {"name": "digits", "root": None, "samples": 100}
+    old = {"data": data, "machine": {}, "training": {}, "method": {}, "views": {"recipe": "weak"}, "encoder": {}}
+    train = sys.modules["infomax.cli.train"]  # the name in the package is the command's
+    monkeypatch.setattr(train, "read_config", lambda folder: old)
+    asked = ["train", "--resume", "run", "--last-norm", "none", "--no-online-probe"]
+    assert train.resumed(asked) == ["train", "--resume", "run"]
+    with pytest.raises(ConfigError, match="--last-norm: none then, batch now"):
+        train.resumed(["train", "--resume", "run", "--last-norm", "batch"])
+
+
+def test_a_batch_that_makes_one_update_an_epoch_is_said(tmp_path, capsys):
+    asked = ("--method", "simclr", "--data", "digits", "--projector", "8", "--batch-size", "100000", "--epochs", "1")
+    said = run(capsys, "train", *asked, "--device", "cpu", "--out", tmp_path / "run")
+    assert "all there are: one update an epoch, a smaller --batch-size makes more" in said[1] + said[2]
 
 
 def test_two_processes_by_torchrun_train_as_one_does(tmp_path, capsys):

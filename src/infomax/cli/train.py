@@ -171,10 +171,11 @@ def _begun(learner: Any, samples: Any, size: int | None, batch_size: int) -> str
     known = f", {len(samples.classes)} classes (not used)" if samples.classes and samples.labels is not None else ""
     size_of = sum(p.numel() for p in learner.encoder.parameters()) / 1e6
     rest = sum(p.numel() for p in learner.f.parameters()) / 1e6 - size_of
-    cut = f"; batches of {n}, all there are" if n < batch_size else ""
+    whole = ", all there are" if n < batch_size else ""
+    cut = f"; batches of {min(n, batch_size)}{whole}: one update an epoch, a smaller --batch-size makes more"
     return (
         f"{samples.name}: {what}{known}; {learner.name}: {net['name']}, {size_of:.2g} M parameters, and {rest:.2g} M of "
-        f"heads{cut}"
+        f"heads{cut if n < 2 * batch_size else ''}"
     )
 
 
@@ -345,7 +346,10 @@ def resumed(argv: list[str]) -> list[str]:
         given["batch_size"] = str(whole)  # as it was cut then
     if "data" in given and str(Path(given["data"]).expanduser().resolve()) == config["data"].get("source"):
         given["data"] = config["data"]["name"]
-    begun = config["machine"] | config["training"] | config["method"]
+    from infomax.training.checkpoint import LATE
+
+    late = {name: value for part in LATE.values() for name, value in part.items()}
+    begun = late | config["machine"] | config["training"] | config["method"]
     begun |= {"data": config["data"]["name"], "root": config["data"]["root"], "views": config["views"]["recipe"]}
     begun |= {"encoder": config["encoder"].get("name"), "out": given["resume"]}
     flags = {name: str(value).lower() for name, value in begun.items() if isinstance(value, bool)}
