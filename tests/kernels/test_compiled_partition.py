@@ -62,6 +62,17 @@ def test_what_is_there_is_added_to():
     torch.testing.assert_close(twice, 2 * once)
 
 
+def test_rounding_does_not_grow_with_the_pairs():
+    n, d = 8000, 32
+    x = torch.nn.functional.normalize(torch.ones(n, d), dim=1)  # collapsed: every row gives the same
+    left, right = torch.zeros(2, n, d)
+    total = fused.sum_up(x, x, left, right).item()
+    exact = (n - 1) * math.exp((x[0].double() @ x[0].double()).item())
+    assert total == pytest.approx(n * exact, rel=1e-6)
+    for side in (left, right):
+        assert (side / (exact * x) - 1).abs().max() <= 1e-5
+
+
 @pytest.fixture
 def asked(monkeypatch) -> list[int]:
     """Send every problem that the loop can take to it, on any processor, and count them."""
@@ -123,3 +134,11 @@ def test_without_numba_the_other_loop_serves(asked, monkeypatch):
     monkeypatch.setattr(partition, "missing", lambda: "no numba here")
     left, right = (t.float() for t in sides(60, 32, 0.5))
     assert log_mean_exp(left, right).isfinite() and asked == []
+
+
+def test_a_compiled_step_takes_the_other_loop(asked):
+    torch.compiler.reset()
+    left, right = (t.float() for t in sides(60, 32, 0.5))
+    expected = log_mean_exp(left, right)
+    found = torch.compile(log_mean_exp, backend="eager")(left, right)
+    assert asked == [60] and found.item() == pytest.approx(expected.item(), rel=1e-6)

@@ -164,6 +164,7 @@ def train(
 
 def _begun(learner: Any, samples: Any, size: int | None, batch_size: int) -> str:
     """What was found, before anything is computed: data, encoder, batch."""
+    from infomax.data import Graph
     from infomax.training.feed import view_size
 
     n, net = len(samples), learner.encoder.recipe
@@ -175,7 +176,7 @@ def _begun(learner: Any, samples: Any, size: int | None, batch_size: int) -> str
     cut = f"; batches of {min(n, batch_size)}{whole}: one update an epoch, a smaller --batch-size makes more"
     return (
         f"{samples.name}: {what}{known}; {learner.name}: {net['name']}, {size_of:.2g} M parameters, and {rest:.2g} M of "
-        f"heads{cut if n < 2 * batch_size else ''}"
+        f"heads{cut if n < 2 * batch_size and not isinstance(samples, Graph) else ''}"
     )
 
 

@@ -3,7 +3,8 @@
 - Multiply-adds are fused where the source says `fma`, and nowhere else; no sum is reordered. Which products a compiler
   fuses by itself depends on what it inlines where, so a kernel fresh from it and the same one from the cache would
   differ in the last bit. Said in the source, they give the same bytes in every process and on every processor that has
-  the instruction (x86 since 2013, every 64-bit ARM).
+  the instruction (x86 since 2013, every 64-bit ARM). What is `summing`, and `in_order` inside it, is excepted: readings of
+  information, which nobody compares by their bits.
 - Kernels see memory as raw pointers (`Floats`, `Octets`): an array's slices count references and fix up negative
   indices, which here costs a third of the time. Whoever calls a kernel keeps the arrays alive.
 """
@@ -56,14 +57,13 @@ def in_order(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return njit(**_OPTIONS, fastmath={"contract"})(function)  # type: ignore[no-any-return]
 
 
-def entry(function: Callable[_P, _R], *, cache: bool = True) -> Callable[_P, _R]:
+def entry(function: Callable[_P, _R], *, cache: bool = True, what: str = "a kernel") -> Callable[_P, _R]:
     """Compile what Python calls, and keep the machine code on disk where a folder can be written."""
     try:
         return njit(**_OPTIONS, cache=cache)(function)  # type: ignore[no-any-return]
     except RuntimeError as error:
         warnings.warn(
-            f"{function.__qualname__.split('.')[0]} is compiled anew in every process ({error}): "
-            "set NUMBA_CACHE_DIR to a folder that can be written",
+            f"every process compiles {what} anew ({error}): set NUMBA_CACHE_DIR to a folder that can be written",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -96,7 +96,7 @@ class _Announcement(event.Listener):
 
     def on_start(self, event: Any) -> None:
         if not self.said:
-            _logger.warning("compiling %s, once; later processes find them on disk", self.what)
+            _logger.warning("compiling %s; later processes find it on disk", self.what)
         self.said = True
 
     def on_end(self, event: Any) -> None:
@@ -110,23 +110,24 @@ def announced(what: str) -> Iterator[None]:
         yield
 
 
-def ready(declare: Callable[..., _R], run: Callable[[_R], object], what: str) -> _R:
+def ready(declare: Callable[..., _R], run: Callable[[_R], object], what: str, seconds: int) -> _R:
     """Declare entry points and compile them, or read them from the cache, before any thread needs them.
 
     Args:
-        declare: called with `cache`, hands its entry points to `entry`.
+        declare: called with `cache` and `what`, hands both and its entry points to `entry`.
         run: calls each once, with the types that every later call has.
-        what: the kernels and how long they take, for the user.
+        what: the kernels, for the user.
+        seconds: that they take, about.
     """
-    with announced(what):
+    with announced(f"{what} (some {seconds} seconds)"):
         try:
-            program = declare(cache=True)
+            program = declare(cache=True, what=what)
             run(program)
         except OSError as error:
             warnings.warn(
-                f"compiled code cannot be kept ({error}): every process compiles {what}", RuntimeWarning, stacklevel=2
+                f"every process compiles {what} anew: they cannot be kept ({error})", RuntimeWarning, stacklevel=2
             )
-            program = declare(cache=False)
+            program = declare(cache=False, what=what)
             run(program)
     return program
 

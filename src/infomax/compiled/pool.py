@@ -1,6 +1,7 @@
-"""Work on ranges of a batch over plain threads that wait between calls."""
+"""Work on ranges over plain threads that wait between calls."""
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,10 +17,13 @@ class _State:
     asked: int | None = None
     pool: ThreadPoolExecutor | None = None
     pool_size = 0
+    lock = threading.Lock()  # views may be made on a thread of their own while the other passes over scores
 
 
 def threads(n: int | None = None) -> int:
-    """Tell, and with `n` set, how many threads make views on the CPU. No byte of a view depends on it.
+    """Tell, and with `n` set, how many threads the compiled loops use on the CPU.
+
+    No byte of a view depends on it; of a log-partition of thousands of rows the last bits do.
 
     Args:
         n: number of threads from now on; 0 goes back to the default, `torch.get_num_threads()`.
@@ -45,16 +49,20 @@ def threads(n: int | None = None) -> int:
 
 def split(n: int, work: Callable[[int, int], object]) -> None:
     """Call `work(start, stop)` on ranges that cover 0..n-1, over as many threads as `threads()` says."""
-    workers = min(threads(), n)
-    if workers <= 1:
+    workers = threads()
+    if min(workers, n) <= 1:
         work(0, n)
         return
-    if _State.pool is None or _State.pool_size != workers:
-        forget()
-        _State.pool, _State.pool_size = ThreadPoolExecutor(workers, "infomax-views"), workers
     pieces = min(n, workers * _CHUNKS)
     edges = [n * k // pieces for k in range(pieces + 1)]
-    for _ in _State.pool.map(work, edges[:-1], edges[1:]):
+    with _State.lock:
+        if _State.pool is None or _State.pool_size != workers:
+            forget()
+            _State.pool, _State.pool_size = ThreadPoolExecutor(workers, "infomax"), workers
+        done = _State.pool.map(
+            work, edges[:-1], edges[1:]
+        )  # handed over here, so that no other caller closes the pool before
+    for _ in done:
         pass
 
 
@@ -67,7 +75,7 @@ def forget() -> None:
 
 def _after_fork() -> None:
     # The parent's threads do not exist in a forked loader worker, so there is nothing to shut down.
-    _State.pool = None
+    _State.pool, _State.lock = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork

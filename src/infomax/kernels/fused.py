@@ -13,7 +13,7 @@ on such a processor, in float64, with few pairs or narrow rows, and where e^T wo
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,14 +23,22 @@ from torch import Tensor
 from infomax.compiled.compiler import Floats, constant, entry, fingerprint, floats, kernel, ready, shift, summing
 from infomax.compiled.exponentials import LOG2_E, NOTHING, exp2
 from infomax.compiled.pool import split, threads
-from infomax.compiled.vectors import LANES, fused, load, spread, store
+from infomax.compiled.vectors import LANES, fused, load, plus, spread, store
 
 _DOWN, _ACROSS = 6, constant(2 * LANES)  # a tile: 12 registers of sums, and of the 4 left two hold a row, one a number
-_UNIT = 48  # what both divide
+_UNIT = 48  # what both divide: a block's columns are the rows of the gradient of right
 _HEIGHT, _WIDTH, _BAND = 192, 192, 1152  # rows and columns of a block, columns of a band: whole units
 _PITCH = _WIDTH + 16  # an odd number of cache lines a row: a column's numbers are not to share one place in the cache
 _ONE = constant(1)
 _ZERO, _UNCHANGED, _LOG2_E, _NOTHING = np.float32(0), np.float32(1), np.float32(LOG2_E), np.float32(NOTHING)
+
+
+@kernel
+def add(c: Floats, x: Any, y: Any) -> None:
+    """Add sixteen numbers to those at c."""
+    store(c, plus(load(c), x))
+    c = shift(c, LANES)
+    store(c, plus(load(c), y))
 
 
 @kernel
@@ -41,12 +49,9 @@ def tile(a: Floats, down: int, along: int, b: Floats, c: Floats, pitch: int, dep
     c3 = shift(c2, pitch)
     c4 = shift(c3, pitch)
     c5 = shift(c4, pitch)
-    x0, y0 = load(c), load(shift(c, LANES))
-    x1, y1 = load(c1), load(shift(c1, LANES))
-    x2, y2 = load(c2), load(shift(c2, LANES))
-    x3, y3 = load(c3), load(shift(c3, LANES))
-    x4, y4 = load(c4), load(shift(c4, LANES))
-    x5, y5 = load(c5), load(shift(c5, LANES))
+    # from 0, and added at the end: one after another from the first block on, the rounding would grow with the pairs
+    x0 = x1 = x2 = x3 = x4 = x5 = spread(_ZERO)
+    y0 = y1 = y2 = y3 = y4 = y5 = spread(_ZERO)
     for _ in range(depth):
         p, q = load(b), load(shift(b, LANES))
         s = spread(a[0])
@@ -62,18 +67,12 @@ def tile(a: Floats, down: int, along: int, b: Floats, c: Floats, pitch: int, dep
         s = spread(a[5 * down])
         x5, y5 = fused(s, p, x5), fused(s, q, y5)
         a, b = shift(a, along), shift(b, _ACROSS)
-    store(c, x0)
-    store(shift(c, LANES), y0)
-    store(c1, x1)
-    store(shift(c1, LANES), y1)
-    store(c2, x2)
-    store(shift(c2, LANES), y2)
-    store(c3, x3)
-    store(shift(c3, LANES), y3)
-    store(c4, x4)
-    store(shift(c4, LANES), y4)
-    store(c5, x5)
-    store(shift(c5, LANES), y5)
+    add(c, x0, y0)
+    add(c1, x1, y1)
+    add(c2, x2, y2)
+    add(c3, x3, y3)
+    add(c4, x4, y4)
+    add(c5, x5, y5)
 
 
 @kernel
@@ -135,10 +134,10 @@ def exponentiate(x: Floats, n: int) -> np.float32:
 @kernel
 def sweep(
     left: Floats, start: int, stop: int, d: int, wide: int, first: int, count: int, width: int,
-    rows: Floats, turned: Floats, room: Floats, of_left: Floats, of_right: Floats, climbs: int,
+    rows: Floats, turned: Floats, scratch: Floats, of_left: Floats, of_right: Floats, climbs: int,
 ) -> float:  # fmt: skip
     """Pass over rows start..stop with a band of columns; `climbs`: 1 for the gradient of left, 2 of right, 3 of both."""
-    scaled, panels = room, shift(room, _HEIGHT * wide)
+    scaled, panels = scratch, shift(scratch, _HEIGHT * wide)
     sums = shift(panels, _HEIGHT * wide)
     t = shift(sums, _HEIGHT * wide)
     total = 0.0
@@ -155,9 +154,9 @@ def sweep(
             clear(t, height * _PITCH)
             add_product(scaled, wide, _ONE, shift(turned, j * wide), _ACROSS * wide, t, _PITCH, height, some, wide)
             for r in range(many):  # the rows that fill up the last tile stay 0
-                row, true = shift(t, r * _PITCH), i + r - first - j
-                if 0 <= true < some:
-                    row[true] = _NOTHING
+                row, partner = shift(t, r * _PITCH), i + r - first - j
+                if 0 <= partner < some:
+                    row[partner] = _NOTHING
                 for q in range(max(0, count - j), some):
                     row[q] = _NOTHING
                 total += float(exponentiate(row, some))
@@ -182,7 +181,7 @@ class Program(NamedTuple):
     sweep: Callable[..., int]
 
 
-def _declared(*, cache: bool) -> Program:
+def _declared(*, cache: bool, what: str) -> Program:
     mark = fingerprint(__file__)
 
     def pack_band(right: int, d: int, wide: int, count: int, width: int, rows: int, turned: int) -> int:
@@ -192,15 +191,15 @@ def _declared(*, cache: bool) -> Program:
 
     def sweep_band(
         left: int, start: int, stop: int, d: int, wide: int, first: int, count: int, width: int,
-        rows: int, turned: int, room: int, of_left: int, of_right: int, climbs: int, total: NDArray[np.float64],
+        rows: int, turned: int, scratch: int, of_left: int, of_right: int, climbs: int, total: NDArray[np.float64],
     ) -> int:  # fmt: skip
         total[0] += sweep(
             floats(left), start, stop, d, wide, first, count, width,
-            floats(rows), floats(turned), floats(room), floats(of_left), floats(of_right), climbs,
+            floats(rows), floats(turned), floats(scratch), floats(of_left), floats(of_right), climbs,
         )  # fmt: skip
         return mark
 
-    return Program(entry(pack_band, cache=cache), entry(sweep_band, cache=cache))
+    return Program(entry(pack_band, cache=cache, what=what), entry(sweep_band, cache=cache, what=what))
 
 
 @lru_cache(maxsize=1)
@@ -209,7 +208,7 @@ def _loaded() -> Program:
         program.pack(0, 1, 0, 0, 0, 0, 0)
         program.sweep(0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, np.zeros(1))
 
-    return ready(_declared, run, "the partition's loop: some seven seconds")
+    return ready(_declared, run, "the loop of the log-partition", 7)
 
 
 def sum_up(left: Tensor, right: Tensor, of_left: Tensor | None, of_right: Tensor | None) -> Tensor:
@@ -218,20 +217,21 @@ def sum_up(left: Tensor, right: Tensor, of_left: Tensor | None, of_right: Tensor
     In which order a sum is taken, and so its last bits, depends on the number of threads.
 
     Args:
-        left, right: N D, float32, finite, rows one after another in memory; |T| at most 80.
+        left, right: N D, float32, finite, rows one after another in memory; |T| at most 40, as `blocks.tame` has it.
         of_left, of_right: N D likewise; None where no gradient is wanted.
 
     Returns:
         A scalar in float64.
     """
     n, d = left.shape
-    wide = -(-d // _ACROSS) * _ACROSS
+    across = int(_ACROSS)
+    wide = -(-d // across) * across
     blocks = -(-n // _HEIGHT)
     pieces = min(threads(), blocks)
     edges = [n if k == pieces else blocks * k // pieces * _HEIGHT for k in range(pieces + 1)]
     rows, turned = left.new_empty(2, _BAND * wide)
     sums = left.new_empty(pieces, _BAND, wide)
-    room = left.new_empty(pieces, _HEIGHT * (3 * wide + _PITCH))
+    scratch = left.new_empty(pieces, _HEIGHT * (3 * wide + _PITCH))
     total = np.zeros(pieces)
     program, climbs = _loaded(), (of_left is not None) + 2 * (of_right is not None)
     for first in range(0, n, _BAND):
@@ -244,7 +244,7 @@ def sum_up(left: Tensor, right: Tensor, of_left: Tensor | None, of_right: Tensor
             for k in range(start, stop):
                 program.sweep(
                     left.data_ptr(), edges[k], edges[k + 1], d, wide, first, count, width,
-                    rows.data_ptr(), turned.data_ptr(), room[k].data_ptr(),
+                    rows.data_ptr(), turned.data_ptr(), scratch[k].data_ptr(),
                     0 if of_left is None else of_left.data_ptr(), sums[k].data_ptr(), climbs, total[k : k + 1],
                 )  # fmt: skip
 

@@ -205,6 +205,7 @@ def _compiled(left: Tensor, right: Tensor) -> bool:
         and WIDE <= d <= _WIDEST
         # with vectors of sixteen numbers torch's library is the faster one, and elsewhere than on x86 nobody has looked
         and torch.backends.cpu.get_cpu_capability() == "AVX2"
+        and not torch.compiler.is_compiling()
         and not missing()
         and bool((left.sum() + right.sum()).isfinite())  # its exponential does not know NaN
     )

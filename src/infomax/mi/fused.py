@@ -77,7 +77,7 @@ def _sweep(
         of_rows[2, height - 1] += c
 
 
-def _declared(*, cache: bool) -> Sweep:
+def _declared(*, cache: bool, what: str) -> Sweep:
     mark = fingerprint(__file__)
 
     def sweep_block(
@@ -86,7 +86,7 @@ def _declared(*, cache: bool) -> Sweep:
         _sweep(t, start, stop, low, high, of_rows, of_columns)
         return mark
 
-    return entry(sweep_block, cache=cache)
+    return entry(sweep_block, cache=cache, what=what)
 
 
 @lru_cache(maxsize=1)
@@ -95,7 +95,7 @@ def _loaded() -> Sweep:
         one = np.zeros((1, 1), np.float32)
         sweep_block(one, 0, 1, _ONE, _ONE, np.zeros((3, 1)), np.zeros((3, 1), np.float32))
 
-    return ready(_declared, run, "the metric's loop: some five seconds")
+    return ready(_declared, run, "the loop of the metric", 5)
 
 
 def sweep(score: Callable[[slice, Tensor], None], t: Tensor, clip: float) -> tuple[Tensor, Tensor]:

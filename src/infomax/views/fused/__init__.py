@@ -194,7 +194,7 @@ def _program() -> "Program":
             from infomax.compiled.compiler import ready
             from infomax.views.fused.program import program
 
-            _loaded.append(ready(program, _warm, "the view kernels: some 20 seconds"))
+            _loaded.append(ready(program, _warm, "the view kernels", 20))
     return _loaded[0]
 
 

@@ -170,7 +170,7 @@ def view_range(
     return len(scratch) + len(first)  # a use after the last pointer, which keeps the arrays alive until here
 
 
-def program(*, cache: bool) -> Program:
+def program(*, cache: bool, what: str) -> Program:
     """Declare the entry points; they are compiled, or read from the cache, when first called."""
     mark = fingerprint(__file__)
 
@@ -200,4 +200,4 @@ def program(*, cache: bool) -> Program:
         view_range(images, channels, canvases, drawn, gain, bias, start, stop)
         return mark
 
-    return Program(entry(draw, cache=cache), entry(apply, cache=cache))
+    return Program(entry(draw, cache=cache, what=what), entry(apply, cache=cache, what=what))
