@@ -83,10 +83,20 @@ def test_a_spread_that_falls_is_a_collapse_where_information_falls_with_it():
 
 def test_directions_that_vanish_are_seen_early_and_those_of_a_few_classes_are_left_late():
     start = (1.0, 50.0, 0.5)
-    assert verdict(start, (1.0, 12.0, 0.9), (1.0, 12.0, 0.9)) == "directions"
-    assert verdict(start, (1.0, 12.0, 0.9), (1.0, 12.0, 0.9), total=20) is None
-    assert verdict(start, (1.0, 6.0, 0.9), (1.0, 6.0, 0.9), total=20) == "directions"
-    assert verdict(start, (1.0, 20.0, 0.9), (1.0, 20.0, 0.9)) is None
+    assert verdict(start, (1.0, 12.0, 0.5), (1.0, 12.0, 0.5)) == "directions"
+    assert verdict(start, (1.0, 12.0, 0.5), (1.0, 12.0, 0.5), total=20) is None
+    assert verdict(start, (1.0, 6.0, 0.5), (1.0, 6.0, 0.5), total=20) == "directions"
+    assert verdict(start, (1.0, 20.0, 0.5), (1.0, 20.0, 0.5)) is None
+
+
+def test_few_directions_that_tell_the_views_apart_are_no_collapse():
+    start, few = (1.0, 50.0, -0.5), (1.0, 6.0, 0.7)
+    assert verdict(start, few, few, few) is None
+    assert verdict(start, few, few, few, bare=True) == "directions"
+    less = (1.0, 6.0, 0.0)  # above the random network's information, and nothing all the same
+    assert verdict(start, less, less, less) == "directions"
+    best = (1.0, 50.0, 3.0)
+    assert verdict(start, *[best] * 8, *[few] * 8) == "directions"  # it had known more
 
 
 def test_the_same_signs_mean_more_where_there_is_no_marginal():

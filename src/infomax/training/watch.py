@@ -10,8 +10,8 @@ An embedding collapses in three ways, and each has its sign early in a run:
 - **to few directions** (dimensionally), behind a batch norm that holds s up: the effective rank of the centred rows is below
   `LOST_RANK` of the rank that the random network had on the same batch size and width, which is what was attainable there. In
   the first fifth of a run (`EARLY`) no healthy run loses that much so fast; later the classes may be all there is, and
-  `LOST_RANK_LATE` is asked for.
-
+  `LOST_RANK_LATE` is asked for. Directions that tell the views apart by `INFORMED` more than the random network's did, and by
+  half of the most that any did, are what the data need, and no collapse.
 - **to nothing**, where the joint term reads lengths (a distance, a product: VICReg, DINO): the embedding shrinks, or all
   classes become equally likely, while its unit rows may stay apart for long. Said where the deviation of the rows as they stand
   is below `SHRUNK` of the most that it was, or of 1: down to there VICReg lets it come. A cosine does not see lengths, and
@@ -41,6 +41,7 @@ from infomax.training.monitor import COLLAPSED_STD, TAU
 EARLY = 0.2
 CLOSED, LOST_INFORMATION = 0.25, 0.1
 LOST_RANK, LOST_RANK_LATE = 0.3, 0.15
+INFORMED = 0.1  # nats
 SHRUNK = 0.2
 CLOSED_BARE, LOST_RANK_BARE = 0.5, 0.5
 ROWS = 128  # of a batch, which a reading of a millisecond looks at
@@ -130,7 +131,7 @@ class Watch:
         """Compare a reading with those of the same encoder before it."""
         std, rank, mi = gauges["std"], gauges["effective_rank"], gauges["mi_infonce"]
         been = self.state["phases"].setdefault(
-            str(clock.phase), {"rank": rank, "std": std, "level": mi, "information": mi}
+            str(clock.phase), {"rank": rank, "std": std, "level": mi, "information": mi, "random": mi}
         )
         been["std"] = max(been["std"], std)
         been["level"] += SMOOTH * (mi - been["level"])
@@ -141,7 +142,9 @@ class Watch:
         been["scale"] = max(been.get("scale", 0.0), min(scale, 1.0))
         shrunk = scale < (CLOSED_BARE if self.bare else SHRUNK) * been["scale"]
         least = LOST_RANK_BARE if self.bare else LOST_RANK if clock.progress <= EARLY else LOST_RANK_LATE
-        thin = rank < least * been["rank"]
+        # a run that was begun before this was read has no "random"
+        informed = been["level"] > max(been.get("random", 0.0) + INFORMED, INFORMED, been["information"] / 2)
+        thin = rank < least * been["rank"] and (self.bare or not informed)
         signs = {"point": std < COLLAPSED_STD or closing, "nothing": shrunk, "directions": thin}
         self.state["why"] = next((why for why, found in signs.items() if found), "")
         self.state["suspicious"] = self.state["suspicious"] + 1 if self.state["why"] else 0
