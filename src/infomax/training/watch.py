@@ -101,6 +101,7 @@ class Watch:
     def due(self, clock: Clock) -> bool:
         """Whether this update is looked at: some 40 of the first fifth of a run, and 80 of the rest."""
         every = max(1, clock.total // 200) if clock.progress <= EARLY else max(5, clock.total // 100)
+        every += every % 2 == 0  # odd, so that two encoders that are updated by turns are both seen
         last = self.state["last"]
         return last is None or clock.step - last >= every
 
