@@ -105,5 +105,5 @@ def _cell(row: Row, rows: Sequence[Row]) -> str:
     if "error" in row:
         return "failed"
     how = f"std {row['std']:.2f}, rank {row['effective_rank']:.1f}"
-    says = "" if row["flagged"] is None else f", {row['by']} at {row['flagged']:.0%}"
+    says = "" if row["flagged"] is None else f", {row['by'] or 'point'} at {row['flagged']:.0%}"
     return f"{'collapsed: ' if ended(row, rows) else ''}{how}{says}"

@@ -50,7 +50,8 @@ def run_cell(cell: Cell) -> dict[str, Any]:
             intervals=False,
         )
     heard = [str(w.message) for w in said if issubclass(w.category, CollapseWarning)]
-    by = next((sign for sign, advice in ADVICE.items() if heard and advice in heard[0]), None)
+    # the gauges at an epoch's end, which may be the first to say it, know of a point only
+    by = next((sign for sign, advice in ADVICE.items() if advice in heard[0]), "point") if heard else None
     seen = None if not heard else re.sub(r"^.*?: (std .*? nats).*$", r"\1", heard[0])
     end = {key: run.history[-1][key] for key in ("std", "effective_rank", "mi_infonce")}
     found = {"name": cell.name, "world": cell.world, "seed": cell.seed, **end, "seen": seen}
