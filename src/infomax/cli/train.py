@@ -338,6 +338,8 @@ def resumed(argv: list[str]) -> list[str]:
     Raises:
         ConfigError: naming the options that differ.
     """
+    from infomax.training.checkpoint import LATE
+
     given = options_given(argv)
     if "root" in given:
         given["root"] = str(Path(given["root"]).expanduser().resolve())
@@ -347,8 +349,6 @@ def resumed(argv: list[str]) -> list[str]:
         given["batch_size"] = str(whole)  # as it was cut then
     if "data" in given and str(Path(given["data"]).expanduser().resolve()) == config["data"].get("source"):
         given["data"] = config["data"]["name"]
-    from infomax.training.checkpoint import LATE
-
     late = {name: value for part in LATE.values() for name, value in part.items()}
     begun = late | config["machine"] | config["training"] | config["method"]
     begun |= {"data": config["data"]["name"], "root": config["data"]["root"], "views": config["views"]["recipe"]}

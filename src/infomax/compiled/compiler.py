@@ -3,8 +3,8 @@
 - Multiply-adds are fused where the source says `fma`, and nowhere else; no sum is reordered. Which products a compiler
   fuses by itself depends on what it inlines where, so a kernel fresh from it and the same one from the cache would
   differ in the last bit. Said in the source, they give the same bytes in every process and on every processor that has
-  the instruction (x86 since 2013, every 64-bit ARM). What is `summing`, and `in_order` inside it, is excepted: readings of
-  information, which nobody compares by their bits.
+  the instruction (x86 since 2013, every 64-bit ARM). What is `summing`, and `in_order` inside it, is excepted: the compiler
+  chooses there, so other processors may give other last bits; that a fresh and a cached loop agree is tested.
 - Kernels see memory as raw pointers (`Floats`, `Octets`): an array's slices count references and fix up negative
   indices, which here costs a third of the time. Whoever calls a kernel keeps the arrays alive.
 """

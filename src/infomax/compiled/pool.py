@@ -59,9 +59,8 @@ def split(n: int, work: Callable[[int, int], object]) -> None:
         if _State.pool is None or _State.pool_size != workers:
             forget()
             _State.pool, _State.pool_size = ThreadPoolExecutor(workers, "infomax"), workers
-        done = _State.pool.map(
-            work, edges[:-1], edges[1:]
-        )  # handed over here, so that no other caller closes the pool before
+        # handed over under the lock, so that no other caller closes the pool before
+        done = _State.pool.map(work, edges[:-1], edges[1:])
     for _ in done:
         pass
 

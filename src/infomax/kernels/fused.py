@@ -2,7 +2,7 @@ r"""Donsker-Varadhan's partition on the CPU, compiled: scores, e^T and both grad
 
 torch hands every block to three matrix products, and each of them packs its factors anew; on a processor with vectors of eight
 numbers its library then reaches half of what the processor can do. Here the factors are packed once a band of columns, and
-a block's products read them from the cache (one core of an AMD EPYC: 1.5 times as fast in all):
+a block's products read them from the cache (one core of an AMD EPYC: 1.2 to 1.3 times as fast in all):
 
     for a band of columns j:   pack right_j, as rows (for the gradient of left) and turned (for the scores)
         for a block of rows i: pack left_i;  T = left_i right_j^T;  E = e^T;  of_left_i += E right_j;  of_right_j += E^T left_i

@@ -9,7 +9,7 @@ An embedding collapses in three ways, and each has its sign early in a run:
   through a narrow cone, and reads more and more from it.
 - **to few directions** (dimensionally), behind a batch norm that holds s up: the effective rank of the centred rows is below
   `LOST_RANK` of the rank that the random network had on the same batch size and width, which is what was attainable there. In
-  the first fifth of a run (`EARLY`) no healthy run loses that much so fast; later the classes may be all there is, and
+  the first fifth of a run (`EARLY`) hardly a healthy run loses that much so fast; later the classes may be all there is, and
   `LOST_RANK_LATE` is asked for. Directions that tell the views apart by `INFORMED` more than the random network's did, and by
   half of the most that any did, are what the data need, and no collapse.
 - **to nothing**, where the joint term reads lengths (a distance, a product: VICReg, DINO): the embedding shrinks, or all
@@ -44,7 +44,7 @@ LOST_RANK, LOST_RANK_LATE = 0.3, 0.15
 INFORMED = 0.1  # nats
 SHRUNK = 0.2
 CLOSED_BARE, LOST_RANK_BARE = 0.5, 0.5
-ROWS = 128  # of a batch, which a reading of a millisecond looks at
+ROWS = 128  # of a batch, which a reading of some milliseconds looks at
 SMOOTH = 0.5  # of a new reading of the information in its running mean: one batch of 128 is noisy
 
 BARE = " It has no marginal: nothing holds its embedding open"
