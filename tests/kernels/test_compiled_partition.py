@@ -1,6 +1,9 @@
 """The compiled loop gives what the formula gives, whatever the sizes, the threads and the processor it was written for."""
 
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -142,3 +145,26 @@ def test_a_compiled_step_takes_the_other_loop(asked):
     expected = log_mean_exp(left, right)
     found = torch.compile(log_mean_exp, backend="eager")(left, right)
     assert asked == [60] and found.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+DIGEST = """
+import hashlib, torch
+from infomax.kernels import fused
+torch.set_num_threads(1)
+a, b = torch.randn(2, 700, 50, generator=torch.Generator().manual_seed(0)) / 7
+of_a, of_b = torch.zeros(2, 700, 50)
+total = fused.sum_up(a.contiguous(), b.contiguous(), of_a, of_b)
+print(hashlib.sha256(b"".join(t.numpy().tobytes() for t in (total, of_a, of_b))).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_a_fresh_compilation_and_a_cached_one_give_the_same_bytes(tmp_path):
+    # a run that goes on in another process has to find the same gradients
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    fresh, cached = (
+        subprocess.run([sys.executable, "-c", DIGEST], env=environment, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    )
+    assert "compiling" in fresh.stderr and "compiling" not in cached.stderr
+    assert fresh.stdout == cached.stdout and len(fresh.stdout.strip()) == 64

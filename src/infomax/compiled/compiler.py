@@ -3,8 +3,8 @@
 - Multiply-adds are fused where the source says `fma`, and nowhere else; no sum is reordered. Which products a compiler
   fuses by itself depends on what it inlines where, so a kernel fresh from it and the same one from the cache would
   differ in the last bit. Said in the source, they give the same bytes in every process and on every processor that has
-  the instruction (x86 since 2013, every 64-bit ARM). What is `summing`, and `in_order` inside it, is excepted: the compiler
-  chooses there, so other processors may give other last bits; that a fresh and a cached loop agree is tested.
+  the instruction (x86 since 2013, every 64-bit ARM). What is `summing` is excepted: the metric's readings, by which
+  nothing is trained.
 - Kernels see memory as raw pointers (`Floats`, `Octets`): an array's slices count references and fix up negative
   indices, which here costs a third of the time. Whoever calls a kernel keeps the arrays alive.
 """
@@ -50,11 +50,6 @@ def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
 def summing(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compile what may take its sums in any order, and so several numbers at a time; other kernels call it."""
     return njit(**_OPTIONS, fastmath={"reassoc", "contract", "nsz"})(function)  # type: ignore[no-any-return]
-
-
-def in_order(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Compile a part of what is `summing` whose own additions keep their order, since its rounding depends on that."""
-    return njit(**_OPTIONS, fastmath={"contract"})(function)  # type: ignore[no-any-return]
 
 
 def entry(function: Callable[_P, _R], *, cache: bool = True, what: str = "a kernel") -> Callable[_P, _R]:

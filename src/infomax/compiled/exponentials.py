@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from infomax.compiled.compiler import in_order
+from infomax.compiled.compiler import fma, kernel
 
 LOG2_E = 1 / math.log(2)
 NOTHING = -125.0
@@ -31,19 +31,20 @@ _L = tuple(
 )
 
 
-@in_order
+@kernel
 def exp2(x: Any) -> Any:
     """2^x, |x| < 126."""
     shifted = np.float32(x + _ROUND)
-    r = np.float32(x - (shifted - _ROUND))
-    p = ((((_E[5] * r + _E[4]) * r + _E[3]) * r + _E[2]) * r + _E[1]) * r + _E[0]
+    r = np.float32(x - np.float32(shifted - _ROUND))
+    p = fma(fma(fma(fma(fma(_E[5], r, _E[4]), r, _E[3]), r, _E[2]), r, _E[1]), r, _E[0])
     return np.int32(np.float32(p).view(np.int32) + np.int32(shifted.view(np.int32) << _BITS)).view(np.float32)
 
 
-@in_order
+@kernel
 def log(y: Any) -> Any:
     """log y, y >= 1."""
     b = np.int32(np.float32(y).view(np.int32) - _ROOT_HALF)
     m = np.int32((b & _MANTISSA) + _ROOT_HALF).view(np.float32) - _ONE
-    p = ((((((_L[7] * m + _L[6]) * m + _L[5]) * m + _L[4]) * m + _L[3]) * m + _L[2]) * m + _L[1]) * m + _L[0]
-    return np.float32(np.int32(b >> _BITS)) * _LN2 + p * m
+    p = fma(fma(fma(_L[7], m, _L[6]), m, _L[5]), m, _L[4])
+    p = fma(fma(fma(fma(p, m, _L[3]), m, _L[2]), m, _L[1]), m, _L[0])
+    return fma(np.float32(np.int32(b >> _BITS)), _LN2, p * m)

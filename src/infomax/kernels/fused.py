@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from infomax.compiled.compiler import Floats, constant, entry, fingerprint, floats, kernel, ready, shift, summing
+from infomax.compiled.compiler import Floats, constant, entry, fingerprint, floats, kernel, ready, shift
 from infomax.compiled.exponentials import LOG2_E, NOTHING, exp2
 from infomax.compiled.pool import split, threads
 from infomax.compiled.vectors import LANES, fused, load, plus, spread, store
@@ -120,14 +120,19 @@ def clear(x: Floats, n: int) -> None:
         x[k] = _ZERO
 
 
-@summing
-def exponentiate(x: Floats, n: int) -> np.float32:
-    """Replace T / log 2 by e^T; their sum."""
-    total = _ZERO
+@kernel
+def exponentiate(x: Floats, n: int) -> float:
+    """Replace T / log 2 by e^T; their sum, always in one order. The eight numbers behind the row are written over."""
     for k in range(n):
-        e = exp2(x[k])
-        x[k] = e
-        total += e
+        x[k] = exp2(x[k])
+    a = b = spread(_ZERO)
+    for k in range(0, n, _ACROSS):
+        a, b = plus(a, load(shift(x, k))), plus(b, load(shift(x, k + LANES)))
+    behind = shift(x, n)
+    store(behind, plus(a, b))
+    total = 0.0
+    for k in range(LANES):
+        total += behind[k]
     return total
 
 
@@ -159,7 +164,7 @@ def sweep(
                     row[partner] = _NOTHING
                 for q in range(max(0, count - j), some):
                     row[q] = _NOTHING
-                total += float(exponentiate(row, some))
+                total += exponentiate(row, some)
             if climbs & 1:
                 add_product(t, _PITCH, _ONE, shift(rows, j * _ACROSS), _ACROSS * width, sums, wide, height, wide, some)
             if climbs & 2:
@@ -214,7 +219,7 @@ def _loaded() -> Program:
 def sum_up(left: Tensor, right: Tensor, of_left: Tensor | None, of_right: Tensor | None) -> Tensor:
     """Sum e^T over the pairs i != j, and add the sums' gradients to `of_left` and `of_right`.
 
-    In which order a sum is taken, and so its last bits, depends on the number of threads.
+    A sum's last bits depend on the number of threads, and on nothing else.
 
     Args:
         left, right: N D, float32, finite, rows one after another in memory; |T| at most 40, as `blocks.tame` has it.
