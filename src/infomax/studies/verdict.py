@@ -32,9 +32,8 @@ class Comparison(NamedTuple):
             >>> Comparison("", 0.3, 0.1 + 0.05).verdict  # just two, but for rounding
             'not decidable'
         """
-        least = (
-            2 * self.error * (1 + 1e-9)
-        )  # accuracies are multiples of one image: just two errors happen, and are not more
+        # accuracies are multiples of one image: just two errors happen, and are not more than two
+        least = 2 * self.error * (1 + 1e-9)
         if math.isnan(self.error) or math.isnan(self.difference) or abs(self.difference) <= least:
             return OPEN
         return HOLDS if self.difference > 0 else FAILS
