@@ -320,6 +320,20 @@ def test_import_stays_light_and_a_missing_numba_costs_one_warning() -> None:
     assert said.count("numba does not load") == 1
 
 
+def test_kernels_load_without_scipys_linear_algebra_and_numba_keeps_its_own() -> None:
+    said = in_new_process("""
+        import sys
+        import torch
+        from infomax import views
+        views.recipe("simclr", size=8)(torch.zeros(2, 8, 8, 3, dtype=torch.uint8), [0, 1])
+        print("without" if "scipy.linalg" not in sys.modules else "with")
+        import numba, numpy as np
+        print(numba.njit(lambda a: np.dot(a, a))(np.eye(3)).sum())
+        print("asked" if "scipy.linalg" in sys.modules else "not asked")
+    """)
+    assert said.split()[-3:] == ["without", "3.0", "asked"]
+
+
 COMPILE = f"""
     import importlib.util, sys
     found = importlib.util.spec_from_file_location("compiler", {pool.__file__.replace("pool.py", "compiler.py")!r})

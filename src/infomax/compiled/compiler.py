@@ -10,7 +10,9 @@
 """
 
 import hashlib
+import importlib.util
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +37,26 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck"
 _UNWRAPPED: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 _logger = logging.getLogger("infomax.compiled")
+
+
+def _import_arrays() -> None:
+    """Import what numba knows of arrays, without SciPy's linear algebra: a quarter of a cached start.
+
+    numba imports that only to ask whether it is there, and asks again where somebody compiles `np.dot`; no kernel here does.
+    """
+    from numba.np import linalg
+
+    arrays, question = "numba.np.arraymath", getattr(linalg, "ensure_blas", None)
+    if question is None or arrays in sys.modules or importlib.util.find_spec("scipy") is None:
+        return
+    linalg.ensure_blas = lambda: None
+    try:
+        importlib.import_module(arrays)
+    finally:
+        linalg.ensure_blas = question
+
+
+_import_arrays()
 
 
 def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
