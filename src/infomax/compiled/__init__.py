@@ -6,7 +6,10 @@ exponentials  2^x and log y, of a vector's worth of numbers
 pool          ranges of the work over threads
 """
 
+import gc
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 
@@ -14,7 +17,20 @@ from functools import lru_cache
 def missing() -> str | None:
     """Tell why numba does not load here; None: it does."""
     try:
-        importlib.import_module("numba")
+        with uncollected():
+            importlib.import_module("numba")
     except ImportError as error:
         return str(error)
     return None
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Load without the garbage collector: there is no garbage, and each of its passes walks through all of torch."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()

@@ -25,6 +25,8 @@ from numba.core import event
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from infomax.compiled import uncollected
+
 Floats = NDArray[np.float32]
 Octets = NDArray[np.uint8]
 Words = NDArray[np.int32]
@@ -56,7 +58,8 @@ def _import_arrays() -> None:
         linalg.ensure_blas = question
 
 
-_import_arrays()
+with uncollected():
+    _import_arrays()
 
 
 def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -136,7 +139,7 @@ def ready(declare: Callable[..., _R], run: Callable[[_R], object], what: str, se
         what: the kernels, for the user.
         seconds: that they take, about.
     """
-    with announced(f"{what} (some {seconds} seconds)"):
+    with uncollected(), announced(f"{what} (some {seconds} seconds)"):
         try:
             program = declare(cache=True, what=what)
             run(program)
