@@ -218,11 +218,13 @@ def test_table_6_selects_by_both_sweeps_and_a_failed_cell_is_recorded(tmp_path, 
     asked = {"methods": ["jmi"], "samples": 200, "epochs": 1, "workers": 1, "device": "cpu", "progress": False}
     found = table6(tmp_path / "tables", **asked)
     states = [c["state"] for c in found["cells"]]
-    assert states == ["finished", "finished", "failed"] and "at least 2" in found["cells"][2]["error"]
+    assert states == ["finished", "finished", "failed", "finished"] and "at least 2" in found["cells"][2]["error"]
+    assert [c["layers"] for c in found["cells"]] == [2, 2, 2, 3]
     (line,) = found["parts"][0]["lines"]
     assert line["paper, CIFAR-10"] == "lr 0.05, wd 0.0005, tau 0.1, 128, 2 layers" and line["as good"].endswith("of 2")
     (second,) = Folder(tmp_path / "tables" / "sweep2").rows()
     assert len(second.options["projector"]) == 3
+    assert line["with a layer more, %"].startswith(f"{second.metrics['linear']:.2f}")
     best = max([c["linear"] for c in found["cells"] if "linear" in c] + [second.metrics["linear"]])
     assert found["selected"][0]["metrics"]["linear"] == best
     (five,) = table5(tmp_path / "tables", **asked)["parts"][0]["lines"]

@@ -96,21 +96,19 @@ def table6(out: str | Path, **options: Any) -> dict[str, Any]:
         selected.append(
             {"method": method, "data": data, "options": dict(chosen.options), "metrics": dict(chosen.metrics)}
         )
-        lines.append(_line(method, data, rows, chosen))
+        lines.append(_line(method, data, rows, chosen) | {"with a layer more, %": _linear(more)})
     text = (
         _note(asked)
         + " Selected by one seed on held-out rows: 'as good' counts the settings of sweep-1 whose accuracy lies within "
         "one binomial standard error of the best one's, among which the choice is luck."
     )
     parts = [{"heading": "Table 6: selected after sweep-2", "lines": lines, "text": text}]
-    spent = cost(Folder(asked.folder / "sweep1"), list(first.values()))
-    return write(
-        asked,
-        "table6",
-        "Table 6: selected settings",
-        {"selected": selected, "cells": _cells(grids, first), **spent},
-        parts,
-    )
+    stages = [
+        cost(Folder(asked.folder / stage), list(rows.values())) for stage, rows in (("sweep1", first), ("sweep2", then))
+    ]
+    spent = {key: sum(stage[key] for stage in stages) for key in stages[0]}
+    cells = _cells(grids, first) + _cells({key: [cell] for key, cell in deep.items()}, then)
+    return write(asked, "table6", "Table 6: selected settings", {"selected": selected, "cells": cells, **spent}, parts)
 
 
 def _grids(asked: Asked) -> Grids:
@@ -169,9 +167,16 @@ def _line(method: str, data: str, ranked: Sequence[Row], chosen: Row | None = No
     return line | {
         f"paper, {SETS[like or 'cifar10']}": _text(theirs),
         "here": _text(_setting(row.options)),
-        "held-out linear, %": f"{row.metrics['linear']:.2f} ± {row.metrics['linear_se']:.2f}",
+        "held-out linear, %": _linear(row),
         "as good": f"{close} of {len(ranked)}",
     }
+
+
+def _linear(row: Row | None) -> str:
+    """A cell's accuracy, and its binomial standard error."""
+    if row is None or row.state != "finished":
+        return "failed"
+    return f"{row.metrics['linear']:.2f} ± {row.metrics['linear_se']:.2f}"
 
 
 def _text(setting: Mapping[str, Any]) -> str:
