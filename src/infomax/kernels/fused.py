@@ -8,8 +8,8 @@ a block's products read them from the cache (one core of an AMD EPYC: 1.2 to 1.3
         for a block of rows i: pack left_i;  T = left_i right_j^T;  E = e^T;  of_left_i += E right_j;  of_right_j += E^T left_i
 
 The readable reference is the loop of `infomax.kernels.partition.sum_up`, which also serves where this does not: elsewhere than
-on such a processor, in float64, with few pairs, narrow rows or very wide ones, under torch.compile, without numba, and where e^T
-would overflow.
+on such a processor, in float64, with few pairs, narrow rows or very wide ones, under torch.compile, without numba, and where
+e^T would overflow.
 """
 
 from collections.abc import Callable
