@@ -80,14 +80,14 @@ def summing(function: Callable[_P, _R]) -> Callable[_P, _R]:
 def entry(function: Callable[_P, _R], *, cache: bool = True, what: str = "a kernel") -> Callable[_P, _R]:
     """Compile what Python calls, and keep the machine code on disk where a folder can be written."""
     try:
-        return njit(**_OPTIONS, cache=cache)(function)  # type: ignore[no-any-return]
+        return njit(**_OPTIONS, no_cfunc_wrapper=True, cache=cache)(function)  # type: ignore[no-any-return]
     except RuntimeError as error:
         warnings.warn(
             f"every process compiles {what} anew ({error}): set NUMBA_CACHE_DIR to a folder that can be written",
             RuntimeWarning,
             stacklevel=2,
         )
-        return njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+        return njit(**_OPTIONS, no_cfunc_wrapper=True)(function)  # type: ignore[no-any-return]
 
 
 def constant(value: int) -> int:

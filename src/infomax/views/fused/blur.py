@@ -17,7 +17,7 @@ def gaussian(sigma: np.float32, radius: int, taps: Floats) -> int:
     Such weights cannot change a float32 result, and subnormal numbers are multiplied ten times slower.
     """
     # e^(-k^2 / 2 s^2) from one exponential: each quotient of neighbours is the last one times e^(-1 / s^2).
-    first = math.exp(-0.5 / float(sigma) ** 2)
+    first = math.exp(-0.5 / (float(sigma) * float(sigma)))
     total, w, quotient = 1.0, 1.0, first
     for _ in range(radius):
         w *= quotient
@@ -38,7 +38,8 @@ def gaussian(sigma: np.float32, radius: int, taps: Floats) -> int:
 @kernel
 def framed(size: int, radius: int) -> int:
     """Numbers of scratch that `blur` takes: a plane and its mirrored edges, in rows or in columns of whole vectors."""
-    return (whole(size) + 2 * whole(radius)) ** 2 + LANES
+    side = whole(size) + 2 * whole(radius)  # `side ** 2` would have numba compile a loop, for half a second
+    return side * side + LANES
 
 
 @kernel

@@ -161,7 +161,7 @@ def view_range(
     weights = shift(row, lines(rows))
     for i in range(start, stop):
         for v in range(len(canvases)):
-            place = i * channels * canvases[v].size ** 2
+            place = i * channels * canvases[v].size * canvases[v].size
             view(
                 images[i], channels, canvases[v], drawn[v, i], gain, bias, place,
                 planes, one, two, row, weights, words(first.ctypes.data),
