@@ -36,7 +36,8 @@ Halves = NDArray[np.uint16]
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
-_UNWRAPPED: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_ENTRY: dict[str, Any] = {**_OPTIONS, "no_cfunc_wrapper": True}
+_KERNEL: dict[str, Any] = {**_ENTRY, "no_cpython_wrapper": True}
 
 _logger = logging.getLogger("infomax.compiled")
 
@@ -64,7 +65,7 @@ with uncollected():
 
 def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compile what other kernels call, when it is first called."""
-    return njit(**_OPTIONS, **_UNWRAPPED)(function)  # type: ignore[no-any-return]
+    return njit(**_KERNEL)(function)  # type: ignore[no-any-return]
 
 
 def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -80,14 +81,14 @@ def summing(function: Callable[_P, _R]) -> Callable[_P, _R]:
 def entry(function: Callable[_P, _R], *, cache: bool = True, what: str = "a kernel") -> Callable[_P, _R]:
     """Compile what Python calls, and keep the machine code on disk where a folder can be written."""
     try:
-        return njit(**_OPTIONS, no_cfunc_wrapper=True, cache=cache)(function)  # type: ignore[no-any-return]
+        return njit(**_ENTRY, cache=cache)(function)  # type: ignore[no-any-return]
     except RuntimeError as error:
         warnings.warn(
             f"every process compiles {what} anew ({error}): set NUMBA_CACHE_DIR to a folder that can be written",
             RuntimeWarning,
             stacklevel=2,
         )
-        return njit(**_OPTIONS, no_cfunc_wrapper=True)(function)  # type: ignore[no-any-return]
+        return njit(**_ENTRY)(function)  # type: ignore[no-any-return]
 
 
 def constant(value: int) -> int:
