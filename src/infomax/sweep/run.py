@@ -78,8 +78,9 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
             ended[cell] = row
             search.tell(row)
             bar.total = search.total  # of TPE, what is drawn twice is run once
+            # `update` shows both; a folder of finished cells would fill a log with a line each
+            bar.set_postfix_str(_stands(ended, metric, grid.evaluate["goal"]), refresh=False)
             bar.update()
-            bar.set_postfix_str(_stands(ended, metric, grid.evaluate["goal"]))
 
         def more() -> list[str]:
             """Enter the next cells; those that have ended before are told at once."""
