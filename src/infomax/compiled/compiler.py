@@ -69,7 +69,10 @@ def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Compile as a part of the one kernel that calls it: a kernel is optimised anew in everything that calls it."""
+    """Compile as a part of the one kernel that calls it: a kernel is optimised anew in everything that calls it.
+
+    For what is long and calls others. Short loops as parts take longer: the longer a function, the slower each of its lines.
+    """
     return njit(**_OPTIONS, inline="always")(function)  # type: ignore[no-any-return]
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from infomax.compiled.compiler import NEXT, Floats, kernel, shift
+from infomax.compiled.compiler import NEXT, Floats, kernel, part, shift
 from infomax.compiled.vectors import LANES, fused, load, plus, spread, store, times, turned, whole
 
 _BLOCK = 4 * LANES
@@ -96,7 +96,7 @@ def frame(x: Floats, size: int, reach: int, out: Floats) -> None:
             out[last + k] = x[last - k]
 
 
-@kernel
+@part
 def blur(plane: Floats, size: int, taps: Floats, reach: int, one: Floats, two: Floats) -> None:
     """Blur one plane in place; `one` and `two` are scratch of `framed(size, reach)` numbers."""
     side, width = whole(reach), whole(size)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from infomax.compiled.compiler import NEXT, Floats, Octets, Words, fma, kernel, lines, shift
+from infomax.compiled.compiler import NEXT, Floats, Octets, Words, fma, kernel, lines, part, shift
 from infomax.compiled.vectors import LANES, fused, load, pick, spread, store, times, unpack, whole
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
@@ -121,7 +121,7 @@ def mix_columns(row: Floats, channels: int, first: Words, weight: Floats, count:
             out[o] = fma(w[o], there[first[o]], out[o])
 
 
-@kernel
+@part
 def shrink(
     corner: Octets,
     width: int,
@@ -174,7 +174,7 @@ def stretch_row(
             store(shift(out, c * width + o), fused(w1, pick(shift(x, 1), at), times(w0, pick(x, at))))
 
 
-@kernel
+@part
 def enlarge(
     corner: Octets,
     left: int,
@@ -224,7 +224,7 @@ def enlarge(
                 store(shift(out, o), fused(w1, load(shift(b, o)), times(w0, load(shift(a, o)))))
 
 
-@kernel
+@part
 def crop_resize(
     image: Octets,
     height: int,
