@@ -239,6 +239,8 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
     assert (out / "learner.safetensors").read_bytes() == (whole / "learner.safetensors").read_bytes()
     environment = json.loads((out / "environment.json").read_text())
     assert [part["step"] for part in environment["continued"]] == [3]
+    code, said, _ = run(capsys, "train", "--resume", out)
+    assert code == 0 and "had ended; next: " in said and "LABELLED" not in said
     code, _, err = run(capsys, "train", "--resume", tmp_path / "nowhere")
     assert code == 2 and "no run" in err and err.count("\n") == 1
 

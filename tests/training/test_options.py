@@ -11,6 +11,7 @@ import infomax as im
 from infomax.training import devices
 from infomax.training.devices import place
 from infomax.training.feed import Feed
+from infomax.training.tensorboard import scalars
 
 
 def fit(method="jmi", **options):
@@ -196,6 +197,8 @@ def test_tensorboard_is_written_where_its_package_is(tmp_path, monkeypatch):
     fit(out=tmp_path / "run")
     assert said[0] == str(tmp_path / "run" / "tensorboard")
     assert ("bound", 1) in said and ("mi_infonce", 2) in said
+    scalars(tmp_path)({"epoch": 2.4, "bound": 1.0})  # where a run by time ends
+    assert said[-1] == ("bound", 3)
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
@@ -233,6 +236,8 @@ def test_a_device_or_precision_that_is_not_there_is_one_clear_line():
         place("cpu", precision="bf16_true")
     with pytest.raises(im.ConfigError, match="no device 'gpu0'"):
         place("gpu0")
+    with pytest.raises(im.ConfigError, match="'meta' is none that runs are tried on"):
+        place("meta")
     with pytest.raises(im.ConfigError, match="needs a CUDA device"):
         place("cpu", precision="16-mixed")
     with pytest.raises(im.ConfigError, match="devices=0"):

@@ -180,7 +180,7 @@ def test_more_channels_than_three_keep_their_order_of_magnitude() -> None:
         (lambda: recipe("simclear"), "did you mean 'simclr'"),
         (lambda: recipe("simclr", local_views=2), "no local views"),
         (lambda: recipe("dino", local_views=-1), "0 or more"),
-        (lambda: ImageView(size=0), "at least 1 pixel"),
+        (lambda: ImageView(size=0), "a whole number of pixels, at least 1"),
         (lambda: ImageView(size=8, flip=1.5), "flip=1.5 is a probability"),
         (lambda: ImageView(size=8, scale=(0.5, 0.2)), "low <= high"),
         (lambda: ImageView(size=8, ratio=(0.0, 1.0)), "ratio"),

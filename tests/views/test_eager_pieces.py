@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from infomax.views import ImageView, apply, draw, image
+from infomax.views import ImageView, apply, draw, image, recipe
 
 
 @pytest.mark.parametrize("at_once", [1, 3 * 40 * 30 * 3, 1 << 40])
@@ -17,3 +17,5 @@ def test_photographs_taken_a_few_at_a_time_give_the_same_views(monkeypatch: pyte
 def test_no_images_give_no_views() -> None:
     spec, none = ImageView(size=4), torch.zeros(0, dtype=torch.int64)
     assert apply(spec, torch.zeros(0, 8, 8, 3), draw(spec, none, none, none)).shape == (0, 3, 4, 4)
+    views = recipe("weak", size=4, mean=[0.5] * 3, std=[0.2] * 3)(torch.zeros(0, 8, 8, 3, dtype=torch.uint8), none)
+    assert [v.shape for v in views] == [(0, 3, 4, 4)] * 2

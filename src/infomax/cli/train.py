@@ -191,6 +191,11 @@ def _ended(run: Run, out: str) -> None:
     )
     if online := as_text(last):
         print(online)
+    if run.data is None:  # a run that had ended was read back, without its data
+        print(
+            f"{out} had ended; next: {typed(f'evaluate {shlex.quote(out)}')}, or {typed(f'report {shlex.quote(out)}')}"
+        )
+        return
     labelled = getattr(run.data, "labels", None) is not None
     after = f"evaluate {shlex.quote(out)}" if labelled else f"report {shlex.quote(out)}"
     print(f"wrote {out}; next: {typed(after)}")

@@ -60,6 +60,14 @@ def options(name: str) -> dict[str, inspect.Parameter]:
 def build(name: str, encoder: nn.Module, **chosen: Any) -> Learner:
     """Build a method by name.
 
+    Args:
+        name: of the method, as `infomax methods` lists them.
+        encoder: from what the views are to features, N x D.
+        chosen: options of the method; see `options`.
+
+    Returns:
+        What `im.train` takes.
+
     Raises:
         ConfigError: for an unknown method or option, naming the nearest.
 

@@ -52,6 +52,14 @@ def cosine_scores(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
 def cos_dv(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = False) -> Tensor:
     """Read `bounds.dv` with the cosine critic; symmetric in the two sides.
 
+    Args:
+        z_a, z_b: `... N D` each, any scale.
+        tau: temperature, > 0.
+        all_pairs: the partners among the pairs, too.
+
+    Returns:
+        Nats, `...`.
+
     Example:
         >>> import torch
         >>> z = torch.eye(4)
@@ -70,6 +78,13 @@ def cos_dv(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = F
 
 def cos_nwj(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
     """Read `bounds.nwj` with the cosine critic; symmetric in the two sides.
+
+    Args:
+        z_a, z_b: `... N D` each, any scale.
+        tau: temperature, > 0.
+
+    Returns:
+        Nats, `...`.
 
     Example:
         >>> import torch
@@ -150,6 +165,13 @@ def cos_infonce(
 def cos_infonce_literal(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
     """Read `bounds.infonce_literal` (log N too high) with the cosine critic.
 
+    Args:
+        z_a, z_b: `... N D` each, any scale.
+        tau: temperature, > 0.
+
+    Returns:
+        Nats, `...`.
+
     Example:
         >>> import torch
         >>> z = torch.ones(4, 2)
@@ -161,6 +183,14 @@ def cos_infonce_literal(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Ten
 
 def cos_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = False) -> Tensor:
     """Read `bounds.jsd` (not in units of MI) with the cosine critic; symmetric in the two sides.
+
+    Args:
+        z_a, z_b: `... N D` each, any scale.
+        tau: temperature, > 0.
+        all_pairs: the partners among the pairs, too.
+
+    Returns:
+        Nats, `...`.
 
     Example:
         >>> import torch
@@ -180,6 +210,13 @@ def cos_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = 
 def cos_jsd_lower(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
     """Read `bounds.jsd_lower` with the cosine critic; symmetric in the two sides.
 
+    Args:
+        z_a, z_b: `... N D` each, any scale.
+        tau: temperature, > 0.
+
+    Returns:
+        Nats, `...`.
+
     Example:
         >>> import torch
         >>> z = torch.eye(2)
@@ -195,6 +232,13 @@ def cos_jsd_lower(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
 def cos_xi_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
     """Read `bounds.xi_jsd` with the cosine critic; symmetric in the two sides.
 
+    Args:
+        z_a, z_b: `... N D` each, any scale.
+        tau: temperature, > 0.
+
+    Returns:
+        Nats, `...`.
+
     Example:
         >>> import torch
         >>> z = torch.eye(2)
@@ -206,6 +250,14 @@ def cos_xi_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
 
 def cos_smile(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, clip: float = 5.0) -> Tensor:
     """Read `bounds.smile` with the cosine critic; symmetric in the two sides.
+
+    Args:
+        z_a, z_b: `... N D` each, any scale.
+        tau: temperature, > 0.
+        clip: of the scores of the marginal, nats.
+
+    Returns:
+        Nats, `...`.
 
     Example:
         >>> import torch
@@ -225,6 +277,14 @@ def cos_smile(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, clip: float = 5.
 
 def cos_taylor_dv(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, coefficient: float = 0.5) -> Tensor:
     """Read `bounds.taylor_dv` with the cosine critic; symmetric in the two sides; O(N D^2) above the size.
+
+    Args:
+        z_a, z_b: `... N D` each, any scale.
+        tau: temperature, > 0.
+        coefficient: of the second order.
+
+    Returns:
+        Nats, `...`.
 
     Example:
         >>> import torch

@@ -143,6 +143,8 @@ def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32
         where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     except RuntimeError:
         raise ConfigError(f"no device {device!r}: give cpu, cuda, cuda:0 or auto") from None
+    if where.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device {device!r} is none that runs are tried on: give cpu, cuda, cuda:0 or auto")
     if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device {device!r} is asked for, but torch sees {torch.cuda.device_count()} CUDA devices")
     if precision == "16-mixed" and where.type != "cuda":

@@ -1,6 +1,7 @@
 """A run's log for TensorBoard, where its package is installed; nothing here needs it."""
 
 import importlib.util
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def scalars(folder: Path | None) -> Callable[[Mapping[str, float]], None]:
 
     def log(row: Mapping[str, float]) -> None:
         for name, value in row.items():
-            writer.add_scalar(name, value, int(row["epoch"]))
+            # a run by time ends within an epoch, which is not to be the one before
+            writer.add_scalar(name, value, math.ceil(row["epoch"]))
         writer.flush()
 
     return log

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,6 @@ def rows(
     if kept is not None:
         kept.write_text(run.id, encoding="utf-8")
     try:
-        yield lambda row: run.log(dict(row), step=int(row["epoch"]))
+        yield lambda row: run.log(dict(row), step=math.ceil(row["epoch"]))
     finally:
         run.finish()

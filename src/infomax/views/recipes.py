@@ -193,7 +193,8 @@ class Views:
         return views if out is None else [place.copy_(view) for place, view in zip(out, views, strict=True)]
 
     def _check(self, batch: Tensor | list[Tensor], out: Sequence[Tensor] | None) -> None:
-        channels = batch[0].shape[-1]
+        like = batch if isinstance(batch, Tensor) else batch[0]
+        channels = like.shape[-1]
         if self.mean is not None and len(self.mean) != channels:
             raise ConfigError(
                 f"images have {channels} channels, the normalisation has {len(self.mean)}: give mean and std of this data"
@@ -205,9 +206,9 @@ class Views:
             raise DataError(f"out of shapes {[tuple(o.shape) for o in out]}: give one tensor a view, of {shapes}")
         for o in out:
             dense = o.is_contiguous() or o.is_contiguous(memory_format=torch.channels_last)
-            if o.dtype != self.dtype or o.device != batch[0].device or not dense:
+            if o.dtype != self.dtype or o.device != like.device or not dense:
                 raise DataError(
-                    f"out of type {o.dtype} on {o.device}, strides {o.stride()}: give {self.dtype} on {batch[0].device}, "
+                    f"out of type {o.dtype} on {o.device}, strides {o.stride()}: give {self.dtype} on {like.device}, "
                     "contiguous or channels_last"
                 )
 
