@@ -13,7 +13,7 @@ import torch
 
 from infomax import encoders, methods
 from infomax.errors import ConfigError, DataError
-from infomax.studies import curves, pool, verdict
+from infomax.studies import collapse, curves, periodic, pool, verdict
 from infomax.studies.curves import judge
 from infomax.studies.curves.plan import FIG2, FIG7, JMI_FAMILY, PreviousEpoch, budget, build, cells
 from infomax.studies.curves.train import flagged, halves, run_cell, some_of
@@ -245,6 +245,14 @@ def test_children_outlive_a_failure_and_are_replaced():
     answers = pool.run_all(os._exit, [3, 3], 2)
     assert [a.error for a in answers] == ["its process ended early, with status 3"] * 2
     assert pool.run_all(math.sqrt, [], None) == []
+
+
+@pytest.mark.parametrize("workers", [0, -2])
+def test_no_study_takes_fewer_than_one_worker(tmp_path, workers):
+    for run in (curves.fig2, curves.fig7, periodic.run, collapse.run):
+        with pytest.raises(ConfigError, match=f"workers={workers}: give at least 1"):
+            run(tmp_path / "out", workers=workers, progress=False)
+        assert not (tmp_path / "out").exists()
 
 
 def test_an_interrupt_ends_the_children(monkeypatch):
