@@ -233,6 +233,15 @@ def test_what_cannot_be_is_said_before_anything_is_made(tmp_path, options, says)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("device", ["cud", "cuda", "cuda:1"])
+def test_a_device_that_is_not_there_trains_nothing(tmp_path, monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ConfigError, match=f"device '{device}'"):
+        curves.fig2(tmp_path / "out", device=device)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_dearest_runs_begin_first():
     order = [c.name for c in cells(FIG2, "digits", None, budget("minutes"))]
     assert order[:3] == ["sdmi"] * 3 and len(order) == 24

@@ -87,7 +87,7 @@ _FIGURE = """
         budget: minutes (two CPU cores), hour (one GPU) or paper.
         seeds, epochs, samples, encoder: in place of the budget's.
         workers: runs side by side; by default one a core.
-        device: cpu, cuda or auto.
+        device: cpu, cuda, cuda:1 or auto.
     """
 
 

@@ -75,7 +75,7 @@ def study(
         budget: minutes (two CPU cores), hour (one GPU) or paper.
         seeds, epochs, samples, encoder: in place of the budget's.
         workers: processes; None: one a core, and 1 where there is a GPU.
-        device: cpu, cuda or auto.
+        device: cpu, cuda, cuda:1 or auto.
         progress: show a bar.
 
     Returns:
@@ -83,11 +83,11 @@ def study(
         `claims`, `seconds`, `cpu_seconds`.
 
     Raises:
-        ConfigError: `out` is not empty, or a number that cannot be. DataError: no such data.
+        ConfigError: `out` is not empty, a number that cannot be, or a device that is not there. DataError: no such data.
     """
-    import torch
     from tqdm import tqdm
 
+    from infomax.training.devices import place
     from infomax.training.feed import dataset
     from infomax.training.run import claim, environment, leaving_nothing, write_atomically
 
@@ -97,21 +97,21 @@ def study(
             raise ConfigError(f"{name}={value}: give at least {({'seeds': 1, 'epochs': 2, 'samples': 8})[name]}")
     given: dict[str, Any] = {k: v for k, v in (asked | {"encoder": encoder}).items() if v is not None}
     size = replace(_budget(budget), **given)
+    where = place(device).device
     dataset(data, root)  # before anything is made: no such data are said at once
     folder, began = claim(out), time.perf_counter()
-    jobs = cells(names, data, root, size, device)
-    gpu = device != "cpu" and torch.cuda.is_available()
+    jobs = cells(names, data, root, size, str(where))
     with leaving_nothing(folder):
         with tqdm(total=len(jobs), disable=not progress, desc=figure, unit="run", delay=2) as bar:
-            answers = run_all(run_cell, jobs, 1 if gpu and workers is None else workers, bar.update)
+            answers = run_all(run_cell, jobs, 1 if where.type == "cuda" and workers is None else workers, bar.update)
         rows = [
             answer.value if answer.error is None else {"name": job.name, "seed": job.seed, "error": answer.error}
             for job, answer in zip(jobs, answers, strict=True)
         ]
         rows.sort(key=lambda r: (names.index(r["name"]), r["seed"]))
-        where = {} if root is None else {"root": "given"}  # where data lie is this machine's business
+        lies = {} if root is None else {"root": "given"}  # where data lie is this machine's business
         results: dict[str, Any] = {
-            "settings": {"figure": figure, "data": data, "budget": budget, "gauged": GAUGED} | where | asdict(size),
+            "settings": {"figure": figure, "data": data, "budget": budget, "gauged": GAUGED} | lies | asdict(size),
             "environment": {k: v for k, v in environment().items() if k != "command"},
             "command": said(figure, data, budget, given),
             "rows": rows,
