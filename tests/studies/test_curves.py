@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from infomax import encoders, methods
+from infomax.cli import main
 from infomax.errors import ConfigError, DataError
 from infomax.studies import collapse, curves, periodic, pool, verdict
 from infomax.studies.curves import judge
@@ -223,7 +224,12 @@ def test_fig2_draws_simsiam_from_epoch_1(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"budget": "minuets"}, "minutes"), ({"seeds": 0}, "at least 1"), ({"epochs": 1}, "at least 2")],
+    [
+        ({"budget": "minuets"}, "minutes"),
+        ({"seeds": 0}, "at least 1"),
+        ({"epochs": 1}, "at least 2"),
+        ({"encoder": "resnet19"}, "no encoder 'resnet19'"),
+    ],
 )
 def test_what_cannot_be_is_said_before_anything_is_made(tmp_path, options, says):
     with pytest.raises(ConfigError, match=says):
@@ -231,6 +237,14 @@ def test_what_cannot_be_is_said_before_anything_is_made(tmp_path, options, says)
     with pytest.raises(DataError):
         curves.fig2(tmp_path / "out", data="no-such-data")
     assert not (tmp_path / "out").exists()
+
+
+def test_where_every_run_fails_the_command_says_why_and_fails(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(curves, "run_cell", lambda cell: 1 / 0)
+    assert main(["study", "fig7", "--out", str(tmp_path / "out"), "--seeds", "1", "--workers", "1"]) == 2
+    said = capsys.readouterr()
+    assert "every run failed, 6 in all" in said.err and "ZeroDivisionError: division by zero" in said.err
+    assert "index.html" not in said.out and [p.name for p in (tmp_path / "out").iterdir()] == ["results.json"]
 
 
 @pytest.mark.parametrize("device", ["cud", "cuda", "cuda:1"])

@@ -1,13 +1,33 @@
 """`infomax study`: the paper's tables and figures, one command each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from infomax.errors import InfomaxError
+
 Several = Annotated[tuple[str, ...], Parameter(consume_multiple=False)]
 """An option that may be given several times."""
+
+
+def _tell_page(out: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Say where the page of a study is.
+
+    Args:
+        out: its folder.
+        rows: its runs.
+
+    Raises:
+        InfomaxError: every run failed; with the first one's error.
+    """
+    failed = [row["error"] for row in rows if "error" in row]
+    if rows and len(failed) == len(rows):
+        raise InfomaxError(
+            f"every run failed, {len(rows)} in all (see {Path(out) / 'results.json'}); the first: {failed[0]}"
+        )
+    print(f"wrote {Path(out) / 'index.html'}")
 
 
 def toy(
@@ -111,8 +131,9 @@ def _figure(name: str, says: str) -> Callable[..., None]:
 
         asked: dict[str, Any] = {"data": data, "root": root, "budget": budget, "seeds": seeds, "epochs": epochs}
         asked |= {"samples": samples, "encoder": encoder, "workers": workers, "device": device}
-        print(curves.as_text(getattr(curves, name)(out, **asked)))
-        print(f"wrote {Path(out) / 'index.html'}")
+        found = getattr(curves, name)(out, **asked)
+        print(curves.as_text(found))
+        _tell_page(out, found["rows"])
 
     command.__name__, command.__doc__ = name, says + _FIGURE
     return command
@@ -275,7 +296,7 @@ def periodic_table(
 
     found = periodic.run(out, data=data, seeds=seeds, epochs=epochs, best=best, best_seeds=best_seeds, workers=workers)
     print(periodic.as_text(found))
-    print(f"wrote {Path(out) / 'index.html'}")
+    _tell_page(out, [row for cell in (*found["cells"], *found["again"]) for row in cell["runs"]])
 
 
 def collapse(
@@ -311,4 +332,4 @@ def collapse(
         workers=workers,
     )
     print(study.as_text(found))
-    print(f"wrote {Path(out) / 'index.html'}")
+    _tell_page(out, found["rows"])

@@ -83,12 +83,12 @@ def study(
         `claims`, `seconds`, `cpu_seconds`.
 
     Raises:
-        ConfigError: `out` is not empty, a number that cannot be, or a device that is not there. DataError: no such data.
+        ConfigError: `out` is not empty, a number that cannot be, no such encoder or device. DataError: no such data.
     """
     from tqdm import tqdm
 
     from infomax.training.devices import place
-    from infomax.training.feed import dataset
+    from infomax.training.feed import dataset, encoder_for
     from infomax.training.run import claim, environment, leaving_nothing, write_atomically
 
     asked = {"seeds": seeds, "epochs": epochs, "samples": samples}
@@ -98,7 +98,7 @@ def study(
     given: dict[str, Any] = {k: v for k, v in (asked | {"encoder": encoder}).items() if v is not None}
     size = replace(_budget(budget), **given)
     where = place(device).device
-    dataset(data, root)  # before anything is made: no such data are said at once
+    encoder_for(dataset(data, root), size.encoder)  # before anything is made: no such data or encoder are said at once
     folder, began = claim(out), time.perf_counter()
     jobs = cells(names, data, root, size, str(where))
     with leaving_nothing(folder):
