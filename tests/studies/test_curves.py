@@ -100,6 +100,41 @@ def test_a_claim_whose_methods_failed_is_not_judged():
     assert judge.fig2(failed) == []
 
 
+def failing(rows, *those):
+    return [
+        {"name": r["name"], "seed": r["seed"], "error": "NaN"} if (r["name"], r["seed"]) in those else r for r in rows
+    ]
+
+
+def test_seeds_that_failed_are_left_out_and_named():
+    rows = synthetic(dict.fromkeys(FIG2, 2.0) | {"sdmi": 3.0} | dict.fromkeys(JMI_FAMILY, 5.0))
+    some = judge.fig2(failing(rows, ("byol", 1), ("vicreg", 0)))
+    assert verdicts(some) == verdicts(judge.fig2(rows))
+    assert all(c["note"].endswith("runs that failed: BYOL, seed 1; VICReg, seed 0.") for c in some)
+    assert not any("failed" in c["note"] for c in judge.fig2(rows))
+    (family,) = (c for c in some if c["name"] == "jmi_higher")
+    assert family["judged_by"][0]["difference"] == pytest.approx(5.015 - 2.26)  # JMI's: seeds 1 and 2; SDMI's: 0 and 2
+    apart = judge.fig2(failing(rows, ("byol", 0), ("moco_v3", 1), ("simsiam", 2)))  # no seed that all four finished
+    assert verdicts(apart)["jmi_higher"] == "not decidable" and verdicts(apart)["sdmi_highest"] == "does not hold"
+    json.dumps(apart, allow_nan=False)
+    found = judge.fig7(failing(ablations(0.02, 20.0, 0.1), ("sdmi", 2), ("simsiam_sdmi", 0)))
+    assert set(verdicts(found).values()) == {"holds"} and "seed 2" in found[0]["note"]
+
+
+def test_what_was_run_is_kept_whatever_its_judge_meets(tmp_path, monkeypatch):
+    rows = failing(synthetic(dict.fromkeys(FIG2, 2.0)), ("byol", 1))
+    monkeypatch.setattr(
+        curves, "run_cell", lambda c: next(r for r in rows if (r["name"], r["seed"]) == (c.name, c.seed))
+    )
+    found = small(tmp_path / "some", curves.fig2, seeds=3)
+    assert "failed: byol, seed 1: NaN" in curves.as_text(found) and found["claims"]
+    assert {p.name for p in (tmp_path / "some").iterdir()} == {"results.json", "fig2.png", "index.html"}
+    monkeypatch.setitem(curves.JUDGES, "fig2", lambda rows: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        small(tmp_path / "kept", curves.fig2, seeds=3)
+    assert json.loads((tmp_path / "kept" / "results.json").read_text())["rows"] == found["rows"]
+
+
 def ablations(bare_std, bare_linear, found_after):
     linear = dict.fromkeys(FIG7, 96.0) | {"sdmi_nodv": bare_linear, "simsiam_no_predictor": bare_linear}
     rows = []

@@ -89,7 +89,7 @@ def study(
 
     from infomax.training.devices import place
     from infomax.training.feed import dataset, encoder_for
-    from infomax.training.run import claim, environment, leaving_nothing, write_atomically
+    from infomax.training.run import claim, environment, leaving_nothing
 
     asked = {"seeds": seeds, "epochs": epochs, "samples": samples}
     for name, value in asked.items():
@@ -115,11 +115,13 @@ def study(
             "environment": {k: v for k, v in environment().items() if k != "command"},
             "command": said(figure, data, budget, given),
             "rows": rows,
-            "claims": JUDGES[figure](rows),
+            "claims": [],
             "seconds": time.perf_counter() - began,
             "cpu_seconds": sum(row.get("cpu_seconds", 0.0) for row in rows),
         }
-        write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+        _write(folder, results)  # before it is judged: what was run is kept, whatever the judge meets
+        results["claims"] = JUDGES[figure](rows)
+        _write(folder, results)
         _draw(folder, figure, results)
     return results
 
@@ -142,6 +144,12 @@ JUDGES: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]
     "fig7": judge.fig7,
 }
 _budget = budget
+
+
+def _write(folder: Path, results: Mapping[str, Any]) -> None:
+    from infomax.training.run import write_atomically
+
+    write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
 
 
 def _draw(folder: Path, figure: str, results: Mapping[str, Any]) -> None:
