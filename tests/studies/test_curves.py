@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+import subprocess
 import time
 
 import numpy as np
@@ -14,10 +15,11 @@ import torch
 from infomax import encoders, methods
 from infomax.cli import main
 from infomax.errors import ConfigError, DataError
-from infomax.studies import collapse, curves, periodic, pool, verdict
+from infomax.studies import collapse, curves, origin, periodic, pool, verdict
 from infomax.studies.curves import judge
 from infomax.studies.curves.plan import FIG2, FIG7, JMI_FAMILY, PreviousEpoch, budget, build, cells
 from infomax.studies.curves.train import flagged, halves, run_cell, some_of
+from infomax.studies.origin import commit
 from infomax.training import train
 from infomax.training.feed import dataset
 
@@ -128,6 +130,7 @@ def test_what_was_run_is_kept_whatever_its_judge_meets(tmp_path, monkeypatch):
     )
     found = small(tmp_path / "some", curves.fig2, seeds=3)
     assert "failed: byol, seed 1: NaN" in curves.as_text(found) and found["claims"]
+    assert found["commit"] == commit()
     assert {p.name for p in (tmp_path / "some").iterdir()} == {"results.json", "fig2.png", "index.html"}
     monkeypatch.setitem(curves.JUDGES, "fig2", lambda rows: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -289,6 +292,22 @@ def test_a_device_that_is_not_there_trains_nothing(tmp_path, monkeypatch, device
     with pytest.raises(ConfigError, match=f"device '{device}'"):
         curves.fig2(tmp_path / "out", device=device)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_revision_is_that_of_the_sources_alone(tmp_path, monkeypatch):
+    at = tmp_path / "infomax" / "studies" / "origin.py"  # as a package that is installed within another repository
+    at.parent.mkdir(parents=True)
+    at.touch()
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "of something else"], check=True)
+    monkeypatch.setattr(origin, "__file__", str(at))
+    assert commit() is None
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "ours"], check=True)
+    clean = commit()
+    at.write_text("changed")
+    assert clean and not clean.endswith("+") and commit() == clean + "+"
 
 
 def test_the_dearest_runs_begin_first():

@@ -9,6 +9,7 @@ from torch import nn
 from infomax import methods
 from infomax.errors import ConfigError
 from infomax.studies import periodic
+from infomax.studies.origin import commit
 from infomax.studies.periodic.grammar import (
     JOINTS,
     MARGINALS,
@@ -133,7 +134,7 @@ def test_on_the_gaussians_the_gap_counts(tmp_path):
         progress=False,
     )
     assert all(0 <= r["min_gap"] <= 180 for c in found["cells"] for r in c["runs"])
-    assert found["settings"]["score"] == "min gap, degrees"
+    assert found["settings"]["score"] == "min gap, degrees" and found["commit"] == commit()
 
 
 def cell(marginals, name=None, joint="cos", again=False, **numbers):

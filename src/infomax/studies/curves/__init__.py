@@ -15,6 +15,7 @@ from infomax.errors import ConfigError
 from infomax.studies.curves import judge
 from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, budget, cells
 from infomax.studies.curves.train import GAUGED, run_cell
+from infomax.studies.origin import origin
 from infomax.studies.pool import run_all
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ def study(
         progress: show a bar.
 
     Returns:
-        What results.json holds: `settings`, `environment`, `command`, `rows` (a run each; one that failed has `error`),
-        `claims`, `seconds`, `cpu_seconds`.
+        What results.json holds: `settings`, `environment`, `commit`, `command`, `rows` (a run each; one that failed has
+        `error`), `claims`, `seconds`, `cpu_seconds`.
 
     Raises:
         ConfigError: `out` is not empty, a number that cannot be, no such encoder or device. DataError: no such data.
@@ -89,7 +90,7 @@ def study(
 
     from infomax.training.devices import place
     from infomax.training.feed import dataset, encoder_for
-    from infomax.training.run import claim, environment, leaving_nothing
+    from infomax.training.run import claim, leaving_nothing
 
     asked = {"seeds": seeds, "epochs": epochs, "samples": samples}
     for name, value in asked.items():
@@ -112,7 +113,7 @@ def study(
         lies = {} if root is None else {"root": "given"}  # where data lie is this machine's business
         results: dict[str, Any] = {
             "settings": {"figure": figure, "data": data, "budget": budget, "gauged": GAUGED} | lies | asdict(size),
-            "environment": {k: v for k, v in environment().items() if k != "command"},
+            **origin(),
             "command": said(figure, data, budget, given),
             "rows": rows,
             "claims": [],

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from infomax.errors import ConfigError
+from infomax.studies.origin import origin
 from infomax.studies.periodic.grammar import Sentence, invalid, known_as, names, sentences
 from infomax.studies.periodic.train import Cell, run_cell, world
 from infomax.studies.pool import Answer, run_all
@@ -56,8 +57,8 @@ def run(
         progress: show a bar.
 
     Returns:
-        What results.json holds: `settings`, `environment`, `cells` (a sentence each: name, or the reason why it cannot be
-        said, and its runs, of which one that failed has an `error`), `again`, `claims`, `seconds`, `cpu_seconds`.
+        What results.json holds: `settings`, `environment`, `commit`, `cells` (a sentence each: name, or why it cannot
+        be said, and its runs, of which one that failed has an `error`), `again`, `claims`, `seconds`, `cpu_seconds`.
 
     Raises:
         ConfigError: `out` is not empty, unknown data, or a number below 1.
@@ -70,7 +71,7 @@ def run(
     from tqdm import tqdm
 
     from infomax.training.run import claim as made_anew
-    from infomax.training.run import environment, leaving_nothing, write_atomically
+    from infomax.training.run import leaving_nothing, write_atomically
 
     for name, value in {"seeds": seeds, "epochs": epochs, "best": best, "best_seeds": best_seeds}.items():
         if value is not None and value < 1:
@@ -105,7 +106,7 @@ def run(
                 "score": SCORES[data][1], "optimizer": "AdamW 2e-3, batches of 256", "temperature": 0.2,
                 "projector": list(world(data)[1]), "ema": 0.9,
             },
-            "environment": {k: v for k, v in environment().items() if k != "command"},
+            **origin(),
             "command": _said({"data": data, "seeds": seeds, "epochs": epochs, "best": best, "best_seeds": best_seeds}),
             "cells": cells,
             "again": again,
