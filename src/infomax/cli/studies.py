@@ -275,8 +275,10 @@ def periodic_table(
     *,
     out: str,
     data: str = "digits",
+    root: str | None = None,
     seeds: int = 2,
     epochs: int | None = None,
+    samples: int | None = None,
     best: int = 8,
     best_seeds: int = 5,
     workers: int | None = None,
@@ -285,16 +287,28 @@ def periodic_table(
 
     Args:
         out: folder for results.json, the table and the page, made anew.
-        data: digits or gaussians.
+        data: digits, gaussians, or fashion-mnist (hours of a core).
+        root: where named data sets lie.
         seeds: of every sentence.
         epochs: passes over the data; by default 12.
+        samples: rows of the data to train on; by default all, of fashion-mnist 2048.
         best: unnamed sentences to run again, beside all named ones.
         best_seeds: fresh seeds of that second round.
         workers: processes; by default one a core.
     """
     from infomax.studies import periodic
 
-    found = periodic.run(out, data=data, seeds=seeds, epochs=epochs, best=best, best_seeds=best_seeds, workers=workers)
+    found = periodic.run(
+        out,
+        data=data,
+        root=root,
+        seeds=seeds,
+        epochs=epochs,
+        samples=samples,
+        best=best,
+        best_seeds=best_seeds,
+        workers=workers,
+    )
     print(periodic.as_text(found))
     _tell_page(out, [row for cell in (*found["cells"], *found["again"]) for row in cell["runs"]])
 
