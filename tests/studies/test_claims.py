@@ -10,6 +10,7 @@ from infomax.errors import ConfigError, DataError
 from infomax.report import Page
 from infomax.studies import claims, toy
 from infomax.studies.claims import toy as toy_claims
+from infomax.studies.origin import commit
 from infomax.studies.toy import page as toy_page
 from infomax.studies.verdict import VERDICTS, above, between, claim
 
@@ -65,6 +66,7 @@ def test_the_ledger_end_to_end(toy_folder, tmp_path, capsys):
     found = json.loads((out / "results.json").read_text())
     rows = {r["name"]: r for r in found["claims"]}
     assert len(rows) == len(found["claims"]) >= 20
+    assert found["commit"] == commit()
     assert sum(found["counts"].values()) == len(rows) and set(found["counts"]) == set(VERDICTS)
     assert {r["verdict"] for r in rows.values()} <= set(VERDICTS)
     assert all(

@@ -9,6 +9,7 @@ from infomax.cli import main
 from infomax.studies import collapse
 from infomax.studies.collapse.judge import claims, counted, ended, table
 from infomax.studies.collapse.plan import ABLATIONS, METHODS, WORLDS, build, sentences
+from infomax.studies.origin import commit
 
 
 def row(name, std=1.0, rank=30.0, flagged=None, world="digits, wide", seed=100):
@@ -75,6 +76,7 @@ def test_one_command_trains_judges_and_writes(tmp_path, capsys, monkeypatch):
     assert "collapsed: " in said
     found = json.loads((out / "results.json").read_text())
     assert [r["collapsed"] for r in found["rows"]] == [False, True]
+    assert found["commit"] == commit()
     assert found["rows"][0]["flagged"] is None
     assert found["rows"][1]["flagged"] <= 0.5
     assert found["rows"][1]["seen"].startswith("std ")

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+import subprocess
 import time
 
 import numpy as np
@@ -12,11 +13,13 @@ import pytest
 import torch
 
 from infomax import encoders, methods
+from infomax.cli import main
 from infomax.errors import ConfigError, DataError
-from infomax.studies import curves, pool, verdict
+from infomax.studies import collapse, curves, origin, periodic, pool, verdict
 from infomax.studies.curves import judge
 from infomax.studies.curves.plan import FIG2, FIG7, JMI_FAMILY, PreviousEpoch, budget, build, cells
 from infomax.studies.curves.train import flagged, halves, run_cell, some_of
+from infomax.studies.origin import commit
 from infomax.training import train
 from infomax.training.feed import dataset
 
@@ -97,6 +100,42 @@ def test_a_claim_whose_methods_failed_is_not_judged():
     rows = synthetic(dict.fromkeys(FIG2, 2.0))
     failed = [{"name": r["name"], "seed": r["seed"], "error": "NaN"} if r["name"] == "byol" else r for r in rows]
     assert judge.fig2(failed) == []
+
+
+def failing(rows, *those):
+    return [
+        {"name": r["name"], "seed": r["seed"], "error": "NaN"} if (r["name"], r["seed"]) in those else r for r in rows
+    ]
+
+
+def test_seeds_that_failed_are_left_out_and_named():
+    rows = synthetic(dict.fromkeys(FIG2, 2.0) | {"sdmi": 3.0} | dict.fromkeys(JMI_FAMILY, 5.0))
+    some = judge.fig2(failing(rows, ("byol", 1), ("vicreg", 0)))
+    assert verdicts(some) == verdicts(judge.fig2(rows))
+    assert all(c["note"].endswith("runs that failed: BYOL, seed 1; VICReg, seed 0.") for c in some)
+    assert not any("failed" in c["note"] for c in judge.fig2(rows))
+    (family,) = (c for c in some if c["name"] == "jmi_higher")
+    assert family["judged_by"][0]["difference"] == pytest.approx(5.015 - 2.26)  # JMI's: seeds 1 and 2; SDMI's: 0 and 2
+    apart = judge.fig2(failing(rows, ("byol", 0), ("moco_v3", 1), ("simsiam", 2)))  # no seed that all four finished
+    assert verdicts(apart)["jmi_higher"] == "not decidable" and verdicts(apart)["sdmi_highest"] == "does not hold"
+    json.dumps(apart, allow_nan=False)
+    found = judge.fig7(failing(ablations(0.02, 20.0, 0.1), ("sdmi", 2), ("simsiam_sdmi", 0)))
+    assert set(verdicts(found).values()) == {"holds"} and "seed 2" in found[0]["note"]
+
+
+def test_what_was_run_is_kept_whatever_its_judge_meets(tmp_path, monkeypatch):
+    rows = failing(synthetic(dict.fromkeys(FIG2, 2.0)), ("byol", 1))
+    monkeypatch.setattr(
+        curves, "run_cell", lambda c: next(r for r in rows if (r["name"], r["seed"]) == (c.name, c.seed))
+    )
+    found = small(tmp_path / "some", curves.fig2, seeds=3)
+    assert "failed: byol, seed 1: NaN" in curves.as_text(found) and found["claims"]
+    assert found["commit"] == commit()
+    assert {p.name for p in (tmp_path / "some").iterdir()} == {"results.json", "fig2.png", "index.html"}
+    monkeypatch.setitem(curves.JUDGES, "fig2", lambda rows: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        small(tmp_path / "kept", curves.fig2, seeds=3)
+    assert json.loads((tmp_path / "kept" / "results.json").read_text())["rows"] == found["rows"]
 
 
 def ablations(bare_std, bare_linear, found_after):
@@ -223,7 +262,12 @@ def test_fig2_draws_simsiam_from_epoch_1(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"budget": "minuets"}, "minutes"), ({"seeds": 0}, "at least 1"), ({"epochs": 1}, "at least 2")],
+    [
+        ({"budget": "minuets"}, "minutes"),
+        ({"seeds": 0}, "at least 1"),
+        ({"epochs": 1}, "at least 2"),
+        ({"encoder": "resnet19"}, "no encoder 'resnet19'"),
+    ],
 )
 def test_what_cannot_be_is_said_before_anything_is_made(tmp_path, options, says):
     with pytest.raises(ConfigError, match=says):
@@ -231,6 +275,39 @@ def test_what_cannot_be_is_said_before_anything_is_made(tmp_path, options, says)
     with pytest.raises(DataError):
         curves.fig2(tmp_path / "out", data="no-such-data")
     assert not (tmp_path / "out").exists()
+
+
+def test_where_every_run_fails_the_command_says_why_and_fails(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(curves, "run_cell", lambda cell: 1 / 0)
+    assert main(["study", "fig7", "--out", str(tmp_path / "out"), "--seeds", "1", "--workers", "1"]) == 2
+    said = capsys.readouterr()
+    assert "every run failed, 6 in all" in said.err and "ZeroDivisionError: division by zero" in said.err
+    assert "index.html" not in said.out and [p.name for p in (tmp_path / "out").iterdir()] == ["results.json"]
+
+
+@pytest.mark.parametrize("device", ["cud", "cuda", "cuda:1"])
+def test_a_device_that_is_not_there_trains_nothing(tmp_path, monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ConfigError, match=f"device '{device}'"):
+        curves.fig2(tmp_path / "out", device=device)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_revision_is_that_of_the_sources_alone(tmp_path, monkeypatch):
+    at = tmp_path / "infomax" / "studies" / "origin.py"  # as a package that is installed within another repository
+    at.parent.mkdir(parents=True)
+    at.touch()
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "of something else"], check=True)
+    monkeypatch.setattr(origin, "__file__", str(at))
+    assert commit() is None
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "ours"], check=True)
+    clean = commit()
+    at.write_text("changed")
+    assert clean and not clean.endswith("+") and commit() == clean + "+"
 
 
 def test_the_dearest_runs_begin_first():
@@ -245,6 +322,14 @@ def test_children_outlive_a_failure_and_are_replaced():
     answers = pool.run_all(os._exit, [3, 3], 2)
     assert [a.error for a in answers] == ["its process ended early, with status 3"] * 2
     assert pool.run_all(math.sqrt, [], None) == []
+
+
+@pytest.mark.parametrize("workers", [0, -2])
+def test_no_study_takes_fewer_than_one_worker(tmp_path, workers):
+    for run in (curves.fig2, curves.fig7, periodic.run, collapse.run):
+        with pytest.raises(ConfigError, match=f"workers={workers}: give at least 1"):
+            run(tmp_path / "out", workers=workers, progress=False)
+        assert not (tmp_path / "out").exists()
 
 
 def test_an_interrupt_ends_the_children(monkeypatch):

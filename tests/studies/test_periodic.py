@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from infomax import methods
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, DataError
 from infomax.studies import periodic
+from infomax.studies.origin import commit
 from infomax.studies.periodic.grammar import (
     JOINTS,
     MARGINALS,
@@ -133,7 +134,26 @@ def test_on_the_gaussians_the_gap_counts(tmp_path):
         progress=False,
     )
     assert all(0 <= r["min_gap"] <= 180 for c in found["cells"] for r in c["runs"])
-    assert found["settings"]["score"] == "min gap, degrees"
+    assert found["settings"]["score"] == "min gap, degrees" and found["commit"] == commit()
+
+
+def test_fashion_mnist_lies_where_it_is_said_to(tmp_path):
+    for part, n in (("train", 300), ("t10k", 60)):
+        for kind, array in (
+            ("images-idx3", torch.randint(256, (n, 28, 28), dtype=torch.uint8)),
+            ("labels-idx1", torch.arange(n, dtype=torch.uint8) % 10),
+        ):
+            head = bytes([0, 0, 8, array.dim()]) + b"".join(m.to_bytes(4, "big") for m in array.shape)
+            (tmp_path / f"{part}-{kind}-ubyte").write_bytes(head + array.numpy().tobytes())
+    options = {"data": "fashion-mnist", "epochs": 1, "seeds": 1, "best": 1, "best_seeds": 1, "workers": 1}
+    options |= {"samples": 256, "only": [SOME[1]], "progress": False}
+    found = periodic.run(tmp_path / "out", root=str(tmp_path), **options)
+    assert all(0 <= r["few"] <= 100 for c in (*found["cells"], *found["again"]) for r in c["runs"])
+    assert found["settings"]["encoder"] == "resnet8" and found["settings"]["samples"] == 256
+    assert "--data fashion-mnist" in found["command"] and str(tmp_path) not in json.dumps(found)
+    with pytest.raises(DataError):
+        periodic.run(tmp_path / "none", root=str(tmp_path / "elsewhere"), **options)
+    assert not (tmp_path / "none").exists()
 
 
 def cell(marginals, name=None, joint="cos", again=False, **numbers):

@@ -10,6 +10,7 @@ import torch
 
 from infomax.errors import ConfigError
 from infomax.studies import theory
+from infomax.studies.origin import commit
 from infomax.studies.theory.estimates import _fisher_pairs
 from infomax.studies.theory.laws import NOISE, SIGMA, _views, log_ratio
 from infomax.studies.theory.objectives import _at_rest, _kept, _violations
@@ -30,7 +31,7 @@ def study(tmp_path_factory):
 def test_the_folder_holds_what_was_returned(study):
     folder, results = study
     assert json.loads((folder / "results.json").read_text()) == results
-    assert len(results["checks"]) == len(theory.CHECKS)
+    assert len(results["checks"]) == len(theory.CHECKS) and results["commit"] == commit()
     for png in folder.glob("*.png"):
         assert png.stem in results["checks"]
         assert png.read_bytes().startswith(b"\x89PNG")

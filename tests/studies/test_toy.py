@@ -17,6 +17,7 @@ from infomax.errors import ConfigError, NumericsError
 from infomax.learner import step
 from infomax.marginal import Predictor
 from infomax.studies import toy
+from infomax.studies.origin import commit
 from infomax.studies.toy import figures, results, worker
 from infomax.studies.toy.ensemble import MLP, BatchNorm, Draws
 from infomax.studies.toy.jobs import ABLATIONS, METHODS, Job, build
@@ -276,6 +277,7 @@ def test_the_numbers(study):
         assert list(found["ablations"][variant]) == list(ABLATIONS)
     names = [claim["name"] for claim in found["claims"]]
     assert len(set(names)) == len(names) and "never_above_the_truth" in names
+    assert found["commit"] == commit()
 
 
 def test_the_files(study):

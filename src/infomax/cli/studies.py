@@ -1,13 +1,33 @@
 """`infomax study`: the paper's tables and figures, one command each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from infomax.errors import InfomaxError
+
 Several = Annotated[tuple[str, ...], Parameter(consume_multiple=False)]
 """An option that may be given several times."""
+
+
+def _tell_page(out: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Say where the page of a study is.
+
+    Args:
+        out: its folder.
+        rows: its runs.
+
+    Raises:
+        InfomaxError: every run failed; with the first one's error.
+    """
+    failed = [row["error"] for row in rows if "error" in row]
+    if rows and len(failed) == len(rows):
+        raise InfomaxError(
+            f"every run failed, {len(rows)} in all (see {Path(out) / 'results.json'}); the first: {failed[0]}"
+        )
+    print(f"wrote {Path(out) / 'index.html'}")
 
 
 def toy(
@@ -87,7 +107,7 @@ _FIGURE = """
         budget: minutes (two CPU cores), hour (one GPU) or paper.
         seeds, epochs, samples, encoder: in place of the budget's.
         workers: runs side by side; by default one a core.
-        device: cpu, cuda or auto.
+        device: cpu, cuda, cuda:1 or auto.
     """
 
 
@@ -111,8 +131,9 @@ def _figure(name: str, says: str) -> Callable[..., None]:
 
         asked: dict[str, Any] = {"data": data, "root": root, "budget": budget, "seeds": seeds, "epochs": epochs}
         asked |= {"samples": samples, "encoder": encoder, "workers": workers, "device": device}
-        print(curves.as_text(getattr(curves, name)(out, **asked)))
-        print(f"wrote {Path(out) / 'index.html'}")
+        found = getattr(curves, name)(out, **asked)
+        print(curves.as_text(found))
+        _tell_page(out, found["rows"])
 
     command.__name__, command.__doc__ = name, says + _FIGURE
     return command
@@ -254,8 +275,10 @@ def periodic_table(
     *,
     out: str,
     data: str = "digits",
+    root: str | None = None,
     seeds: int = 2,
     epochs: int | None = None,
+    samples: int | None = None,
     best: int = 8,
     best_seeds: int = 5,
     workers: int | None = None,
@@ -264,18 +287,30 @@ def periodic_table(
 
     Args:
         out: folder for results.json, the table and the page, made anew.
-        data: digits or gaussians.
+        data: digits, gaussians, or fashion-mnist (hours of a core).
+        root: where named data sets lie.
         seeds: of every sentence.
         epochs: passes over the data; by default 12.
+        samples: rows of the data to train on; by default all, of fashion-mnist 2048.
         best: unnamed sentences to run again, beside all named ones.
         best_seeds: fresh seeds of that second round.
         workers: processes; by default one a core.
     """
     from infomax.studies import periodic
 
-    found = periodic.run(out, data=data, seeds=seeds, epochs=epochs, best=best, best_seeds=best_seeds, workers=workers)
+    found = periodic.run(
+        out,
+        data=data,
+        root=root,
+        seeds=seeds,
+        epochs=epochs,
+        samples=samples,
+        best=best,
+        best_seeds=best_seeds,
+        workers=workers,
+    )
     print(periodic.as_text(found))
-    print(f"wrote {Path(out) / 'index.html'}")
+    _tell_page(out, [row for cell in (*found["cells"], *found["again"]) for row in cell["runs"]])
 
 
 def collapse(
@@ -311,4 +346,4 @@ def collapse(
         workers=workers,
     )
     print(study.as_text(found))
-    print(f"wrote {Path(out) / 'index.html'}")
+    _tell_page(out, found["rows"])

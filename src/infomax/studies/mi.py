@@ -18,6 +18,7 @@ from infomax.errors import ConfigError, nearest
 from infomax.mi import estimate_mi, tasks
 from infomax.mi.estimate import METHODS
 from infomax.mi.tasks import Margins, Task
+from infomax.studies.origin import origin
 
 DEFAULT = ("auto", "gaussian", "ksg", "infonce")
 
@@ -60,7 +61,7 @@ def run(
         >>> abs(rows[0]["mean"] - 2) < 0.3
         True
     """
-    from infomax.training.run import claim, environment, write_atomically
+    from infomax.training.run import claim, write_atomically
 
     names = list(names) or list(tasks.TASKS)
     for kind, asked, known in (("task", names, tasks.TASKS), ("method", methods, METHODS)):
@@ -86,7 +87,7 @@ def run(
         )
     found = {
         "settings": {"seeds": seeds, "n": n, "tasks": names, "methods": list(methods), "nulls": nulls},
-        "environment": environment(),
+        **origin(command=True),
         "rows": rows,
         "nulls": alarms,
         "seconds": time.perf_counter() - began,

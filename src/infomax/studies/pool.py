@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from infomax.data.machine import cores
+from infomax.errors import ConfigError
 
 Child = subprocess.Popen[bytes]
 
@@ -54,7 +55,12 @@ def run_all(
         jobs: what can be pickled.
         workers: processes; None: one a core. 1: in this one.
         tell: called after every job, in this thread.
+
+    Raises:
+        ConfigError: fewer than one process.
     """
+    if workers is not None and workers < 1:
+        raise ConfigError(f"workers={workers}: give at least 1, or leave it out for one a core")
     workers = min(workers or cores(), len(jobs))
     if workers <= 1:
         here = []

@@ -14,6 +14,7 @@ from typing import Any
 
 from infomax.errors import ConfigError, DataError
 from infomax.studies.claims import toy as toy_claims
+from infomax.studies.origin import origin
 from infomax.studies.verdict import FAILS, HOLDS, OPEN, VERDICTS, Comparison, claim, judged
 
 __all__ = ["as_markdown", "as_text", "ledger", "run"]
@@ -52,7 +53,7 @@ def run(
         progress: show bars.
 
     Returns:
-        What results.json holds: `claims`, `counts`, `seconds`, `cpu_seconds` (of all processes), `environment`.
+        What results.json holds: `claims`, `counts`, `seconds`, `cpu_seconds` (of all processes), `environment`, `commit`.
 
     Raises:
         ConfigError: `out` is not empty. DataError: a folder that is no study.
@@ -64,7 +65,7 @@ def run(
     """
     from infomax.studies.curves.plan import budget as known
     from infomax.training.run import claim as made_anew
-    from infomax.training.run import environment, leaving_nothing, write_atomically
+    from infomax.training.run import leaving_nothing, write_atomically
 
     known(budget)
     folders = {"toy": toy, "theory": theory, "fig2": fig2, "fig7": fig7, "periodic": periodic, "table1": table1}
@@ -87,7 +88,7 @@ def run(
                 "read": sorted(n for n, p in folders.items() if p is not None),
                 **({"earlier": sorted({r["study"] for r in kept})} if kept else {}),
             },
-            "environment": {k: v for k, v in environment().items() if k != "command"},
+            **origin(),
             "command": "infomax study claims --out claims"
             + f" --budget {budget}" * (budget != "minutes")
             + _told("earlier", earlier)

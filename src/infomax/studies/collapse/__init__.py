@@ -15,6 +15,7 @@ from infomax.errors import ConfigError, nearest
 from infomax.studies.collapse.judge import claims, counted, ended, table
 from infomax.studies.collapse.plan import PLAIN, WORLDS, Cell, sentences
 from infomax.studies.collapse.train import run_cell
+from infomax.studies.origin import origin
 from infomax.studies.pool import run_all
 
 __all__ = ["WORLDS", "as_text", "claims", "counted", "ended", "run"]
@@ -44,7 +45,8 @@ def run(
         progress: show a bar.
 
     Returns:
-        What results.json holds: `settings`, `environment`, `rows` (a run each, `collapsed` among its keys), `counts`, `claims`.
+        What results.json holds: `settings`, `environment`, `commit`, `rows` (a run each, `collapsed` among its keys),
+        `counts`, `claims`.
 
     Raises:
         ConfigError: an unknown world or sentence, or `out` is not empty.
@@ -56,7 +58,7 @@ def run(
     """
     from tqdm import tqdm
 
-    from infomax.training.run import claim, environment, leaving_nothing, write_atomically
+    from infomax.training.run import claim, leaving_nothing, write_atomically
 
     worlds, names = list(worlds or PLAIN), list(names or sentences())
     for asked, known, what in ((worlds, WORLDS, "world"), (names, sentences(), "sentence")):
@@ -82,7 +84,7 @@ def run(
         results: dict[str, Any] = {
             "study": "collapse",
             "settings": {"seeds": seeds, "first_seed": first_seed, "worlds": {w: asdict(WORLDS[w]) for w in worlds}},
-            "environment": {k: v for k, v in environment().items() if k != "command"},
+            **origin(),
             "command": _said(worlds, names, seeds, first_seed),
             "rows": rows,
             "counts": {p: {k: len(v) for k, v in each.items()} for p, each in counted(rows).items()},

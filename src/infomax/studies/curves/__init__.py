@@ -15,6 +15,7 @@ from infomax.errors import ConfigError
 from infomax.studies.curves import judge
 from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, budget, cells
 from infomax.studies.curves.train import GAUGED, run_cell
+from infomax.studies.origin import origin
 from infomax.studies.pool import run_all
 
 if TYPE_CHECKING:
@@ -75,21 +76,21 @@ def study(
         budget: minutes (two CPU cores), hour (one GPU) or paper.
         seeds, epochs, samples, encoder: in place of the budget's.
         workers: processes; None: one a core, and 1 where there is a GPU.
-        device: cpu, cuda or auto.
+        device: cpu, cuda, cuda:1 or auto.
         progress: show a bar.
 
     Returns:
-        What results.json holds: `settings`, `environment`, `command`, `rows` (a run each; one that failed has `error`),
-        `claims`, `seconds`, `cpu_seconds`.
+        What results.json holds: `settings`, `environment`, `commit`, `command`, `rows` (a run each; one that failed has
+        `error`), `claims`, `seconds`, `cpu_seconds`.
 
     Raises:
-        ConfigError: `out` is not empty, or a number that cannot be. DataError: no such data.
+        ConfigError: `out` is not empty, a number that cannot be, no such encoder or device. DataError: no such data.
     """
-    import torch
     from tqdm import tqdm
 
-    from infomax.training.feed import dataset
-    from infomax.training.run import claim, environment, leaving_nothing, write_atomically
+    from infomax.training.devices import place
+    from infomax.training.feed import dataset, encoder_for
+    from infomax.training.run import claim, leaving_nothing
 
     asked = {"seeds": seeds, "epochs": epochs, "samples": samples}
     for name, value in asked.items():
@@ -97,29 +98,31 @@ def study(
             raise ConfigError(f"{name}={value}: give at least {({'seeds': 1, 'epochs': 2, 'samples': 8})[name]}")
     given: dict[str, Any] = {k: v for k, v in (asked | {"encoder": encoder}).items() if v is not None}
     size = replace(_budget(budget), **given)
-    dataset(data, root)  # before anything is made: no such data are said at once
+    where = place(device).device
+    encoder_for(dataset(data, root), size.encoder)  # before anything is made: no such data or encoder are said at once
     folder, began = claim(out), time.perf_counter()
-    jobs = cells(names, data, root, size, device)
-    gpu = device != "cpu" and torch.cuda.is_available()
+    jobs = cells(names, data, root, size, str(where))
     with leaving_nothing(folder):
         with tqdm(total=len(jobs), disable=not progress, desc=figure, unit="run", delay=2) as bar:
-            answers = run_all(run_cell, jobs, 1 if gpu and workers is None else workers, bar.update)
+            answers = run_all(run_cell, jobs, 1 if where.type == "cuda" and workers is None else workers, bar.update)
         rows = [
             answer.value if answer.error is None else {"name": job.name, "seed": job.seed, "error": answer.error}
             for job, answer in zip(jobs, answers, strict=True)
         ]
         rows.sort(key=lambda r: (names.index(r["name"]), r["seed"]))
-        where = {} if root is None else {"root": "given"}  # where data lie is this machine's business
+        lies = {} if root is None else {"root": "given"}  # where data lie is this machine's business
         results: dict[str, Any] = {
-            "settings": {"figure": figure, "data": data, "budget": budget, "gauged": GAUGED} | where | asdict(size),
-            "environment": {k: v for k, v in environment().items() if k != "command"},
+            "settings": {"figure": figure, "data": data, "budget": budget, "gauged": GAUGED} | lies | asdict(size),
+            **origin(),
             "command": said(figure, data, budget, given),
             "rows": rows,
-            "claims": JUDGES[figure](rows),
+            "claims": [],
             "seconds": time.perf_counter() - began,
             "cpu_seconds": sum(row.get("cpu_seconds", 0.0) for row in rows),
         }
-        write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+        _write(folder, results)  # before it is judged: what was run is kept, whatever the judge meets
+        results["claims"] = JUDGES[figure](rows)
+        _write(folder, results)
         _draw(folder, figure, results)
     return results
 
@@ -142,6 +145,12 @@ JUDGES: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]
     "fig7": judge.fig7,
 }
 _budget = budget
+
+
+def _write(folder: Path, results: Mapping[str, Any]) -> None:
+    from infomax.training.run import write_atomically
+
+    write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
 
 
 def _draw(folder: Path, figure: str, results: Mapping[str, Any]) -> None:

@@ -70,7 +70,30 @@ def rise(runs: Sequence[Mapping[str, Any]], key: str) -> Floats:
 
 
 def fig2(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The claims about MI over training, those whose methods are all there."""
+    """The claims about MI over training, those whose methods are all there; a note on each says which runs failed.
+
+    Each method is judged by the seeds that it finished; a family of methods by those that all of its methods did.
+    """
+    return _less_failed(_fig2(rows), rows)
+
+
+def _less_failed(found: list[dict[str, Any]], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Claims with a note on the runs that they could not be judged by, where some failed."""
+    failed = [f"{label(row['name'])}, seed {row['seed']}" for row in rows if "error" in row]
+    if not failed:
+        return found
+    said = f"Judged without the runs that failed: {'; '.join(failed)}."
+    return [c | {"note": f"{c['note']} {said}".strip()} for c in found]
+
+
+def _family(runs: Runs, names: Sequence[str], key: str) -> Floats:
+    """The mean over some methods at the end, a seed that all of them finished; NaN where there is none such."""
+    common = set.intersection(*({run["seed"] for run in runs[name]} for name in names))
+    ends = [last([run for run in runs[name] if run["seed"] in common], key) for name in names]
+    return np.mean(ends, axis=0) if common else np.array([math.nan])
+
+
+def _fig2(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     runs = grouped(rows)
     if any(name not in runs for name in FIG2):
         return []
@@ -78,8 +101,7 @@ def fig2(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     end = {e: {m: last(runs[m], f"mi_{e}") for m in FIG2} for e in ESTIMATORS}
     shares = ", ".join(f"{label(m)} {shown(share[m])}" for m in FIG2)
     family = {
-        e: {k: np.mean([end[e][m] for m in f], axis=0) for k, f in (("SDMI", SDMI_FAMILY), ("JMI", JMI_FAMILY))}
-        for e in ESTIMATORS
+        e: {k: _family(runs, f, f"mi_{e}") for k, f in (("SDMI", SDMI_FAMILY), ("JMI", JMI_FAMILY))} for e in ESTIMATORS
     }
     finals = "; ".join(
         f"{name}: " + ", ".join(f"{label(m)} {shown(end[e][m])}" for m in FIG2) for e, name in ESTIMATORS.items()
@@ -163,7 +185,7 @@ def _room(runs: Runs, estimator: str) -> Floats:
 
 
 def fig7(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The claims about ablations, those whose runs are all there."""
+    """The claims about ablations, those whose runs are all there; a note on each says which runs failed."""
     runs = grouped(rows)
     found: list[dict[str, Any]] = []
     if all(name in runs for name in ("sdmi", "sdmi_nodv", "sdmi_nodv_pred")):
@@ -179,7 +201,7 @@ def fig7(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                   f"{sum(early)} of {len(early)}; after shares of the run: {listed}",
                   [Comparison("1/2 - runs not flagged in time", 0.5 - (len(early) - sum(early)), 0.0)])
         )  # fmt: skip
-    return found
+    return _less_failed(found, rows)
 
 
 def _gauges(runs: Sequence[Mapping[str, Any]], second: bool = False) -> str:

@@ -21,6 +21,7 @@ from infomax.marginal import Predictor
 from infomax.mi import readings
 from infomax.studies.curves.plan import Cell, PreviousEpoch, build
 from infomax.target import Twin
+from infomax.training.devices import place
 from infomax.training.feed import Feed, ViewFunction, dataset, encoder_for, view_function
 from infomax.training.loop import train
 from infomax.training.monitor import TAU, read, two_sides
@@ -112,7 +113,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     torch.manual_seed(cell.seed)
     learner = build(cell.name, encoder_for(data, cell.encoder), small=cell.small)
     views = view_of(data)
-    device = torch.device("cuda" if cell.device in ("auto", "cuda") and torch.cuda.is_available() else "cpu")
+    device = place(cell.device).device
     fixed = Feed(data, views, min(cell.batch_size, len(data)), cell.seed, device).fixed(GAUGED)
     learner.to(device)
     untrained: dict[str, Any] = {"epoch": 0} | read(settled(learner, fixed), fixed)

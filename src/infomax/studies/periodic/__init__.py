@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from infomax.errors import ConfigError
+from infomax.studies.origin import origin
 from infomax.studies.periodic.grammar import Sentence, invalid, known_as, names, sentences
 from infomax.studies.periodic.train import Cell, run_cell, world
 from infomax.studies.pool import Answer, run_all
@@ -23,7 +24,8 @@ from infomax.studies.verdict import above, below, between, claim, shown
 
 __all__ = ["as_text", "run"]
 
-SCORES = {"digits": ("few", "accuracy with 5 labels a class, %"), "gaussians": ("min_gap", "min gap, degrees")}
+FEW = ("few", "accuracy with 5 labels a class, %")
+SCORES = {"digits": FEW, "gaussians": ("min_gap", "min gap, degrees"), "fashion-mnist": FEW}
 FRESH = 1000
 """The first seed of the second round: the ones by which the best were chosen would flatter them."""
 
@@ -32,6 +34,7 @@ def run(
     out: str | Path,
     *,
     data: str = "digits",
+    root: str | None = None,
     seeds: int = 2,
     epochs: int | None = None,
     best: int = 8,
@@ -45,45 +48,51 @@ def run(
 
     Args:
         out: folder to make: results.json, periodic_table.png, index.html.
-        data: digits or gaussians.
+        data: digits, gaussians, or fashion-mnist (hours of a core).
+        root: where named data sets lie.
         seeds: of the first round.
         epochs: passes over the data (a Twin's are an E- and an M-pass).
         best: unnamed sentences to run again.
         best_seeds: of the second round.
-        samples: rows of the data to train on; None: all.
+        samples: rows of the data to train on; None: all, of fashion-mnist 2048.
         workers: processes; None: one a core.
         only: some of the sentences; None: all.
         progress: show a bar.
 
     Returns:
-        What results.json holds: `settings`, `environment`, `cells` (a sentence each: name, or the reason why it cannot be
-        said, and its runs, of which one that failed has an `error`), `again`, `claims`, `seconds`, `cpu_seconds`.
+        What results.json holds: `settings`, `environment`, `commit`, `cells` (a sentence each: name, or why it cannot
+        be said, and its runs, of which one that failed has an `error`), `again`, `claims`, `seconds`, `cpu_seconds`.
 
     Raises:
-        ConfigError: `out` is not empty, unknown data, or a number below 1.
+        ConfigError: `out` is not empty, unknown data, or a number below 1. DataError: the data are not there.
 
     Example:
         >>> run("runs/table", data="digit")
         Traceback (most recent call last):
-        infomax.errors.ConfigError: --data digit of the periodic table: did you mean 'digits'? (one of: digits, gaussians)
+        infomax.errors.ConfigError: --data digit of the periodic table: did you mean 'digits'? (one of: ...)
     """
     from tqdm import tqdm
 
+    from infomax.training.feed import dataset
     from infomax.training.run import claim as made_anew
-    from infomax.training.run import environment, leaving_nothing, write_atomically
+    from infomax.training.run import leaving_nothing, write_atomically
 
-    for name, value in {"seeds": seeds, "epochs": epochs, "best": best, "best_seeds": best_seeds}.items():
+    given = {"seeds": seeds, "epochs": epochs, "best": best, "best_seeds": best_seeds, "samples": samples}
+    for name, value in given.items():
         if value is not None and value < 1:
             raise ConfigError(f"{name}={value}: give at least 1")
-    most = epochs or world(data)[0]
-    world(data)
+    how = world(data)
+    most, rows = epochs or how.epochs, samples or how.samples
+    dataset(data, root)  # before anything is made: data that are not there are said at once
     folder, began = made_anew(out), time.perf_counter()
     asked, known = sentences() if only is None else list(only), names()
     cells: list[dict[str, Any]] = [_plain(s) | {"name": known_as(s, known), "invalid": invalid(s)} for s in asked]
     score = SCORES[data][0]
     with leaving_nothing(folder):
         said = [s for s in asked if invalid(s) is None]
-        jobs = [Cell(s, seed, data, most, samples=samples) for seed in range(seeds) for s in _dearest_first(said)]
+        jobs = [
+            Cell(s, seed, data, most, samples=rows, root=root) for seed in range(seeds) for s in _dearest_first(said)
+        ]
         with tqdm(total=len(jobs), disable=not progress, desc="periodic table", unit="run", delay=2) as bar:
             first = _by_sentence(jobs, run_all(run_cell, jobs, workers, bar.update))
         for cell in cells:
@@ -91,7 +100,7 @@ def run(
         chosen = [sentence_of(c) for c in unnamed(cells, score)[:best]]
         named = [s for s in said if known_as(s, known) is not None]
         jobs = [
-            Cell(s, FRESH + seed, data, most, True, samples)
+            Cell(s, FRESH + seed, data, most, True, rows, root)
             for seed in range(best_seeds)
             for s in _dearest_first([*chosen, *named])
         ]
@@ -101,12 +110,13 @@ def run(
         every = [r for c in (*cells, *again) for r in c["runs"]]
         results: dict[str, Any] = {
             "settings": {
-                "data": data, "seeds": seeds, "epochs": most, "best": best, "best_seeds": best_seeds, "samples": samples,
+                "data": data, "seeds": seeds, "epochs": most, "best": best, "best_seeds": best_seeds, "samples": rows,
                 "score": SCORES[data][1], "optimizer": "AdamW 2e-3, batches of 256", "temperature": 0.2,
-                "projector": list(world(data)[1]), "ema": 0.9,
+                "projector": list(how.projector), "ema": 0.9,
+                "encoder": how.encoder, "tested": how.tested,
             },
-            "environment": {k: v for k, v in environment().items() if k != "command"},
-            "command": _said({"data": data, "seeds": seeds, "epochs": epochs, "best": best, "best_seeds": best_seeds}),
+            **origin(),
+            "command": _said({"data": data, **given}),
             "cells": cells,
             "again": again,
             "claims": claims(cells, again, score),
@@ -130,7 +140,7 @@ def _said(given: Mapping[str, Any]) -> str:
         >>> _said({"data": "digits", "seeds": 3, "epochs": None, "best": 8, "best_seeds": 5})
         'infomax study periodic-table --out table --seeds 3'
     """
-    usual = {"data": "digits", "seeds": 2, "epochs": None, "best": 8, "best_seeds": 5}
+    usual = {"data": "digits", "seeds": 2, "epochs": None, "best": 8, "best_seeds": 5, "samples": None}
     more = "".join(f" --{k.replace('_', '-')} {v}" for k, v in given.items() if usual[k] != v)
     return f"infomax study periodic-table --out table{more}"
 

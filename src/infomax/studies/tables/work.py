@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.errors import ConfigError, DataError
+from infomax.studies.origin import commit
 from infomax.studies.tables import plan
 from infomax.studies.tables.printed import label_of
 from infomax.studies.tables.sources import Source, source
@@ -162,20 +163,6 @@ def here(device: str) -> str:
     """
     cuda = environment()["cuda"]
     return str(cuda) if cuda and device != "cpu" else "CPU"
-
-
-def commit() -> str | None:
-    """The revision of the package's sources, where they lie in a git repository; with + where they were changed since."""
-    import subprocess
-
-    at = Path(__file__).parent
-    try:
-        said = ["git", "-C", str(at), "rev-parse", "--short", "HEAD"]
-        found = subprocess.run(said, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-        changed = ["git", "-C", str(at), "status", "--porcelain", "--", str(at.parents[1])]
-        return found + "+" * bool(subprocess.run(changed, capture_output=True, text=True, timeout=10).stdout.strip())
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def write(

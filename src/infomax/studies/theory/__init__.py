@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from infomax.errors import ConfigError
+from infomax.studies.origin import origin
 from infomax.studies.theory.ceiling import ceilings
 from infomax.studies.theory.check import Check, Claim, Draw, page
 from infomax.studies.theory.estimates import batch_bias, jsd_temperature, literal_infonce, taylor_bound
@@ -76,7 +77,7 @@ def run(out: str | Path, *, seed: int = 0, draws: int = 200) -> dict[str, Any]:
         Traceback (most recent call last):
         infomax.errors.ConfigError: draws=1: a spread needs at least 2
     """
-    from infomax.training.run import claim, environment, write_atomically
+    from infomax.training.run import claim, write_atomically
 
     if draws < 2:
         raise ConfigError(f"draws={draws}: a spread needs at least 2")
@@ -86,7 +87,7 @@ def run(out: str | Path, *, seed: int = 0, draws: int = 200) -> dict[str, Any]:
         found = dict(_measured(folder, seed, draws))
         results = {
             "settings": {"seed": seed, "draws": draws},
-            "environment": environment(),
+            **origin(command=True),
             "checks": found,
             "seconds": time.perf_counter() - began,
         }

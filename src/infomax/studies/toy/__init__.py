@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from infomax.errors import ConfigError
+from infomax.studies.origin import commit
 from infomax.studies.toy.jobs import ABLATIONS, METHODS, TEMPERATURE, Job
 from infomax.studies.toy.train import Arrays
 from infomax.studies.toy.worker import run_all
@@ -175,6 +176,7 @@ def _results(
             "machine": f"{platform.machine()}, {_cores()} cores",
             "command": " ".join(sys.argv),
         },
+        "commit": commit(),
         "truth": TRUE_MI,
         "ceilings": r.ceilings(TAUS, n),
         "table3": r.table3(runs["full_batch"]),
