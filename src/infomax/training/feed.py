@@ -1,6 +1,7 @@
 """What a run is fed: batches of views, a function of (seed, pass, batch) alone."""
 
 import inspect
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,7 +34,11 @@ RESIDENT = 0.25  # of a GPU's memory: the images of a set up to this size are ke
 
 
 def dataset(data: Any, root: str | None = None, split: str = "train", on_error: OnError = "skip") -> Dataset:
-    """A data set from its name or path, from an array or tensor, or as it is."""
+    """A data set from its name or path, from an array or tensor, or as it is.
+
+    Raises:
+        DataError: anything else, or what `load` cannot read.
+    """
     if isinstance(data, Dataset):
         return data
     if isinstance(data, Tensor):
@@ -41,6 +46,11 @@ def dataset(data: Any, root: str | None = None, split: str = "train", on_error: 
         data = (data.float() if data.dtype == torch.bfloat16 else data).detach().cpu().numpy()
     if isinstance(data, np.ndarray):
         return Dataset(as_samples(data, "data"))
+    if not isinstance(data, str | os.PathLike):
+        raise DataError(
+            f"data of type {type(data).__name__}: give the name or path of a data set, one array or tensor of N samples, or an "
+            "infomax.data.Dataset"
+        )
     found = load(data, root=root, split=split, on_error=on_error)
     if found.skipped:
         what = "file or folder" if found.n_skipped == 1 else "files or folders"
