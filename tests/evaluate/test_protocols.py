@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from infomax.cli import main
 from infomax.data import Dataset, Graph, load
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate import lidar, linear_probe, sgd_probe, sgd_probes, spectrum
-from infomax.evaluate.embed import duplicates, neighbours, outliers
+from infomax.evaluate.embed import duplicates, embed, neighbours, outliers
 from infomax.evaluate.finetune import finetuned
 from infomax.evaluate.kept import key
 from infomax.evaluate.pairing import two_runs
@@ -224,6 +225,16 @@ def test_embed_as_parquet(runs, tmp_path):
     assert main(["embed", str(runs / "0"), "digits", "--split", "test", "--head", "--out", str(out)]) == 0
     table = parquet.read_table(out)
     assert table.num_rows == 355 and len(table["feature"][0].as_py()) == 8 and "label" in table.column_names
+
+
+def test_embed_looks_for_pyarrow_before_it_encodes(tmp_path, monkeypatch):
+    def encoded(*_, **__):
+        raise AssertionError("encoded first")
+
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    monkeypatch.setattr("infomax.evaluate.embed.features", encoded)
+    with pytest.raises(ConfigError, match="takes pyarrow: uv sync --extra streams"):
+        embed(None, "digits", tmp_path / "emb.parquet")
 
 
 def test_a_summary_is_of_what_all_runs_have():

@@ -107,13 +107,16 @@ def embed(
         N x D, and the names of the samples: their files below the folder, or their rows.
 
     Raises:
-        ConfigError: a file that exists, or of another kind. DataError: data that the encoder cannot take.
+        ConfigError: a file that exists, or of another kind, or a `.parquet` file without pyarrow. DataError: data that
+            the encoder cannot take.
     """
     path = Path(out)
     if path.suffix not in KINDS:
         raise ConfigError(f"{path}: features are written as {' or '.join(KINDS)}: name such a file")
     if path.exists():
         raise ConfigError(f"{path} exists: nothing is overwritten; name another file")
+    if path.suffix == ".parquet":
+        _arrow(path)  # before hours of encoding
     samples, asked = dataset(data, root or run.config["data"].get("root"), split), run.config
     fits(run, samples)
     branch = run.learner.f if head else run.learner.encoder
@@ -143,13 +146,21 @@ def embed(
     return z, names
 
 
-def _parquet(table: dict[str, Any]) -> bytes:
+def _arrow(path: Path) -> None:
+    """Refuse a .parquet file where there is no pyarrow to write it."""
     try:
-        import pyarrow as arrow
-        from pyarrow import parquet
+        import pyarrow.parquet  # noqa: F401
     except ImportError as error:
-        raise ConfigError("a .parquet file takes pyarrow: uv sync --extra streams, or pip install pyarrow") from error
+        raise ConfigError(
+            f"{path}: a .parquet file takes pyarrow: uv sync --extra streams, or pip install pyarrow; or name an .npz file"
+        ) from error
+
+
+def _parquet(table: dict[str, Any]) -> bytes:
     import io
+
+    import pyarrow as arrow
+    from pyarrow import parquet
 
     rows = {"name": table["names"], "feature": list(table["features"])}
     rows |= {"label": table["labels"]} if "labels" in table else {}
