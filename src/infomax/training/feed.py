@@ -384,12 +384,5 @@ class Feed:
         return type(view)(self._each(part, function) for part in view) if isinstance(view, tuple | list) else view
 
     def _tell_replaced(self) -> None:
-        images = self.data.images
-        if isinstance(images, Encoded) and images.replaced:
-            names = sorted(images.replaced.values())
-            some = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-            warnings.warn(
-                f"{self.data.name}: {len(names)} samples could not be decoded, and the next whole one took the place of "
-                f"each: {some}",
-                stacklevel=2,
-            )
+        if told := self.data.undecoded("and the next whole one took the place of each"):
+            warnings.warn(told, stacklevel=2)
