@@ -12,11 +12,11 @@ from infomax.data import Dataset, Graph, load
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate import lidar, linear_probe, sgd_probe, sgd_probes, spectrum
 from infomax.evaluate.embed import duplicates, embed, neighbours, outliers
-from infomax.evaluate.finetune import finetuned
+from infomax.evaluate.finetune import finetuned, shown
 from infomax.evaluate.kept import key
 from infomax.evaluate.pairing import two_runs
 from infomax.evaluate.protocols import PROTOCOLS, chosen, lines
-from infomax.evaluate.run import evaluate, splits, summary
+from infomax.evaluate.run import evaluate, features, splits, summary
 from infomax.training import Run
 
 
@@ -364,6 +364,26 @@ def test_fine_tuning_moves_a_copy_and_tells_its_spread(runs):
     assert set(found["held_out"]) == {"0.0001", "0.001"}
     for name, value in run.learner.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_fine_tuning_shows_crops_and_flips_of_images_alone():
+    x = torch.randint(0, 256, (6, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    data, rows = Dataset(x, mean=(0.5,) * 3, std=(0.25,) * 3), torch.arange(6)
+    words, views = shown(data, 8)
+    spec = im.views.ImageView(size=8, scale=(0.08, 1.0), flip=0.5)
+    (expected,) = im.views.Views((spec,), data.mean, data.std)(x, rows, seed=3, epoch=2)
+    assert words == "random crops and flips" and torch.equal(views(x, rows, 3, 2), expected)
+    one = torch.full((6, 16, 16, 3), 200, dtype=torch.uint8)
+    made = views(one, rows, 0, 0)
+    assert made.max() - made.min() < 1e-5, "neither colours nor brightness change"
+    for shape in ((6, 3), (6, 5), (6, 2, 40)):
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        data = Dataset(x)
+        words, views = shown(data)
+        z = features(torch.nn.Flatten(), data, progress=False)
+        assert words == "the samples themselves" and torch.equal(views(x, rows, 0, 0).flatten(1), z), (
+            "as the frozen encoder sees them"
+        )
 
 
 def test_fine_tuning_is_asked_for_by_name():
