@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeGuard, cast
 
 import numpy as np
@@ -51,7 +52,7 @@ def dataset(data: Any, root: str | None = None, split: str = "train", on_error: 
             f"data of type {type(data).__name__}: give the name or path of a data set, one array or tensor of N samples, or an "
             "infomax.data.Dataset"
         )
-    found = load(data, root=root, split=split, on_error=on_error)
+    found = load(data if isinstance(data, str) else Path(data), root=root, split=split, on_error=on_error)
     if found.skipped:
         what = "file or folder" if found.n_skipped == 1 else "files or folders"
         some = ", ".join(found.skipped[:5]) + (" ..." if found.n_skipped > 5 else "")
