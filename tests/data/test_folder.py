@@ -128,6 +128,19 @@ def test_splits_are_folders_and_statistics_are_of_train(tmp_path: Path) -> None:
         load(tmp_path, split="test")
 
 
+@pytest.mark.parametrize("name", ["validation", "valid"])
+def test_a_held_out_folder_by_any_of_its_names_is_no_part_of_train(tmp_path: Path, name: str) -> None:
+    for part, shade in (("train", 0), (name, 255)):
+        for label in ("a", "b"):
+            paint(tmp_path / part / label / "0.png", (shade, shade, shade))
+    for split, shade in (("train", 0), ("test", 255)):
+        data = load(tmp_path, split=split)
+        assert data.labels is not None and data.labels.tolist() == [0, 1] and data.classes == ["a", "b"]
+        assert int(data.images[0].max()) == shade
+    paint(tmp_path / "test" / "b" / "0.png", (9, 9, 9))
+    assert len(load(tmp_path, split="test")) == 1, "a folder `test` goes before"
+
+
 def test_folders_that_cannot_be_used_say_why(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no images in this folder"):
         load(tmp_path)

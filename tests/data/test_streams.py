@@ -2,6 +2,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import shard_files as shards
 import torch
@@ -14,6 +15,7 @@ from infomax.data.encoded import Encoded
 from infomax.data.order import batches, blockwise
 from infomax.data.shards import Shards
 from infomax.errors import DataError, NoSuchSplit
+from infomax.evaluate.embed import duplicates, embed
 from infomax.training.feed import Feed, view_function
 from infomax.views import rng
 
@@ -118,6 +120,25 @@ def test_what_cannot_be_decoded_is_replaced_by_the_next_and_named(tmp_path: Path
         feed(0, 0)
     with pytest.raises(DataError, match=r"part-00.*: cannot be decoded .*ask to skip"):
         load(tmp_path / "broken", on_error="stop")
+
+
+def test_what_cannot_be_decoded_is_neither_embedded_nor_judged_but_named(tmp_path: Path) -> None:
+    images = shards.pictures(30)
+    images[4] = images[17] = b"no image"
+    torch.manual_seed(0)
+    learner = im.methods.simclr(im.encoders.get("mlp", channels=3, size=8, hidden=8), projector=(8,))
+    path = shards.write_tars(tmp_path / "shards", images)
+    with pytest.warns(UserWarning, match="2 samples could not be decoded, and the next"):
+        run = im.train(learner, path, epochs=1, batch_size=8, size=8, progress=False, gauge_samples=16)
+    with pytest.warns(UserWarning, match="2 samples could not be decoded, left out: .*sample 4, .*sample 7"):
+        z, names = embed(run, path, tmp_path / "z.npz", progress=False)
+    assert len(z) == 28 and names == [str(row) for row in range(30) if row not in (4, 17)]
+    assert not duplicates(z, threshold=1.0)
+    with np.load(tmp_path / "z.npz") as read:
+        assert len(read["features"]) == len(read["labels"]) == len(read["names"]) == 28
+    with pytest.warns(UserWarning, match="2 samples could not be decoded, left out: .*sample 4, "):
+        found = run.evaluate(protocols="knn")
+    assert found["train"] + found["test"] == 28
 
 
 def test_nothing_whole_is_one_line(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -10,12 +11,12 @@ from infomax.cli import main
 from infomax.data import Dataset, Graph, load
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate import lidar, linear_probe, sgd_probe, sgd_probes, spectrum
-from infomax.evaluate.embed import duplicates, neighbours, outliers
-from infomax.evaluate.finetune import finetuned
+from infomax.evaluate.embed import duplicates, embed, neighbours, outliers
+from infomax.evaluate.finetune import finetuned, shown
 from infomax.evaluate.kept import key
 from infomax.evaluate.pairing import two_runs
 from infomax.evaluate.protocols import PROTOCOLS, chosen, lines
-from infomax.evaluate.run import evaluate, splits, summary
+from infomax.evaluate.run import evaluate, features, splits, summary
 from infomax.training import Run
 
 
@@ -226,6 +227,16 @@ def test_embed_as_parquet(runs, tmp_path):
     assert table.num_rows == 355 and len(table["feature"][0].as_py()) == 8 and "label" in table.column_names
 
 
+def test_embed_looks_for_pyarrow_before_it_encodes(tmp_path, monkeypatch):
+    def encoded(*_, **__):
+        raise AssertionError("encoded first")
+
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    monkeypatch.setattr("infomax.evaluate.embed.features", encoded)
+    with pytest.raises(ConfigError, match="takes pyarrow: uv sync --extra streams"):
+        embed(None, "digits", tmp_path / "emb.parquet")
+
+
 def test_a_summary_is_of_what_all_runs_have():
     found = [{"linear": 90.0, "sgd": {"mean": 80.0}}, {"linear": 92.0}]
     assert summary(found) == {"linear": {"mean": 91.0, "sd": pytest.approx(2**0.5), "n": 2}}
@@ -353,6 +364,26 @@ def test_fine_tuning_moves_a_copy_and_tells_its_spread(runs):
     assert set(found["held_out"]) == {"0.0001", "0.001"}
     for name, value in run.learner.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_fine_tuning_shows_crops_and_flips_of_images_alone():
+    x = torch.randint(0, 256, (6, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    data, rows = Dataset(x, mean=(0.5,) * 3, std=(0.25,) * 3), torch.arange(6)
+    words, views = shown(data, 8)
+    spec = im.views.ImageView(size=8, scale=(0.08, 1.0), flip=0.5)
+    (expected,) = im.views.Views((spec,), data.mean, data.std)(x, rows, seed=3, epoch=2)
+    assert words == "random crops and flips" and torch.equal(views(x, rows, 3, 2), expected)
+    one = torch.full((6, 16, 16, 3), 200, dtype=torch.uint8)
+    made = views(one, rows, 0, 0)
+    assert made.max() - made.min() < 1e-5, "neither colours nor brightness change"
+    for shape in ((6, 3), (6, 5), (6, 2, 40)):
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        data = Dataset(x)
+        words, views = shown(data)
+        z = features(torch.nn.Flatten(), data, progress=False)
+        assert words == "the samples themselves" and torch.equal(views(x, rows, 0, 0).flatten(1), z), (
+            "as the frozen encoder sees them"
+        )
 
 
 def test_fine_tuning_is_asked_for_by_name():

@@ -150,7 +150,13 @@ def test_gpus_are_shared_out_by_slots(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"), [({"workers": 0}, "workers=0"), ({"gpus": 1.5}, "gpus=1.5"), ({"retries": -1}, "retries=-1")]
+    ("asked", "said"),
+    [
+        ({"workers": 0}, "workers=0"),
+        ({"gpus": 1.5}, "gpus=1.5"),
+        ({"gpus": -1}, "gpus=-1: give .* from 0 on"),
+        ({"retries": -1}, "retries=-1"),
+    ],
 )
 def test_impossible_numbers_are_refused(tmp_path, asked, said):
     with pytest.raises(ConfigError, match=said):

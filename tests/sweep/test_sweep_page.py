@@ -4,6 +4,7 @@ import pytest
 
 from infomax.errors import ConfigError
 from infomax.sweep import Folder, read
+from infomax.sweep.command import table
 from infomax.sweep.page import coordinates, marginals, write
 
 FIXED = {"method": "jmi", "data": "gaussians"}
@@ -56,3 +57,17 @@ def test_nothing_is_drawn_of_nothing(tmp_path):
     folder.begin(read(FIXED).cells(), read(FIXED).evaluate)
     with pytest.raises(ConfigError, match="no cell has finished"):
         write(tmp_path)
+
+
+def test_a_table_by_another_metric_than_the_sweep_s_own_has_the_highest_first(tmp_path, capsys):
+    folder, grid = (
+        Folder(tmp_path),
+        read({**FIXED, "evaluate": {"metric": "loss", "goal": "min"}, "grid": {"lr": [1, 2]}}),
+    )
+    folder.begin(grid.cells(), grid.evaluate)
+    for cell, found in zip(grid.cells(), ({"loss": 1.0, "linear": 60.0}, {"loss": 2.0, "linear": 70.0}), strict=True):
+        folder.cell(cell.name).mkdir(parents=True)
+        (folder.cell(cell.name) / "result.json").write_text(json.dumps({"metrics": found, "evaluate": None}))
+    for by, first in ((None, "1.00"), ("loss", "1.00"), ("linear", "70.00")):
+        table(str(tmp_path), by)
+        assert first in capsys.readouterr().out.splitlines()[1]

@@ -19,6 +19,9 @@ from infomax.errors import ConfigError, DataError, NoSuchSplit
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
 
+TEST_FOLDERS = ("test", "val", "validation", "valid")
+"""Folders beside `train` that are the test split, the first of them that there is."""
+
 OnError = Literal["skip", "stop"]
 
 
@@ -76,9 +79,9 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     """Read every image below a folder as uint8 RGB.
 
     Where every image lies in a folder directly below the top one, and there are several, these folders are the
-    classes; any other layout, flat or nested, has no labels. Where there are folders `train` and `test` (or `val`),
-    they are the splits; a folder `train` and nothing else is the whole. A real folder is read once, however many links
-    lead to it.
+    classes; any other layout, flat or nested, has no labels. Where there are folders `train` and `test` (or `val`,
+    `validation`, `valid`: the first of them that there is), they are the splits; a folder `train` and nothing else is
+    the whole. A real folder is read once, however many links lead to it.
 
     Every file is decoded once, to know which are whole and what the statistics are. Where all of them together fit
     `budget()` they stay in memory; else they are decoded again when they are used, and what was found is kept in an index,
@@ -123,7 +126,7 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
 def _split_roots(path: Path, split: str) -> tuple[Path, Path]:
     """The folder of the train split and of the split asked for."""
     train = path / "train"
-    tests = [path / name for name in ("test", "val") if (path / name).is_dir()]
+    tests = [path / name for name in TEST_FOLDERS if (path / name).is_dir()]
     if train.is_dir() and tests:
         return train, train if split == "train" else tests[0]
     if split != "train":

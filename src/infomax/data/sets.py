@@ -77,6 +77,18 @@ class Dataset:
         """
         return sorted(self.images.replaced) if isinstance(self.images, Encoded) else []
 
+    def undecoded(self, fate: str) -> str | None:
+        """The samples that could not be decoded when they were used, counted and named, in one line; None: there are none.
+
+        Args:
+            fate: what became of them, such as "left out".
+        """
+        if not isinstance(self.images, Encoded) or not self.replaced:
+            return None
+        names = sorted(self.images.replaced.values())
+        some = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+        return f"{self.name}: {len(names)} sample{'' if len(names) == 1 else 's'} could not be decoded, {fate}: {some}"
+
     @property
     def is_images(self) -> bool:
         """Whether the samples are images (else points or nodes)."""

@@ -1,6 +1,7 @@
 """Features of a data set as a file, and what can be seen in them: samples that stand alone, and near-duplicates."""
 
 import contextlib
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate.features import run_size
-from infomax.evaluate.run import features, fits
+from infomax.evaluate.run import features, fits, whole_rows
 from infomax.training.checkpoint import write_bytes
 from infomax.training.feed import dataset
 
@@ -93,6 +94,8 @@ def embed(
 ) -> tuple[Tensor, list[str]]:
     """Write the features of every sample of a data set to a new file.
 
+    Samples of shards that cannot be decoded are left out, counted and named in a warning.
+
     Args:
         run: a run with its learner.
         data: a data set, name or path.
@@ -107,23 +110,29 @@ def embed(
         N x D, and the names of the samples: their files below the folder, or their rows.
 
     Raises:
-        ConfigError: a file that exists, or of another kind. DataError: data that the encoder cannot take.
+        ConfigError: a file that exists, or of another kind, or a `.parquet` file without pyarrow. DataError: data that
+            the encoder cannot take.
     """
     path = Path(out)
     if path.suffix not in KINDS:
         raise ConfigError(f"{path}: features are written as {' or '.join(KINDS)}: name such a file")
     if path.exists():
         raise ConfigError(f"{path} exists: nothing is overwritten; name another file")
+    if path.suffix == ".parquet":
+        _arrow(path)  # before hours of encoding
     samples, asked = dataset(data, root or run.config["data"].get("root"), split), run.config
     fits(run, samples)
     branch = run.learner.f if head else run.learner.encoder
     statistics = (asked["data"]["mean"], asked["data"]["std"])
     z = features(branch, samples, run_size(run), statistics=statistics, progress=progress)
     path.parent.mkdir(parents=True, exist_ok=True)
-    names = samples.files or [str(row) for row in range(len(samples))]
+    rows = whole_rows(samples, torch.arange(len(samples)))
+    z, names = z[rows], [samples.files[row] if samples.files else str(row) for row in rows.tolist()]
+    if told := samples.undecoded("left out"):
+        warnings.warn(told, stacklevel=2)
     table: dict[str, Any] = {"features": z.numpy(), "names": np.array(names)}
     if samples.labels is not None:
-        table["labels"] = samples.labels.numpy()
+        table["labels"] = samples.labels[rows].numpy()
     if path.suffix == ".npz":
         if samples.classes:
             table["classes"] = np.array(samples.classes)
@@ -143,13 +152,21 @@ def embed(
     return z, names
 
 
-def _parquet(table: dict[str, Any]) -> bytes:
+def _arrow(path: Path) -> None:
+    """Refuse a .parquet file where there is no pyarrow to write it."""
     try:
-        import pyarrow as arrow
-        from pyarrow import parquet
+        import pyarrow.parquet  # noqa: F401
     except ImportError as error:
-        raise ConfigError("a .parquet file takes pyarrow: uv sync --extra streams, or pip install pyarrow") from error
+        raise ConfigError(
+            f"{path}: a .parquet file takes pyarrow: uv sync --extra streams, or pip install pyarrow; or name an .npz file"
+        ) from error
+
+
+def _parquet(table: dict[str, Any]) -> bytes:
     import io
+
+    import pyarrow as arrow
+    from pyarrow import parquet
 
     rows = {"name": table["names"], "feature": list(table["features"])}
     rows |= {"label": table["labels"]} if "labels" in table else {}

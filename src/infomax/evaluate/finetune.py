@@ -1,14 +1,14 @@
 """Fine-tuning: the encoder itself learns the labels, from where the run left it.
 
-A copy of the encoder and a linear head are trained together by AdamW (cosine, no warm-up) on weak views: a random crop and a
-flip of images, the samples themselves of anything else. The rate of the encoder is chosen on a held-out fifth of train, once;
-then the training is repeated on all of train with other seeds, and each looks at the test set once. The head, which starts from
-zero, takes ten times the encoder's rate.
+A copy of the encoder and a linear head are trained together by AdamW (cosine, no warm-up): of images on a random crop (8 to
+100 % of the area), mirrored half of the time; of anything else on the samples themselves. The rate of the encoder is chosen on
+a held-out fifth of train, once; then the training is repeated on all of train with other seeds, and each looks at the test set
+once. The head, which starts from zero, takes ten times the encoder's rate.
 """
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +20,9 @@ from infomax.encoders.width import width_of
 from infomax.errors import ConfigError
 from infomax.evaluate.probe import stratified
 from infomax.evaluate.protocols import SEEDS, spread_of
-from infomax.training.feed import view_function
+from infomax.training.feed import standardises, view_size
+from infomax.views import ImageView, Views
+from infomax.views.signal import standardised
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
@@ -51,7 +53,8 @@ def finetuned(
         epochs: passes over the rows to learn from.
 
     Returns:
-        `finetune`: mean, sd, n (seeds), `rate`, `epochs` and the accuracies of the choice, `held_out`.
+        `finetune`: mean, sd, n (seeds), `rate`, `epochs`, what the encoder was shown (`views`), and the accuracies of the
+        choice, `held_out`.
 
     Raises:
         ConfigError: a graph, whose nodes cannot be cut into batches.
@@ -62,7 +65,7 @@ def finetuned(
     asked = run.config["data"]
     data = copy.copy(train)
     data.mean, data.std = tuple(asked["mean"]), tuple(asked["std"])
-    views = view_function(data, "weak" if data.is_images else "auto", size)
+    seen, views = shown(data, size)
     apart = stratified(train.labels[fit], 0.2, seed)
 
     def accuracy(encoder: nn.Module, head: nn.Linear, part: Dataset, rows: Tensor) -> float:
@@ -88,7 +91,7 @@ def finetuned(
         for epoch in range(epochs):
             order = rows[torch.randperm(len(rows), generator=rng)]
             for index in torch.split(order, batch)[: len(rows) // batch]:
-                view = views(gather(train.images, index), index, seed=seed, epoch=epoch)[0].to(device)
+                view = views(gather(train.images, index), index, seed, epoch).to(device, torch.float32)
                 truth = torch.searchsorted(classes, train.labels[index]).to(device)
                 loss = F.cross_entropy(head(encoder(view)), truth)
                 optimizer.zero_grad()
@@ -100,7 +103,31 @@ def finetuned(
     chosen = {rate: accuracy(*learnt(fit[~apart], rate, seed), train, fit[apart]) for rate in RATES}
     rate = max(chosen, key=lambda r: (chosen[r], -r))
     found = spread_of([accuracy(*learnt(fit, rate, seed + k), test, held) for k in range(SEEDS)])
-    return {"finetune": found | {"rate": rate, "epochs": epochs, "held_out": {str(r): a for r, a in chosen.items()}}}
+    return {
+        "finetune": found
+        | {"rate": rate, "epochs": epochs, "views": seen, "held_out": {str(r): a for r, a in chosen.items()}}
+    }
+
+
+def shown(data: Dataset, size: int | None = None) -> tuple[str, Callable[[Any, Tensor, int, int], Tensor]]:
+    """What the encoder learns from: in words, and as a function (batch, index, seed, epoch) -> one view of each sample.
+
+    Brought to mean 0 and standard deviation 1 as the frozen encoder's features are.
+
+    Args:
+        data: of which kind, and with which statistics.
+        size: side of image views in pixels.
+
+    Example:
+        >>> words, views = shown(Dataset(torch.ones(3, 2)))
+        >>> words, views(torch.ones(3, 2), torch.arange(3), 0, 0).shape
+        ('the samples themselves', torch.Size([3, 2]))
+    """
+    if data.is_images:
+        made = Views((ImageView(size=view_size(data, size)),), data.mean, data.std)
+        return "random crops and flips", lambda batch, index, seed, epoch: made(batch, index, seed=seed, epoch=epoch)[0]
+    scaled = standardises(data)
+    return "the samples themselves", lambda x, *_: standardised(x, data.mean, data.std) if scaled else x
 
 
 def check(data: Dataset) -> None:
@@ -117,6 +144,6 @@ def line(found: Mapping[str, Any]) -> str:
     """For a terminal."""
     f = found["finetune"]
     return (
-        f"fine-tuned      {f['mean']:.2f} % +- {f['sd']:.2f} (sd of {f['n']} seeds), {f['epochs']} epochs, weak views, "
+        f"fine-tuned      {f['mean']:.2f} % +- {f['sd']:.2f} (sd of {f['n']} seeds), {f['epochs']} epochs of {f['views']}, "
         f"rate {f['rate']:g}"
     )

@@ -1,5 +1,6 @@
 """What a trained encoder is worth: the protocol, written once for runs, the demo and the command line."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,6 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from infomax.data import Dataset, Graph
-from infomax.data.encoded import Encoded
 from infomax.errors import DataError, NoSuchSplit
 from infomax.evaluate.embedding import embedding_gauges, gauge_lines
 from infomax.evaluate.features import encode, run_size
@@ -201,7 +201,10 @@ def evaluate(
     z = encoded(encoder, train)
     z_other = z if test is None else encoded(encoder, test)
     # what stands in for a sample that cannot be decoded is another sample, and might be of the other part
-    fit, held = _whole(train, fit), _whole(train if test is None else test, held)
+    fit, held = whole_rows(train, fit), whole_rows(train if test is None else test, held)
+    for part in (train,) if test is None else (train, test):
+        if told := part.undecoded("left out"):
+            warnings.warn(told, stacklevel=2)
     of_train = torch.zeros(len(train), dtype=torch.int64) if train.labels is None else train.labels
     labels = of_train if test is None or test.labels is None else test.labels
     known = (z[fit], of_train[fit], z_other[held], labels[held])
@@ -255,10 +258,9 @@ def second_encoder(learner: Learner) -> nn.Module | None:
     return found
 
 
-def _whole(data: Dataset, rows: Tensor) -> Tensor:
-    """The rows that were decoded themselves."""
-    replaced = list(data.images.replaced) if isinstance(data.images, Encoded) else []
-    return rows[~torch.isin(rows, torch.tensor(replaced, dtype=rows.dtype))]
+def whole_rows(data: Dataset, rows: Tensor) -> Tensor:
+    """The rows that were decoded themselves, of those given."""
+    return rows[~torch.isin(rows, torch.tensor(data.replaced, dtype=rows.dtype))]
 
 
 def test_of(train: Dataset) -> Dataset | None:

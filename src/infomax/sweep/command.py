@@ -11,7 +11,7 @@ import yaml
 from infomax.errors import ConfigError, command, nearest
 from infomax.recipes import files
 from infomax.sweep.cell import JUDGED
-from infomax.sweep.folder import STATES, Folder, Row, Setting, settings, varied
+from infomax.sweep.folder import STATES, Folder, Row, Setting, aim, settings, varied
 from infomax.sweep.grid import Grid, read
 from infomax.sweep.run import run
 
@@ -98,12 +98,13 @@ def best(path: str, by: str | None, *, as_json: bool = False) -> None:
     """`infomax sweep best DIR`."""
     folder, rows = Folder(path), Folder(path).rows()
     asked = folder.read()["evaluate"]
-    found = _first(path, rows, by or asked["metric"], asked["goal"] if by in (None, asked["metric"]) else "max")
+    metric, goal = aim(asked, by)
+    found = _first(path, rows, metric, goal)
     if as_json:
         print(json.dumps({"options": found.rows[0].options, "mean": found.mean, "sd": found.sd, "n": len(found.rows)}))
         return
-    _print_best(rows, by or asked["metric"], asked["goal"] if by in (None, asked["metric"]) else "max")
-    print(f"judged by {_judged({**asked, 'metric': by or asked['metric']})}")
+    _print_best(rows, metric, goal)
+    print(f"judged by {_judged({**asked, 'metric': metric})}")
     for row in found.rows:
         print(f"the test set, once, for {row.name}: {command(f'probe {folder.cell(row.name)}')}")
 
@@ -112,11 +113,9 @@ def table(path: str, by: str | None = None, *, csv: bool = False) -> None:
     """`infomax sweep table DIR`."""
     rows = Folder(path).rows()
     asked = Folder(path).read()["evaluate"]
-    metric = by or asked["metric"]
-    _first(path, rows, metric, asked["goal"])
-    lines = [
-        {**{k: _value(v) for k, v in s.options.items()}, metric: s.shown} for s in settings(rows, metric, asked["goal"])
-    ]
+    metric, goal = aim(asked, by)
+    _first(path, rows, metric, goal)
+    lines = [{**{k: _value(v) for k, v in s.options.items()}, metric: s.shown} for s in settings(rows, metric, goal)]
     if csv:
         import sys
         from csv import DictWriter

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from infomax.errors import ConfigError
 from infomax.report.figures import template
 from infomax.report.page import Page
-from infomax.sweep.folder import Folder, Row, settings, varied
+from infomax.sweep.folder import Folder, Row, aim, settings, varied
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -32,7 +32,7 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
     """
     folder = Folder(path)
     asked, rows = folder.read()["evaluate"], folder.rows()
-    metric, goal = by or asked["metric"], asked["goal"] if by in (None, asked["metric"]) else "max"
+    metric, goal = aim(asked, by)
     found = settings(rows, metric, goal)
     if not found:
         raise ConfigError(f"{path}: no cell has finished yet, so there is nothing to draw")

@@ -1,11 +1,13 @@
 """What a run is fed: batches of views, a function of (seed, pass, batch) alone."""
 
 import inspect
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeGuard, cast
 
 import numpy as np
@@ -33,7 +35,11 @@ RESIDENT = 0.25  # of a GPU's memory: the images of a set up to this size are ke
 
 
 def dataset(data: Any, root: str | None = None, split: str = "train", on_error: OnError = "skip") -> Dataset:
-    """A data set from its name or path, from an array or tensor, or as it is."""
+    """A data set from its name or path, from an array or tensor, or as it is.
+
+    Raises:
+        DataError: anything else, or what `load` cannot read.
+    """
     if isinstance(data, Dataset):
         return data
     if isinstance(data, Tensor):
@@ -41,7 +47,12 @@ def dataset(data: Any, root: str | None = None, split: str = "train", on_error: 
         data = (data.float() if data.dtype == torch.bfloat16 else data).detach().cpu().numpy()
     if isinstance(data, np.ndarray):
         return Dataset(as_samples(data, "data"))
-    found = load(data, root=root, split=split, on_error=on_error)
+    if not isinstance(data, str | os.PathLike):
+        raise DataError(
+            f"data of type {type(data).__name__}: give the name or path of a data set, one array or tensor of N samples, or an "
+            "infomax.data.Dataset"
+        )
+    found = load(data if isinstance(data, str) else Path(data), root=root, split=split, on_error=on_error)
     if found.skipped:
         what = "file or folder" if found.n_skipped == 1 else "files or folders"
         some = ", ".join(found.skipped[:5]) + (" ..." if found.n_skipped > 5 else "")
@@ -374,12 +385,5 @@ class Feed:
         return type(view)(self._each(part, function) for part in view) if isinstance(view, tuple | list) else view
 
     def _tell_replaced(self) -> None:
-        images = self.data.images
-        if isinstance(images, Encoded) and images.replaced:
-            names = sorted(images.replaced.values())
-            some = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-            warnings.warn(
-                f"{self.data.name}: {len(names)} samples could not be decoded, and the next whole one took the place of "
-                f"each: {some}",
-                stacklevel=2,
-            )
+        if told := self.data.undecoded("and the next whole one took the place of each"):
+            warnings.warn(told, stacklevel=2)

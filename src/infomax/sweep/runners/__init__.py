@@ -64,8 +64,8 @@ class Work:
         ):
             if value is not None and value < least:
                 raise ConfigError(f"{name}={value}: give a whole number from {least} on")
-        if self.gpus is not None and not (0 <= self.gpus <= 1 or float(self.gpus).is_integer()):
-            raise ConfigError(f"gpus={self.gpus}: give a share of one GPU, such as 0.25, or a whole number")
+        if self.gpus is not None and not (0 <= self.gpus <= 1 or (self.gpus > 1 and float(self.gpus).is_integer())):
+            raise ConfigError(f"gpus={self.gpus}: give a share of one GPU, such as 0.25, or a whole number from 0 on")
 
 
 def runner(name: str, work: Work) -> Runner:
