@@ -287,7 +287,7 @@ def periodic_table(
 
     Args:
         out: folder for results.json, the table and the page, made anew.
-        data: digits, gaussians, or fashion-mnist (hours of a core).
+        data: digits, gaussians, or fashion-mnist (a larger budget).
         root: where named data sets lie.
         seeds: of every sentence.
         epochs: passes over the data; by default 12.

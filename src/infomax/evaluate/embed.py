@@ -27,6 +27,10 @@ ROWS = 1024  # compared at once
 def neighbours(z: Tensor, k: int = 10) -> tuple[Tensor, Tensor]:
     """Cosine similarity to the k nearest other rows, and which they are: N x k each, nearest first.
 
+    Args:
+        z: features, N x D, any scale.
+        k: neighbours a row, fewer where there are not as many rows.
+
     Raises:
         DataError: fewer than two rows.
 
@@ -51,6 +55,13 @@ def neighbours(z: Tensor, k: int = 10) -> tuple[Tensor, Tensor]:
 def duplicates(z: Tensor, threshold: float = 0.99) -> list[tuple[int, int, float]]:
     """Pairs of rows whose cosine similarity is at least a threshold, the most similar first.
 
+    Args:
+        z: features, N x D, any scale.
+        threshold: the least cosine similarity, in (0, 1].
+
+    Returns:
+        Row, row, similarity.
+
     Raises:
         ConfigError: a threshold outside (0, 1].
 
@@ -72,6 +83,17 @@ def duplicates(z: Tensor, threshold: float = 0.99) -> list[tuple[int, int, float
 
 def outliers(z: Tensor, count: int = 10, k: int = 10) -> list[tuple[int, float]]:
     """The rows farthest from their k-th nearest neighbour, with that similarity, the loneliest first.
+
+    Args:
+        z: features, N x D, any scale.
+        count: rows to name.
+        k: which neighbour is to be near.
+
+    Returns:
+        Row, similarity.
+
+    Raises:
+        DataError: fewer than two rows.
 
     Example:
         >>> outliers(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), count=1, k=1)[0][0]

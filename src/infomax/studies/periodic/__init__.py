@@ -48,7 +48,7 @@ def run(
 
     Args:
         out: folder to make: results.json, periodic_table.png, index.html.
-        data: digits, gaussians, or fashion-mnist (hours of a core).
+        data: digits, gaussians, or fashion-mnist (a larger budget).
         root: where named data sets lie.
         seeds: of the first round.
         epochs: passes over the data (a Twin's are an E- and an M-pass).

@@ -42,7 +42,7 @@ WORLDS = {
     "gaussians": World(12, (64, 3)),
     "fashion-mnist": World(12, (128, 32), "resnet8", 2048, 2000),
 }
-"""By their data; those with a convolutional encoder are for a larger budget, hours of a core."""
+"""By their data; those with a convolutional encoder are for a larger budget."""
 
 
 @dataclass(frozen=True)
