@@ -181,7 +181,13 @@ def test_runs_are_told_apart(runs, tmp_path):
 def test_what_cannot_be_drawn_is_one_line(tmp_path, runs, capsys):
     assert main(["report"]) == 2
     assert "name a run" in capsys.readouterr().err
-    for folder, said in ((tmp_path / "none", "does not exist"), (tmp_path, "holds none of")):
+    (tmp_path / "report.html").touch()
+    named = (
+        (tmp_path / "none", "does not exist"),
+        (tmp_path, "holds none of"),
+        (tmp_path / "report.html", "is a file"),
+    )
+    for folder, said in named:
         assert main(["report", str(folder)]) == 2
         assert said in capsys.readouterr().err
     assert main(["report", str(runs[0]), str(runs[0])]) == 2

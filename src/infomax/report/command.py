@@ -19,10 +19,13 @@ def kind(folder: Path) -> Kind:
     for name, is_of in marks.items():
         if (folder / name).is_file():
             return is_of
-    what = "is no folder" if folder.exists() else "does not exist"
     if folder.is_dir():
         what = f"holds none of {', '.join(marks)}"
-    raise DataError(f"{folder} is no run, sweep or study: it {what}; {beside(folder)}".rstrip("; "))
+    elif folder.exists():
+        what = "is a file; name the folder that it lies in"
+    else:
+        what = f"does not exist; {beside(folder)}".rstrip("; ")
+    raise DataError(f"{folder} is no run, sweep or study: it {what}")
 
 
 def reported(
