@@ -1,5 +1,9 @@
 import math
+import os
 import pickle
+import subprocess
+import sys
+import textwrap
 
 import pytest
 import torch
@@ -115,6 +119,22 @@ def test_the_compiled_loop_reads_the_same(n, d, tau, clip, threads, monkeypatch)
         relative = 4e-6 / tau if name in ("nwj", "jsd_lower") else 2e-6  # e^T of the rounding of T
         assert narrow[name].value == pytest.approx(reading.value, abs=relative * unit), name
         assert narrow[name].se == pytest.approx(reading.se, rel=1e-3, abs=1e-6), name
+
+
+FIRST = """
+    import numpy as np
+    from infomax.mi.fused import _loaded
+    t = np.random.default_rng(0).normal(0, 3, (3, 70)).astype(np.float32)
+    true, one, rows, columns = np.exp2(t.astype(float)), np.float32(1), np.zeros((3, 3)), np.zeros((3, 70), np.float32)
+    _loaded()(t, 0, 70, one, one, rows, columns)
+    print(max(abs(t / true - 1).max(), abs(rows[0] / true.sum(1) - 1).max()) < 1e-6)
+"""
+
+
+def test_the_compiled_loop_reads_the_same_where_nothing_was_compiled_before(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}  # in this process others may have compiled its parts
+    said = [sys.executable, "-c", textwrap.dedent(FIRST)]
+    assert subprocess.run(said, env=environment, capture_output=True, text=True, check=True).stdout.split() == ["True"]
 
 
 def test_the_compiled_loop_leaves_nan_and_large_scores_to_the_other(monkeypatch):

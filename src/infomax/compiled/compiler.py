@@ -35,7 +35,8 @@ Halves = NDArray[np.uint16]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": False}
+# fastmath is said: what says nothing takes its first caller's, and a `summing` one would then reorder what rounds on purpose.
 _ENTRY: dict[str, Any] = {**_OPTIONS, "no_cfunc_wrapper": True}
 _KERNEL: dict[str, Any] = {**_ENTRY, "no_cpython_wrapper": True}
 
@@ -78,7 +79,7 @@ def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 def summing(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compile what may take its sums in any order, and so several numbers at a time; other kernels call it."""
-    return njit(**_OPTIONS, fastmath={"reassoc", "contract", "nsz"})(function)  # type: ignore[no-any-return]
+    return njit(**(_OPTIONS | {"fastmath": {"reassoc", "contract", "nsz"}}))(function)  # type: ignore[no-any-return]
 
 
 def entry(function: Callable[_P, _R], *, cache: bool = True, what: str = "a kernel") -> Callable[_P, _R]:
