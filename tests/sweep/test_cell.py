@@ -162,7 +162,7 @@ def test_rules_and_on_error_reach_the_run(tmp_path):
     assert row.state == "failed" and "cut.png: cannot be decoded" in row.error
 
 
-@pytest.mark.filterwarnings("ignore:.*1 samples could not be decoded")
+@pytest.mark.filterwarnings("ignore:.*1 sample could not be decoded")
 def test_a_sample_that_another_stands_in_for_is_not_judged_on(tmp_path, monkeypatch):
     monkeypatch.setenv("INFOMAX_DATA", str(tmp_path / "root"))
     (tmp_path / "tars").mkdir()

@@ -64,7 +64,7 @@ def test_runs_killed_three_times_end_in_the_same_bits(tmp_path):
     )  # fmt: skip
     assert said.returncode == 0, said.stderr
     assert said.stdout.count("3 deaths") == 3
-    assert "samples could not be decoded" in said.stderr and "1 file or folder could not be read" in said.stderr
+    assert "sample could not be decoded" in said.stderr and "1 file or folder could not be read" in said.stderr
     for kind in kinds:
         killed = list((tmp_path / "runs" / kind).glob("killed *"))
         assert killed
@@ -109,12 +109,12 @@ def test_a_run_on_a_relative_path_is_continued_and_probed_from_another_folder(tm
     torch.manual_seed(0)
     learner = im.methods.jmi(im.encoders.get("mlp", channels=3, size=8, hidden=8), projector=(8,))
     asked = {"epochs": 1, "batch_size": 8, "size": 8, "progress": False, "gauge_samples": 16, "root": "some/where"}
-    with pytest.warns(UserWarning, match=r"tar/\*\.tar: 1 samples could not be decoded"):
+    with pytest.warns(UserWarning, match=r"tar/\*\.tar: 1 sample could not be decoded"):
         im.train(learner, "tar/*.tar", out="run", **asked)
     for file in ("learner.safetensors", "log.jsonl", "log.csv", "checkpoints/000000005.safetensors"):
         (tmp_path / "run" / file).unlink(missing_ok=True)
     monkeypatch.chdir("/")
-    with pytest.warns(UserWarning, match=r"tar/\*\.tar: 1 samples could not be decoded"):
+    with pytest.warns(UserWarning, match=r"tar/\*\.tar: 1 sample could not be decoded"):
         again = im.Run.resume(tmp_path / "run", progress=False)
     assert again.config["data"]["name"] == "tar/*.tar"
     assert again.config["data"]["root"] == str(tmp_path / "some" / "where")
