@@ -169,8 +169,9 @@ def test_every_epoch_goes_to_weights_and_biases(tmp_path, monkeypatch):
     assert (fake.asked[0]["project"], fake.asked[0]["name"], fake.ended) == ("mine", "run", 1)
     assert fake.asked[0]["config"]["training"]["lr"] == 1e-2
     assert json.loads((tmp_path / "run" / "config.json").read_text())["machine"]["wandb"] == "mine"
-    with wandb.rows("mine", tmp_path / "run", {}, "jmi", resumes=True):
-        pass
+    with wandb.rows("mine", tmp_path / "run", {}, "jmi", resumes=True) as log:
+        log({"epoch": 2.4})  # where a run by time ends
+    assert fake.rows[-1][0] == 3
     assert (fake.asked[1]["id"], fake.asked[1]["resume"]) == ("abc", "allow")
 
 

@@ -285,7 +285,11 @@ def test_views_can_be_sent_to_a_loaders_worker() -> None:
         (lambda x: Views((RICH,)).apply(x, [drawn(RICH, x[:1])]), DataError, "2 images but parameters for 1"),
         (lambda x: recipe("weak")(x[:, :0], [0, 1]), DataError, "give at least one pixel of at least one channel"),
         (lambda x: recipe("weak")(x.float(), [0, 1]), DataError, "give uint8 in 0..255 or float in [0, 1]"),
-        (lambda x: recipe("weak")(x.float() * float("nan"), [0, 1]), DataError, "from nan to nan"),
+        (
+            lambda x: recipe("weak")(x.float() * float("nan"), [7, 8]),
+            DataError,
+            "image 7 of torch.float32 goes from nan to nan",
+        ),
         (lambda x: recipe("weak", size=2.5), ConfigError, "a whole number of pixels"),
         (lambda x: Views((RICH,)).apply(x, [drawn(RICH, photos(2, 90, 90))]), DataError, "leaves image 0 of 12 x 12"),
     ],

@@ -190,7 +190,7 @@ def cos_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = 
         all_pairs: the partners among the pairs, too.
 
     Returns:
-        Nats, `...`.
+        `...`; see `bounds.jsd`.
 
     Example:
         >>> import torch

@@ -283,7 +283,10 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool) -> 
             bar.total = total = length.total(position.step)
             bar.update()
             if nth + 1 == len(order) or (position.step == total and position.losses):
-                done = epoch + 1 if nth + 1 == len(order) else round(position.step / len(order), 3)
+                part = min(
+                    max(round(position.step / len(order) - epoch, 3), 0.001), 0.999
+                )  # of an epoch; none, nor a whole
+                done = epoch + 1 if nth + 1 == len(order) else round(epoch + part, 3)
                 row = {"epoch": done, "loss": _mean(position.losses), "bound": _mean(position.bounds), "lr": lr}
                 row |= {"seconds": time.perf_counter() - began, "skipped": position.skipped}
                 gauges, embedding = beside.gauges()

@@ -77,7 +77,7 @@ class ImageView:
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        if not isinstance(self.size, int) or self.size < 1:
+        if int(self.size) != self.size or self.size < 1:
             raise ConfigError(f"view size {self.size}: give a whole number of pixels, at least 1")
         for name in ("flip", "jitter_p", "gray", "blur", "solarize"):
             if not 0.0 <= getattr(self, name) <= 1.0:
@@ -287,7 +287,7 @@ def as_images(images: Images) -> Tensor | list[Tensor]:
     if isinstance(images, Tensor):
         if images.ndim != 4:
             raise DataError(f"images of shape {tuple(images.shape)}: give N x H x W x C (a grey image has C = 1)")
-        _check_values(images)
+        _check_type(images)
         return images
     listed = [torch.from_numpy(i) if isinstance(i, np.ndarray) else i for i in images]
     if not listed:
@@ -297,7 +297,7 @@ def as_images(images: Images) -> Tensor | list[Tensor]:
             raise DataError(
                 f"image {i} of the list has shape {tuple(image.shape)}: give H x W x C (a grey image has C = 1)"
             )
-        _check_values(image)
+        _check_type(image)
     if len({image.shape for image in listed}) == 1:
         return torch.stack(listed)
     if len({image.shape[2] for image in listed}) > 1:
@@ -307,17 +307,33 @@ def as_images(images: Images) -> Tensor | list[Tensor]:
     return listed
 
 
-def _check_values(image: Tensor) -> None:
+def _check_type(image: Tensor) -> None:
     if image.dtype != torch.uint8 and not image.is_floating_point():
         raise DataError(f"images of type {image.dtype}: give uint8 in 0..255 or float in [0, 1]")
     if 0 in image.shape[-3:]:
         raise DataError(f"images of shape {tuple(image.shape)}: give at least one pixel of at least one channel")
-    if image.is_floating_point() and image.numel():
-        low, high = (float(v) for v in image.aminmax())
-        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # so that NaN is refused, too
-            raise DataError(
-                f"images of {image.dtype} from {low:g} to {high:g}: give uint8 in 0..255 or float in [0, 1]"
-            )
+
+
+def check_values(batch: Tensor | list[Tensor], index: Tensor) -> None:
+    """Refuse float images with values outside [0, 1], NaN among them; those on a GPU are taken as they are, not to wait for it.
+
+    Args:
+        batch: N x H x W x C, or a list of H x W x C.
+        index: N sample ids.
+
+    Raises:
+        DataError: naming the first such sample.
+    """
+    if isinstance(batch, Tensor) and not batch.is_floating_point():
+        return
+    for i, image in enumerate(batch):
+        if image.is_floating_point() and image.device.type == "cpu":
+            low, high = torch.stack(torch.aminmax(image.detach())).tolist()
+            if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # so that NaN is refused, too
+                raise DataError(
+                    f"image {int(index[i])} of {image.dtype} goes from {low:g} to {high:g}: give uint8 in 0..255 or float "
+                    "in [0, 1], such as x.clamp(0, 1)"
+                )
 
 
 def sides(batch: Tensor | list[Tensor]) -> tuple[Tensor, Tensor]:

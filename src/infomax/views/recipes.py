@@ -9,7 +9,7 @@ from torch import Tensor
 
 from infomax.errors import ConfigError, DataError, nearest
 from infomax.views import dense, fused
-from infomax.views.image import Images, ImageView, Params, apply, as_images, draw, sides
+from infomax.views.image import Images, ImageView, Params, apply, as_images, check_values, draw, sides
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ class Views:
             ConfigError: images whose channels the normalisation does not have, or not as many images as ids.
         """
         batch = as_images(images)
+        check_values(batch, _ids(batch, index))
         if self.fused and isinstance(batch, Tensor) and batch.device.type != "cpu" and len(batch):
             self._check(batch, out)
             return self._on_device(batch, _ids(batch, index), seed, epoch, channels_last, out)
