@@ -1,6 +1,7 @@
 """Features of a data set as a file, and what can be seen in them: samples that stand alone, and near-duplicates."""
 
 import contextlib
+import importlib.util
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,12 +177,10 @@ def embed(
 
 def _arrow(path: Path) -> None:
     """Refuse a .parquet file where there is no pyarrow to write it."""
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
+    if importlib.util.find_spec("pyarrow") is None:
         raise ConfigError(
             f"{path}: a .parquet file takes pyarrow: uv sync --extra streams, or pip install pyarrow; or name an .npz file"
-        ) from error
+        )
 
 
 def _parquet(table: dict[str, Any]) -> bytes:
