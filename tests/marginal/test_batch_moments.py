@@ -48,6 +48,18 @@ def test_moments_are_numpys(seed, n, d):
     np.testing.assert_allclose(standardize(torch.from_numpy(z)), expected, atol=1e-12)
 
 
+def test_standardized_columns_of_every_problem_and_what_does_not_vary():
+    torch.manual_seed(0)
+    z = torch.randn(2, 3, 6, 4, dtype=torch.float64)
+    z[0, 1, :, 2] = 5.0
+    by_hand = (z - z.mean(-2, keepdim=True)) / (z.var(-2, keepdim=True, correction=0) + 1e-5).sqrt()
+    torch.testing.assert_close(standardize(z), by_hand, rtol=0, atol=1e-12)
+    assert standardize(z)[0, 1, :, 2].abs().max() < 1e-9
+    one = z[0, 0].clone().requires_grad_()
+    assert torch.autograd.gradcheck(standardize, one) and torch.autograd.gradgradcheck(standardize, one)
+    torch.testing.assert_close(torch.func.vmap(standardize)(z[0]), standardize(z[0]))
+
+
 def test_off_diagonal_keeps_leading_dimensions():
     m = torch.arange(18).view(2, 3, 3)
     assert off_diagonal(m).tolist() == [[1, 2, 3, 5, 6, 7], [10, 11, 12, 14, 15, 16]]
