@@ -156,6 +156,18 @@ def test_fashion_mnist_lies_where_it_is_said_to(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_budgets_name_their_data_and_numbers(tmp_path):
+    with pytest.raises(ConfigError, match="--budget minuets: did you mean 'minutes'"):
+        periodic.run(tmp_path / "out", budget="minuets")
+    with pytest.raises(DataError):  # an hour's data are Fashion-MNIST, and lie elsewhere
+        periodic.run(tmp_path / "out", budget="hour", root=str(tmp_path / "none"), device="cpu")
+    assert not (tmp_path / "out").exists()
+    options = {"only": [SOME[1]], "epochs": 1, "samples": 64, "workers": 1, "progress": False}
+    found = periodic.run(tmp_path / "out", budget="paper", data="digits", best_seeds=1, device="cpu", **options)
+    assert found["settings"]["seeds"] == 3 and found["settings"]["samples"] == 64
+    assert "--data digits --budget paper --epochs 1" in found["command"]
+
+
 def cell(marginals, name=None, joint="cos", again=False, **numbers):
     runs = [{"seed": k, "collapsed": v[0] < 0.1} | {"std": v[0], "few": v[1], "effective_rank": 5.0}
             for k, v in enumerate(zip(numbers["std"], numbers["few"], strict=True))]  # fmt: skip

@@ -101,7 +101,7 @@ def study_mi(
 _FIGURE = """
 
     Args:
-        out: folder for results.json, the figure and the page, made anew.
+        out: folder for results.json, the figure and the page; one in which the same was stopped goes on.
         data: as of train.
         root: where named data sets lie.
         budget: minutes (two CPU cores), hour (one GPU) or paper.
@@ -241,7 +241,8 @@ def claims(
     """The ledger: every claim of the paper and of our errata, the experiment, the measured figure, the verdict.
 
     Args:
-        out: folder for results.json, claims.md and the page, made anew; with the studies that were run.
+        out: folder for results.json, claims.md and the page, with the studies that were run; one in which the same was stopped
+            goes on.
         budget: minutes (two CPU cores), hour (one GPU) or paper.
         data: of figs. 2 and 7.
         root: where named data sets lie.
@@ -274,27 +275,31 @@ def claims(
 def periodic_table(
     *,
     out: str,
-    data: str = "digits",
+    data: str | None = None,
     root: str | None = None,
-    seeds: int = 2,
+    budget: str = "minutes",
+    seeds: int | None = None,
     epochs: int | None = None,
     samples: int | None = None,
-    best: int = 8,
-    best_seeds: int = 5,
+    best: int | None = None,
+    best_seeds: int | None = None,
     workers: int | None = None,
+    device: str | None = None,
 ) -> None:
     """Every valid sentence of target x joint x marginals, named or never tried, and the best unnamed ones again.
 
     Args:
-        out: folder for results.json, the table and the page, made anew.
-        data: digits, gaussians, or fashion-mnist (a larger budget).
+        out: folder for results.json, the table and the page; one in which the same was stopped goes on.
+        data: digits, gaussians, or fashion-mnist (a larger budget); by default the budget's.
         root: where named data sets lie.
-        seeds: of every sentence.
-        epochs: passes over the data; by default 12.
-        samples: rows of the data to train on; by default all, of fashion-mnist 2048.
+        budget: minutes (two CPU cores, digits), hour (one GPU, 2048 images of fashion-mnist) or paper (all of them).
+        seeds: of every sentence; by default the budget's, as of what follows.
+        epochs: passes over the data.
+        samples: rows of the data to train on.
         best: unnamed sentences to run again, beside all named ones.
         best_seeds: fresh seeds of that second round.
-        workers: processes; by default one a core.
+        workers: processes; by default one a core, and 1 on a GPU.
+        device: cpu, cuda, cuda:1 or auto; by default auto, but the CPU for minutes.
     """
     from infomax.studies import periodic
 
@@ -302,12 +307,14 @@ def periodic_table(
         out,
         data=data,
         root=root,
+        budget=budget,
         seeds=seeds,
         epochs=epochs,
         samples=samples,
         best=best,
         best_seeds=best_seeds,
         workers=workers,
+        device=device,
     )
     print(periodic.as_text(found))
     _tell_page(out, [row for cell in (*found["cells"], *found["again"]) for row in cell["runs"]])
@@ -326,7 +333,7 @@ def collapse(
     """Does the watch over a run see every collapse in time, and leave the rest alone? Every method, with and without its guard.
 
     Args:
-        out: folder for results.json and the page, made anew.
+        out: folder for results.json and the page; one in which the same was stopped goes on.
         worlds: names, one option each: digits, points, fashion-mnist, cifar10, ...; by default those without a download.
         sentences: names, one option each; by default all.
         root: where named data sets lie.

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from infomax.data.machine import cores
 from infomax.errors import ConfigError
+from infomax.studies.kept import Kept
 
 Child = subprocess.Popen[bytes]
 
@@ -47,6 +48,7 @@ def run_all(
     jobs: Sequence[Any],
     workers: int | None = None,
     tell: Callable[[], object] = lambda: None,
+    kept: Kept | None = None,
 ) -> list[Answer]:
     """Do every job, the first ones first, and give the answers in the order of the jobs.
 
@@ -55,19 +57,31 @@ def run_all(
         jobs: what can be pickled.
         workers: processes; None: one a core. 1: in this one.
         tell: called after every job, in this thread.
+        kept: answers of an earlier life, which are taken from there; the others are written to it.
 
     Raises:
         ConfigError: fewer than one process.
     """
     if workers is not None and workers < 1:
         raise ConfigError(f"workers={workers}: give at least 1, or leave it out for one a core")
-    workers = min(workers or cores(), len(jobs))
-    if workers <= 1:
-        here = []
-        for job in jobs:
-            here.append(answer(function, job))
+    answers: dict[int, Answer] = {}
+    for k, job in enumerate(jobs):
+        if kept is not None and (value := kept.found(job)) is not None:
+            answers[k] = Answer(value)
             tell()
-        return here
+    open_ = {k: job for k, job in enumerate(jobs) if k not in answers}
+
+    def done(k: int, found: Answer) -> None:
+        if kept is not None and found.error is None:
+            kept.keep(jobs[k], found.value)
+        answers[k] = found
+        tell()
+
+    workers = min(workers or cores(), len(open_))
+    if workers <= 1:
+        for k, job in open_.items():
+            done(k, answer(function, job))
+        return [answers[k] for k in range(len(jobs))]
     with _children(workers) as idle, _threads(workers) as threads:
 
         def do(job: Any) -> Answer:
@@ -82,11 +96,9 @@ def run_all(
             idle.put(child)
             return found
 
-        waiting = {threads.submit(do, job): k for k, job in enumerate(jobs)}
-        answers = {}
-        for done in as_completed(waiting):
-            answers[waiting[done]] = done.result()
-            tell()
+        waiting = {threads.submit(do, job): k for k, job in open_.items()}
+        for ended in as_completed(waiting):
+            done(waiting[ended], ended.result())
     return [answers[k] for k in range(len(jobs))]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from infomax.errors import ConfigError, DataError
 from infomax.studies.claims import toy as toy_claims
+from infomax.studies.kept import finished, going_on
 from infomax.studies.origin import origin
 from infomax.studies.verdict import FAILS, HOLDS, OPEN, VERDICTS, Comparison, claim, judged
 
@@ -43,7 +44,8 @@ def run(
     """Run the studies, or read those that are given, and gather their claims.
 
     Args:
-        out: folder to make: results.json, claims.md, index.html, and a folder for each study that was run.
+        out: folder to make: results.json, claims.md, index.html, and a folder for each study that was run; one in which the
+            same was stopped goes on.
         budget: minutes (two CPU cores; the toy study on 500 samples), hour or paper.
         data: of figs. 2 and 7.
         root: where named data sets lie.
@@ -64,8 +66,7 @@ def run(
         infomax.errors.DataError: no/such/folder is no study: it holds no results.json
     """
     from infomax.studies.curves.plan import budget as known
-    from infomax.training.run import claim as made_anew
-    from infomax.training.run import leaving_nothing, write_atomically
+    from infomax.training.run import write_atomically
 
     known(budget)
     folders = {"toy": toy, "theory": theory, "fig2": fig2, "fig7": fig7, "periodic": periodic, "table1": table1}
@@ -74,20 +75,17 @@ def run(
     for path in given.values():
         read(path)
     kept = _kept(read(Path(earlier)), given) if earlier is not None else []
-    folder, began, cpu = made_anew(out), time.perf_counter(), _processor_seconds()
-    with leaving_nothing(folder):
+    began, cpu = time.perf_counter(), _processor_seconds()
+    settings = {"budget": budget, "data": data, "read": sorted(given)}
+    with going_on(out, settings | {"earlier": earlier is not None}) as folder:
         for name, study in _studies(budget, data, root, workers, progress).items():
             if name not in given and earlier is None:
-                given[name] = folder / name
-                study(folder / name)
+                given[name] = folder.path / name
+                if not finished(given[name]):
+                    study(given[name])
         rows = ledger(given, kept)
         results: dict[str, Any] = {
-            "settings": {
-                "budget": budget,
-                "data": data,
-                "read": sorted(n for n, p in folders.items() if p is not None),
-                **({"earlier": sorted({r["study"] for r in kept})} if kept else {}),
-            },
+            "settings": settings | ({"earlier": sorted({r["study"] for r in kept})} if kept else {}),
             **origin(),
             "command": "infomax study claims --out claims"
             + f" --budget {budget}" * (budget != "minutes")
@@ -98,9 +96,9 @@ def run(
             "seconds": time.perf_counter() - began,
             "cpu_seconds": _processor_seconds() - cpu,
         }
-        write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
-        write_atomically(folder / "claims.md", as_markdown(rows))
-        page(results).write(folder / "index.html")
+        folder.write(results)
+        write_atomically(folder.path / "claims.md", as_markdown(rows))
+        page(results).write(folder.path / "index.html")
     return results
 
 

@@ -3,7 +3,6 @@
 infomax study collapse --out runs/collapse             # or infomax.studies.collapse.run("runs/collapse")
 """
 
-import json
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from infomax.errors import ConfigError, nearest
 from infomax.studies.collapse.judge import claims, counted, ended, table
 from infomax.studies.collapse.plan import PLAIN, WORLDS, Cell, sentences
 from infomax.studies.collapse.train import run_cell
+from infomax.studies.kept import going_on
 from infomax.studies.origin import origin
 from infomax.studies.pool import run_all
 
@@ -35,7 +35,7 @@ def run(
     """Train every sentence in every world, count what was missed and what was called a collapse and is none.
 
     Args:
-        out: folder to make: results.json, index.html.
+        out: folder to make: results.json, index.html; one in which the same was stopped goes on.
         worlds: names; by default those whose data come with the package.
         names: sentences; by default all.
         root: where named data sets lie.
@@ -58,8 +58,6 @@ def run(
     """
     from tqdm import tqdm
 
-    from infomax.training.run import claim, leaving_nothing, write_atomically
-
     worlds, names = list(worlds or PLAIN), list(names or sentences())
     for asked, known, what in ((worlds, WORLDS, "world"), (names, sentences(), "sentence")):
         for name in asked:
@@ -67,11 +65,12 @@ def run(
                 raise ConfigError(f"no {what} {name!r}: {nearest(name, known)}")
     if seeds < 1:
         raise ConfigError(f"seeds={seeds}: give at least 1")
-    folder, began = claim(out), time.perf_counter()
+    began = time.perf_counter()
     cells = [Cell(n, w, s, root) for w in worlds for s in range(first_seed, first_seed + seeds) for n in names]
-    with leaving_nothing(folder):
+    settings = {"seeds": seeds, "first_seed": first_seed, "worlds": {w: asdict(WORLDS[w]) for w in worlds}}
+    with going_on(out, settings | {"names": names}) as kept:
         with tqdm(total=len(cells), disable=not progress, desc="collapse", unit="run", delay=2) as bar:
-            answers = run_all(run_cell, cells, workers, bar.update)
+            answers = run_all(run_cell, cells, workers, bar.update, kept)
         rows: list[dict[str, Any]] = [
             answer.value
             if answer.error is None
@@ -83,17 +82,19 @@ def run(
                 row["collapsed"] = ended(row, rows)
         results: dict[str, Any] = {
             "study": "collapse",
-            "settings": {"seeds": seeds, "first_seed": first_seed, "worlds": {w: asdict(WORLDS[w]) for w in worlds}},
+            "settings": settings,
             **origin(),
             "command": _said(worlds, names, seeds, first_seed),
             "rows": rows,
             "counts": {p: {k: len(v) for k, v in each.items()} for p, each in counted(rows).items()},
-            "claims": claims(rows),
+            "claims": [],
             "seconds": time.perf_counter() - began,
             "cpu_seconds": sum(row.get("cpu_seconds", 0.0) for row in rows),
         }
-        write_atomically(folder / "results.json", json.dumps(results, indent=1) + "\n")
-        _page(results).write(folder / "index.html")
+        kept.write(results)  # before it is judged: what was run is kept, whatever the judge meets
+        results["claims"] = claims(rows)
+        kept.write(results)
+        _page(results).write(kept.path / "index.html")
     return results
 
 

@@ -4,7 +4,6 @@ infomax study fig2 --out runs/fig2             # or infomax.studies.curves.fig2(
 infomax study fig7 --out runs/fig7
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -15,6 +14,7 @@ from infomax.errors import ConfigError
 from infomax.studies.curves import judge
 from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, budget, cells
 from infomax.studies.curves.train import GAUGED, run_cell
+from infomax.studies.kept import going_on
 from infomax.studies.origin import origin
 from infomax.studies.pool import run_all
 
@@ -28,7 +28,7 @@ def fig2(out: str | Path, **options: Any) -> dict[str, Any]:
     """Fig. 2: mutual information over training, SDMI and JMI methods, three estimators with their ceilings.
 
     Args:
-        out: folder to make: results.json, fig2.png, index.html.
+        out: folder to make: results.json, fig2.png, index.html; one in which the same was stopped goes on.
         options: as of `study`.
 
     Example:
@@ -43,7 +43,7 @@ def fig7(out: str | Path, **options: Any) -> dict[str, Any]:
     """Fig. 7: the marginal taken out of SDMI, the predictor out of SimSiam, and what is put in their place.
 
     Args:
-        out: folder to make: results.json, fig7.png, index.html.
+        out: folder to make: results.json, fig7.png, index.html; one in which the same was stopped goes on.
         options: as of `study`.
     """
     return study(out, "fig7", FIG7, **options)
@@ -68,7 +68,7 @@ def study(
     """Train every sentence with every seed, judge the claims, write numbers, picture and page.
 
     Args:
-        out: folder to make.
+        out: folder to make; one in which the same was stopped goes on.
         figure: fig2 or fig7.
         names: of the sentences.
         data: name or path, as of `infomax.train`.
@@ -90,7 +90,6 @@ def study(
 
     from infomax.training.devices import place
     from infomax.training.feed import dataset, encoder_for
-    from infomax.training.run import claim, leaving_nothing
 
     asked = {"seeds": seeds, "epochs": epochs, "samples": samples}
     for name, value in asked.items():
@@ -100,19 +99,21 @@ def study(
     size = replace(_budget(budget), **given)
     where = place(device).device
     encoder_for(dataset(data, root), size.encoder)  # before anything is made: no such data or encoder are said at once
-    folder, began = claim(out), time.perf_counter()
+    began = time.perf_counter()
     jobs = cells(names, data, root, size, str(where))
-    with leaving_nothing(folder):
+    lies = {} if root is None else {"root": "given"}  # where data lie is this machine's business
+    settings = {"figure": figure, "data": data, "budget": budget, "gauged": GAUGED} | lies | asdict(size)
+    with going_on(out, settings | {"names": list(names)}) as kept:
         with tqdm(total=len(jobs), disable=not progress, desc=figure, unit="run", delay=2) as bar:
-            answers = run_all(run_cell, jobs, 1 if where.type == "cuda" and workers is None else workers, bar.update)
+            side_by_side = 1 if where.type == "cuda" and workers is None else workers
+            answers = run_all(run_cell, jobs, side_by_side, bar.update, kept)
         rows = [
             answer.value if answer.error is None else {"name": job.name, "seed": job.seed, "error": answer.error}
             for job, answer in zip(jobs, answers, strict=True)
         ]
         rows.sort(key=lambda r: (names.index(r["name"]), r["seed"]))
-        lies = {} if root is None else {"root": "given"}  # where data lie is this machine's business
         results: dict[str, Any] = {
-            "settings": {"figure": figure, "data": data, "budget": budget, "gauged": GAUGED} | lies | asdict(size),
+            "settings": settings,
             **origin(),
             "command": said(figure, data, budget, given),
             "rows": rows,
@@ -120,10 +121,10 @@ def study(
             "seconds": time.perf_counter() - began,
             "cpu_seconds": sum(row.get("cpu_seconds", 0.0) for row in rows),
         }
-        _write(folder, results)  # before it is judged: what was run is kept, whatever the judge meets
+        kept.write(results)  # before it is judged: what was run is kept, whatever the judge meets
         results["claims"] = JUDGES[figure](rows)
-        _write(folder, results)
-        _draw(folder, figure, results)
+        kept.write(results)
+        _draw(kept.path, figure, results)
     return results
 
 
@@ -145,12 +146,6 @@ JUDGES: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]
     "fig7": judge.fig7,
 }
 _budget = budget
-
-
-def _write(folder: Path, results: Mapping[str, Any]) -> None:
-    from infomax.training.run import write_atomically
-
-    write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
 
 
 def _draw(folder: Path, figure: str, results: Mapping[str, Any]) -> None:

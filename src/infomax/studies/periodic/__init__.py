@@ -7,25 +7,29 @@ trained alike (AdamW 2e-3, 12 epochs, temperature 0.2, heads of the demo's size,
 how a sentence does untuned and at once, not the best it can.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from infomax.errors import ConfigError
+from infomax.studies.kept import Kept, going_on
 from infomax.studies.origin import origin
 from infomax.studies.periodic.grammar import Sentence, invalid, known_as, names, sentences
-from infomax.studies.periodic.train import Cell, run_cell, world
+from infomax.studies.periodic.train import BUDGETS, Cell, budget, run_cell, world
 from infomax.studies.pool import Answer, run_all
 from infomax.studies.verdict import above, below, between, claim, shown
 
-__all__ = ["as_text", "run"]
+__all__ = ["BUDGETS", "as_text", "run"]
 
 FEW = ("few", "accuracy with 5 labels a class, %")
 SCORES = {"digits": FEW, "gaussians": ("min_gap", "min gap, degrees"), "fashion-mnist": FEW}
+Runs = dict[Sentence, list[dict[str, Any]]]
+_budget = budget
+
 FRESH = 1000
 """The first seed of the second round: the ones by which the best were chosen would flatter them."""
 
@@ -33,29 +37,33 @@ FRESH = 1000
 def run(
     out: str | Path,
     *,
-    data: str = "digits",
+    data: str | None = None,
     root: str | None = None,
-    seeds: int = 2,
+    budget: str = "minutes",
+    seeds: int | None = None,
     epochs: int | None = None,
-    best: int = 8,
-    best_seeds: int = 5,
+    best: int | None = None,
+    best_seeds: int | None = None,
     samples: int | None = None,
     workers: int | None = None,
+    device: str | None = None,
     only: Sequence[Sentence] | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Train every valid sentence, then the best unnamed ones and all named ones again with fresh seeds.
 
     Args:
-        out: folder to make: results.json, periodic_table.png, index.html.
-        data: digits, gaussians, or fashion-mnist (a larger budget).
+        out: folder to make: results.json, periodic_table.png, index.html; one in which the same was stopped goes on.
+        data: digits, gaussians, or fashion-mnist (a larger budget); None: the budget's.
         root: where named data sets lie.
-        seeds: of the first round.
+        budget: minutes (two CPU cores, digits), hour (one GPU, 2048 images of fashion-mnist) or paper (all of them).
+        seeds: of the first round; None: the budget's, as of what follows.
         epochs: passes over the data (a Twin's are an E- and an M-pass).
         best: unnamed sentences to run again.
         best_seeds: of the second round.
-        samples: rows of the data to train on; None: all, of fashion-mnist 2048.
-        workers: processes; None: one a core.
+        samples: rows of the data to train on.
+        workers: processes; None: one a core, and 1 on a GPU.
+        device: cpu, cuda, cuda:1 or auto; None: auto, but the CPU for minutes, whose networks are too small for a GPU.
         only: some of the sentences; None: all.
         progress: show a bar.
 
@@ -64,7 +72,7 @@ def run(
         be said, and its runs, of which one that failed has an `error`), `again`, `claims`, `seconds`, `cpu_seconds`.
 
     Raises:
-        ConfigError: `out` is not empty, unknown data, or a number below 1. DataError: the data are not there.
+        ConfigError: `out` is not empty, unknown data, budget or device, or a number below 1. DataError: the data are not there.
 
     Example:
         >>> run("runs/table", data="digit")
@@ -73,63 +81,70 @@ def run(
     """
     from tqdm import tqdm
 
+    from infomax.training.devices import place
     from infomax.training.feed import dataset
-    from infomax.training.run import claim as made_anew
-    from infomax.training.run import leaving_nothing, write_atomically
 
     given = {"seeds": seeds, "epochs": epochs, "best": best, "best_seeds": best_seeds, "samples": samples}
     for name, value in given.items():
         if value is not None and value < 1:
             raise ConfigError(f"{name}={value}: give at least 1")
-    how = world(data)
-    most, rows = epochs or how.epochs, samples or how.samples
-    dataset(data, root)  # before anything is made: data that are not there are said at once
-    folder, began = made_anew(out), time.perf_counter()
+    size = _budget(budget)
+    if data is not None and data != size.data:  # epochs and samples of a budget are those of its own data
+        size = replace(size, data=data, epochs=None, samples=None)
+    numbers: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    size = replace(size, **numbers)
+    how, where = world(size.data), place(device or ("cpu" if budget == "minutes" else "auto")).device
+    most, rows = size.epochs or how.epochs, size.samples or how.samples
+    dataset(size.data, root)  # before anything is made: data that are not there are said at once
+    began, side_by_side = time.perf_counter(), 1 if where.type == "cuda" and workers is None else workers
     asked, known = sentences() if only is None else list(only), names()
     cells: list[dict[str, Any]] = [_plain(s) | {"name": known_as(s, known), "invalid": invalid(s)} for s in asked]
-    score = SCORES[data][0]
-    with leaving_nothing(folder):
-        said = [s for s in asked if invalid(s) is None]
+    score = SCORES[size.data][0]
+    settings = {
+        "data": size.data, "seeds": size.seeds, "epochs": most, "best": size.best, "best_seeds": size.best_seeds,
+        "samples": rows, "score": SCORES[size.data][1], "optimizer": "AdamW 2e-3, batches of 256", "temperature": 0.2,
+        "projector": list(how.projector), "ema": 0.9, "encoder": how.encoder, "tested": how.tested, "device": where.type,
+    }  # fmt: skip
+
+    def trained(some: Sequence[Sentence], seeds: range, what: str, kept: Kept, final: bool = False) -> Runs:
         jobs = [
-            Cell(s, seed, data, most, samples=rows, root=root) for seed in range(seeds) for s in _dearest_first(said)
+            Cell(s, seed, size.data, most, final, rows, root, str(where))
+            for seed in seeds
+            for s in _dearest_first(some)
         ]
-        with tqdm(total=len(jobs), disable=not progress, desc="periodic table", unit="run", delay=2) as bar:
-            first = _by_sentence(jobs, run_all(run_cell, jobs, workers, bar.update))
+        with tqdm(total=len(jobs), disable=not progress, desc=what, unit="run", delay=2) as bar:
+            return _by_sentence(jobs, run_all(run_cell, jobs, side_by_side, bar.update, kept))
+
+    with going_on(out, settings | {"only": [str(s) for s in asked]}) as kept:
+        said = [s for s in asked if invalid(s) is None]
+        first = trained(said, range(size.seeds), "periodic table", kept)
         for cell in cells:
             cell["runs"] = first.get(sentence_of(cell), [])
-        chosen = [sentence_of(c) for c in unnamed(cells, score)[:best]]
+        chosen = [sentence_of(c) for c in unnamed(cells, score)[: size.best]]
         named = [s for s in said if known_as(s, known) is not None]
-        jobs = [
-            Cell(s, FRESH + seed, data, most, True, rows, root)
-            for seed in range(best_seeds)
-            for s in _dearest_first([*chosen, *named])
-        ]
-        with tqdm(total=len(jobs), disable=not progress, desc="the best again", unit="run", delay=2) as bar:
-            second = _by_sentence(jobs, run_all(run_cell, jobs, workers, bar.update))
+        fresh = range(FRESH, FRESH + size.best_seeds)
+        second = trained([*chosen, *named], fresh, "the best again", kept, final=True)
         again = [_plain(s) | {"name": known_as(s, known), "runs": second[s]} for s in [*chosen, *named]]
         every = [r for c in (*cells, *again) for r in c["runs"]]
         results: dict[str, Any] = {
-            "settings": {
-                "data": data, "seeds": seeds, "epochs": most, "best": best, "best_seeds": best_seeds, "samples": rows,
-                "score": SCORES[data][1], "optimizer": "AdamW 2e-3, batches of 256", "temperature": 0.2,
-                "projector": list(how.projector), "ema": 0.9,
-                "encoder": how.encoder, "tested": how.tested,
-            },
+            "settings": settings,
             **origin(),
-            "command": _said({"data": data, **given}),
+            "command": _said({"data": data, "budget": budget, **given}),
             "cells": cells,
             "again": again,
-            "claims": claims(cells, again, score),
+            "claims": [],
             "seconds": time.perf_counter() - began,
             "cpu_seconds": sum(r.get("cpu_seconds", 0.0) for r in every),
-        }  # fmt: skip
-        write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+        }
+        kept.write(results)  # before it is judged: what was run is kept, whatever the judge meets
+        results["claims"] = claims(cells, again, score)
+        kept.write(results)
 
         from infomax.studies.periodic.draw import page, png
 
         picture = png(results, score)
-        (folder / "periodic_table.png").write_bytes(picture)
-        page(results, score, picture).write(folder / "index.html")
+        (kept.path / "periodic_table.png").write_bytes(picture)
+        page(results, score, picture).write(kept.path / "index.html")
     return results
 
 
@@ -137,11 +152,11 @@ def _said(given: Mapping[str, Any]) -> str:
     """The command line that does the same.
 
     Example:
-        >>> _said({"data": "digits", "seeds": 3, "epochs": None, "best": 8, "best_seeds": 5})
+        >>> _said({"data": None, "budget": "minutes", "seeds": 3, "epochs": None})
         'infomax study periodic-table --out table --seeds 3'
     """
-    usual = {"data": "digits", "seeds": 2, "epochs": None, "best": 8, "best_seeds": 5, "samples": None}
-    more = "".join(f" --{k.replace('_', '-')} {v}" for k, v in given.items() if usual[k] != v)
+    asked = {k: v for k, v in given.items() if v is not None and (k, v) != ("budget", "minutes")}
+    more = "".join(f" --{k.replace('_', '-')} {v}" for k, v in asked.items())
     return f"infomax study periodic-table --out table{more}"
 
 
@@ -158,9 +173,9 @@ def _dearest_first(some: Sequence[Sentence]) -> list[Sentence]:
     return sorted(some, key=lambda s: s.target != "Twin")
 
 
-def _by_sentence(jobs: Sequence[Cell], answers: Sequence[Answer]) -> dict[Sentence, list[dict[str, Any]]]:
+def _by_sentence(jobs: Sequence[Cell], answers: Sequence[Answer]) -> Runs:
     """Runs of every sentence, seeds in order; numbers that are not finite stand as None."""
-    found: dict[Sentence, list[dict[str, Any]]] = {}
+    found: Runs = {}
     for job, answer in zip(jobs, answers, strict=True):
         value = {"error": answer.error} if answer.error is not None else answer.value
         plain = {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in value.items()}

@@ -46,6 +46,37 @@ WORLDS = {
 
 
 @dataclass(frozen=True)
+class Budget:
+    """On which data, how many seeds, and what else is not the world's own."""
+
+    data: str = "digits"
+    seeds: int = 2
+    best: int = 8
+    best_seeds: int = 5
+    epochs: int | None = None
+    samples: int | None = None
+
+
+BUDGETS = {
+    "minutes": Budget(),
+    "hour": Budget("fashion-mnist"),
+    "paper": Budget("fashion-mnist", seeds=3, epochs=100, samples=60_000),
+}
+"""minutes: two CPU cores; hour: one GPU; paper: as many images and seeds as its tables have, for days of a GPU."""
+
+
+def budget(name: str) -> Budget:
+    """A budget by name.
+
+    Raises:
+        ConfigError: naming the nearest.
+    """
+    if name not in BUDGETS:
+        raise ConfigError(f"--budget {name}: {nearest(name, BUDGETS)}")
+    return BUDGETS[name]
+
+
+@dataclass(frozen=True)
 class Cell:
     """A sentence, a seed, and how long; `final`: with the dearer linear probe."""
 
@@ -56,6 +87,7 @@ class Cell:
     final: bool = False
     samples: int | None = None
     root: str | None = None
+    device: str = "cpu"
 
 
 def world(data: str) -> World:
@@ -111,7 +143,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     with warnings.catch_warnings(action="ignore", category=CollapseWarning):  # the table says it
         learner = build(cell.sentence, encoder_of(data, how.encoder), how.projector)
         run = train(
-            learner, data, views=view_of(data), epochs=cell.epochs, lr=2e-3, seed=cell.seed, device="cpu",
+            learner, data, views=view_of(data), epochs=cell.epochs, lr=2e-3, seed=cell.seed, device=cell.device,
             progress=False, gauge_samples=500,
         )  # fmt: skip
     gauges = {k: run.history[-1][k] for k in ("std", "effective_rank", "mi_dv", "mi_infonce", "mi_jsd")}
@@ -134,5 +166,5 @@ def run_cell(cell: Cell) -> dict[str, Any]:
 def min_gap(branch: nn.Module) -> float:
     """The smallest angle between the embeddings of two of the five true centres, degrees."""
     angle = 2 * torch.pi * torch.arange(1, 6) / 5
-    z = branch.eval()(torch.stack([angle.cos(), angle.sin()], -1))
+    z = branch.eval().cpu()(torch.stack([angle.cos(), angle.sin()], -1))
     return float(angle_gaps(F.normalize(z, dim=-1)).min)

@@ -1,0 +1,144 @@
+"""A study that is stopped keeps what it ran, and goes on there."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from infomax import ConfigError
+from infomax.cli import main
+from infomax.studies import collapse, curves, periodic, pool
+from infomax.studies.kept import Kept, finished, going_on
+from infomax.studies.periodic.grammar import Sentence
+from infomax.training.interrupt import Stopped
+
+
+@dataclass(frozen=True)
+class Doubled:
+    number: float
+    log: str = ""
+
+
+def double(job: Doubled) -> float:
+    if job.log:
+        with open(job.log, "a") as file:
+            file.write(f"{job.number}\n")
+    if job.number < 0:
+        raise ValueError("below 0")
+    return 2 * job.number
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_was_answered_is_not_asked_again(tmp_path, workers):
+    log = tmp_path / "log"
+    jobs = [Doubled(n, str(log)) for n in (0.1, -1.0, 3.0)]
+    with pytest.raises(RuntimeError), going_on(tmp_path / "out", {"seeds": 3}) as kept:
+        assert pool.run_all(double, jobs[:2], workers, kept=kept)[0].value == 0.2
+        raise RuntimeError("stopped")
+    assert not finished(tmp_path / "out")
+    told = []
+    with going_on(tmp_path / "out", {"seeds": 3}) as kept:
+        answers = pool.run_all(double, jobs, workers, lambda: told.append(1), kept)
+        kept.write({"sum": sum(a.value or 0 for a in answers)})
+    assert [a.value for a in answers] == [0.2, None, 6.0] and "below 0" in answers[1].error
+    assert len(told) == 3
+    assert sorted(log.read_text().split()) == ["-1.0", "-1.0", "0.1", "3.0"]  # the failed one is tried again
+    assert finished(tmp_path / "out")
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["results.json"]
+    with pytest.raises(ConfigError, match="nothing is overwritten"), going_on(tmp_path / "out", {"seeds": 3}):
+        pass
+
+
+def test_another_study_is_never_mixed_in(tmp_path):
+    with pytest.raises(RuntimeError), going_on(tmp_path / "out", {"seeds": 3, "data": "digits"}) as kept:
+        kept.keep(Doubled(1), 2)
+        with (
+            pytest.raises(ConfigError, match="is being run in it"),
+            going_on(tmp_path / "out", {"seeds": 3, "data": "digits"}),
+        ):
+            pass
+        raise RuntimeError
+    with (
+        pytest.raises(ConfigError, match="seeds 3, not 4; choose another --out"),
+        going_on(tmp_path / "out", {"seeds": 4, "data": "digits"}),
+    ):
+        pass
+    assert Kept(tmp_path / "out").found(Doubled(1)) == 2  # nothing was lost by asking
+
+
+def test_a_study_that_kept_nothing_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt) as stopped, going_on(tmp_path / "out", {}):
+        raise KeyboardInterrupt
+    assert not isinstance(stopped.value, Stopped) and not (tmp_path / "out").exists()
+    with pytest.raises(Stopped, match="the same command goes on"), going_on(tmp_path / "out", {}) as kept:
+        kept.keep(Doubled(1), 2)
+        raise KeyboardInterrupt
+
+
+STUDIES = {
+    "collapse": lambda out: collapse.run(
+        out, worlds=["digits, fast"], names=["simclr", "simclr without guard"], workers=1, progress=False
+    ),
+    "fig7": lambda out: curves.fig7(out, seeds=1, epochs=2, samples=300, workers=1, progress=False),
+    "periodic": lambda out: periodic.run(
+        out,
+        seeds=1,
+        best_seeds=1,
+        epochs=1,
+        samples=300,
+        workers=1,
+        progress=False,
+        only=[Sentence("Shared", "cos", ("DonskerVaradhan",)), Sentence("Shared", "cos", ())],
+    ),
+}
+UNLIKE = ("seconds", "cpu_seconds", "environment")
+
+
+def same(value):
+    if isinstance(value, dict):
+        return {k: same(v) for k, v in value.items() if k not in UNLIKE}
+    return [same(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_stopped_study_ends_as_one_that_was_not(tmp_path, monkeypatch, name):
+    study, module = STUDIES[name], {"collapse": collapse, "fig7": curves, "periodic": periodic}[name]
+    whole, run_cell, ran = study(tmp_path / "whole"), module.run_cell, []
+
+    def cell(job):
+        if len(ran) == 1:
+            raise KeyboardInterrupt
+        ran.append(job)
+        return run_cell(job)
+
+    monkeypatch.setattr(module, "run_cell", cell)
+    with pytest.raises(Stopped):
+        study(tmp_path / "stopped")
+    monkeypatch.setattr(module, "run_cell", lambda job: ran.append(job) or run_cell(job))
+    again = study(tmp_path / "stopped")
+    assert same(json.loads(json.dumps(again))) == same(json.loads(json.dumps(whole)))
+    assert len(ran) == len(set(ran)) and finished(tmp_path / "stopped")
+
+
+def test_a_killed_study_goes_on(tmp_path, capsys):
+    words = ["study", "collapse", "--out", str(tmp_path / "out"), "--worlds", "digits, fast", "--workers", "1"]
+    words += ["--sentences", "simclr", "--sentences", "jmi", "--sentences", "byol"]
+    child = subprocess.Popen([sys.executable, "-m", "infomax.cli", *words], stderr=subprocess.DEVNULL)
+    cells, began = tmp_path / "out" / "cells", time.monotonic()
+    while not list(cells.glob("*.json")):
+        assert child.poll() is None and time.monotonic() - began < 300
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    first = {file: file.read_text() for file in cells.glob("*.json")}
+    assert main(words) == 0
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
+    assert [r["name"] for r in rows] == ["simclr", "jmi", "byol"]
+    kept = [json.loads(text)["value"]["cpu_seconds"] for text in first.values()]
+    assert set(kept) <= {r["cpu_seconds"] for r in rows}
+    assert not Path(cells).exists()
