@@ -10,13 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from infomax.errors import ConfigError
-from infomax.sharing import shared
-
-
-@shared
-def unit(z: Tensor) -> Tensor:
-    """Rows of length 1: ... N D -> ... N D."""
-    return F.normalize(z, dim=-1)
 
 
 class Critic(nn.Module):
@@ -87,7 +80,7 @@ class Cosine(Dot):
 
     def factors(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Unit rows, the left ones divided by the temperature."""
-        return unit(a) / self.temperature, unit(b)
+        return F.normalize(a, dim=-1) / self.temperature, F.normalize(b, dim=-1)
 
 
 class Chord(Critic):
@@ -105,11 +98,11 @@ class Chord(Critic):
 
     def paired(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... N."""
-        return 1 - (unit(a) - unit(b)).square().sum(-1) / 2
+        return 1 - (F.normalize(a, dim=-1) - F.normalize(b, dim=-1)).square().sum(-1) / 2
 
     def crossed(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... M D -> ... N M."""
-        return 1 - (unit(a).unsqueeze(-2) - unit(b).unsqueeze(-3)).square().sum(-1) / 2
+        return 1 - (F.normalize(a, dim=-1).unsqueeze(-2) - F.normalize(b, dim=-1).unsqueeze(-3)).square().sum(-1) / 2
 
 
 class Euclidean(Critic):

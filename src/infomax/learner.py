@@ -9,7 +9,6 @@ loss  = scale * (offset - bound)                         the authors' own number
 
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -24,7 +23,6 @@ from infomax.marginal.base import Marginal, Views, separates
 from infomax.parallel import average_gradients, gathered, mine, together, total_norm
 from infomax.pieces import Accumulate, InPieces
 from infomax.precision import FULL, Precision, begins, held_back
-from infomax.sharing import sharing
 from infomax.target import Apart, Target, encode, held
 
 Rules = Mapping[str, Mapping[str, float | str]]
@@ -149,10 +147,7 @@ class Learner(nn.Module):
             raise DataError(f"no pair of different views: students {sorted(z)}, targets {sorted(k)}")
         # leading indices that a marginal added, the cuts of a whitening, are averaged as the pairs are
         more = next(iter(z.values())).ndim - lead
-        # with targets cut off there is less to share, and the gradients stay Algorithm 1's to the bit
-        with sharing() if both else nullcontext():
-            bounds = [self._pair(z[i], k[j]) for i, j in pairs]
-        return torch.stack(bounds).flatten(0, more).mean(0)
+        return torch.stack([self._pair(z[i], k[j]) for i, j in pairs]).flatten(0, more).mean(0)
 
     def _constrained(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
         for m in self.marginals:

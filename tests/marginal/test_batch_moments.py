@@ -60,6 +60,15 @@ def test_standardized_columns_of_every_problem_and_what_does_not_vary():
     torch.testing.assert_close(torch.func.vmap(standardize)(z[0]), standardize(z[0]))
 
 
+@pytest.mark.parametrize("rows", [64, 4096, 100_000])
+def test_standardized_columns_of_many_rows_are_exact_in_32_bits(rows):
+    torch.manual_seed(0)
+    for z, error in ((torch.randn(rows, 4), 2e-6), (torch.randn(rows, 4) + 1000, 5e-4)):
+        torch.testing.assert_close(standardize(z), standardize(z.double()).float(), rtol=0, atol=error)
+    constant = standardize(torch.full((rows, 8), 100.1))
+    assert constant.abs().max() < 0.01  # and so no correlation is read of what does not vary
+
+
 def test_off_diagonal_keeps_leading_dimensions():
     m = torch.arange(18).view(2, 3, 3)
     assert off_diagonal(m).tolist() == [[1, 2, 3, 5, 6, 7], [10, 11, 12, 14, 15, 16]]

@@ -111,8 +111,12 @@ class InfoNCE(Marginal):
         if self.has_queue:
             # a copy: observe() overwrites the queue in place while a graph may still refer to it
             return torch.cat([self.critic.paired(a, b).unsqueeze(-1), self.critic.crossed(a, self.queue.clone())], -1)
-        t = self.critic.crossed(a, b)
-        return torch.cat([t, without_diagonal(self.critic.crossed(a, a))], -1) if self.own_view else t
+        if not self.own_view:
+            return self.critic.crossed(a, b)
+        t = self.critic.crossed(a, torch.cat([a, b], -2))  # at once, as a batch of some dozens is mostly overhead
+        n = a.shape[-2]
+        itself = torch.eye(n, 2 * n, dtype=torch.bool, device=t.device)
+        return t.masked_fill(itself, -math.inf)
 
     def count(self, n: int) -> int:
         """M, the number of candidates a row."""
