@@ -12,7 +12,8 @@ import pytest
 
 from infomax import ConfigError
 from infomax.cli import main
-from infomax.studies import collapse, curves, periodic, pool
+from infomax.studies import claims, collapse, curves, periodic, pool
+from infomax.studies import kept as kept_module
 from infomax.studies.kept import Kept, finished, going_on
 from infomax.studies.periodic.grammar import Sentence
 from infomax.training.interrupt import Stopped
@@ -69,6 +70,63 @@ def test_another_study_is_never_mixed_in(tmp_path):
     ):
         pass
     assert Kept(tmp_path / "out").found(Doubled(1)) == 2  # nothing was lost by asking
+
+
+def test_an_edited_package_is_another_study_and_a_damaged_file_is_said_or_made_again(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with pytest.raises(RuntimeError), going_on(out, {}) as kept:
+        kept.keep(Doubled(1), 2)
+        kept.keep(Doubled(2), 4)
+        raise RuntimeError
+    with monkeypatch.context() as edited:
+        edited.setattr(kept_module, "_sources", lambda: "other")
+        with pytest.raises(ConfigError, match=r"sources [0-9a-f]{12}, not other"), going_on(out, {}):
+            pass
+    (file,) = (f for f in (out / "cells").iterdir() if json.loads(f.read_text())["value"] == 2)
+    file.write_text("")  # as a loss of power leaves it
+    with going_on(out, {}) as kept:
+        assert pool.run_all(double, [Doubled(1), Doubled(2)], 1, kept=kept)[0].value == 2
+        kept.write({"rows": [float("nan"), (1.0,)]})
+    assert json.loads((out / "results.json").read_text()) == {"rows": [None, [1.0]]}
+
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "study.json").write_text("")
+    with pytest.raises(ConfigError, match=r"study\.json is damaged"), going_on(tmp_path / "other", {}):
+        pass
+
+
+def test_results_without_a_verdict_are_no_finished_study(tmp_path):
+    with pytest.raises(ZeroDivisionError), going_on(tmp_path / "out", {}) as kept:
+        kept.write({"claims": []})
+        raise ZeroDivisionError
+    assert not finished(tmp_path / "out")
+    with going_on(tmp_path / "out", {}) as kept:
+        kept.write({"claims": [1]})
+    assert finished(tmp_path / "out")
+
+
+def test_a_stopped_ledger_goes_on(tmp_path, monkeypatch):
+    ran, stop = [], ["theory"]
+
+    def study(name):
+        def run(path):
+            ran.append(name)
+            path.mkdir()
+            (path / "figure.png").touch()
+            if name in stop:
+                raise KeyboardInterrupt
+            (path / "results.json").write_text(json.dumps({"name": name}))
+
+        return run
+
+    monkeypatch.setattr(claims, "_studies", lambda *_: {name: study(name) for name in ("toy", "theory", "fig2")})
+    monkeypatch.setattr(claims, "ledger", lambda given, kept: [])
+    with pytest.raises(Stopped, match="the same command goes on"):
+        claims.run(tmp_path / "out")
+    stop.clear()
+    claims.run(tmp_path / "out")
+    assert ran == ["toy", "theory", "theory", "fig2"] and finished(tmp_path / "out")
+    assert (tmp_path / "out" / "toy" / "results.json").is_file()
 
 
 def test_a_study_that_kept_nothing_leaves_nothing(tmp_path):

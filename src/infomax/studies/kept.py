@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 import signal
 from collections.abc import Iterator, Mapping
@@ -10,12 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import infomax
 from infomax.errors import ConfigError
-from infomax.studies.origin import commit
 from infomax.training.interrupt import Stopped
-from infomax.training.run import claim, environment, write_atomically
+from infomax.training.run import environment, unclaimed, write_atomically
 
-ABOUT, CELLS, RESULTS = "study.json", "cells", "results.json"
+ABOUT, LOCK, CELLS, RESULTS = "study.json", "study.lock", "cells", "results.json"
 
 
 class Kept:
@@ -34,22 +35,23 @@ class Kept:
 
     def found(self, job: Any) -> Any:
         """What an earlier life of the study found, or None."""
-        file = self._file(job)
-        return json.loads(file.read_text())["value"] if file.exists() else None
+        try:
+            return json.loads(self._file(job).read_text())["value"]
+        except (OSError, ValueError, KeyError):  # none, or a damaged one
+            return None
 
     def keep(self, job: Any, value: Any) -> None:
         """Write an answer down; what failed is not kept, and tried again."""
         write_atomically(self._file(job), json.dumps({"job": asdict(job), "value": value}) + "\n")
 
+    def write(self, results: Mapping[str, Any]) -> None:
+        """results.json, whole or not at all; numbers that are not finite stand as null."""
+        write_atomically(self.path / RESULTS, json.dumps(_finite(results), indent=1, allow_nan=False) + "\n")
+
     @property
     def empty(self) -> bool:
-        """Whether nothing would be lost: no answer, and no study within this one."""
-        inside = (f"{CELLS}/*.json", f"*/{RESULTS}", f"*/{ABOUT}")
-        return not any(file for words in inside for file in self.path.glob(words))
-
-    def write(self, results: Mapping[str, Any]) -> None:
-        """results.json, whole or not at all."""
-        write_atomically(self.path / RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
+        """Whether nothing would be lost."""
+        return not any(p.is_file() and p.name not in (ABOUT, LOCK) for p in self.path.rglob("*"))
 
 
 @contextmanager
@@ -58,27 +60,25 @@ def going_on(out: str | Path, settings: Mapping[str, Any]) -> Iterator[Kept]:
 
     Args:
         out: the folder.
-        settings: all that the runs depend on but their machine.
+        settings: all that the runs depend on but this package and torch.
 
     Raises:
         ConfigError: it holds something else, a finished study, or one that was begun with other settings or sources, or is
             being run. Stopped: by Ctrl-C, with what is kept.
     """
     path, about = Path(out), Path(out) / ABOUT
-    made = {k: v for k, v in environment().items() if k in ("infomax", "torch")} | {"commit": commit()}
-    mine: dict[str, Any] = json.loads(json.dumps({**settings, **made}))
-    if about.exists():
-        theirs: dict[str, Any] = json.loads(about.read_text())
-        other = [f"{k} {theirs.get(k)}, not {mine.get(k)}" for k in {**theirs, **mine} if theirs.get(k) != mine.get(k)]
-        if other:
-            raise ConfigError(
-                f"{path} holds a study that was stopped, and another: {'; '.join(other)}; choose another --out or remove it"
-            )
-    else:
-        write_atomically(claim(path) / ABOUT, json.dumps(mine, indent=1) + "\n")
-    kept = Kept(path)
-    (path / CELLS).mkdir(exist_ok=True)
-    with _alone(about):
+    versions = {k: v for k, v in environment().items() if k in ("torch", "numpy")}
+    mine: dict[str, Any] = json.loads(json.dumps({**settings, **versions, "sources": _sources()}))
+    _enterable(path)
+    path.mkdir(parents=True, exist_ok=True)
+    with _alone(path):
+        _enterable(path)  # nobody else comes in any more
+        if about.exists():
+            _same(path, mine)
+        else:
+            write_atomically(about, json.dumps(mine, indent=1) + "\n")
+        kept = Kept(path)
+        (path / CELLS).mkdir(exist_ok=True)
         try:
             yield kept
         except BaseException as error:
@@ -98,24 +98,60 @@ def finished(path: Path) -> bool:
     return (path / RESULTS).is_file() and not (path / ABOUT).exists()
 
 
+def begun(path: Path) -> bool:
+    """Whether a folder holds a study that goes on where it was stopped."""
+    return (path / ABOUT).exists()
+
+
+def _enterable(path: Path) -> None:
+    inside = {p.name for p in path.iterdir()} if path.is_dir() else set()
+    if ABOUT not in inside and inside != {LOCK}:
+        unclaimed(path)
+
+
+def _same(path: Path, mine: Mapping[str, Any]) -> None:
+    try:
+        theirs = dict(json.loads((path / ABOUT).read_text()))
+    except (ValueError, TypeError):
+        raise ConfigError(f"{path / ABOUT} is damaged: choose another --out, or remove the folder") from None
+    other = [f"{k} {theirs.get(k)}, not {mine.get(k)}" for k in {**theirs, **mine} if theirs.get(k) != mine.get(k)]
+    if other:
+        raise ConfigError(
+            f"{path} holds a study that was stopped, and another one: {'; '.join(other)}; choose another --out or remove it"
+        )
+
+
+def _sources() -> str:
+    """A hash of the package: runs of two editions are never mixed."""
+    root = Path(infomax.__file__).parent
+    files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*.py"))
+    return hashlib.sha256(b"".join(f.encode() + (root / f).read_bytes() for f in files)).hexdigest()[:12]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _clear(path: Path) -> None:
-    shutil.rmtree(path / CELLS)
-    (path / ABOUT).unlink()
+    (path / ABOUT).unlink(missing_ok=True)  # first: from now on it is finished
+    shutil.rmtree(path / CELLS, ignore_errors=True)
+    (path / LOCK).unlink(missing_ok=True)
 
 
 @contextmanager
-def _alone(file: Path) -> Iterator[None]:
+def _alone(path: Path) -> Iterator[None]:
     """Nobody else in this folder, where the system can tell."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with file.open() as held:
+    with (path / LOCK).open("a") as held:
         try:
+            import fcntl
+
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(f"{file.parent}: this study is being run in it; choose another --out") from None
-        except OSError:  # a file system without locks
+            raise ConfigError(f"{path}: this study is being run in it; choose another --out") from None
+        except (ImportError, OSError):  # Windows; a file system without locks
             pass
         yield

@@ -7,6 +7,7 @@ Nothing in it is typed: a row is what a study measured and judged, and a study t
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from infomax.errors import ConfigError, DataError
 from infomax.studies.claims import toy as toy_claims
-from infomax.studies.kept import finished, going_on
+from infomax.studies.kept import begun, finished, going_on
 from infomax.studies.origin import origin
 from infomax.studies.verdict import FAILS, HOLDS, OPEN, VERDICTS, Comparison, claim, judged
 
@@ -55,7 +56,8 @@ def run(
         progress: show bars.
 
     Returns:
-        What results.json holds: `claims`, `counts`, `seconds`, `cpu_seconds` (of all processes), `environment`, `commit`.
+        What results.json holds: `claims`, `counts`, `seconds` and `cpu_seconds` (of all processes; of a ledger
+        that was stopped, since it went on), `environment`, `commit`.
 
     Raises:
         ConfigError: `out` is not empty. DataError: a folder that is no study.
@@ -77,11 +79,15 @@ def run(
     kept = _kept(read(Path(earlier)), given) if earlier is not None else []
     began, cpu = time.perf_counter(), _processor_seconds()
     settings = {"budget": budget, "data": data, "read": sorted(given)}
-    with going_on(out, settings | {"earlier": earlier is not None}) as folder:
+    with going_on(out, settings | {"root": root, "earlier": earlier is not None}) as folder:
         for name, study in _studies(budget, data, root, workers, progress).items():
             if name not in given and earlier is None:
                 given[name] = folder.path / name
                 if not finished(given[name]):
+                    if given[name].exists() and not begun(
+                        given[name]
+                    ):  # one that cannot go on: the pieces are in its way
+                        shutil.rmtree(given[name])
                     study(given[name])
         rows = ledger(given, kept)
         results: dict[str, Any] = {

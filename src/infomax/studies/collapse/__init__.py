@@ -68,7 +68,7 @@ def run(
     began = time.perf_counter()
     cells = [Cell(n, w, s, root) for w in worlds for s in range(first_seed, first_seed + seeds) for n in names]
     settings = {"seeds": seeds, "first_seed": first_seed, "worlds": {w: asdict(WORLDS[w]) for w in worlds}}
-    with going_on(out, settings | {"names": names}) as kept:
+    with going_on(out, settings | {"names": names, "root": root}) as kept:
         with tqdm(total=len(cells), disable=not progress, desc="collapse", unit="run", delay=2) as bar:
             answers = run_all(run_cell, cells, workers, bar.update, kept)
         rows: list[dict[str, Any]] = [

@@ -103,7 +103,7 @@ def study(
     jobs = cells(names, data, root, size, str(where))
     lies = {} if root is None else {"root": "given"}  # where data lie is this machine's business
     settings = {"figure": figure, "data": data, "budget": budget, "gauged": GAUGED} | lies | asdict(size)
-    with going_on(out, settings | {"names": list(names)}) as kept:
+    with going_on(out, settings | {"names": list(names), "root": root, "device": str(where)}) as kept:
         with tqdm(total=len(jobs), disable=not progress, desc=figure, unit="run", delay=2) as bar:
             side_by_side = 1 if where.type == "cuda" and workers is None else workers
             answers = run_all(run_cell, jobs, side_by_side, bar.update, kept)

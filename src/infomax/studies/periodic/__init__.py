@@ -115,7 +115,7 @@ def run(
         with tqdm(total=len(jobs), disable=not progress, desc=what, unit="run", delay=2) as bar:
             return _by_sentence(jobs, run_all(run_cell, jobs, side_by_side, bar.update, kept))
 
-    with going_on(out, settings | {"only": [str(s) for s in asked]}) as kept:
+    with going_on(out, settings | {"only": [str(s) for s in asked], "root": root, "device": str(where)}) as kept:
         said = [s for s in asked if invalid(s) is None]
         first = trained(said, range(size.seeds), "periodic table", kept)
         for cell in cells:
@@ -129,7 +129,7 @@ def run(
         results: dict[str, Any] = {
             "settings": settings,
             **origin(),
-            "command": _said({"data": data, "budget": budget, **given}),
+            "command": _said({"data": data, "budget": budget, **given, "device": device}),
             "cells": cells,
             "again": again,
             "claims": [],

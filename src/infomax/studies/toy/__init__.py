@@ -24,7 +24,7 @@ from infomax.studies.toy.jobs import ABLATIONS, METHODS, TEMPERATURE, Job
 from infomax.studies.toy.train import Arrays
 from infomax.studies.toy.worker import run_all
 from infomax.studies.toy.world import TRUE_MI
-from infomax.training.run import leaving_nothing
+from infomax.training.run import leaving_nothing, write_atomically
 
 TAUS = (1.0, 0.1)
 """Temperatures at which MI is read: the paper's (eq. 14 has none, that is 1), and one sharp enough to tell clusters apart."""
@@ -88,7 +88,7 @@ def _run(
     page(results, runs, pictures).write(folder / "index.html")
     flat = {f"{s}/{m}/{k}": v for s, methods in runs.items() for m, found in methods.items() for k, v in found.items()}
     np.savez_compressed(folder / "arrays.npz", **flat)  # type: ignore[arg-type]
-    (folder / "results.json").write_text(json.dumps(results, indent=1, allow_nan=False))
+    write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False))
     return results
 
 
