@@ -310,6 +310,15 @@ def test_the_revision_is_that_of_the_sources_alone(tmp_path, monkeypatch):
     assert clean and not clean.endswith("+") and commit() == clean + "+"
 
 
+def test_the_larger_budgets_are_for_the_papers_data(tmp_path):
+    assert budget("minutes").data == "digits"
+    for name in ("hour", "paper"):
+        assert budget(name).data == "cifar10" and budget(name).encoder == "resnet18"
+        with pytest.raises(DataError, match="cifar"):
+            curves.fig2(tmp_path / "out", budget=name, root=str(tmp_path / "none"), device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_dearest_runs_begin_first():
     order = [c.name for c in cells(FIG2, "digits", None, budget("minutes"))]
     assert order[:3] == ["sdmi"] * 3 and len(order) == 24

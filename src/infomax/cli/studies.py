@@ -102,9 +102,9 @@ _FIGURE = """
 
     Args:
         out: folder for results.json, the figure and the page; one in which the same was stopped goes on.
-        data: as of train.
+        data: as of train; by default the budget's.
         root: where named data sets lie.
-        budget: minutes (two CPU cores), hour (one GPU) or paper.
+        budget: minutes (two CPU cores, digits), hour (one GPU, cifar10) or paper (cifar10).
         seeds, epochs, samples, encoder: in place of the budget's.
         workers: runs side by side; by default one a core.
         device: cpu, cuda, cuda:1 or auto.
@@ -117,7 +117,7 @@ def _figure(name: str, says: str) -> Callable[..., None]:
     def command(
         *,
         out: str,
-        data: str = "digits",
+        data: str | None = None,
         root: str | None = None,
         budget: str = "minutes",
         seeds: int | None = None,
@@ -226,7 +226,7 @@ def claims(
     *,
     out: str,
     budget: str = "minutes",
-    data: str = "digits",
+    data: str | None = None,
     root: str | None = None,
     toy: str | None = None,
     theory: str | None = None,
@@ -244,7 +244,7 @@ def claims(
         out: folder for results.json, claims.md and the page, with the studies that were run; one in which the same was stopped
             goes on.
         budget: minutes (two CPU cores), hour (one GPU) or paper.
-        data: of figs. 2 and 7.
+        data: of figs. 2 and 7; by default the budget's.
         root: where named data sets lie.
         toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies to read, or their JSON files; the first four are
             run where they are not given.

@@ -29,7 +29,7 @@ def run(
     out: str | Path,
     *,
     budget: str = "minutes",
-    data: str = "digits",
+    data: str | None = None,
     root: str | None = None,
     toy: str | Path | None = None,
     theory: str | Path | None = None,
@@ -48,7 +48,7 @@ def run(
         out: folder to make: results.json, claims.md, index.html, and a folder for each study that was run; one in which the
             same was stopped goes on.
         budget: minutes (two CPU cores; the toy study on 500 samples), hour or paper.
-        data: of figs. 2 and 7.
+        data: of figs. 2 and 7; None: the budget's.
         root: where named data sets lie.
         toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies that were run already, or their JSON files.
         earlier: a ledger (its folder or results.json), from which rows of studies that are not given are taken; none is run.
@@ -70,7 +70,7 @@ def run(
     from infomax.studies.curves.plan import budget as known
     from infomax.training.run import write_atomically
 
-    known(budget)
+    known(budget)  # one that there is not is said before anything is made
     folders = {"toy": toy, "theory": theory, "fig2": fig2, "fig7": fig7, "periodic": periodic, "table1": table1}
     folders |= {"collapse": collapse}
     given = {name: Path(path) for name, path in folders.items() if path is not None}
@@ -78,7 +78,7 @@ def run(
         read(path)
     kept = _kept(read(Path(earlier)), given) if earlier is not None else []
     began, cpu = time.perf_counter(), _processor_seconds()
-    settings = {"budget": budget, "data": data, "read": sorted(given)}
+    settings = {"budget": budget, "data": data or known(budget).data, "read": sorted(given)}
     with going_on(out, settings | {"root": root, "earlier": earlier is not None}) as folder:
         for name, study in _studies(budget, data, root, workers, progress).items():
             if name not in given and earlier is None:
@@ -109,7 +109,7 @@ def run(
 
 
 def _studies(
-    budget: str, data: str, root: str | None, workers: int | None, progress: bool
+    budget: str, data: str | None, root: str | None, workers: int | None, progress: bool
 ) -> dict[str, Callable[[Path], Any]]:
     """What runs each study into a folder."""
     from infomax.studies import curves

@@ -54,7 +54,7 @@ def study(
     figure: str,
     names: tuple[str, ...],
     *,
-    data: str = "digits",
+    data: str | None = None,
     root: str | None = None,
     budget: str = "minutes",
     seeds: int | None = None,
@@ -71,7 +71,7 @@ def study(
         out: folder to make; one in which the same was stopped goes on.
         figure: fig2 or fig7.
         names: of the sentences.
-        data: name or path, as of `infomax.train`.
+        data: name or path, as of `infomax.train`; None: the budget's.
         root: where named data sets lie.
         budget: minutes (two CPU cores), hour (one GPU) or paper.
         seeds, epochs, samples, encoder: in place of the budget's.
@@ -95,14 +95,16 @@ def study(
     for name, value in asked.items():
         if value is not None and value < {"seeds": 1, "epochs": 2, "samples": 8}[name]:
             raise ConfigError(f"{name}={value}: give at least {({'seeds': 1, 'epochs': 2, 'samples': 8})[name]}")
-    given: dict[str, Any] = {k: v for k, v in (asked | {"encoder": encoder}).items() if v is not None}
+    given: dict[str, Any] = {k: v for k, v in (asked | {"encoder": encoder, "data": data}).items() if v is not None}
     size = replace(_budget(budget), **given)
     where = place(device).device
-    encoder_for(dataset(data, root), size.encoder)  # before anything is made: no such data or encoder are said at once
+    encoder_for(
+        dataset(size.data, root), size.encoder
+    )  # before anything is made: no such data or encoder are said at once
     began = time.perf_counter()
-    jobs = cells(names, data, root, size, str(where))
+    jobs = cells(names, size.data, root, size, str(where))
     lies = {} if root is None else {"root": "given"}  # where data lie is this machine's business
-    settings = {"figure": figure, "data": data, "budget": budget, "gauged": GAUGED} | lies | asdict(size)
+    settings = {"figure": figure, "data": size.data, "budget": budget, "gauged": GAUGED} | lies | asdict(size)
     with going_on(out, settings | {"names": list(names), "root": root, "device": str(where)}) as kept:
         with tqdm(total=len(jobs), disable=not progress, desc=figure, unit="run", delay=2) as bar:
             side_by_side = 1 if where.type == "cuda" and workers is None else workers
@@ -115,7 +117,7 @@ def study(
         results: dict[str, Any] = {
             "settings": settings,
             **origin(),
-            "command": said(figure, data, budget, given),
+            "command": said(figure, budget, given),
             "rows": rows,
             "claims": [],
             "seconds": time.perf_counter() - began,
@@ -128,17 +130,15 @@ def study(
     return results
 
 
-def said(figure: str, data: str, budget: str, given: Mapping[str, Any]) -> str:
+def said(figure: str, budget: str, given: Mapping[str, Any]) -> str:
     """The command line that does the same.
 
     Example:
-        >>> said("fig2", "digits", "minutes", {"seeds": 5})
-        'infomax study fig2 --out fig2 --seeds 5'
+        >>> said("fig2", "minutes", {"data": "fashion-mnist", "seeds": 5})
+        'infomax study fig2 --out fig2 --data fashion-mnist --seeds 5'
     """
-    options = {"data": data, "budget": budget, **given}
-    plain = {"data": "digits", "budget": "minutes"}
-    more = "".join(f" --{k} {v}" for k, v in options.items() if plain.get(k) != v)
-    return f"infomax study {figure} --out {figure}{more}"
+    options = ({"budget": budget} if budget != "minutes" else {}) | dict(given)
+    return f"infomax study {figure} --out {figure}" + "".join(f" --{k} {v}" for k, v in options.items())
 
 
 JUDGES: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]] = {

@@ -45,12 +45,13 @@ class Budget:
     seeds: int
     samples: int | None
     small: bool
+    data: str
 
 
 BUDGETS = {
-    "minutes": Budget("auto", 60, 256, "adamw", 2e-3, 1e-4, 3, 2000, True),
-    "hour": Budget("resnet18", 20, 512, "sgd", 0.05, 5e-4, 1, None, False),
-    "paper": Budget("resnet18", 1000, 512, "sgd", 0.05, 5e-4, 3, None, False),
+    "minutes": Budget("auto", 60, 256, "adamw", 2e-3, 1e-4, 3, 2000, True, "digits"),
+    "hour": Budget("resnet18", 20, 512, "sgd", 0.05, 5e-4, 1, None, False, "cifar10"),
+    "paper": Budget("resnet18", 1000, 512, "sgd", 0.05, 5e-4, 3, None, False, "cifar10"),
 }
 """minutes: two CPU cores; hour: one GPU; paper: tables 4 and 6 (the row that most methods share), for many days of a GPU."""
 
