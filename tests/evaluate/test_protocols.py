@@ -14,9 +14,10 @@ from infomax.evaluate import lidar, linear_probe, sgd_probe, sgd_probes, spectru
 from infomax.evaluate.embed import duplicates, embed, neighbours, outliers
 from infomax.evaluate.finetune import finetuned, shown
 from infomax.evaluate.kept import key
+from infomax.evaluate.over import summary
 from infomax.evaluate.pairing import two_runs
 from infomax.evaluate.protocols import PROTOCOLS, chosen, lines
-from infomax.evaluate.run import evaluate, features, splits, summary
+from infomax.evaluate.run import evaluate, features, splits
 from infomax.training import Run
 
 
@@ -202,7 +203,7 @@ def test_what_is_found_is_said_though_it_cannot_be_kept(runs, capsys, monkeypatc
     def full(path, data, **_):
         raise DataError(f"cannot write {path}: the disk is full")
 
-    monkeypatch.setattr("infomax.evaluate.command.write_bytes", full)
+    monkeypatch.setattr("infomax.evaluate.findings.write_bytes", full)
     assert main(["evaluate", str(runs / "0"), "--protocols", "knn", "--json"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["runs"][0]["knn"] > 50 and "not kept in the run's folder: cannot write" in said.err

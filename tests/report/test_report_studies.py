@@ -11,6 +11,7 @@ from infomax.cli import main
 from infomax.errors import ConfigError, DataError
 from infomax.report.command import kind, reported
 from infomax.studies import theory
+from infomax.studies.tables.work import Asked
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -86,3 +87,29 @@ def test_a_sweep_by_the_same_command(tmp_path, capsys):
     assert "Parallel coordinates" in headings(text) and all(name in text for name in names)
     with pytest.raises(ConfigError, match="or of one sweep"):
         reported([tmp_path, folder(tmp_path / "cells", {})])
+
+
+def test_the_papers_tables_have_a_page(tmp_path, capsys):
+    for number in (1, 6):
+        shutil.copy(RESULTS / f"table{number}.json", tmp_path)
+        assert kind(tmp_path) == "tables"
+        assert main(["report", str(tmp_path)]) == 0
+        assert str(tmp_path / "index.html") in capsys.readouterr().out
+        text = (tmp_path / "index.html").read_text()
+        Tags(text)
+        parts = json.loads((tmp_path / f"table{number}.json").read_text())["parts"]
+        assert len(headings(text)) > len(parts) and text.count("<table>") >= len([p for p in parts if p.get("lines")])
+        assert f"infomax study table{number}" in text
+    assert Asked(tmp_path).folder == tmp_path, "the study goes on beside its page"
+    assert main(["report", str(tmp_path), "--data", "digits"]) == 2
+    assert "is a study" in capsys.readouterr().err
+    (tmp_path / "table6.json").write_text("{")
+    with pytest.raises(DataError, match=r"study table6 --out .* makes it again"):
+        reported([tmp_path])
+
+
+def test_tables_that_were_stopped_are_pointed_at(tmp_path):
+    (tmp_path / "final").mkdir()
+    (tmp_path / "final" / "sweep.json").write_text("{}")
+    with pytest.raises(DataError, match=r"holds sweeps \(final\): .*infomax report .*final"):
+        reported([tmp_path])

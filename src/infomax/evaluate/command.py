@@ -7,57 +7,43 @@ from typing import Any
 
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate.embed import duplicates, embed, outliers
-from infomax.evaluate.run import Findings, evaluate, summary
-from infomax.training.checkpoint import write_bytes
+from infomax.evaluate.findings import keep, read
+from infomax.evaluate.over import apart, lines, summary
+from infomax.evaluate.run import Findings, evaluate
 from infomax.training.run import Run
-
-KEPT = "evaluation.json"
 
 
 def evaluated(
     runs: list[str], data: str | None, root: str | None, protocols: str, seed: int, *, as_json: bool
 ) -> dict[str, Any]:
     """Evaluate runs, keep what was found in each one's folder, print it, and the spread over them."""
+    folders = [Path(name).resolve() for name in runs]
+    twice = next((name for k, name in enumerate(runs) if folders[k] in folders[:k]), None)
+    if twice is not None:
+        raise ConfigError(f"{twice} is named twice: name every run once")
     found: list[Findings] = []
+    configs: list[dict[str, Any]] = []
     for name in runs:
-        run, before = Run.load(name), _kept(Path(name))
+        run, before = Run.load(name), read(Path(name))
+        configs.append(run.config)
         found.append(evaluate(run, data, root=root, protocols=protocols, seed=seed, progress=not as_json))
         if not as_json:
             print(f"{name} ({run.learner.name})\n{found[-1]}\n")
-        _keep(Path(name), before, found[-1])
+        try:
+            keep(Path(name), before, found[-1])
+        except DataError as error:  # what was found is still to be said
+            warnings.warn(f"what was found is not kept in the run's folder: {error}", stacklevel=2)
     told: dict[str, Any] = {"runs": found}
     if len(found) > 1:
-        kinds = {(f["method"], f["data"]) for f in found}
-        if len(kinds) == 1:
-            told["over_runs"] = summary(found)
+        why_not = apart(runs, found, configs)
+        told |= {"over_runs": summary(found)} if why_not is None else {"over_runs_left_out": why_not}
     if as_json:
         print(json.dumps(told, indent=2))
+    elif "over_runs_left_out" in told:
+        print(f"no mean over runs: {told['over_runs_left_out']}")
     elif "over_runs" in told:
-        for protocol, over in told["over_runs"].items():
-            print(f"{protocol:9} {over['mean']:.2f} % +- {over['sd']:.2f} (sd of {over['n']} runs)")
+        print("\n".join(lines(told["over_runs"])))
     return told
-
-
-def _kept(folder: Path) -> dict[str, Any]:
-    """What was found before, by data set."""
-    path = folder / KEPT
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError:
-        raise DataError(f"{path} is damaged: remove it, and evaluate again") from None
-
-
-def _keep(folder: Path, before: dict[str, Any], found: Findings) -> None:
-    """Beside what was found before: by data set, what is asked again takes the place of the older."""
-    earlier = before.get(found["data"], {})
-    same = all(earlier.get(part) == found[part] for part in ("seed", "weights"))  # else they do not belong together
-    before[found["data"]] = {**(earlier if same else {}), **found}
-    try:
-        write_bytes(folder / KEPT, json.dumps(before, indent=2).encode() + b"\n")
-    except DataError as error:  # what was found is still to be said
-        warnings.warn(f"what was found is not kept in the run's folder: {error}", stacklevel=2)
 
 
 def embedded(

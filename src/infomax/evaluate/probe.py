@@ -28,12 +28,14 @@ class ProbeResult(NamedTuple):
         stderr: binomial standard error of it (the sampling of the test set alone).
         penalty: the chosen weight of |W|^2 / 2 (of an SGD probe: its learning rate).
         held_out: accuracy on the held-out part of the training set, of everything there was to choose from.
+        decay: the chosen weight decay of an SGD probe.
     """
 
     accuracy: float
     stderr: float
     penalty: float
     held_out: dict[Any, float]
+    decay: float = 0.0
 
 
 class LinearProbe(NamedTuple):

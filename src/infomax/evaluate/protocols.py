@@ -55,7 +55,8 @@ def sgd(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: 
         sgd_probe(train, labels, test, test_labels, decays=(0.0, 1e-4), seed=seed + k, batch=min(512, len(train)))
         for k in range(SEEDS)
     ]
-    return {"sgd": spread_of([m.accuracy for m in made]) | {"rates": [m.penalty for m in made]}}
+    of_choice = {"rates": [m.penalty for m in made], "decays": [m.decay for m in made]}
+    return {"sgd": spread_of([m.accuracy for m in made]) | of_choice}
 
 
 def knn(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
@@ -108,18 +109,65 @@ def chosen(names: str | tuple[str, ...]) -> tuple[str, ...]:
     """Read a list of protocols: linear,knn or all.
 
     Raises:
-        ConfigError: naming the nearest, where there is none of a name.
+        ConfigError: naming the nearest, where there is none of a name; or where none is named.
 
     Example:
         >>> chosen("knn,linear"), len(chosen("all"))
         (('knn', 'linear'), 6)
     """
     asked = tuple(n.strip() for n in names.split(",") if n.strip()) if isinstance(names, str) else tuple(names)
-    asked = tuple(one for n in asked for one in ((*PROTOCOLS, GAUGES) if n == "all" else (n,)))
+    asked = tuple(dict.fromkeys(one for n in asked for one in ((*PROTOCOLS, GAUGES) if n == "all" else (n,))))
+    if not asked:
+        raise ConfigError(f"no protocol is named: name some of {', '.join([*PROTOCOLS, GAUGES, FINETUNE])}, or all")
     for name in asked:
         if name not in (*PROTOCOLS, GAUGES, FINETUNE):
             raise ConfigError(f"no protocol {name!r}: {nearest(name, [*PROTOCOLS, GAUGES, FINETUNE, 'all'])}")
     return asked
+
+
+CHOSEN = {
+    "linear": ("linear", "penalty"),
+    "sgd": ("sgd", "rate and weight decay"),
+    "knn": ("knn", ""),
+    "knn_best": ("knn-best", "k and temperature"),
+    "few_10": ("few", "penalty"),
+    FINETUNE: (FINETUNE, "rate"),
+}
+"""By the key of its accuracy: a protocol, and what it chooses on a held-out fifth of train."""
+
+
+def statement(found: Mapping[str, Any]) -> str:
+    """How findings were measured, in one line: what was frozen, where the test set is from, what was chosen on train.
+
+    Args:
+        found: with `how` the split came about, None where there are no labels.
+
+    Example:
+        >>> print(statement({"how": "the graph's public split", "linear": 90.0, "knn": 90.0}))
+        frozen encoder, offline; the graph's public split; penalty chosen on a held-out fifth of train
+        >>> print(statement({"how": "the graph's public split", "knn": 90.0}))
+        frozen encoder, offline; the graph's public split; nothing chosen
+        >>> print(statement({"how": "", "linear": 90.0, "sgd": 90.0}).split("; ")[-1])
+        chosen on a held-out fifth of train: penalty (linear), rate and weight decay (sgd)
+    """
+    if found["how"] is None:
+        return "frozen encoder, offline; no labels, so nothing is probed"
+    made = dict(of for key, of in CHOSEN.items() if key in found)
+    if not made:
+        return "frozen encoder, offline; gauges alone, so nothing is probed"
+    some = {name: what for name, what in made.items() if what}
+    part = "a held-out fifth of train"
+    if "few" in some:
+        part = "a held-out fifth of those few labels" if len(some) == 1 else f"{part} (few: of its labels)"
+    if len(some) == 1:
+        choice = f"{next(iter(some.values()))} chosen on {part}"
+    elif some:
+        choice = f"chosen on {part}: " + ", ".join(f"{what} ({name})" for name, what in some.items())
+    else:
+        choice = "nothing chosen"
+    frozen = "fine-tuned encoder" if set(made) == {FINETUNE} else "frozen encoder"
+    frozen += " (finetune: fine-tuned)" if FINETUNE in made and len(made) > 1 else ""
+    return f"{frozen}, offline; {found['how']}; {choice}"
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
@@ -135,7 +183,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     if "linear" in found:
         made.append(f"linear probe    {once('linear')}, L-BFGS, penalty {found['penalty']:g}")
     if "sgd" in found:
-        made.append(f"linear, by SGD  {several('sgd')}, rates {', '.join(f'{r:.2g}' for r in found['sgd']['rates'])}")
+        rates, decays = (", ".join(f"{v:.2g}" for v in found["sgd"].get(k, ())) for k in ("rates", "decays"))
+        made.append(f"linear, by SGD  {several('sgd')}, rates {rates}, weight decays {decays}")
     if "knn" in found:
         made.append(f"kNN             {once('knn')}, k = 20, temperature 0.07")
     if "knn_best" in found:

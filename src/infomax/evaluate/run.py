@@ -8,20 +8,24 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from infomax import __version__
 from infomax.data import Dataset, Graph
 from infomax.errors import DataError, NoSuchSplit
 from infomax.evaluate.embedding import embedding_gauges, gauge_lines
 from infomax.evaluate.features import encode, run_size
+from infomax.evaluate.findings import is_own, weights_of
 from infomax.evaluate.finetune import check as check_finetunes
 from infomax.evaluate.finetune import finetuned
 from infomax.evaluate.finetune import line as finetune_line
 from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as feature_spread
 from infomax.evaluate.kept import kept, key
-from infomax.evaluate.protocols import FINETUNE, GAUGES, PROTOCOLS, QUICK, chosen, lines, spread_of
+from infomax.evaluate.protocols import FINETUNE, GAUGES, PROTOCOLS, QUICK, chosen, lines, statement
 from infomax.learner import Learner
 from infomax.target import Twin
 from infomax.training.feed import dataset, standardises, view_size
+from infomax.training.stands import line as unfinished_line
+from infomax.training.stands import stands
 from infomax.views import recipe
 from infomax.views.signal import standardised
 
@@ -130,6 +134,21 @@ def some_held(data: Dataset, held: Tensor) -> None:
         raise DataError(f"{data.name!r} {what}: there is nothing to test on")
 
 
+def some_classes(data: Dataset, fit: Tensor) -> None:
+    """Refuse labels of one class, of which every accuracy would be 100 %.
+
+    Raises:
+        DataError: naming the class.
+    """
+    assert data.labels is not None
+    classes = torch.unique(data.labels[fit]).tolist()
+    if len(classes) == 1:
+        raise DataError(
+            f"{data.name!r}: all {len(fit)} training labels are {classes}; an accuracy needs two classes: give data with more, "
+            f"or ask for {GAUGES} alone (--protocols {GAUGES})"
+        )
+
+
 class Findings(dict[str, Any]):
     """What an evaluation found: a mapping that prints as a few lines."""
 
@@ -161,11 +180,12 @@ def evaluate(
 
     Returns:
         accuracies in percent by protocol (`linear`, its binomial standard error `linear_se`, `knn`, ...), those of a second
-        encoder that climbs too (SDMI's) under `g`, how they were measured (`protocol`), gauges of the features, and those of
-        the embedding at the run's last epoch (`gauges`).
+        encoder that climbs too (SDMI's) under `g`, how they were measured (`protocol`), gauges of the features, those of
+        the embedding at the run's last epoch, from its log (`gauges`), how far the run has come (`trained`), and whether the
+        data are what it was trained on (`own`).
 
     Raises:
-        DataError: where the data have no labels, or are of a kind that the encoder cannot take.
+        DataError: where the data have no labels, or of one class only, or are of a kind that the encoder cannot take.
         ConfigError: an unknown protocol.
     """
     names = chosen(protocols)
@@ -173,6 +193,10 @@ def evaluate(
     source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]
     root = root or asked.get("root")
     train = dataset(source, root)
+    origin = None if train.origin is None else train.origin[0]
+    own = data is None or is_own(origin, asked)
+    if own and train is not source:
+        train.name = asked["name"]  # however it was asked for
     bare = train.labels is None
     if bare and set(names) != {GAUGES}:
         raise DataError(
@@ -196,8 +220,9 @@ def evaluate(
     fit, held, how = splits(
         train, test
     )  # by the labels as they are told, before decoding replaces any: as sweeps split
-    if set(names) != {GAUGES}:
+    if train.labels is not None and set(names) != {GAUGES}:
         some_held(train, held)
+        some_classes(train, fit)
     z = encoded(encoder, train)
     z_other = z if test is None else encoded(encoder, test)
     # what stands in for a sample that cannot be decoded is another sample, and might be of the other part
@@ -223,17 +248,19 @@ def evaluate(
         found["g"] = {k: v for name in names if name in PROTOCOLS for k, v in PROTOCOLS[name](*known_g, seed).items()}
     last = run.history[-1] if run.history else {}
     some = torch.linspace(0, len(z) - 1, min(10 * z.shape[1], len(z))).long()  # spread, since rows may lie by class
-    return Findings(
+    made = Findings(
         {
-            "weights": key(encoder, Dataset(torch.zeros(1, 1))),
+            "infomax": __version__,
+            "weights": weights_of(encoder),
+            "trained": stands(run.config["training"], run.history, run.path),
             "run": None if run.path is None else str(run.path),
             "method": run.learner.name,
             "data": train.name,
+            "source": origin,
+            "own": own,
             "train": len(fit),
             "test": len(known[2]),
-            "protocol": "frozen encoder, offline; no labels, so nothing is probed"
-            if bare
-            else f"frozen encoder, offline; {how}; penalty chosen on a held-out fifth of train",
+            "how": None if bare else how,
             "seed": seed,
             **found,
             "width": z.shape[1],
@@ -242,6 +269,8 @@ def evaluate(
             "gauges": {k: v for k, v in last.items() if k not in ("loss", "seconds", "lr")},
         }
     )
+    made["protocol"] = statement(made)
+    return made
 
 
 def second_encoder(learner: Learner) -> nn.Module | None:
@@ -280,20 +309,11 @@ def judge(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor
     return {k: v for name in QUICK for k, v in PROTOCOLS[name](*known).items()}
 
 
-def summary(all_found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | int]]:
-    """Mean and deviation over runs, such as those of several seeds, of every accuracy that they share."""
-    common: dict[str, dict[str, float | int]] = {}
-    for name in ("linear", "sgd", "knn", "knn_best", "few_1", "few_10", "finetune"):
-        values = [f[name]["mean"] if isinstance(f[name], dict) else f[name] for f in all_found if name in f]
-        if len(values) == len(all_found):
-            common[name] = spread_of([v / 100 for v in values])
-    return common
-
-
 def as_text(found: Mapping[str, Any]) -> str:
     """The findings as a few lines for a terminal."""
-    gauges = found["gauges"]
+    gauges, unfinished = found["gauges"], unfinished_line(found["trained"])
     said = [
+        *([unfinished] if unfinished else []),
         f"{found['data']}: {found['train']} train, {found['test']} test; {found['protocol']}",
         *lines(found),
         *(f"of g: {line}" for line in lines(found.get("g", {}))),
@@ -303,7 +323,7 @@ def as_text(found: Mapping[str, Any]) -> str:
     ]
     if gauges:
         said.append(
-            f"embedding       effective rank {gauges['effective_rank']:.1f}, std {gauges['std']:.2f}; InfoNCE "
-            f"{gauges['mi_infonce']:.2f} of at most {gauges['ceiling_infonce']:.2f} nats (cos/0.1)"
+            f"training log    epoch {gauges['epoch']:g}: embedding of effective rank {gauges['effective_rank']:.1f}, std "
+            f"{gauges['std']:.2f}; InfoNCE {gauges['mi_infonce']:.2f} of at most {gauges['ceiling_infonce']:.2f} nats (cos/0.1)"
         )
     return "\n".join(said)

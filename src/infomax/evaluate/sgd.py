@@ -117,7 +117,8 @@ def sgd_probe(
         seed: of that split and of the shuffles.
 
     Returns:
-        A `ProbeResult`; its `penalty` is the learning rate chosen, and `held_out` has an accuracy for every (rate, decay).
+        A `ProbeResult`; its `penalty` is the learning rate chosen, `decay` the weight decay, and `held_out` has an accuracy
+        for every (rate, decay).
 
     Raises:
         ConfigError, DataError, NumericsError: as `linear_probe`.
@@ -144,4 +145,4 @@ def sgd_probe(
     rate, decay = max(scores, key=lambda pair: (scores[pair], -pair[0]))  # of equals the slower
     (probe,) = sgd_probes(train, train_labels, rates=[rate], decays=[decay], epochs=epochs, batch=batch, seed=seed)
     accuracy = _accuracy(probe, test, test_labels)
-    return ProbeResult(accuracy, math.sqrt(accuracy * (1 - accuracy) / len(test)), rate, scores)
+    return ProbeResult(accuracy, math.sqrt(accuracy * (1 - accuracy) / len(test)), rate, scores, decay)

@@ -1,16 +1,18 @@
 """What `infomax report` does: finds out what each folder is, and writes its page."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from infomax.errors import ConfigError, DataError, beside
+from infomax.errors import ConfigError, DataError, beside, command
+from infomax.report.tables import kept
 
-Kind = Literal["run", "sweep", "study"]
+Kind = Literal["run", "sweep", "study", "tables"]
 
 
 def kind(folder: Path) -> Kind:
-    """What a folder is, by the file that only it holds.
+    """What a folder is, by the file that only it holds; `tables` are those of the paper.
 
     Raises:
         DataError: where it is none of them.
@@ -19,7 +21,12 @@ def kind(folder: Path) -> Kind:
     for name, is_of in marks.items():
         if (folder / name).is_file():
             return is_of
-    if folder.is_dir():
+    if kept(folder):
+        return "tables"
+    sweeps = [p.name for p in sorted(folder.glob("*")) if (p / "sweep.json").is_file()] if folder.is_dir() else []
+    if sweeps:  # tables that were stopped
+        what = f"holds sweeps ({', '.join(sweeps)}): {command(f'report {shlex.quote(str(folder / sweeps[0]))}')}"
+    elif folder.is_dir():
         what = f"holds none of {', '.join(marks)}"
     elif folder.exists():
         what = "is a file; name the folder that it lies in"
@@ -39,7 +46,7 @@ def reported(
     """Write the page of runs, of a sweep or of a study.
 
     Args:
-        folders: runs, or one sweep, or one study.
+        folders: runs, or one sweep, or one study (or the folder of the paper's tables).
         out: the page.
         data, root, umap: of runs; see `infomax.report.run.report`.
 
@@ -65,11 +72,17 @@ def reported(
         said = ", ".join(f"{path} ({of})" for path, of in zip(paths, kinds, strict=True))
         raise ConfigError(f"a page is of runs, or of one sweep, or of one study, not of several kinds at once: {said}")
     if data is not None or root is not None or umap:
-        raise ConfigError(f"--data, --root and --umap are of runs; {first} is a {kinds[0]}")
+        raise ConfigError(
+            f"--data, --root and --umap are of runs; {first} is a {'study' if kinds[0] == 'tables' else kinds[0]}"
+        )
     if kinds[0] == "sweep":
         from infomax.sweep.page import write as write_sweep
 
         return write_sweep(first, out)
+    if kinds[0] == "tables":
+        from infomax.report.tables import write as write_tables
+
+        return write_tables(first, out)
     from infomax.report.study import write as write_study
 
     return write_study(first, out)

@@ -69,3 +69,13 @@ def inline(text: str) -> str:
             escaped = pattern.sub(replacement, escaped)
         pieces.append(escaped)
     return "".join(pieces)
+
+
+def literal(text: str) -> str:
+    """A name as it is, whatever marks of markdown it holds.
+
+    Example:
+        >>> literal("a **b**")
+        '`a **b**`'
+    """
+    return f"`{text.replace('`', chr(39))}`"

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from infomax.errors import ConfigError
 from infomax.report import explorer, gallery, pictures
+from infomax.report.accuracies import accuracies, caption
 from infomax.report.curves import mi_and_gauges, spectra
 from infomax.report.explorer import Map, Pane, Shown, plane
 from infomax.report.looks import style
+from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.report.samples import CLUSTERS, Samples, clusters, samples_of
 from infomax.report.subject import Subject, find_data, named_apart
@@ -22,8 +24,6 @@ from infomax.training.monitor import collapsed
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
-
-PROTOCOLS = {"linear": "linear probe, %", "sgd": "SGD probe, %", "knn": "kNN, %"}
 
 
 def report(run: "Run", path: Path, data: Any = None, *, root: str | None = None, umap: bool = False) -> Path:
@@ -52,7 +52,7 @@ def write(
     find_data(subjects, data, root)
     page = Page(*_title(subjects))
     page.section("At a glance").table(
-        [_glance(s) for s in subjects], "The last row of each log" + _evaluated(subjects) + "."
+        [_glance(s) for s in subjects], "The last row of each log" + caption(subjects) + "."
     )
     place = len(page.body)
     mi_and_gauges(page.section("Curves"), {s.name: s.history for s in subjects}, looks)
@@ -70,7 +70,7 @@ def write(
     missing = [(s.name, said) for s in subjects for said in s.missing]
     if missing:
         alone = len(subjects) == 1
-        lines = "\n".join(f"- {said if alone else f'{_code(name)}: {said}'}" for name, said in missing)
+        lines = "\n".join(f"- {said if alone else f'{literal(name)}: {said}'}" for name, said in missing)
         page.insert(place, f"Not on this page:\n\n{lines}")
         told = " ".join(said if alone else f"{name}: {said}" for name, said in missing)
         warnings.warn(f"this is not on the page: {told}", stacklevel=2)
@@ -109,29 +109,14 @@ def _glance(s: Subject) -> dict[str, object]:
     between = ""
     if "mi_infonce_lo" in last and "mi_infonce_hi" in last:
         between = f" [{_number(last, 'mi_infonce_lo')}, {_number(last, 'mi_infonce_hi')}]"
-    row: dict[str, object] = {"run": _code(s.name), "method": style(s.method).label, "data": _code(s.asked_for)}
+    row: dict[str, object] = {"run": literal(s.name), "method": style(s.method).label, "data": literal(s.asked_for)}
     row["epochs"] = s.epochs
     if last:
         row["InfoNCE, nats"] = f"{_number(last, 'mi_infonce')}{between} of {_number(last, 'ceiling_infonce')}"
         row["effective rank"] = _number(last, "effective_rank", 1)
         row["std"] = _number(last, "std")
         row["state"] = "**collapsed**" if _collapsed(last) else "open"
-    found: Any = s.evaluation.get(s.asked_for) or next(iter(s.evaluation.values()), {})
-    for key, said in PROTOCOLS.items():
-        value = found.get(key) if isinstance(found, Mapping) else None
-        value = value.get("mean") if isinstance(value, Mapping) else value
-        if isinstance(value, int | float):
-            row[said] = f"{value:.1f}"
-    return row
-
-
-def _code(text: str) -> str:
-    """A name as it is, whatever marks of markdown it holds."""
-    return f"`{text.replace('`', chr(39))}`"
-
-
-def _evaluated(subjects: Sequence[Subject]) -> str:
-    return "; accuracies are those of `infomax evaluate`" if any(s.evaluation for s in subjects) else ""
+    return row | accuracies(s)
 
 
 def _embedding(page: Page, subjects: Sequence[Subject], known: Sequence[Samples]) -> None:
@@ -277,13 +262,13 @@ def _beside(subjects: Sequence[Subject], columns: Mapping[str, Mapping[str, str]
         return [{head: "nothing is known"}]
     if len(subjects) == 1:
         only = next(iter(columns.values()))
-        return [{head: key, "value": _code(only[key]) if only[key] else None} for key in keys]
+        return [{head: key, "value": literal(only[key]) if only[key] else None} for key in keys]
     rows: list[dict[str, Any]] = []
     differ: list[dict[str, Any]] = []
     for key in keys:
         values = {name: column.get(key) for name, column in columns.items()}
         different = len(set(values.values())) > 1
-        cells = {_code(name): None if not v else _code(v) for name, v in values.items()}
+        cells = {literal(name): None if not v else literal(v) for name, v in values.items()}
         (differ if different else rows).append({head: f"**{key}**" if different else key, **cells})
     return differ + rows
 

@@ -96,7 +96,7 @@ class Online:
         size: side of the views in pixels.
 
     Raises:
-        DataError: data without labels, or of which none can be held out.
+        DataError: data without labels, of one class, or of which none can be held out.
     """
 
     def __init__(self, learner: Learner, feed: Feed, *, probe: bool, knn: bool, gauged: int, size: int | None) -> None:
@@ -113,6 +113,11 @@ class Online:
         if not len(fit):
             raise DataError(f"{data.name!r} names no nodes to learn from: there is no online accuracy of it")
         classes = torch.unique(data.labels)
+        if len(classes) < 2:
+            options = " and ".join(f"--online-{n}" for n in self.asked)
+            raise DataError(
+                f"{options}: all labels of {data.name!r} are {classes.tolist()}, and an accuracy needs two; leave it out"
+            )
         self.classes, self.labels = len(classes), torch.searchsorted(classes, data.labels)
         self.learns = torch.zeros(len(data), dtype=torch.bool)
         self.learns[fit] = True

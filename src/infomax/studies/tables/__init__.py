@@ -12,6 +12,7 @@ command goes on where it was stopped, and what is finished is never run again.
 | sweep1, sweep2 | the grids of tables 4 to 6, judged on a held-out part of train |
 | data | rows of a data set, where not all of them were taken |
 | tableN.json, .md, .html | the table: every number with its run's options; as text; as a page |
+| index.html | one page of all of them, once `infomax report` is asked for it |
 """
 
 from infomax.studies.tables.plan import BUDGETS

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.errors import DataError
-from infomax.evaluate.command import KEPT
+from infomax.evaluate.findings import KEPT
 from infomax.studies.tables.printed import METHODS, label_of
 from infomax.training.run import read_config, read_log
 
@@ -50,7 +50,7 @@ def of_run(folder: Path) -> dict[str, Any]:
         raise DataError(f"{folder} was not evaluated: infomax evaluate {folder}, then take its folder again")
     judged = json.loads(kept.read_text(encoding="utf-8"))
     name = config["data"]["name"]
-    found = next((f for data, f in judged.items() if label_of(data) == label_of(name)), None)
+    found = judged.get(name) or next((f for data, f in judged.items() if label_of(data) == label_of(name)), None)
     if found is None:
         raise DataError(f"{folder} was evaluated on {', '.join(judged)}, not on {name}: infomax evaluate {folder}")
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
@@ -59,6 +59,9 @@ def of_run(folder: Path) -> dict[str, Any]:
         raise DataError(f"{folder} was trained for {training['budget']}, not for a number of epochs, as a row has them")
     if len(history) < training["epochs"]:
         raise DataError(f"{folder} ended after {len(history)} of {training['epochs']} epochs: finish it first")
+    then = (found.get("trained") or {}).get("epoch")
+    if then is not None and then != history[-1]["epoch"]:
+        raise DataError(f"{folder} was evaluated at epoch {then:g} and has gone on since: infomax evaluate {folder}")
     row = {
         "method": config["method"].get("method"),
         "data": label_of(name),

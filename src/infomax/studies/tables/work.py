@@ -71,6 +71,7 @@ class Asked:
             "final",
             "sweep1",
             "sweep2",
+            "index.html",  # of `infomax report`
             *(f"table{n}{e}" for n in (1, 4, 5, 6, 7) for e in (".json", ".md", ".html")),
         )
         if held - set(ours):

@@ -1,0 +1,113 @@
+"""What evaluations found, as a run's folder keeps it: by data set, with the weights and the epoch that it is of."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from infomax import __version__
+from infomax.data import Dataset
+from infomax.errors import DataError
+from infomax.evaluate.kept import key
+from infomax.evaluate.protocols import CHOSEN, statement
+from infomax.training.checkpoint import write_bytes
+
+KEPT = "evaluation.json"
+
+
+def weights_of(encoder: nn.Module) -> str | None:
+    """The hash of an encoder's weights."""
+    return key(encoder, Dataset(torch.zeros(1, 1)))
+
+
+def is_own(source: Any, asked: Mapping[str, Any]) -> bool:
+    """Whether data, by the name or whole path that they were loaded by, are those that a run was trained on.
+
+    Args:
+        source: of the data; None: they were not loaded.
+        asked: the part `data` of the run's configuration.
+
+    Example:
+        >>> asked = {"name": "a.npz", "source": "/data/a.npz"}
+        >>> is_own("/data/a.npz", asked), is_own("/b/a.npz", asked)
+        (True, False)
+    """
+    return source is not None and source == (asked.get("source") or asked.get("name"))
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What was found before, by data set.
+
+    Raises:
+        DataError: where the file is damaged.
+    """
+    path = folder / KEPT
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise DataError(f"{path} is damaged: remove it, and evaluate again") from None
+
+
+def name_of(found: Mapping[str, Any]) -> str:
+    """Under which name findings are kept: of the run's own data theirs, of others where they lie."""
+    return str(found["data"] if found["own"] or found["source"] is None else found["source"])
+
+
+def keep(folder: Path, before: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Write findings beside what was found before, last; what is asked again takes the place of the older.
+
+    Raises:
+        DataError: where they cannot be written.
+    """
+    name = name_of(found)
+    was = found["source"]  # by it earlier versions kept the run's own data
+    earlier = before.get(name, before.get(was, {}))
+    same = all(earlier.get(part) == found[part] for part in ("seed", "weights"))  # else they do not belong together
+    together = {**(earlier if same else {}), **found}
+    together["protocol"] = statement(together)
+    held = {k: f for k, f in before.items() if k not in (name, was)} | {name: together}
+    write_bytes(folder / KEPT, json.dumps(held, indent=2).encode() + b"\n")
+
+
+def shown(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], bool] | None:
+    """What a page says of a run: accuracies on its own data, else the last ones on others; their name, whether they are own.
+
+    Args:
+        kept: findings by data set.
+        asked: the part `data` of the run's configuration.
+
+    Example:
+        >>> shown({"/data/b.npz": {"linear": 90.0, "own": False}}, {"name": "a.npz", "source": "/data/a.npz"})
+        ('b.npz', {'linear': 90.0, 'own': False}, False)
+    """
+    known = {name: f for name, f in kept.items() if isinstance(f, Mapping) and any(key in f for key in CHOSEN)}
+    own = {n: f for n, f in known.items() if f.get("own", n == asked.get("name") or is_own(n, asked))}
+    if not known:
+        return None
+    name, found = list((own or known).items())[-1]
+    return str(asked.get("name")) if own else Path(name).name, found, bool(own)
+
+
+def of_what(found: Mapping[str, Any], encoder: nn.Module | None, epoch: float | None) -> str | None:
+    """What findings are of, where it is not the run as it stands; None where it is.
+
+    Args:
+        found: findings, as kept.
+        encoder: of the run, with its weights of now; None: they cannot be had.
+        epoch: its last one.
+
+    Example:
+        >>> of_what({"weights": "a", "trained": {"epoch": 28}}, None, 500), of_what({"weights": "a"}, nn.Linear(2, 2), 500)
+        ('of epoch 28', 'of earlier weights')
+    """
+    then = (found.get("trained") or {}).get("epoch")
+    if then is not None and then != epoch:
+        return f"of epoch {then:g}"
+    # the hash is of the version, too
+    known = "weights" in found and found.get("infomax", __version__) == __version__
+    return "of earlier weights" if known and encoder is not None and found["weights"] != weights_of(encoder) else None

@@ -1,0 +1,98 @@
+"""The mean and spread of accuracies over runs: where they differ in their seed alone, else why there is none."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infomax.evaluate.protocols import spread_of
+
+ACCURACIES = ("linear", "sgd", "knn", "knn_best", "few_1", "few_10", "finetune")
+WITHOUT_EFFECT = {
+    "training": ("seed", "gauge_samples", "intervals", "online_probe", "online_knn"),
+    "views": ("made",),  # from the others and the data
+}
+"""Options that are the seed, or that only watch: runs that differ in them are of one kind."""
+
+
+def summary(all_found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean and deviation over runs, such as those of several seeds, of each accuracy they share; a second encoder's as `g`."""
+    common: dict[str, Any] = {}
+    for name in ACCURACIES:
+        values = [f[name]["mean"] if isinstance(f[name], Mapping) else f[name] for f in all_found if name in f]
+        if len(values) == len(all_found):
+            common[name] = spread_of([v / 100 for v in values])
+    if all("g" in f for f in all_found) and (of_g := summary([f["g"] for f in all_found])):
+        common["g"] = of_g
+    return common
+
+
+def lines(over: Mapping[str, Any], of: str = "") -> list[str]:
+    """A summary for a terminal.
+
+    Example:
+        >>> lines({"knn": {"mean": 90.0, "sd": 1.0, "n": 3}, "g": {"knn": {"mean": 91.0, "sd": 1.0, "n": 3}}})
+        ['knn       90.00 % +- 1.00 (sd of 3 runs)', 'of g: knn       91.00 % +- 1.00 (sd of 3 runs)']
+    """
+    own = [
+        f"{of}{name:9} {v['mean']:.2f} % +- {v['sd']:.2f} (sd of {v['n']} runs)"
+        for name, v in over.items()
+        if name != "g"
+    ]
+    return own + (lines(over["g"], "of g: ") if "g" in over else [])
+
+
+def apart(
+    names: Sequence[str], all_found: Sequence[Mapping[str, Any]], configs: Sequence[Mapping[str, Any]]
+) -> str | None:
+    """Why runs have no mean: in what they differ beside the seed; None where in nothing.
+
+    Args:
+        names: of the runs.
+        all_found: what was found of each.
+        configs: what each was asked.
+    """
+    methods = list(dict.fromkeys(f["method"] for f in all_found))
+    if len(methods) > 1:
+        return f"the runs are of different methods ({', '.join(methods)})"
+    on = {f["source"] or f["data"]: f["data"] for f in all_found}
+    if len(on) > 1:
+        said = on.values() if len(set(on.values())) == len(on) else on
+        return f"the runs were evaluated on different data ({', '.join(said)}): give one to all by --data"
+    differ = differences(configs)
+    epochs = list(dict.fromkeys(f["trained"]["epoch"] for f in all_found))
+    if len(epochs) > 1 and not any(d.startswith("training epochs") for d in differ):
+        differ.append(f"epochs done ({', '.join(f'{e:g}' for e in epochs)})")
+    if differ:
+        return f"the runs differ in more than their seed: {'; '.join(differ)}"
+    for k, f in enumerate(all_found):
+        for j in range(k):
+            if f["weights"] == all_found[j]["weights"]:
+                return f"{names[j]} and {names[k]} have the same weights, so they are one run"
+    return None
+
+
+def differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The options in which runs differ, with their values; those without an effect on what is learnt, and the seed, left out.
+
+    Example:
+        >>> differences([{"training": {"lr": 0.1, "seed": 0}}, {"training": {"lr": 0.2, "seed": 1}}])
+        ['training lr (0.1, 0.2)']
+    """
+    found = []
+    for part in ("method", "encoder", "views", "training"):
+        inner = [c.get(part) or {} for c in configs]
+        for key in dict.fromkeys(k for one in inner for k in one if k not in WITHOUT_EFFECT.get(part, ())):
+            values = list(dict.fromkeys(_short(one.get(key)) for one in inner))
+            if len(values) > 1:
+                found.append(f"{part} {key} ({', '.join(values)})")
+    data = [c.get("data") or {} for c in configs]
+    if any(any(d.get(k) != data[0].get(k) for k in ("samples", "mean", "std")) for d in data):
+        values = list(dict.fromkeys(f"{d.get('name')}, {d.get('samples')} samples" for d in data))
+        found.append(
+            f"data trained on ({'; '.join(values)})" if len(values) > 1 else "data trained on (their statistics)"
+        )
+    return found
+
+
+def _short(value: Any, most: int = 60) -> str:
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]} ..."

@@ -1,0 +1,57 @@
+"""The page of the paper's tables, made again from the numbers that `infomax study table1` and the others kept in one folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from infomax.errors import DataError
+from infomax.report.page import Page
+
+
+def kept(folder: Path) -> list[Path]:
+    """The tables that a folder holds, in their order."""
+    return sorted(p for p in folder.glob("table[0-9].json") if p.is_file())
+
+
+def write(folder: Path, out: str | Path | None = None) -> Path:
+    """Write one page of all tables of a folder.
+
+    Args:
+        folder: with table1.json or others of its kind.
+        out: the page; by default index.html in the folder.
+
+    Raises:
+        DataError: a table that is damaged.
+    """
+    held = [(path, _read(path)) for path in kept(folder)]
+    names = " and ".join(", ".join(path.stem.replace("table", "Table ") for path, _ in held).rsplit(", ", 1))
+    page = Page(names, "; ".join(f"`{told.get('command', path.stem)}`" for path, told in held) + ".")
+    for path, told in held:
+        for part in told["parts"]:
+            number = path.stem.replace("table", "Table ")
+            heading = str(part["heading"])
+            page.section(heading if len(held) == 1 or heading.startswith(number) else f"{number}: {heading}")
+            if part.get("lines"):
+                page.table(part["lines"])
+            if part.get("text"):
+                page.text(part["text"])
+    settings = [
+        {"table": path.stem, "setting": key, "value": str(value)}
+        for path, told in held
+        for part in ("settings", "environment")
+        for key, value in (told.get(part) or {}).items()
+    ]
+    if settings:
+        page.section("Settings").table(settings)
+    return page.write(out if out is not None else folder / "index.html")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        whole = all(isinstance(part["heading"], str) for part in told["parts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise DataError(f"{path} is damaged: infomax study {path.stem} --out {path.parent} makes it again")
+    return dict(told)

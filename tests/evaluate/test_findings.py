@@ -1,0 +1,238 @@
+"""What is said of an evaluation: of which weights, on which data, chosen how, and over which runs."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import infomax as im
+from infomax.cli import main
+from infomax.data import Dataset
+from infomax.errors import DataError
+from infomax.evaluate import over, sgd_probe
+from infomax.evaluate.protocols import lines, statement
+from infomax.report.command import reported
+from infomax.training.stands import stands
+
+
+def saved(path, seed, gap, n=120):
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    x = rng.normal(size=(n, 6))
+    x[np.arange(n), y] += gap
+    np.savez(path, x=x.astype("float32"), y=y)
+    return path
+
+
+def train(out, data, seed=0, method="jmi", **options):
+    torch.manual_seed(seed)
+    learner = im.methods.build(method, im.encoders.get("mlp", channels=6, size=1), projector=(8,))
+    options = {"epochs": 1, "batch_size": 30} | options
+    return im.train(learner, data, seed=seed, out=out, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Runs on small.npz, and other.npz, which is far easier."""
+    folder = tmp_path_factory.mktemp("place")
+    saved(folder / "small.npz", 0, 1.0), saved(folder / "other.npz", 1, 9.0)
+    with pytest.MonkeyPatch.context() as at:
+        at.chdir(folder)
+        for seed in range(2):
+            train(folder / f"seed{seed}", "small.npz", seed)
+        train(folder / "long", "small.npz", 2, epochs=2)
+        train(folder / "vicreg", "small.npz", 0, "vicreg")
+        for seed in range(2):
+            train(folder / f"sdmi{seed}", "small.npz", seed, "sdmi")
+    return folder
+
+
+@pytest.fixture
+def at(place, tmp_path, monkeypatch):
+    """A copy of them, to be worked in."""
+    shutil.copytree(place, tmp_path / "place")
+    for config in (tmp_path / "place").glob("*/config.json"):
+        config.write_text(config.read_text().replace(str(place), str(tmp_path / "place")))
+    monkeypatch.chdir(tmp_path / "place")
+    return tmp_path / "place"
+
+
+def told(capsys, *words):
+    capsys.readouterr()
+    assert main(["evaluate", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def glance(folder):
+    text = reported([folder], folder / "page.html").read_text()
+    return text.split('id="at-a-glance"')[1].split("</figure>")[0]
+
+
+def unfinish(folder, epochs=500):
+    config = json.loads((folder / "config.json").read_text())
+    config["training"]["epochs"] = epochs
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_a_run_that_is_not_finished_is_said_to_be(at, capsys):
+    assert "not finished" not in str(im.Run.load("seed0").evaluate(protocols="knn"))
+    unfinish(at / "seed0")
+    assert main(["evaluate", "seed0", "--protocols", "knn"]) == 0
+    assert "epoch 1 of 500: the run is not finished\n" in capsys.readouterr().out
+    (found,) = told(capsys, "seed0", "--protocols", "knn")["runs"]
+    assert found["trained"] == {"epoch": 1, "of": 500, "finished": False}
+
+
+def test_a_run_for_a_time_is_finished_once_that_is_spent(at):
+    run = train(at / "timed", "small.npz", budget="0.3s")
+    assert run.evaluate(protocols="knn")["trained"]["finished"] is True
+    newest = sorted((at / "timed" / "checkpoints").glob("*"))[-1]
+    newest.unlink()
+    assert stands({"budget": "0.3s"}, run.history, at / "timed")["finished"] is not True
+
+
+def test_accuracies_of_weights_that_have_moved_on_are_marked(at):
+    assert main(["evaluate", "seed0", "--protocols", "knn"]) == 0
+    assert "<strong>of " not in glance(at / "seed0")
+    log = at / "seed0" / "log.jsonl"
+    row = json.loads(log.read_text())
+    log.write_text(log.read_text() + json.dumps(row | {"epoch": 2}) + "\n")
+    assert "<strong>of epoch 1</strong>" in glance(at / "seed0")
+    log.write_text(json.dumps(row) + "\n")
+    shutil.copy(at / "seed1" / "learner.safetensors", at / "seed0")
+    assert "<strong>of earlier weights</strong>" in glance(at / "seed0")
+
+
+def test_the_runs_own_data_come_first_and_others_are_named(at, capsys):
+    (other,) = told(capsys, "seed0", "--data", "other.npz", "--protocols", "knn")["runs"]
+    assert "<code>other.npz</code>, other data" in glance(at / "seed0") and not other["own"]
+    (own,) = told(capsys, "seed0", "--protocols", "knn")["runs"]
+    assert own["knn"] < 99 and other["knn"] > 99
+    said = glance(at / "seed0")
+    assert f"{own['knn']:.1f} ±" in said and "other.npz" not in said and "100.0" not in said
+
+
+def test_a_set_with_and_without_its_path_is_one_entry(at, capsys, monkeypatch):
+    told(capsys, "seed0", "--protocols", "linear")
+    told(capsys, "seed0", "--protocols", "knn", "--data", "small.npz")
+    told(capsys, "seed0", "--protocols", "gauges", "--data", str(at / "small.npz"))
+    kept = json.loads((at / "seed0" / "evaluation.json").read_text())
+    assert list(kept) == ["small.npz"] and {"linear", "knn", "embedding"} <= set(kept["small.npz"])
+    assert "penalty chosen" in kept["small.npz"]["protocol"], "what stands in it was chosen so"
+    (at / "elsewhere").mkdir()
+    saved(at / "elsewhere" / "small.npz", 5, 9.0)
+    monkeypatch.chdir(at / "elsewhere")
+    told(capsys, "../seed0", "--protocols", "knn", "--data", "small.npz")
+    again = json.loads((at / "seed0" / "evaluation.json").read_text())
+    assert len(again) == 2 and again["small.npz"] == kept["small.npz"]
+
+
+def test_what_earlier_versions_kept_by_the_path_is_taken_up(at, capsys):
+    (found,) = told(capsys, "seed0", "--protocols", "linear")["runs"]
+    older = {k: v for k, v in found.items() if k not in ("own", "source", "how", "trained", "infomax")}
+    (at / "seed0" / "evaluation.json").write_text(json.dumps({str(at / "small.npz"): older | {"data": "small.npz"}}))
+    assert "<code>small.npz</code></td>" in glance(at / "seed0")
+    told(capsys, "seed0", "--protocols", "knn")
+    kept = json.loads((at / "seed0" / "evaluation.json").read_text())
+    assert list(kept) == ["small.npz"] and {"linear", "knn"} <= set(kept["small.npz"])
+
+
+def test_a_run_named_twice_is_refused(at, capsys):
+    assert main(["evaluate", "seed0", str(at / "seed0"), "--protocols", "knn"]) == 2
+    assert "named twice" in capsys.readouterr().err
+    assert not (at / "seed0" / "evaluation.json").exists()
+
+
+def test_runs_that_differ_in_more_than_the_seed_have_no_mean(at, capsys):
+    assert told(capsys, "seed0", "seed1", "--protocols", "knn")["over_runs"]["knn"]["n"] == 2
+    found = told(capsys, "seed0", "long", "--protocols", "knn")
+    assert "over_runs" not in found and "training epochs (1, 2)" in found["over_runs_left_out"]
+    assert (
+        "different methods (jmi, vicreg)" in told(capsys, "seed0", "vicreg", "--protocols", "knn")["over_runs_left_out"]
+    )
+    assert main(["evaluate", "seed0", "vicreg", "--protocols", "knn"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("no mean over runs: the runs are of different methods")
+    shutil.copytree(at / "seed0", at / "copy")
+    assert "the same weights" in told(capsys, "seed0", "copy", "--protocols", "knn")["over_runs_left_out"]
+    unfinish(at / "seed0"), unfinish(at / "long")
+    assert "epochs done (1, 2)" in told(capsys, "seed0", "long", "--protocols", "knn")["over_runs_left_out"]
+
+
+def test_what_only_watches_makes_no_difference_and_the_data_do():
+    config = {
+        "training": {"seed": 0, "intervals": True},
+        "data": {"name": "a", "samples": 3, "mean": [0.0], "std": [1.0]},
+    }
+    other = config | {"training": {"seed": 1, "intervals": False}}
+    assert over.differences([config, other]) == []
+    assert over.differences([config, other | {"data": config["data"] | {"samples": 4}}]) == [
+        "data trained on (a, 3 samples; a, 4 samples)"
+    ]
+
+
+def test_both_encoders_have_a_mean_over_runs(at, capsys):
+    found = told(capsys, "sdmi0", "sdmi1", "--protocols", "knn,linear")
+    for key in ("knn", "linear"):
+        values = [f["g"][key] for f in found["runs"]]
+        assert found["over_runs"]["g"][key]["mean"] == pytest.approx(np.mean(values), abs=1e-4)
+        assert found["over_runs"]["g"][key]["n"] == 2
+    assert main(["evaluate", "sdmi0", "sdmi1", "--protocols", "knn"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("of g: knn ")
+
+
+def test_every_accuracy_of_a_page_has_its_spread(at):
+    assert main(["evaluate", "seed0", "--protocols", "linear,sgd,knn"]) == 0
+    found = json.loads((at / "seed0" / "evaluation.json").read_text())["small.npz"]
+    said = glance(at / "seed0")
+    for cell in (
+        f"{found['linear']:.1f} ± {found['linear_se']:.1f} (n = {found['test']})",
+        f"{found['knn']:.1f} ± {found['knn_se']:.1f} (n = {found['test']})",
+        f"{found['sgd']['mean']:.1f} ± {found['sgd']['sd']:.1f} (3 seeds)",
+    ):
+        assert cell in said
+    assert "binomial" in said
+
+
+def test_the_weight_decay_that_was_chosen_is_said(monkeypatch):
+    x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(60) % 3
+    made = sgd_probe(x[:40], y[:40], x[40:], y[40:], rates=(0.1,), decays=(0.25,))
+    assert made.decay == 0.25 and made.penalty == 0.1
+    found = {"sgd": {"mean": 90.0, "sd": 1.0, "n": 3, "rates": [0.1], "decays": [1e-4]}}
+    assert lines(found)[0].endswith("rates 0.1, weight decays 0.0001")
+
+
+def test_the_statement_names_what_was_chosen_and_no_more(at, capsys):
+    for asked, said in (("knn", "nothing chosen"), ("gauges", "gauges alone, so nothing is probed")):
+        (found,) = told(capsys, "seed0", "--protocols", asked, "--seed", "3")["runs"]
+        assert found["protocol"].endswith(said)
+        shutil.rmtree(at / "seed0" / "features")
+    (found,) = told(capsys, "seed0", "--protocols", "sgd,knn")["runs"]
+    assert found["protocol"].endswith("rate and weight decay chosen on a held-out fifth of train")
+    assert len(found["sgd"]["decays"]) == 3
+    few = statement({"how": "h", "few_10": {}, "knn": 1.0})
+    assert few.endswith("penalty chosen on a held-out fifth of those few labels")
+    assert statement({"how": "h", "finetune": {}}).startswith("fine-tuned encoder, offline; h; rate chosen")
+
+
+def test_no_protocol_at_all_is_refused(at, capsys):
+    assert main(["evaluate", "seed0", "--protocols", ""]) == 2
+    assert "no protocol is named" in capsys.readouterr().err
+
+
+def test_the_training_logs_line_says_that_it_is(at):
+    assert str(im.Run.load("long").evaluate(protocols="knn")).splitlines()[-1].startswith("training log    epoch 2: ")
+
+
+def test_labels_of_one_class_are_refused(at, capsys):
+    x = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
+    np.savez(at / "one.npz", x=x, y=np.full(40, 4))
+    for asked in ("knn", "knn-best", "linear", "finetune", "gauges,knn"):
+        assert main(["evaluate", "seed0", "--data", "one.npz", "--protocols", asked]) == 2
+        assert "all 32 training labels are [4]; an accuracy needs two classes" in capsys.readouterr().err
+    (found,) = told(capsys, "seed0", "--data", "one.npz", "--protocols", "gauges")["runs"]
+    assert found["embedding"]["mi"]["infonce"]["n"] == 40
+    with pytest.raises(DataError, match=r"--online-knn: all labels of .* are \[0\], and an accuracy needs two"):
+        train(None, Dataset(torch.from_numpy(x), torch.zeros(40, dtype=torch.int64)), online_knn=True)
