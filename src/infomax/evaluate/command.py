@@ -12,6 +12,8 @@ from infomax.training.checkpoint import write_bytes
 from infomax.training.run import Run
 
 KEPT = "evaluation.json"
+SHOWN = 20
+"""Near-duplicates that are printed, the closest."""
 
 
 def evaluated(
@@ -83,9 +85,10 @@ def embedded(
         for row, near in outliers(z, lonely):
             print(f"  {near:.3f}  {names[row]}")
     if twins is not None:
-        pairs = duplicates(z, twins)
-        print(f"{len(pairs):,} pairs of cosine {twins:g} or more" + (" (cosine, samples):" if pairs else ""))
-        for i, j, near in pairs[:20]:
+        pairs = duplicates(z, twins, most=SHOWN)
+        few = f", the {SHOWN} closest" if pairs.total > SHOWN else ""
+        print(f"{pairs.total:,} pairs of cosine {twins:g} or more" + (f"{few} (cosine, samples):" if pairs else ""))
+        for i, j, near in pairs:
             print(f"  {near:.4f}  {names[i]}  {names[j]}")
-        if len(pairs) > 20:
-            print(f"  and {len(pairs) - 20:,} more; a higher --duplicates leaves fewer")
+        if pairs.total > SHOWN:
+            print(f"  and {pairs.total - SHOWN:,} more; a higher --duplicates leaves fewer")
