@@ -38,6 +38,9 @@ def recipes(name: str | None = None) -> None:
         return
     for one in map(known.get, known.names()):
         print(f"{one.name:32} {one.expects:36} {one.about['cost']}")
+    print("what the accuracies are of:")
+    for family, protocol in known.protocols().items():
+        print(f"  {family:10} {protocol}")
     print(f"next: {typed('train --config reference/simclr-cifar10 --out runs/simclr')}; grids: {typed('sweep --list')}")
 
 
