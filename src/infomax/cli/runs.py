@@ -119,6 +119,21 @@ def embed(
     embedded(run, data, out, root=root, split=split, head=head, lonely=outliers, twins=duplicates)
 
 
+def inspect(file: str, *, outliers: int | None = None, duplicates: float | None = None) -> None:
+    """Name the samples that stand alone, or come twice, in features that `infomax embed` wrote; nothing is encoded.
+
+    Without an option: ten that stand alone, and pairs of cosine 0.99.
+
+    Args:
+        file: .npz or .parquet.
+        outliers: print so many samples that are farthest from their neighbours.
+        duplicates: print pairs of at least this cosine similarity, such as 0.99.
+    """
+    from infomax.evaluate.seen import inspected
+
+    inspected(file, outliers, duplicates)
+
+
 def report(
     *folders: str,
     out: str | None = None,

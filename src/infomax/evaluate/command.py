@@ -5,15 +5,14 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from infomax.errors import ConfigError, DataError
-from infomax.evaluate.embed import duplicates, embed, outliers
+from infomax.errors import DataError
+from infomax.evaluate.embed import embed
 from infomax.evaluate.run import Findings, evaluate, summary
+from infomax.evaluate.seen import check, say
 from infomax.training.checkpoint import write_bytes
 from infomax.training.run import Run
 
 KEPT = "evaluation.json"
-SHOWN = 20
-"""Near-duplicates that are printed, the closest."""
 
 
 def evaluated(
@@ -74,21 +73,7 @@ def embedded(
     twins: float | None,
 ) -> None:
     """Write features, and say which samples stand alone or come twice."""
-    if lonely is not None and lonely < 1:
-        raise ConfigError(f"--outliers {lonely}: give how many, at least 1")
-    if twins is not None and not 0 < twins <= 1:
-        raise ConfigError(f"--duplicates {twins}: give a cosine similarity in (0, 1]")
+    check(lonely, twins)
     z, names = embed(Run.load(run), data, out, root=root, split=split, head=head)
     print(f"wrote {out}: {z.shape[0]:,} rows of {z.shape[1]}")
-    if lonely is not None and len(z) > 1:
-        print("farthest from their 10th nearest neighbour (cosine, sample):")
-        for row, near in outliers(z, lonely):
-            print(f"  {near:.3f}  {names[row]}")
-    if twins is not None:
-        pairs = duplicates(z, twins, most=SHOWN)
-        few = f", the {SHOWN} closest" if pairs.total > SHOWN else ""
-        print(f"{pairs.total:,} pairs of cosine {twins:g} or more" + (f"{few} (cosine, samples):" if pairs else ""))
-        for i, j, near in pairs:
-            print(f"  {near:.4f}  {names[i]}  {names[j]}")
-        if pairs.total > SHOWN:
-            print(f"  and {pairs.total - SHOWN:,} more; a higher --duplicates leaves fewer")
+    say(z, names, lonely, twins)
