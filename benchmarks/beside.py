@@ -7,11 +7,14 @@ fifth and 80 in the rest (every update of the first fifth where that is shorter)
 """
 
 import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
+from origin import origin
 
 import infomax as im
 from infomax.clock import Clock
@@ -31,6 +34,7 @@ def main() -> None:
     ask.add_argument("--samples", type=int, default=50_000, help="of the data set, for the share of an epoch")
     ask.add_argument("--epochs", type=int, default=100)
     ask.add_argument("--rounds", type=int, default=5)
+    ask.add_argument("--json", type=Path, help="write the figures here")
     a = ask.parse_args()
     torch.manual_seed(0)
     few = max(2 * a.batch, 1000)
@@ -81,6 +85,11 @@ def main() -> None:
     print(f"of a run of {updates} updates in {a.epochs} epochs:")
     for name, cost in shares.items():
         print(f"  {name:26} {cost / whole:8.2%}")
+    if a.json:
+        said = origin() | {k: v for k, v in vars(a).items() if k != "json"}
+        said |= {"ms": ms, "updates": updates, "shares": {name: cost / whole for name, cost in shares.items()}}
+        a.json.parent.mkdir(parents=True, exist_ok=True)
+        a.json.write_text(json.dumps(said, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ M-step, and the larger stands.
 import argparse
 import copy
 import json
-import platform
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from origin import origin
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -205,9 +205,8 @@ def main() -> None:
     verdict = "equal to the bit" if same else "DIFFERENT"
     print(f"float64 gradients of Algorithm 1 as written and view by view, E- and M-step: {verdict}")
     if asked.json:
-        said = {"torch": torch.__version__, "python": platform.python_version(), "machine": platform.machine()}
         asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(json.dumps(said | {"gradients_bit_equal": same, "rows": rows}, indent=1) + "\n")
+        asked.json.write_text(json.dumps(origin() | {"gradients_bit_equal": same, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

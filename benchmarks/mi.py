@@ -14,7 +14,6 @@ import json
 import math
 import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from agreement import agree
+from origin import origin
 from torch import Tensor
 
 from infomax import Cosine, mi
@@ -244,11 +244,6 @@ def coverage(repeats: int, n: int = 300, d: int = 20) -> dict[str, object]:
     return report
 
 
-def commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
@@ -266,11 +261,9 @@ def main() -> None:
     device, small = Device(options.device), options.quick and not options.device.startswith("cuda")
     wanted = options.only or [p for p in PARTS if p != "coverage" or not (options.quick or device.cuda)]
     rounds = min(options.rounds, 2) if options.quick else options.rounds
-    found: dict[str, object] = {
+    found: dict[str, object] = origin() | {
         "device": str(device),
-        "torch": torch.__version__,
         "cuda": torch.version.cuda,
-        "commit": commit(),
         "d": D,
         "tau": TAU,
         "rounds": rounds,

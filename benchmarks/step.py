@@ -13,7 +13,6 @@ do, with heads of the same widths. solo-learn cannot be installed beside a torch
 import argparse
 import copy
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from origin import origin
 from torch import Tensor, nn
 
 import infomax as im
@@ -167,8 +167,8 @@ def main() -> None:
         )
         print(f"  {name:22}{rows[name]['ratio']:6.3f}  ({ratios[0]:.3f} to {ratios[-1]:.3f})  {bar:9} {heads}")
     if asked.json:
-        said = {k: v for k, v in vars(asked).items() if k != "json"} | {"torch": torch.__version__, "rows": rows}
-        said |= {"machine": platform.machine(), "lightly": version("lightly") if find_spec("lightly") else None}
+        said = origin() | {"lightly": version("lightly") if find_spec("lightly") else None}
+        said |= {k: v for k, v in vars(asked).items() if k != "json"} | {"rows": rows}
         asked.json.parent.mkdir(parents=True, exist_ok=True)
         asked.json.write_text(json.dumps(said, indent=1) + "\n")
 

@@ -29,9 +29,7 @@ import io
 import itertools
 import json
 import multiprocessing
-import platform
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -44,6 +42,7 @@ import numpy as np
 import torch
 import torch._dynamo
 import yaml
+from origin import machine, origin
 from torch import Tensor, nn
 
 import infomax as im
@@ -247,7 +246,7 @@ def run(cell: Cell, path: Path) -> dict[str, Any]:
         return encode(encoder, images, views=batch, progress=False)
 
     recipe = {"recipe": recipe_of(cell)} if cell["contestant"] in CONTESTANTS else {}
-    return cell | said | judge(features, cell, train, test) | recipe
+    return cell | said | judge(features, cell, train, test) | recipe | {"machine": machine()}
 
 
 def write(cell: Cell, path: Path, out: Path) -> None:
@@ -370,8 +369,7 @@ def gather(asked: argparse.Namespace, wanted: list[Cell]) -> list[Cell]:
     if any(one[key] != getattr(asked, key) for one in found for key in ("labels", "tests")):
         raise SystemExit(f"{asked.cells} holds cells judged on other --labels or --tests: take another folder")
     if asked.json:
-        about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-        about |= {"lightly": version("lightly"), "command": " ".join(word.rpartition("/")[2] for word in sys.argv[1:])}
+        about = origin() | {"lightly": version("lightly")}  # of the gathering; each cell names the machine that ran it
         asked.json.parent.mkdir(parents=True, exist_ok=True)
         asked.json.write_text(json.dumps(about | {"cells": found}, indent=1) + "\n")
     return found

@@ -24,6 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from origin import origin
 from PIL import Image
 
 import infomax
@@ -268,11 +269,9 @@ def main() -> None:
             else:
                 print(f"{name:24}{rate:>10.0f}{float(rates['infomax']) / rate:>11.1f}x")
     if options.json:
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
         packages = ("torch", "torchvision", "numpy", "numba", "lightly", "albumentationsx", "kornia")
-        record = {
-            "machine": platform.platform(),
-            "commit": commit.stdout.strip(),
+        record = origin() | {
+            "platform": platform.platform(),
             "versions": {p: version(p) for p in packages if p not in _absent(packages)},
             "rounds": options.rounds,
             "first_use": start,

@@ -67,6 +67,13 @@ def test_every_recipe_has_options_that_exist_and_says_what_to_expect_and_what_it
     assert learner.recipe["method"] == options["method"]
 
 
+def test_the_list_says_what_its_accuracies_are_of(capsys):
+    assert main(["recipes"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("linear probe trained along with the encoder (online)") == 1 == said.count("after its 5 minutes")
+    assert "linear probe of the frozen encoder, test set, mean and deviation of 3 runs" in said
+
+
 def test_a_recipe_with_a_key_that_is_no_option_fails():
     options = dict(recipes.get("paper/jmi-cifar10").options)
     with pytest.raises(ConfigError, match="did you mean 'temperature'"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from infomax.data import Dataset, load, statistics
+from infomax.data import Dataset, Graph, load, statistics
 from infomax.errors import DataError, NoSuchSplit
 from infomax.training.feed import dataset
 
@@ -52,6 +52,31 @@ def test_npz_with_two_splits(tmp_path: Path) -> None:
     data = load(path, split="test")
     assert len(data) == 3 and data.mean == (0.0,) and data.labels is not None and data.labels.tolist() == [1, 1, 1]
     assert len(load(path)) == 4
+
+
+def test_labels_may_be_words(tmp_path: Path) -> None:
+    x, words = np.zeros((3, 2)), np.array(["cat", "ant", "cat"])
+    data = load(saved(tmp_path, x=x, y=words))
+    assert data.labels is not None and data.labels.tolist() == [1, 0, 1] and data.classes == ["ant", "cat"]
+    data = load(saved(tmp_path, x=x, y=words[:, None], classes=np.array(["cat", "dog", "ant"])))
+    assert data.labels is not None and data.labels.tolist() == [0, 2, 0] and data.classes == ["cat", "dog", "ant"]
+    path = saved(tmp_path, x_train=x, y_train=words, x_test=x[:1], y_test=np.array(["cat"]))
+    data = load(path, split="test")  # as train numbers them
+    assert data.labels is not None and data.labels.tolist() == [1] and data.classes == ["ant", "cat"]
+    path = saved(tmp_path, x_train=x, y_train=words, x_test=x[:1], y_test=np.array(["gnu"]))
+    with pytest.raises(DataError, match="'gnu' is not among the training classes"):
+        load(path, split="test")
+
+
+def test_labels_below_0_are_no_class(tmp_path: Path) -> None:
+    x = np.zeros((3, 2))
+    assert load(saved(tmp_path, x=x, y=np.full(3, -1))).labels is None
+    with pytest.warns(UserWarning, match="1 of 3 labels are below 0, which stands for no label"):
+        assert load(saved(tmp_path, x=x, y=np.array([0, -1, 1]))).labels is None
+    with pytest.raises(DataError, match="2 labels below 0: number the classes from 0"):
+        Dataset(torch.zeros(3, 2), torch.tensor([-1, 1, -1]), name="mine")
+    edges = torch.zeros(2, 0, dtype=torch.int64)
+    assert Graph(torch.eye(2), edges, torch.tensor([-1, 0])).labels is not None  # a graph names its labelled nodes
 
 
 @pytest.mark.parametrize(

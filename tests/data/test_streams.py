@@ -231,7 +231,8 @@ def test_a_column_is_found_or_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no column of encoded images \(seen: text \(string\)\): name it behind a #"):
         load(tmp_path / "text.parquet")
     parquet.write_table(pa.table({"image": images, "label": [0, 1, -1, 0, 0, 0]}), tmp_path / "hidden.parquet")
-    assert load(tmp_path / "hidden.parquet").labels is None
+    with pytest.warns(UserWarning, match="1 of 6 labels are below 0"):
+        assert load(tmp_path / "hidden.parquet").labels is None
 
 
 @kinds

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 import infomax as im
 from infomax.cli import main
@@ -125,6 +126,31 @@ def test_neighbours_duplicates_outliers():
     assert outliers(z, 1)[0][0] == 33
 
 
+def test_the_duplicates_of_a_collapsed_embedding_are_counted_and_not_held():
+    z = torch.ones(2500, 8)
+    z[:1200] += 0.01 * torch.randn(1200, 8, generator=torch.Generator().manual_seed(0))
+    z[2400] = -z[0]
+    found = duplicates(z, 0.99, most=50)
+    assert found.total == 2499 * 2498 // 2 and len(found) == 50
+    assert all(i < j and near > 0.9999 for i, j, near in found) and len({pair[:2] for pair in found}) == 50
+
+
+def test_the_duplicates_that_are_kept_are_the_closest():
+    z = torch.randn(1500, 4, generator=torch.Generator().manual_seed(0))
+    unit = F.normalize(z, dim=-1)
+    whole = (unit @ unit.T).triu(1)
+    close = whole[whole >= 0.9 - 1e-6]
+    for most in (7, 20_000, 10_000_000):
+        found = duplicates(z, 0.9, most)
+        assert found.total == len(close)
+        assert [near for *_, near in found] == pytest.approx(
+            close.sort(descending=True).values[:most].tolist(), abs=1e-6
+        )
+        assert all(float(whole[i, j]) == pytest.approx(near, abs=1e-6) for i, j, near in found)
+    with pytest.raises(im.ConfigError, match="at least 1"):
+        duplicates(z, 0.9, 0)
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
@@ -177,7 +203,7 @@ def test_embed_writes_a_new_file_and_names_what_it_saw(runs, tmp_path, capsys):
     assert main([*asked[:-1], str(tmp_path / "again.npz"), "--duplicates", "0.1"]) == 0
     said = capsys.readouterr().out.splitlines()
     pairs = int(said[1].split()[0].replace(",", ""))
-    assert len(said) == 23 and said[-1].startswith(f"  and {pairs - 20:,} more")
+    assert "the 20 closest" in said[1] and len(said) == 23 and said[-1].startswith(f"  and {pairs - 20:,} more")
     with np.load(out) as read:
         assert (
             read["names"][7] == "7"

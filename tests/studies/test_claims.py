@@ -131,6 +131,12 @@ def test_a_difference_within_the_noise_is_not_decided(toy_folder):
     assert row["verdict"] == "holds"
 
 
+def test_a_toy_study_is_read_by_its_results_too(tmp_path):
+    np.savez(tmp_path / "arrays.npz", **{"full_batch/jmi/gaps_f": np.zeros((1, 3))})
+    for study in (tmp_path, tmp_path / "results.json"):
+        assert set(toy_claims.read_arrays(study)) == {"full_batch"}
+
+
 def test_a_folder_that_is_no_study_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no results\.json"):
         claims.run(tmp_path / "out", toy=tmp_path)
@@ -145,6 +151,13 @@ def test_a_folder_that_is_no_study_is_refused(tmp_path):
         claims.ledger(
             {"toy": written(tmp_path / "bare", {"settings": {"seeds": 1, "n": 10, "epochs": 2}, "claims": []})}
         )
+    published = tmp_path / "toy.json"
+    published.write_text(json.dumps({"settings": {"seeds": 1, "n": 10, "epochs": 2}, "claims": []}))
+    with pytest.raises(
+        DataError, match=r"toy\.json holds the toy study's means alone.*give the study's folder, or .*--earlier"
+    ):
+        claims.run(tmp_path / "out", toy=published)  # at once, before another study runs
+    assert not (tmp_path / "out").exists()
     with pytest.raises(ConfigError, match="no study 'fig9'"):
         claims.ledger({"fig9": other})
     with pytest.raises(ConfigError, match="minutes"):

@@ -6,11 +6,12 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 import yaml
 
 from infomax.cli import main
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, DataError
 from infomax.sweep import Folder, read, run
 from infomax.sweep.cell import complete
 from infomax.sweep.runners import Work
@@ -136,6 +137,32 @@ def test_a_metric_that_there_is_not_stops_the_sweep_at_its_first_cell(tmp_path):
     grid = read({**FIXED, "epochs": 1, "evaluate": {"metric": "lineer"}})
     with pytest.raises(ConfigError, match="did you mean 'linear'"):
         run(grid, tmp_path, progress=False)
+
+
+def test_a_metric_that_needs_labels_is_refused_before_anything_runs_where_there_are_none(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32))
+    asked = {**FIXED, "data": str(tmp_path / "x.npy"), "batch_size": 32, "epochs": 1, "grid": {"seed": [0, 1]}}
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(asked))
+    assert main(["sweep", str(tmp_path / "grid.yaml"), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr()
+    assert "has no labels, so 'linear' cannot be judged" in said.err and "effective_rank" in said.err
+    assert not (tmp_path / "out").exists() and "next:" not in said.out
+    drawn = {k: v for k, v in asked.items() if k != "grid"} | {"random": {"lr": [0.1]}, "samples": 1, "sampler": "tpe"}
+    with pytest.raises(DataError, match="has no labels"):
+        run(read(drawn), tmp_path / "out", progress=False)
+
+
+def test_a_sweep_of_which_no_cell_finishes_says_so_with_status_2(tmp_path, capsys):
+    asked = {**FIXED, "epochs": 1, "temperature": -1, "grid": {"seed": [0, 1]}}
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(asked))
+    out = str(tmp_path / "out")
+    for command in (["sweep", str(tmp_path / "grid.yaml"), "--out", out], ["sweep", "table", out]):
+        assert main(command) == 2
+        said = capsys.readouterr()
+        assert said.out.count("  failed: ") == 2 and "temperature must be > 0" in said.out and "next:" not in said.out
+        assert "no cell has finished: 2 cells: 2 failed" in said.err and "--retry" in said.err
+    assert main(["sweep", "page", out]) == 2
+    assert "2 failed" in (said := capsys.readouterr().err) and "temperature must be > 0" in said
 
 
 def test_gpus_are_shared_out_by_slots(monkeypatch, tmp_path):

@@ -38,6 +38,9 @@ def recipes(name: str | None = None) -> None:
         return
     for one in map(known.get, known.names()):
         print(f"{one.name:32} {one.expects:36} {one.about['cost']}")
+    print("what the accuracies are of:")
+    for family, protocol in known.protocols().items():
+        print(f"  {family:10} {protocol}")
     print(f"next: {typed('train --config reference/simclr-cifar10 --out runs/simclr')}; grids: {typed('sweep --list')}")
 
 
@@ -114,6 +117,21 @@ def embed(
     from infomax.evaluate.command import embedded
 
     embedded(run, data, out, root=root, split=split, head=head, lonely=outliers, twins=duplicates)
+
+
+def inspect(file: str, *, outliers: int | None = None, duplicates: float | None = None) -> None:
+    """Name the samples that stand alone, or come twice, in features that `infomax embed` wrote; nothing is encoded.
+
+    Without an option: ten that stand alone, and pairs of cosine 0.99.
+
+    Args:
+        file: .npz or .parquet.
+        outliers: print so many samples that are farthest from their neighbours.
+        duplicates: print pairs of at least this cosine similarity, such as 0.99.
+    """
+    from infomax.evaluate.seen import inspected
+
+    inspected(file, outliers, duplicates)
 
 
 def report(

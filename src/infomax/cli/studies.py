@@ -246,8 +246,8 @@ def claims(
         budget: minutes (two CPU cores), hour (one GPU) or paper.
         data: of figs. 2 and 7; by default the budget's.
         root: where named data sets lie.
-        toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies to read, or their JSON files; the first four are
-            run where they are not given.
+        toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies to read, or their JSON files (of toy its
+            folder, for every seed is needed); the first four are run where they are not given.
         earlier: a ledger, its folder or results.json: rows of studies that are not given are taken from it, and none is run.
         workers: processes; by default one a core.
     """

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from infomax.data.labels import of_numbers, of_words
 from infomax.data.sets import Dataset, statistics
 from infomax.errors import DataError, NoSuchSplit
 
@@ -98,7 +99,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_array(path: Path, split: str) -> Dataset:
-    """Read a `.npy` array of samples, or an `.npz` with `images` (or `x`) and, where known, `labels` (or `y`).
+    """Read a `.npy` array of samples, or an `.npz` with `images` (or `x`) and, where known, `labels` (or `y`), whole
+    numbers or words, and `classes`, their names.
 
     An `.npz` with two splits names them `x_train`, `y_train`, `x_test`, `y_test` (or `images_...`, `labels_...`).
 
@@ -123,16 +125,8 @@ def read_array(path: Path, split: str) -> Dataset:
         of_train = _find(arrays, _IMAGE_KEYS, "train")
         train = samples if of_train is None else as_samples(of_train, str(path))
     mean, std = statistics(train)
-    y = _find(arrays, _LABEL_KEYS, split)
-    names = arrays.get("classes")
-    return Dataset(
-        images=samples,
-        labels=None if y is None else _as_labels(y, len(samples), str(path)),
-        classes=None if names is None else [str(c) for c in names],
-        name=str(path),
-        mean=mean,
-        std=std,
-    )
+    labels, classes = _labelled(arrays, split, len(samples), str(path))
+    return Dataset(images=samples, labels=labels, classes=classes, name=str(path), mean=mean, std=std)
 
 
 def _find(arrays: dict[str, np.ndarray], names: tuple[str, ...], split: str) -> np.ndarray | None:
@@ -144,10 +138,24 @@ def _find(arrays: dict[str, np.ndarray], names: tuple[str, ...], split: str) -> 
     return None
 
 
-def _as_labels(y: np.ndarray, n: int, name: str) -> Tensor:
-    y = y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.dtype.kind not in "iu":
-        raise DataError(f"{name}: labels of type {y.dtype}: give integers")
+def _labelled(arrays: dict[str, np.ndarray], split: str, n: int, name: str) -> tuple[Tensor | None, list[str] | None]:
+    """Labels and classes: those that the file names; of words else the words of train, in alphabetical order."""
+    y, named = _find(arrays, _LABEL_KEYS, split), arrays.get("classes")
+    classes = None if named is None else [str(c) for c in named]
+    if y is None:
+        return None, classes
+    y = _flat(y)
+    if y.dtype.kind not in "iuU":
+        raise DataError(f"{name}: labels of type {y.dtype}: give whole numbers, or words")
     if y.shape != (n,):
         raise DataError(f"{name}: {n} samples but labels of shape {y.shape}: give one label a sample")
-    return torch.from_numpy(y.astype(np.int64))
+    if y.dtype.kind != "U":
+        return of_numbers(y, name), classes
+    of_train = None if split == "train" else _find(arrays, _LABEL_KEYS, "train")
+    if classes is None and of_train is not None:
+        classes = of_words(_flat(of_train), None, name)[1]
+    return of_words(y, classes, name)
+
+
+def _flat(y: np.ndarray) -> np.ndarray:
+    return y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y

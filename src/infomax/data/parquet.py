@@ -11,6 +11,7 @@ from torch import Tensor
 
 from infomax.data import index
 from infomax.data.folder import OnError
+from infomax.data.labels import of_numbers, of_words
 from infomax.data.machine import cores
 from infomax.data.sets import Dataset
 from infomax.data.shards import Block, Shards, as_dataset, identities, opened
@@ -197,14 +198,10 @@ def _names(schema: "pyarrow.Schema", label: str | None) -> list[str] | None:
 def _labels(
     values: np.ndarray | None, names: list[str] | None, known: list[str] | None, name: str
 ) -> tuple[Tensor | None, list[str] | None]:
-    """Labels and classes; of words the classes are those of train, in alphabetical order; -1 stands for none."""
+    """Labels and classes; see `infomax.data.labels`."""
     if values is None:
         return None, None
     if values.dtype.kind == "U":
-        classes = known or sorted(set(values.tolist()))
-        number = {one: i for i, one in enumerate(classes)}
-        unknown = sorted(set(values.tolist()) - set(number))
-        if unknown:
-            raise DataError(f"{name}: class {unknown[0]!r} is not among the training classes ({', '.join(classes)})")
-        return torch.tensor([number[one] for one in values.tolist()]), classes
-    return (None, None) if (values < 0).any() else (torch.from_numpy(values.astype(np.int64)), names)
+        return of_words(values, known, name)
+    labels = of_numbers(values, name)
+    return labels, None if labels is None else names

@@ -19,7 +19,7 @@ class Dataset:
     Args:
         images: N x H x W x C uint8, or a list of N uint8 H x W x C where sizes differ, or floats: N x D
             for points and tables, N x C x L for signals; `Encoded` images are decoded on use.
-        labels: N int64, or `None`.
+        labels: N int64 from 0 on, or `None`.
         classes: name of each label, or `None`.
         name: what was asked for.
         mean: of each channel of the *train* split, images on the [0, 1] scale.
@@ -29,7 +29,7 @@ class Dataset:
         origin: name or path, and root, by which `load` found this train split; None: it came otherwise.
 
     Raises:
-        DataError: no samples, or not one label a sample.
+        DataError: no samples, not one label a sample, or labels below 0 (which those of a graph's nodes may be).
 
     Example:
         >>> data = Dataset(torch.zeros(2, 8, 8, 1, dtype=torch.uint8), torch.tensor([0, 1]), name="mine")
@@ -53,6 +53,11 @@ class Dataset:
         if self.labels is not None and self.labels.shape != (len(self.images),):
             raise DataError(
                 f"{self.name}: {len(self.images)} samples but labels of shape {tuple(self.labels.shape)}: give one a sample"
+            )
+        if self.labels is not None and not isinstance(self, Graph) and bool((self.labels < 0).any()):
+            raise DataError(
+                f"{self.name}: {int((self.labels < 0).sum()):,} labels below 0: number the classes from 0, and give samples "
+                "without a label apart, as data with labels=None"
             )
         if not self.mean:
             some = self.images

@@ -107,7 +107,7 @@ def read_tars(
     shards = Tars(files, found["shard"], found["offset"], found["size"], resize, on_error)
     labels = torch.from_numpy(found["label"])
     of_train = None if train == files else read_tars(train, train, name, image_key, resize, on_error)
-    some = as_dataset(shards, None if (labels == _NO_LABEL).any() else labels, None, name, of_train)
+    some = as_dataset(shards, None if (labels < 0).any() else labels, None, name, of_train)
     some.skipped = tuple(
         f"{file}, from sample {count} on"
         for file, count, cut in zip(files, np.bincount(found["shard"], minlength=len(files)), found["cut"], strict=True)

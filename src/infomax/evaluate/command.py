@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from infomax.errors import ConfigError, DataError
-from infomax.evaluate.embed import duplicates, embed, outliers
+from infomax.evaluate.embed import embed
 from infomax.evaluate.findings import keep, read
 from infomax.evaluate.over import apart, lines, summary
 from infomax.evaluate.run import Findings, evaluate
+from infomax.evaluate.seen import check, say
 from infomax.training.run import Run
 
 
@@ -58,20 +59,7 @@ def embedded(
     twins: float | None,
 ) -> None:
     """Write features, and say which samples stand alone or come twice."""
-    if lonely is not None and lonely < 1:
-        raise ConfigError(f"--outliers {lonely}: give how many, at least 1")
-    if twins is not None and not 0 < twins <= 1:
-        raise ConfigError(f"--duplicates {twins}: give a cosine similarity in (0, 1]")
+    check(lonely, twins)
     z, names = embed(Run.load(run), data, out, root=root, split=split, head=head)
     print(f"wrote {out}: {z.shape[0]:,} rows of {z.shape[1]}")
-    if lonely is not None and len(z) > 1:
-        print("farthest from their 10th nearest neighbour (cosine, sample):")
-        for row, near in outliers(z, lonely):
-            print(f"  {near:.3f}  {names[row]}")
-    if twins is not None:
-        pairs = duplicates(z, twins)
-        print(f"{len(pairs):,} pairs of cosine {twins:g} or more" + (" (cosine, samples):" if pairs else ""))
-        for i, j, near in pairs[:20]:
-            print(f"  {near:.4f}  {names[i]}  {names[j]}")
-        if len(pairs) > 20:
-            print(f"  and {len(pairs) - 20:,} more; a higher --duplicates leaves fewer")
+    say(z, names, lonely, twins)

@@ -53,33 +53,59 @@ def neighbours(z: Tensor, k: int = 10) -> tuple[Tensor, Tensor]:
     return torch.cat(near), torch.cat(which)
 
 
-def duplicates(z: Tensor, threshold: float = 0.99) -> list[tuple[int, int, float]]:
-    """Pairs of rows whose cosine similarity is at least a threshold, the most similar first.
+class Pairs(list[tuple[int, int, float]]):
+    """Pairs of rows with their similarity, the closest first; `total` is how many there are, listed or not."""
+
+    total: int = 0
+
+
+@torch.no_grad()
+def duplicates(z: Tensor, threshold: float = 0.99, most: int = 1000) -> Pairs:
+    """Pairs of rows whose cosine similarity is at least a threshold, the most similar first: all counted, the closest kept.
+
+    A collapsed embedding has nearly N^2 / 2 such pairs; they are counted block by block and never held.
 
     Args:
         z: features, N x D, any scale.
         threshold: the least cosine similarity, in (0, 1].
+        most: pairs to keep.
 
     Returns:
-        Row, row, similarity.
+        Row, row, similarity, of at most so many pairs; `.total` counts all.
 
     Raises:
-        ConfigError: a threshold outside (0, 1].
+        ConfigError: a threshold outside (0, 1], or no pair to keep.
 
     Example:
-        >>> duplicates(torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 0.01]]))[0][:2]
-        (0, 2)
+        >>> found = duplicates(torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 0.01]]))
+        >>> found[0][:2], found.total
+        ((0, 2), 1)
     """
     if not 0 < threshold <= 1:
         raise ConfigError(f"duplicates: a cosine similarity of at least {threshold}: give a threshold in (0, 1]")
+    if most < 1:
+        raise ConfigError(f"duplicates: {most} pairs to keep: give at least 1")
     unit = F.normalize(z.float(), dim=-1)
-    found = []
+    found, least = Pairs(), threshold - 1e-6
+    near, pairs = torch.zeros(0), torch.zeros(0, 2, dtype=torch.int64)
     for start in range(0, len(unit), ROWS):
-        block = unit[start : start + ROWS] @ unit.T
-        for i, j in (block >= threshold - 1e-6).nonzero().tolist():
-            if start + i < j:
-                found.append((start + i, j, float(block[i, j])))
-    return sorted(found, key=lambda pair: -pair[2])
+        block = unit[start : start + ROWS] @ unit[start:].T  # of a pair, the later row is the column
+        close = (block >= least).triu_(1)
+        found.total += int(close.count_nonzero())
+        if len(near) == most:
+            close &= block > near[-1]
+        rows = close.any(dim=1).nonzero()[:, 0]
+        if not len(rows):
+            continue
+        values, columns = block[rows].masked_fill_(~close[rows], -2.0).topk(min(most, block.shape[1]), dim=-1)
+        i, at = (values > -2.0).nonzero(as_tuple=True)
+        new = torch.stack([start + rows[i], start + columns[i, at]], dim=1).cpu()
+        near, pairs = torch.cat([near, values[i, at].cpu()]), torch.cat([pairs, new])
+        order = near.argsort(descending=True, stable=True)[:most]
+        near, pairs = near[order], pairs[order]
+    found += [(i, j, value) for (i, j), value in zip(pairs.tolist(), near.tolist(), strict=True)]
+    found.sort(key=lambda pair: (-pair[2], *pair[:2]))
+    return found
 
 
 def outliers(z: Tensor, count: int = 10, k: int = 10) -> list[tuple[int, float]]:

@@ -23,7 +23,7 @@ import yaml
 
 from infomax.errors import ConfigError, nearest
 
-__all__ = ["Recipe", "files", "get", "names"]
+__all__ = ["Recipe", "files", "get", "names", "protocols"]
 
 SAID = ("expected", "cost", "cost_how", "source", "protocol", "differs")
 """What a recipe says of itself, beside its options."""
@@ -89,6 +89,21 @@ def names() -> list[str]:
         ['cpu/simclr-cifar10', 'paper/simclr-cifar10', 'paper/simclr-cifar100']
     """
     return [f"{name}-{data}" for name in files() if "/sweep" not in name for data in _read(name)["sets"]]
+
+
+def protocols() -> dict[str, str]:
+    """What the accuracies to expect are of, by family: how and on what they were measured, without the command.
+
+    Example:
+        >>> protocols()["reference"]
+        'linear probe trained along with the encoder (online), test set, last epoch of 1000, one run'
+    """
+    found: dict[str, list[str]] = {}
+    for name in names():
+        said = get(name).about["protocol"].split(": benchmarks/")[0]
+        family = found.setdefault(name.split("/")[0], [])
+        family += [said] if said not in family else []
+    return {family: "; or ".join(said) for family, said in found.items()}
 
 
 def get(name: str) -> Recipe:

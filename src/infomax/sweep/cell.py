@@ -12,7 +12,8 @@ import platform
 import shutil
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 import infomax as im
-from infomax.data import Dataset, Graph
+from infomax.data import NAMES, Dataset, Graph
 from infomax.errors import DataError, InfomaxError
 from infomax.evaluate import knn_accuracy, linear_probe
 from infomax.evaluate.features import run_size
@@ -97,6 +98,42 @@ def train(options: Mapping[str, Any], out: Path) -> Run:
     return im.train(learner, samples, out=out, progress=False, **taken)
 
 
+def unlabelled(name: str, metric: str) -> DataError:
+    """The error of data without labels that are to be judged by a metric that needs them."""
+    return DataError(
+        f"{name!r} has no labels, so {metric!r} cannot be judged: give `evaluate: {{data: ...}}` with labels, or choose by a "
+        "gauge, such as `evaluate: {metric: effective_rank}`"
+    )
+
+
+def judgeable(options: Iterable[Mapping[str, Any]], asked: Mapping[str, Any]) -> None:
+    """Refuse data without labels before a cell runs, where the metric needs them.
+
+    Named data sets have labels. What cannot be read is left to the cells, each of which says so.
+
+    Args:
+        options: of every cell.
+        asked: how they are judged: data, metric, goal.
+
+    Raises:
+        DataError: naming the data, the metric, and what to do.
+    """
+    if asked["metric"] not in JUDGED:
+        return
+    for name, root, on_error in {(asked["data"] or o["data"], o["root"], o["on_error"]) for o in options}:
+        if name not in NAMES and _without_labels(name, root, on_error):
+            raise unlabelled(name, asked["metric"])
+
+
+def _without_labels(name: str, root: str | None, on_error: Any) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is left out is said where it is used
+        try:
+            return dataset(name, root, on_error=on_error).labels is None
+        except (InfomaxError, OSError):
+            return False
+
+
 class _Split:
     """Labelled data to choose by: a held-out part of train, and never a row of its test set.
 
@@ -116,10 +153,7 @@ class _Split:
         rows = torch.arange(len(data))
         if data.labels is None:
             if asked["metric"] in JUDGED:
-                raise DataError(
-                    f"{data.name!r} has no labels, so {asked['metric']!r} cannot be judged: give `evaluate: {{data: ...}}` "
-                    "with labels, or choose by a gauge, such as `evaluate: {metric: effective_rank}`"
-                )
+                raise unlabelled(data.name, asked["metric"])
             return cls(data, rows[:0], rows[:0], "no labels: gauges of training alone")
         if isinstance(data, Graph):
             if not len(data.val):

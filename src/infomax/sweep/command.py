@@ -1,7 +1,6 @@
 """What `infomax sweep` and its commands do and print."""
 
 import json
-from collections import Counter
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import yaml
 from infomax.errors import ConfigError, command, nearest
 from infomax.recipes import files
 from infomax.sweep.cell import JUDGED
-from infomax.sweep.folder import STATES, Folder, Row, Setting, aim, settings, varied
+from infomax.sweep.folder import Folder, Row, Setting, aim, counted, settings, unfinished, varied
 from infomax.sweep.grid import Grid, read
 from infomax.sweep.run import run
 
@@ -64,11 +63,11 @@ def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]
     rows = run(asked, out, **options)
     mine = {cell.name for cell in cells}
     ended = [row for row in rows if row.name in mine or not mine]
-    print(_counted(ended))
-    for row in ended:
-        if row.state == "failed":
-            print(f"  failed: {row.name}: {row.error}")
-    if any(row.state == "finished" for row in ended):
+    print(counted(ended))
+    _print_failed(ended)
+    if ended and not any(row.state == "finished" for row in ended):
+        raise unfinished(out, ended)
+    if ended:
         _print_best(rows, asked.evaluate["metric"], asked.evaluate["goal"])
     print(f"wrote {out}; next: {command(f'sweep table {out}')}, {command(f'sweep page {out}')}")
 
@@ -86,7 +85,7 @@ def status(path: str, *, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps([row.__dict__ for row in rows], indent=2))
         return
-    print(_counted(rows))
+    print(counted(rows))
     keys = varied(rows)
     for row in rows:
         if row.state != "finished":
@@ -114,6 +113,8 @@ def table(path: str, by: str | None = None, *, csv: bool = False) -> None:
     rows = Folder(path).rows()
     asked = Folder(path).read()["evaluate"]
     metric, goal = aim(asked, by)
+    if not any(row.state == "finished" for row in rows):
+        _print_failed(rows)
     _first(path, rows, metric, goal)
     lines = [{**{k: _value(v) for k, v in s.options.items()}, metric: s.shown} for s in settings(rows, metric, goal)]
     if csv:
@@ -131,25 +132,27 @@ def table(path: str, by: str | None = None, *, csv: bool = False) -> None:
     widths = {h: max(len(h), *(len(line[h]) for line in lines)) for h in heads}
     for line in ({h: h for h in heads}, *lines):
         print("  ".join(line[h].ljust(widths[h]) for h in heads).rstrip())
-    print(f"{_counted(rows)}; {_judged({**asked, 'metric': metric})}")
+    print(f"{counted(rows)}; {_judged({**asked, 'metric': metric})}")
+    _print_failed(rows)
 
 
 def _first(path: str, rows: list[Row], metric: str, goal: str) -> Setting:
     found = settings(rows, metric, goal)
     if not found:
-        raise ConfigError(f"{path}: no cell has finished yet: {_counted(rows)}")
+        raise unfinished(path, rows)
     return found[0]
+
+
+def _print_failed(rows: list[Row]) -> None:
+    for row in rows:
+        if row.state == "failed":
+            print(f"  failed: {row.name}: {row.error}")
 
 
 def _print_best(rows: list[Row], metric: str, goal: str) -> None:
     found = settings(rows, metric, goal)[0]
     print(f"best: {_options(found.options, list(found.options)) or 'the only setting'}: {metric} {found.shown}")
     print(f"  cells {', '.join(row.name for row in found.rows)}")
-
-
-def _counted(rows: list[Row]) -> str:
-    count = Counter(row.state for row in rows)
-    return f"{len(rows)} cells: " + ", ".join(f"{count[s]} {s}" for s in STATES if count[s])
 
 
 def _judged(evaluate: Any) -> str:

@@ -12,6 +12,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any, Literal
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from infomax.errors import ConfigError, DataError, nearest
+from infomax.errors import ConfigError, DataError, command, nearest
 from infomax.sweep.grid import Cell
 from infomax.training.checkpoint import plain, written
 from infomax.training.run import read_log, write_atomically
@@ -167,6 +168,32 @@ def varied(rows: Iterable[Row]) -> list[str]:
     keys = dict.fromkeys(key for row in rows for key in row.options)
     found = [k for k in keys if len({json.dumps(row.options.get(k)) for row in rows}) > 1]
     return sorted(found, key=lambda key: key == "seed")
+
+
+def counted(rows: Iterable[Row]) -> str:
+    """How many cells there are, and how they stand.
+
+    Example:
+        >>> counted([Row("a", "failed", {}, {}, 0, 0.0), Row("b", "failed", {}, {}, 0, 0.0)])
+        '2 cells: 2 failed'
+    """
+    count = Counter(row.state for row in rows)
+    return f"{count.total()} cell{'s' * (count.total() != 1)}: " + ", ".join(
+        f"{count[s]} {s}" for s in STATES if count[s]
+    )
+
+
+def unfinished(path: str | Path, rows: Iterable[Row]) -> ConfigError:
+    """The error of a sweep without a finished cell: how its cells stand, why the first one failed, and what to do."""
+    rows = list(rows)
+    failed = [row for row in rows if row.state == "failed"]
+    said = f"{path}: no cell has finished: {counted(rows)}"
+    if not failed:
+        return ConfigError(f"{said}; how they stand: {command(f'sweep status {path}')}")
+    return ConfigError(
+        f"{said}; {failed[0].name} failed: {failed[0].error}; why each did: {command(f'sweep status {path}')}; once that is "
+        "mended, `infomax sweep` with --retry runs them again"
+    )
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infomax.errors import ConfigError
 from infomax.report.figures import template
 from infomax.report.page import Page
-from infomax.sweep.folder import Folder, Row, aim, settings, varied
+from infomax.sweep.folder import Folder, Row, aim, settings, unfinished, varied
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -35,7 +34,7 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
     metric, goal = aim(asked, by)
     found = settings(rows, metric, goal)
     if not found:
-        raise ConfigError(f"{path}: no cell has finished yet, so there is nothing to draw")
+        raise unfinished(path, rows)
     done, keys = [row for row in rows if row.state == "finished"], varied(rows)
     ended = f"{len(done)} of {len(rows)} cells have finished"
     page = Page(f"Sweep: {metric}", f"{ended}. Chosen on a held-out part of train, never the test set.")

@@ -6,8 +6,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from infomax.errors import ConfigError, command, nearest
+from infomax.sweep.cell import judgeable
 from infomax.sweep.folder import Folder, Row
-from infomax.sweep.grid import Grid
+from infomax.sweep.grid import Cell, Grid
 from infomax.sweep.runners import Runner, RunnerName, Work, runner
 from infomax.sweep.search import TPE, Everything, Search
 from infomax.training.interrupt import Stopped, noted_signals
@@ -44,10 +45,12 @@ def run(
         How every cell of the folder stands. Failed ones do not stop the others.
 
     Raises:
-        ConfigError: a grid or runner that cannot be.
+        ConfigError: a grid or runner that cannot be. DataError: a metric that needs labels, and data without.
         Stopped: on Ctrl-C or SIGTERM; the same command goes on.
     """
     folder = Folder(out)
+    some = [Cell.of({**grid.fixed, **grid.draw(0)}, grid.source)] if grid.sampler == "tpe" else grid.cells()
+    judgeable([cell.options for cell in some], grid.evaluate)
     search: Search = Everything(grid) if grid.sampler == "random" else TPE(grid, _known(folder))
     folder.begin([], grid.evaluate)
     work = Work(

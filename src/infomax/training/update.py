@@ -51,7 +51,7 @@ def _seed(seed: int) -> None:
     """`torch.manual_seed`, without the devices that are not in use: for each of them it writes down where it was called from,
     which takes a twentieth of a small network's update."""
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
 
 

@@ -50,7 +50,8 @@ def run(
         budget: minutes (two CPU cores; the toy study on 500 samples), hour or paper.
         data: of figs. 2 and 7; None: the budget's.
         root: where named data sets lie.
-        toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies that were run already, or their JSON files.
+        toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies that were run already, or their JSON files (of
+            toy its folder, which holds every seed).
         earlier: a ledger (its folder or results.json), from which rows of studies that are not given are taken; none is run.
         workers: processes; None: one a core.
         progress: show bars.
@@ -76,6 +77,8 @@ def run(
     given = {name: Path(path) for name, path in folders.items() if path is not None}
     for path in given.values():
         read(path)
+    if toy is not None:
+        toy_claims.arrays_of(Path(toy))  # before others run for hours
     kept = _kept(read(Path(earlier)), given) if earlier is not None else []
     began, cpu = time.perf_counter(), _processor_seconds()
     settings = {"budget": budget, "data": data or known(budget).data, "read": sorted(given)}

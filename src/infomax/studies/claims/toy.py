@@ -19,17 +19,31 @@ Settings = Mapping[str, Mapping[str, Arrays]]
 """Setting -> method -> arrays, as the study trained them."""
 
 
-def read_arrays(folder: Path) -> Settings:
-    """The arrays of a toy study.
+def arrays_of(study: Path) -> Path:
+    """The file of every seed's numbers of a toy study, given its folder or the results.json in it.
 
     Raises:
-        DataError: a folder without them.
+        DataError: where there is none; a JSON file alone holds means, which decide nothing.
     """
+    folder = study.parent if study.name == "results.json" else study
     path = folder / "arrays.npz"
-    if not path.is_file():
+    if path.is_file():
+        return path
+    if study.is_file():
         raise DataError(
-            f"{folder} is no toy study: it holds no arrays.npz; make one by infomax study toy --out {folder}"
+            f"{study} holds the toy study's means alone, and its claims are judged by every seed, which its arrays.npz holds: "
+            "give the study's folder, or take its rows from an earlier ledger by --earlier"
         )
+    raise DataError(f"{folder} is no toy study: it holds no arrays.npz; make one by infomax study toy --out DIR")
+
+
+def read_arrays(study: Path) -> Settings:
+    """The arrays of a toy study, given its folder or the results.json in it.
+
+    Raises:
+        DataError: one without them.
+    """
+    path = arrays_of(study)
     runs: dict[str, dict[str, Arrays]] = {}
     with np.load(path) as found:
         for key in found.files:

@@ -1,0 +1,56 @@
+"""Labels as files hold them, whole numbers or words, as numbers of classes."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infomax.errors import DataError
+
+
+def of_words(values: np.ndarray, known: Sequence[str] | None, name: str) -> tuple[Tensor, list[str]]:
+    """Numbers of words, and the classes: those that are known, else the words in alphabetical order, as folders do.
+
+    Args:
+        values: N words.
+        known: the classes of train, or those that the file names.
+        name: what was asked for.
+
+    Raises:
+        DataError: a word that is not among the known classes.
+
+    Example:
+        >>> of_words(np.array(["cat", "ant", "cat"]), None, "mine")
+        (tensor([1, 0, 1]), ['ant', 'cat'])
+    """
+    words = [str(one) for one in values.tolist()]
+    classes = sorted(set(words)) if known is None else list(known)
+    number = {one: i for i, one in enumerate(classes)}
+    if unknown := sorted(set(words) - set(number)):
+        raise DataError(f"{name}: class {unknown[0]!r} is not among the training classes ({', '.join(classes)})")
+    return torch.tensor([number[one] for one in words]), classes
+
+
+def of_numbers(values: np.ndarray, name: str) -> Tensor | None:
+    """Whole numbers as labels; None where any is below 0, which stands for none: then the set counts as one without labels.
+
+    Args:
+        values: N whole numbers.
+        name: what was asked for, named in a warning where only some are below 0.
+
+    Example:
+        >>> of_numbers(np.array([2, 0]), "mine"), of_numbers(np.array([-1, -1]), "mine")
+        (tensor([2, 0]), None)
+    """
+    values = values.astype(np.int64)
+    if not (values < 0).any():
+        return torch.from_numpy(values)
+    if not (values < 0).all():
+        warnings.warn(
+            f"{name}: {(values < 0).sum():,} of {len(values):,} labels are below 0, which stands for no label, so these data "
+            "count as unlabelled: to judge by labels, give the labelled samples alone (evaluate --data); number classes from 0",
+            stacklevel=2,
+        )
+    return None

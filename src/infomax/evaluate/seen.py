@@ -1,0 +1,96 @@
+"""What can be seen in features that a file holds already: `infomax inspect`, and the last lines of `infomax embed`."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infomax.data.arrays import read_arrays
+from infomax.errors import ConfigError, DataError
+from infomax.evaluate.embed import KINDS, duplicates, outliers
+
+SHOWN = 20
+"""Near-duplicates that are printed, the closest."""
+
+
+def read_features(path: str | Path) -> tuple[Tensor, list[str]]:
+    """Features and names of a file that `infomax embed` wrote; rows without names are told by their numbers.
+
+    Args:
+        path: an `.npz` with `features`, N x D, or a `.parquet` with a column `feature`.
+
+    Raises:
+        DataError: a file that is not there, cannot be read, or holds no finite features. ConfigError: one of another kind.
+    """
+    path = Path(path)
+    if path.suffix not in KINDS:
+        raise ConfigError(f"{path}: give features as infomax embed writes them, {' or '.join(KINDS)}")
+    if not path.is_file():
+        raise DataError(f"no file {path}: make one by infomax embed RUN DATA --out {path}")
+    z, names = _of_arrays(path) if path.suffix == ".npz" else _of_parquet(path)
+    if z.ndim != 2 or z.dtype.kind not in "fiu" or not len(z) or not np.isfinite(z).all():
+        raise DataError(f"{path}: features of shape {z.shape}, type {z.dtype}: need N x D finite numbers")
+    if names is not None and len(names) != len(z):
+        raise DataError(f"{path}: {len(z)} rows of features but {len(names)} names")
+    return torch.from_numpy(z.astype(np.float32)), names or [str(row) for row in range(len(z))]
+
+
+def _of_arrays(path: Path) -> tuple[Any, list[str] | None]:
+    arrays = read_arrays(path)
+    if "features" not in arrays:
+        raise DataError(f"{path}: no array named features (seen: {', '.join(sorted(arrays)) or 'none'})")
+    return arrays["features"], [str(name) for name in arrays["names"]] if "names" in arrays else None
+
+
+def _of_parquet(path: Path) -> tuple[Any, list[str] | None]:
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise ConfigError(
+            f"{path}: a .parquet file takes pyarrow: uv sync --extra streams, or pip install pyarrow"
+        ) from None
+    try:
+        table = parquet.read_table(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable parquet file ({' '.join(str(error).split())})") from error
+    if "feature" not in table.column_names:
+        raise DataError(f"{path}: no column named feature (seen: {', '.join(table.column_names) or 'none'})")
+    names = [str(name) for name in table["name"].to_pylist()] if "name" in table.column_names else None
+    try:
+        return np.array(table["feature"].to_pylist(), dtype=np.float32), names
+    except (TypeError, ValueError):
+        raise DataError(f"{path}: the column feature holds no lists of numbers of one length") from None
+
+
+def check(lonely: int | None, twins: float | None) -> None:
+    """Refuse numbers that cannot be, before anything is encoded or read."""
+    if lonely is not None and lonely < 1:
+        raise ConfigError(f"--outliers {lonely}: give how many, at least 1")
+    if twins is not None and not 0 < twins <= 1:
+        raise ConfigError(f"--duplicates {twins}: give a cosine similarity in (0, 1]")
+
+
+def say(z: Tensor, names: list[str], lonely: int | None, twins: float | None) -> None:
+    """Print the samples that stand alone, and those that come twice."""
+    if lonely is not None and len(z) > 1:
+        print("farthest from their 10th nearest neighbour (cosine, sample):")
+        for row, near in outliers(z, lonely):
+            print(f"  {near:.3f}  {names[row]}")
+    if twins is not None:
+        pairs = duplicates(z, twins, most=SHOWN)
+        few = f", the {SHOWN} closest" if pairs.total > SHOWN else ""
+        print(f"{pairs.total:,} pairs of cosine {twins:g} or more" + (f"{few} (cosine, samples):" if pairs else ""))
+        for i, j, near in pairs:
+            print(f"  {near:.4f}  {names[i]}  {names[j]}")
+        if pairs.total > SHOWN:
+            print(f"  and {pairs.total - SHOWN:,} more; a higher --duplicates leaves fewer")
+
+
+def inspected(path: str, lonely: int | None, twins: float | None) -> None:
+    """`infomax inspect FILE`."""
+    check(lonely, twins)
+    z, names = read_features(path)
+    print(f"{path}: {z.shape[0]:,} rows of {z.shape[1]}")
+    say(z, names, *((10, 0.99) if lonely is None and twins is None else (lonely, twins)))

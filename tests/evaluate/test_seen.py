@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from infomax.cli import main
+from infomax.errors import ConfigError, DataError
+from infomax.evaluate.seen import read_features
+
+NAMES = [f"{row:02d}.png" for row in range(30)]
+
+
+def features():
+    z = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32) + 3
+    z[5] = 2 * z[21]
+    z[7] *= -1
+    return z
+
+
+@pytest.mark.parametrize("kind", ["npz", "parquet"])
+def test_a_file_of_features_is_looked_at_again_without_encoding(tmp_path, capsys, kind):
+    path = tmp_path / f"emb.{kind}"
+    if kind == "npz":
+        np.savez(path, features=features(), names=np.array(NAMES))
+    else:
+        arrow = pytest.importorskip("pyarrow")
+        from pyarrow import parquet
+
+        parquet.write_table(arrow.table({"name": NAMES, "feature": list(features())}), path)
+    assert main(["inspect", str(path), "--outliers", "1", "--duplicates", "0.99999"]) == 0
+    said = capsys.readouterr().out
+    assert "30 rows of 6" in said and "07.png" in said.splitlines()[2]
+    assert "1 pairs of cosine 0.99999" in said and "05.png  21.png" in said
+    assert main(["inspect", str(path)]) == 0
+    assert "farthest" in (said := capsys.readouterr().out) and "pairs of cosine 0.99 or more" in said
+    assert main(["inspect", str(path), "--duplicates", "2"]) == 2 and "(0, 1]" in capsys.readouterr().err
+
+
+def test_rows_without_names_are_told_by_their_numbers(tmp_path):
+    np.savez(tmp_path / "z.npz", features=features())
+    assert read_features(tmp_path / "z.npz")[1][:2] == ["0", "1"]
+
+
+def test_what_holds_no_features_says_so(tmp_path):
+    with pytest.raises(DataError, match="infomax embed RUN DATA"):
+        read_features(tmp_path / "none.npz")
+    with pytest.raises(ConfigError, match=r"\.npz or \.parquet"):
+        read_features(tmp_path / "z.csv")
+    for arrays, said in (
+        ({"x": features()}, "no array named features"),
+        ({"features": np.full((2, 2), np.nan)}, "finite"),
+        ({"features": np.zeros(3)}, "N x D"),
+        ({"features": features(), "names": np.array(["a"])}, "1 names"),
+    ):
+        np.savez(tmp_path / "z.npz", **arrays)
+        with pytest.raises(DataError, match=said):
+            read_features(tmp_path / "z.npz")
