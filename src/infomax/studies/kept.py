@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 import infomax
 from infomax.errors import ConfigError
 from infomax.training.interrupt import Stopped
@@ -144,14 +146,9 @@ def _clear(path: Path) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Nobody else in this folder, where the system can tell."""
-    with (path / LOCK).open("a") as held:
-        try:
-            import fcntl
-
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"{path}: this study is being run in it; choose another --out") from None
-        except (ImportError, OSError):  # Windows; a file system without locks
-            pass
-        yield
+    """Nobody else in this folder."""
+    try:
+        with FileLock(path / LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise ConfigError(f"{path}: this study is being run in it; choose another --out") from None
