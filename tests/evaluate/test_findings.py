@@ -172,6 +172,29 @@ def test_what_only_watches_makes_no_difference_and_the_data_do():
     ]
 
 
+def test_options_are_compared_whole_as_numbers_and_with_their_defaults():
+    def trained(**options):
+        return {"training": options, "data": {"name": "a", "samples": 3, "mean": [0.1], "std": [1.0]}}
+
+    rules = {"bias": {"weight_decay": 0.0}, "norm": {"weight_decay": 0.0}, "f.projector": {"lr": 1.0}}
+    (said,) = over.differences([trained(rules=rules), trained(rules=rules | {"f.projector": {"lr": 9.0}})])
+    assert said.startswith("training rules (")  # they differ behind the sixtieth character
+    assert over.differences([trained(warmup_epochs=10, accumulate=1), trained(warmup_epochs=10.0)]) == []
+    rounded = trained() | {"data": {"name": "a", "samples": 3, "mean": [0.1 + 1e-9], "std": [1.0]}}
+    assert over.differences([trained(), rounded]) == []
+
+
+def test_runs_for_one_time_have_a_mean_however_far_they_came():
+    config = {"training": {"budget": "5min"}, "data": {"name": "a"}}
+    found = [
+        {"method": "jmi", "source": None, "data": "a", "weights": k, "trained": {"epoch": e, "finished": True}}
+        for k, e in enumerate((0.1, 8.6))
+    ]
+    assert over.apart(["x", "y"], found, [config] * 2) is None
+    found[1]["trained"]["finished"] = False
+    assert "y not finished" in over.apart(["x", "y"], found, [config] * 2)
+
+
 def test_both_encoders_have_a_mean_over_runs(at, capsys):
     found = told(capsys, "sdmi0", "sdmi1", "--protocols", "knn,linear")
     for key in ("knn", "linear"):

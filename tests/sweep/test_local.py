@@ -13,7 +13,8 @@ import yaml
 from infomax.cli import main
 from infomax.errors import ConfigError, DataError
 from infomax.sweep import Folder, read, run
-from infomax.sweep.cell import complete
+from infomax.sweep.cell import complete, judgeable
+from infomax.sweep.run import _samples
 from infomax.sweep.runners import Work
 from infomax.sweep.runners.local import Local
 from infomax.training.interrupt import Stopped
@@ -150,6 +151,18 @@ def test_a_metric_that_needs_labels_is_refused_before_anything_runs_where_there_
     drawn = {k: v for k, v in asked.items() if k != "grid"} | {"random": {"lr": [0.1]}, "samples": 1, "sampler": "tpe"}
     with pytest.raises(DataError, match="has no labels"):
         run(read(drawn), tmp_path / "out", progress=False)
+
+    options = [{"data": name, "root": None, "on_error": "skip"} for name in (str(tmp_path / "x.npy"), "digits")]
+    judgeable(options, {"data": None, "metric": "linear"})  # one of them can be judged: the other's cells say why not
+    with pytest.raises(DataError, match=r"x\.npy' has no labels"):
+        judgeable(options[:1], {"data": None, "metric": "linear"})
+    choice = asked | {"grid": {}, "random": {"data": ["digits", asked["data"]]}, "samples": 1, "sampler": "tpe"}
+    assert [
+        c.options["data"] for c in _samples(read({k: v for k, v in choice.items() if k not in ("grid", "data")}))
+    ] == [
+        "digits",
+        asked["data"],
+    ]
 
 
 def test_a_sweep_of_which_no_cell_finishes_says_so_with_status_2(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """What evaluations found, as a run's folder keeps it: by data set, with the weights and the epoch that it is of."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def keep(folder: Path, before: Mapping[str, Any], found: Mapping[str, Any]) -> N
     name = name_of(found)
     was = found["source"]  # by it earlier versions kept the run's own data
     earlier = before.get(name, before.get(was, {}))
+    earlier = earlier if isinstance(earlier, Mapping) else {}
     same = all(earlier.get(part) == found[part] for part in ("seed", "weights"))  # else they do not belong together
     together = {**(earlier if same else {}), **found}
     together["protocol"] = statement(together)
@@ -86,7 +88,8 @@ def shown(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, Mappi
         ('b.npz', {'linear': 90.0, 'own': False}, False)
     """
     known = {name: f for name, f in kept.items() if isinstance(f, Mapping) and any(key in f for key in CHOSEN)}
-    own = {n: f for n, f in known.items() if f.get("own", n == asked.get("name") or is_own(n, asked))}
+    mine = (str(asked.get("name")), str(asked.get("source")))
+    own = {n: f for n, f in known.items() if f.get("own", os.path.normpath(n) in mine)}
     if not known:
         return None
     name, found = list((own or known).items())[-1]
@@ -102,12 +105,13 @@ def of_what(found: Mapping[str, Any], encoder: nn.Module | None, epoch: float | 
         epoch: its last one.
 
     Example:
-        >>> of_what({"weights": "a", "trained": {"epoch": 28}}, None, 500), of_what({"weights": "a"}, nn.Linear(2, 2), 500)
-        ('of epoch 28', 'of earlier weights')
+        >>> of_what({"weights": "a", "trained": {"epoch": 28}}, None, 500)
+        'of epoch 28'
+        >>> of_what({"weights": "a", "infomax": __version__}, nn.Linear(2, 2), 500)
+        'of earlier weights'
     """
     then = (found.get("trained") or {}).get("epoch")
-    if then is not None and then != epoch:
+    if then is not None and epoch is not None and then != epoch:
         return f"of epoch {then:g}"
-    # the hash is of the version, too
-    known = "weights" in found and found.get("infomax", __version__) == __version__
+    known = "weights" in found and found.get("infomax") == __version__  # the hash is of the version, too
     return "of earlier weights" if known and encoder is not None and found["weights"] != weights_of(encoder) else None

@@ -1,9 +1,12 @@
 """The mean and spread of accuracies over runs: where they differ in their seed alone, else why there is none."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from infomax.evaluate.protocols import spread_of
+from infomax.training.options import Options
 
 ACCURACIES = ("linear", "sgd", "knn", "knn_best", "few_1", "few_10", "finetune")
 WITHOUT_EFFECT = {
@@ -11,6 +14,8 @@ WITHOUT_EFFECT = {
     "views": ("made",),  # from the others and the data
 }
 """Options that are the seed, or that only watch: runs that differ in them are of one kind."""
+DEFAULTS = asdict(Options())
+"""What an option was in a run of before it was one."""
 
 
 def summary(all_found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -58,7 +63,12 @@ def apart(
         said = on.values() if len(set(on.values())) == len(on) else on
         return f"the runs were evaluated on different data ({', '.join(said)}): give one to all by --data"
     differ = differences(configs)
-    epochs = list(dict.fromkeys(f["trained"]["epoch"] for f in all_found))
+    budgets = {(c.get("training") or {}).get("budget") for c in configs}
+    if budgets != {None} and len(budgets) == 1:  # of one time, in which each came as far as it could
+        early = [n for n, f in zip(names, all_found, strict=True) if f["trained"]["finished"] is False]
+        if early and len(early) < len(names):
+            differ.append(f"{', '.join(early)} not finished")
+    epochs = [] if budgets != {None} else list(dict.fromkeys(f["trained"]["epoch"] for f in all_found))
     if len(epochs) > 1 and not any(d.startswith("training epochs") for d in differ):
         differ.append(f"epochs done ({', '.join(f'{e:g}' for e in epochs)})")
     if differ:
@@ -79,18 +89,27 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     found = []
     for part in ("method", "encoder", "views", "training"):
-        inner = [c.get(part) or {} for c in configs]
+        inner = [(DEFAULTS if part == "training" else {}) | dict(c.get(part) or {}) for c in configs]
         for key in dict.fromkeys(k for one in inner for k in one if k not in WITHOUT_EFFECT.get(part, ())):
-            values = list(dict.fromkeys(_short(one.get(key)) for one in inner))
-            if len(values) > 1:
-                found.append(f"{part} {key} ({', '.join(values)})")
+            values = [one.get(key) for one in inner]
+            if any(value != values[0] for value in values):
+                found.append(f"{part} {key} ({', '.join(dict.fromkeys(map(_short, values)))})")
     data = [c.get("data") or {} for c in configs]
-    if any(any(d.get(k) != data[0].get(k) for k in ("samples", "mean", "std")) for d in data):
-        values = list(dict.fromkeys(f"{d.get('name')}, {d.get('samples')} samples" for d in data))
+    if any(not _alike(d.get(k), data[0].get(k)) for k in ("samples", "mean", "std") for d in data):
+        named = list(dict.fromkeys(f"{d.get('name')}, {d.get('samples')} samples" for d in data))
         found.append(
-            f"data trained on ({'; '.join(values)})" if len(values) > 1 else "data trained on (their statistics)"
+            f"data trained on ({'; '.join(named)})" if len(named) > 1 else "data trained on (their statistics)"
         )
     return found
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Equal, or statistics that another machine rounded otherwise."""
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
+        return all(_alike(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float) and isinstance(b, float):
+        return math.isclose(a, b, rel_tol=1e-5)
+    return bool(a == b)
 
 
 def _short(value: Any, most: int = 60) -> str:

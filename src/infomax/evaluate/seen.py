@@ -52,15 +52,19 @@ def _of_parquet(path: Path) -> tuple[Any, list[str] | None]:
             f"{path}: a .parquet file takes pyarrow: uv sync --extra streams, or pip install pyarrow"
         ) from None
     try:
-        table = parquet.read_table(path)
+        seen = parquet.read_schema(path).names
+        table = parquet.read_table(path, columns=[c for c in ("name", "feature") if c in seen])
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a readable parquet file ({' '.join(str(error).split())})") from error
-    if "feature" not in table.column_names:
-        raise DataError(f"{path}: no column named feature (seen: {', '.join(table.column_names) or 'none'})")
-    names = [str(name) for name in table["name"].to_pylist()] if "name" in table.column_names else None
+    if "feature" not in seen:
+        raise DataError(f"{path}: no column named feature (seen: {', '.join(seen) or 'none'})")
+    names = [str(name) for name in table["name"].to_pylist()] if "name" in seen else None
     try:
-        return np.array(table["feature"].to_pylist(), dtype=np.float32), names
-    except (TypeError, ValueError):
+        rows = [
+            np.asarray(row.values) for chunk in table["feature"].chunks for row in chunk
+        ]  # without a copy, as lists are
+        return np.array(rows, dtype=np.float32), names
+    except (AttributeError, TypeError, ValueError):
         raise DataError(f"{path}: the column feature holds no lists of numbers of one length") from None
 
 

@@ -107,7 +107,7 @@ def unlabelled(name: str, metric: str) -> DataError:
 
 
 def judgeable(options: Iterable[Mapping[str, Any]], asked: Mapping[str, Any]) -> None:
-    """Refuse data without labels before a cell runs, where the metric needs them.
+    """Refuse data without labels before a cell runs, where the metric needs them and no cell has others.
 
     Named data sets have labels. What cannot be read is left to the cells, each of which says so.
 
@@ -120,9 +120,9 @@ def judgeable(options: Iterable[Mapping[str, Any]], asked: Mapping[str, Any]) ->
     """
     if asked["metric"] not in JUDGED:
         return
-    for name, root, on_error in {(asked["data"] or o["data"], o["root"], o["on_error"]) for o in options}:
-        if name not in NAMES and _without_labels(name, root, on_error):
-            raise unlabelled(name, asked["metric"])
+    every = list(dict.fromkeys((asked["data"] or o["data"], o["root"], o["on_error"]) for o in options))
+    if every and all(name not in NAMES and _without_labels(name, root, how) for name, root, how in every):
+        raise unlabelled(every[0][0], asked["metric"])
 
 
 def _without_labels(name: str, root: str | None, on_error: Any) -> bool:
@@ -130,7 +130,7 @@ def _without_labels(name: str, root: str | None, on_error: Any) -> bool:
         warnings.simplefilter("ignore")  # what is left out is said where it is used
         try:
             return dataset(name, root, on_error=on_error).labels is None
-        except (InfomaxError, OSError):
+        except Exception:
             return False
 
 

@@ -49,8 +49,8 @@ def run(
         Stopped: on Ctrl-C or SIGTERM; the same command goes on.
     """
     folder = Folder(out)
-    some = [Cell.of({**grid.fixed, **grid.draw(0)}, grid.source)] if grid.sampler == "tpe" else grid.cells()
-    judgeable([cell.options for cell in some], grid.evaluate)
+    if not any(row.state in ("finished", "failed") for row in _known(folder)):  # else one has met the data
+        judgeable([cell.options for cell in _samples(grid)], grid.evaluate)
     search: Search = Everything(grid) if grid.sampler == "random" else TPE(grid, _known(folder))
     folder.begin([], grid.evaluate)
     work = Work(
@@ -63,6 +63,16 @@ def run(
         for each in made:
             each.close()
     return folder.rows()
+
+
+def _samples(grid: Grid) -> list[Cell]:
+    """Cells on all data that a grid may draw."""
+    if grid.sampler != "tpe":
+        return grid.cells()
+    drawn = [grid.draw(0)]
+    if isinstance(data := grid.random.get("data"), list):
+        drawn = [drawn[0] | {"data": name} for name in data]
+    return [Cell.of({**grid.fixed, **one}, grid.source) for one in drawn]
 
 
 def _known(folder: Folder) -> list[Row]:
