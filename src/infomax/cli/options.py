@@ -4,6 +4,7 @@ import functools
 import inspect
 import itertools
 import os
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -60,7 +61,7 @@ def as_token(name: str, value: Any) -> str:
 
 
 def strict(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, its whole numbers read by `whole`."""
+    """The command, its whole numbers read by `whole`, and every argument with a line of help of its own."""
     signature = inspect.signature(command)
 
     def read(p: inspect.Parameter) -> inspect.Parameter:
@@ -77,7 +78,44 @@ def strict(command: Callable[..., None]) -> Callable[..., None]:
 
     asked.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     asked.__annotations__ = {p.name: p.annotation for p in parameters}
+    asked.__doc__ = ungrouped(command.__doc__ or "")
     return asked
+
+
+def ungrouped(doc: str) -> str:
+    """A docstring whose arguments that are described together are described one by one, as help shows them.
+
+    Example:
+        >>> print(ungrouped("Args:\\n        low, high: the ends,\\n            both of them.\\n        step: between."))
+        Args:
+                low: the ends,
+                    both of them.
+                high: the ends,
+                    both of them.
+                step: between.
+    """
+    made: list[str] = []
+    group: list[str] = []
+    body: list[str] = []
+
+    def close() -> None:
+        for name in group:
+            made.extend([f"        {name}:{body[0]}", *body[1:]])
+        group.clear()
+
+    for line in doc.splitlines():
+        if group and line.startswith(" " * 12):
+            body.append(line)
+            continue
+        close()
+        names, colon, text = line.strip().partition(":")
+        if colon and re.fullmatch(r" {8}\w+(, \w+)+", line[: line.index(":")]):
+            group.extend(names.split(", "))
+            body[:] = [text]
+        else:
+            made.append(line)
+    close()
+    return "\n".join(made)
 
 
 def options_given(argv: list[str]) -> dict[str, str]:

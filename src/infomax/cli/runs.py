@@ -76,7 +76,7 @@ def evaluate(
     """Judge frozen encoders by every protocol, keep features and findings in their folders, and say the spread over runs.
 
     Args:
-        runs: folders of runs; several of one method, such as its seeds, also give mean and deviation.
+        runs: folders of runs; several that differ in their seed alone also give mean and deviation.
         data: labelled data; by default what each was trained on.
         root: where named data sets lie.
         protocols: linear, sgd, knn, knn-best, few, gauges (off views, without labels), several with commas between, or all.

@@ -61,7 +61,7 @@ def run(
         that was stopped, since it went on), `environment`, `commit`.
 
     Raises:
-        ConfigError: `out` is not empty. DataError: a folder that is no study.
+        ConfigError: `out` holds something else, or the same study begun otherwise. DataError: a folder that is no study.
 
     Example:
         >>> run("runs/claims", toy="no/such/folder")

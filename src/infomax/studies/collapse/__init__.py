@@ -49,7 +49,7 @@ def run(
         `counts`, `claims`.
 
     Raises:
-        ConfigError: an unknown world or sentence, or `out` is not empty.
+        ConfigError: an unknown world or sentence, or `out` holds something else, or the same study begun otherwise.
 
     Example:
         >>> run("runs/collapse", worlds=["digit"])

@@ -84,7 +84,8 @@ def study(
         `error`), `claims`, `seconds`, `cpu_seconds`.
 
     Raises:
-        ConfigError: `out` is not empty, a number that cannot be, no such encoder or device. DataError: no such data.
+        ConfigError: `out` holds something else, or the same study begun otherwise; a number that cannot be, no such
+            encoder or device. DataError: no such data.
     """
     from tqdm import tqdm
 

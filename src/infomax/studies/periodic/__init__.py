@@ -3,8 +3,8 @@
     infomax study periodic-table --out runs/table      # or infomax.studies.periodic.run("runs/table")
 
 A method is a sentence of a small grammar, so the methods that nobody wrote down can be listed, and run. Every sentence is
-trained alike (AdamW 2e-3, 12 epochs, temperature 0.2, heads of the demo's size, weights of one choice): what a cell shows is
-how a sentence does untuned and at once, not the best it can.
+trained alike (AdamW 2e-3, 12 epochs unless the budget says otherwise, temperature 0.2, heads of the demo's size, weights of
+one choice): what a cell shows is how a sentence does untuned and at once, not the best it can.
 """
 
 import time
@@ -72,7 +72,8 @@ def run(
         be said, and its runs, of which one that failed has an `error`), `again`, `claims`, `seconds`, `cpu_seconds`.
 
     Raises:
-        ConfigError: `out` is not empty, unknown data, budget or device, or a number below 1. DataError: the data are not there.
+        ConfigError: `out` holds something else, or the same study begun otherwise; unknown data, budget or device, or
+            a number below 1. DataError: the data are not there.
 
     Example:
         >>> run("runs/table", data="digit")
