@@ -14,9 +14,9 @@ neighbours (k = 20), on the official test set or its first `--tests` images.
 | lightly-full | the same, its views at the images' own size, at the rate that is its best of three for SimCLR there |
 
 Every cell (contestant, method, set, seed, seconds) is a process of its own, and a JSON file in `--cells`: those that are
-there are not run again. The budget counts views, compilation and warm-up, not imports and loading; schedules end where it
-does; our views' compiled code is found on disk, as after their first use on a machine (some 20 s more). lightly's images
-lie in memory as PIL images, as its transforms take them; its network has the channels last, as ours.
+there, or in the `--json` file, are not run again. The budget counts views, compilation and warm-up, not imports and loading;
+schedules end where it does; our views' compiled code is found on disk, as after their first use on a machine (some 20 s more).
+lightly's images lie in memory as PIL images, as its transforms take them; its network has the channels last, as ours.
 `--pilot` judges on training rows (the last 5,000, which no contestant trains on) instead of the test set; `--lr A,B,C` tries
 these learning rates, `--change views=w-mse` another setting. `--epochs N` gives both the same images in place of the same time.
 """
@@ -34,6 +34,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,20 @@ HELD_OUT = 5000
 FULL: dict[str, dict[str, Any]] = {method: {"size": None, "lr": 2e-3} for method in METHODS}
 """What lightly's recipe at full size has in place of ours; nothing else was chosen for it."""
 Cell = dict[str, Any]
+ASKED = (
+    "contestant",
+    "method",
+    "data",
+    "seed",
+    "seconds",
+    "lr",
+    "labels",
+    "tests",
+    "pilot",
+    "epochs",
+    "rows",
+    "changed",
+)
 
 
 @functools.cache
@@ -285,6 +300,20 @@ def file_of(cell: Cell) -> str:
     return "_".join([*said, *changed, *["pilot"] * cell["pilot"], edition]) + ".json"
 
 
+def identity(found: Cell) -> Cell:
+    """What was asked of a cell, out of what it found."""
+    return {key: found[key] for key in ASKED}
+
+
+def taken_up(asked: argparse.Namespace) -> None:
+    """Cells that the gathered file holds, and this folder does not, need not be run again; one of another recipe is another."""
+    for one in json.loads(asked.json.read_text())["cells"] if asked.json and asked.json.exists() else ():
+        cell = identity(one)
+        kept = asked.cells / file_of(cell)
+        if not kept.exists() and one.get("recipe") in (None, recipe_of(cell) if cell["method"] else None):
+            kept.write_text(json.dumps(one) + "\n")
+
+
 def spread(values: list[float]) -> str:
     """Mean and, of several, deviation."""
     return f"{statistics.mean(values):.2f}" + (f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else "")
@@ -345,6 +374,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     asked.cells.mkdir(parents=True, exist_ok=True)
+    taken_up(asked)
     wanted = list(cells_of(asked))
     for cell in wanted:
         kept = asked.cells / file_of(cell)
@@ -369,9 +399,14 @@ def gather(asked: argparse.Namespace, wanted: list[Cell]) -> list[Cell]:
     if any(one[key] != getattr(asked, key) for one in found for key in ("labels", "tests")):
         raise SystemExit(f"{asked.cells} holds cells judged on other --labels or --tests: take another folder")
     if asked.json:
-        about = origin() | {"lightly": version("lightly")}  # of the gathering; each cell names the machine that ran it
+        earlier = json.loads(asked.json.read_text()) if asked.json.exists() else {}
+        mine = {file.name for file in files}
+        others = [one for one in earlier.get("cells", ()) if file_of(identity(one)) not in mine]
+        about = origin() | (
+            {"lightly": version("lightly")} if find_spec("lightly") else {}
+        )  # of the gathering; each cell names the machine that ran it
         asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(json.dumps(about | {"cells": found}, indent=1) + "\n")
+        asked.json.write_text(json.dumps(earlier | about | {"cells": found + others}, indent=1) + "\n")
     return found
 
 

@@ -57,3 +57,29 @@ def test_the_probes_are_held_against_scikit_learns_at_one_penalty_and_by_their_c
         assert set(row["sweeps"]["scikit-learn, 7 penalties"]["held_out"]) == set(
             row["sweeps"]["L-BFGS, 7 penalties"]["held_out"]
         )
+
+
+def test_cells_of_the_gathered_file_are_taken_up_and_none_is_dropped(tmp_path):
+    kept = json.loads((FOLDER / "results" / "time_to_accuracy-300.json").read_text())
+    gathered = tmp_path / "gathered.json"
+    gathered.write_text(json.dumps(kept))
+    words = [
+        "--seconds",
+        300,
+        "--seeds",
+        3,
+        "--methods",
+        "byol",
+        "--sets",
+        "cifar10",
+        "--contestants",
+        "infomax,lightly",
+    ]
+    said = ran(
+        FOLDER / "time_to_accuracy.py", *words, "--cells", tmp_path / "cells", "--gather", "--json", gathered
+    )  # nothing is run
+    ahead = [line for line in said.splitlines() if "| cifar10 | byol | 600.0 | lightly |" in line]
+    assert len(ahead) == 1 and "±" in ahead[0]
+    after = json.loads(gathered.read_text())
+    assert sorted(map(repr, after["cells"])) == sorted(map(repr, kept["cells"]))
+    assert after["cells_before"] == kept["cells_before"]
