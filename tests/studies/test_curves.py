@@ -17,7 +17,7 @@ from infomax.cli import main
 from infomax.errors import ConfigError, DataError
 from infomax.studies import collapse, curves, origin, periodic, pool, verdict
 from infomax.studies.curves import judge
-from infomax.studies.curves.plan import FIG2, FIG7, JMI_FAMILY, PreviousEpoch, budget, build, cells
+from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, JMI_FAMILY, PreviousEpoch, build, cells
 from infomax.studies.curves.train import flagged, halves, run_cell, some_of
 from infomax.studies.origin import commit
 from infomax.training import train
@@ -311,16 +311,16 @@ def test_the_revision_is_that_of_the_sources_alone(tmp_path, monkeypatch):
 
 
 def test_the_larger_budgets_are_for_the_papers_data(tmp_path):
-    assert budget("minutes").data == "digits"
+    assert BUDGETS["minutes"].data == "digits"
     for name in ("hour", "paper"):
-        assert budget(name).data == "cifar10" and budget(name).encoder == "resnet18"
+        assert BUDGETS[name].data == "cifar10" and BUDGETS[name].encoder == "resnet18"
         with pytest.raises(DataError, match="cifar"):
             curves.fig2(tmp_path / "out", budget=name, root=str(tmp_path / "none"), device="cpu")
     assert not (tmp_path / "out").exists()
 
 
 def test_the_dearest_runs_begin_first():
-    order = [c.name for c in cells(FIG2, "digits", None, budget("minutes"))]
+    order = [c.name for c in cells(FIG2, "digits", None, BUDGETS["minutes"])]
     assert order[:3] == ["sdmi"] * 3 and len(order) == 24
 
 

@@ -130,7 +130,7 @@ def _without_labels(name: str, root: str | None, on_error: Any) -> bool:
         warnings.simplefilter("ignore")  # what is left out is said where it is used
         try:
             return dataset(name, root, on_error=on_error).labels is None
-        except Exception:
+        except Exception:  # whatever it is, the cells meet it too, and say it
             return False
 
 

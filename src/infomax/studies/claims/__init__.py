@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.errors import ConfigError, DataError
+from infomax.studies.budgets import budget_of
 from infomax.studies.claims import toy as toy_claims
 from infomax.studies.kept import begun, finished, going_on
 from infomax.studies.origin import origin
@@ -68,10 +69,10 @@ def run(
         Traceback (most recent call last):
         infomax.errors.DataError: no/such/folder is no study: it holds no results.json
     """
-    from infomax.studies.curves.plan import budget as known
+    from infomax.studies.curves.plan import BUDGETS
     from infomax.training.run import write_atomically
 
-    known(budget)  # one that there is not is said before anything is made
+    size = budget_of(budget, BUDGETS)  # one that there is not is said before anything is made
     folders = {"toy": toy, "theory": theory, "fig2": fig2, "fig7": fig7, "periodic": periodic, "table1": table1}
     folders |= {"collapse": collapse}
     given = {name: Path(path) for name, path in folders.items() if path is not None}
@@ -81,7 +82,7 @@ def run(
         toy_claims.arrays_of(Path(toy))  # before others run for hours
     kept = _kept(read(Path(earlier)), given) if earlier is not None else []
     began, cpu = time.perf_counter(), _processor_seconds()
-    settings = {"budget": budget, "data": data or known(budget).data, "read": sorted(given)}
+    settings = {"budget": budget, "data": data or size.data, "read": sorted(given)}
     with going_on(out, settings | {"root": root, "earlier": earlier is not None}) as folder:
         for name, study in _studies(budget, data, root, workers, progress).items():
             if name not in given and earlier is None:

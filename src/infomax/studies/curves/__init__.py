@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infomax.errors import ConfigError
+from infomax.studies.budgets import budget_of
 from infomax.studies.curves import judge
-from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, budget, cells
+from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, cells
 from infomax.studies.curves.train import GAUGED, run_cell
 from infomax.studies.kept import going_on
 from infomax.studies.origin import origin
@@ -97,7 +98,7 @@ def study(
         if value is not None and value < {"seeds": 1, "epochs": 2, "samples": 8}[name]:
             raise ConfigError(f"{name}={value}: give at least {({'seeds': 1, 'epochs': 2, 'samples': 8})[name]}")
     given: dict[str, Any] = {k: v for k, v in (asked | {"encoder": encoder, "data": data}).items() if v is not None}
-    size = replace(_budget(budget), **given)
+    size = replace(budget_of(budget, BUDGETS), **given)
     where = place(device).device
     encoder_for(
         dataset(size.data, root), size.encoder
@@ -146,7 +147,6 @@ JUDGES: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]
     "fig2": judge.fig2,
     "fig7": judge.fig7,
 }
-_budget = budget
 
 
 def _draw(folder: Path, figure: str, results: Mapping[str, Any]) -> None:

@@ -56,17 +56,6 @@ BUDGETS = {
 """minutes: two CPU cores; hour: one GPU; paper: tables 4 and 6 (the row that most methods share), for many days of a GPU."""
 
 
-def budget(name: str) -> Budget:
-    """A budget by name.
-
-    Raises:
-        ConfigError: naming the nearest.
-    """
-    if name not in BUDGETS:
-        raise ConfigError(f"--budget {name}: {nearest(name, BUDGETS)}")
-    return BUDGETS[name]
-
-
 class PreviousEpoch(StopGradient):
     """SimSiam's target, and beside it the encoder as it was one epoch before, with which MI is read (paper, 4.2).
 

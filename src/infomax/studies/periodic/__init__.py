@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from infomax.errors import ConfigError
+from infomax.studies.budgets import budget_of
 from infomax.studies.kept import Kept, going_on
 from infomax.studies.origin import origin
 from infomax.studies.periodic.grammar import Sentence, invalid, known_as, names, sentences
-from infomax.studies.periodic.train import BUDGETS, Cell, budget, run_cell, world
+from infomax.studies.periodic.train import BUDGETS, Cell, run_cell, world
 from infomax.studies.pool import Answer, run_all
 from infomax.studies.verdict import above, below, between, claim, shown
 
@@ -28,7 +29,6 @@ __all__ = ["BUDGETS", "as_text", "run"]
 FEW = ("few", "accuracy with 5 labels a class, %")
 SCORES = {"digits": FEW, "gaussians": ("min_gap", "min gap, degrees"), "fashion-mnist": FEW}
 Runs = dict[Sentence, list[dict[str, Any]]]
-_budget = budget
 
 FRESH = 1000
 """The first seed of the second round: the ones by which the best were chosen would flatter them."""
@@ -89,7 +89,7 @@ def run(
     for name, value in given.items():
         if value is not None and value < 1:
             raise ConfigError(f"{name}={value}: give at least 1")
-    size = _budget(budget)
+    size = budget_of(budget, BUDGETS)
     if data is not None and data != size.data:  # epochs and samples of a budget are those of its own data
         size = replace(size, data=data, epochs=None, samples=None)
     numbers: dict[str, Any] = {k: v for k, v in given.items() if v is not None}

@@ -65,17 +65,6 @@ BUDGETS = {
 """minutes: two CPU cores; hour: one GPU; paper: as many images and seeds as its tables have, for days of a GPU."""
 
 
-def budget(name: str) -> Budget:
-    """A budget by name.
-
-    Raises:
-        ConfigError: naming the nearest.
-    """
-    if name not in BUDGETS:
-        raise ConfigError(f"--budget {name}: {nearest(name, BUDGETS)}")
-    return BUDGETS[name]
-
-
 @dataclass(frozen=True)
 class Cell:
     """A sentence, a seed, and how long; `final`: with the dearer linear probe."""

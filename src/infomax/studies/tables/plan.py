@@ -60,17 +60,6 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
 """Heads of the demo's size and its quick moving average, as in figs. 2 and 7."""
 
 
-def budget(name: str) -> Budget:
-    """A budget by name.
-
-    Raises:
-        ConfigError: naming the nearest.
-    """
-    if name not in BUDGETS:
-        raise ConfigError(f"--budget {name}: {nearest(name, BUDGETS)}")
-    return BUDGETS[name]
-
-
 def chosen(methods: Sequence[str] | None) -> tuple[str, ...]:
     """Methods by name, in the order of table 1.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.errors import ConfigError, DataError
+from infomax.studies.budgets import budget_of
 from infomax.studies.origin import commit
 from infomax.studies.tables import plan
 from infomax.studies.tables.printed import label_of
@@ -59,7 +60,7 @@ class Asked:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        plan.budget(self.budget)
+        budget_of(self.budget, plan.BUDGETS)
         plan.chosen(self.methods)
         for name, least in (("seeds", 0 if self.elsewhere else 1), ("epochs", 1), ("samples", 16), ("size", 1)):
             value = getattr(self, name)
@@ -87,7 +88,7 @@ class Asked:
     @property
     def size_of(self) -> plan.Budget:
         """The budget, with what takes its numbers' places."""
-        known = plan.budget(self.budget)
+        known = budget_of(self.budget, plan.BUDGETS)
         given = {"seeds": self.seeds, "epochs": self.epochs, "sweep_epochs": self.epochs}
         given |= {"samples": self.samples, "sweep_samples": self.samples}
         return replace(known, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
