@@ -192,6 +192,22 @@ def test_options_from_a_file_are_those_of_the_command_line(tmp_path, capsys):
     assert code == 0 and yaml.safe_load(again) == said | {"both_ways": False}
 
 
+def test_a_length_beside_a_file_stands_for_the_other_that_is_in_it(tmp_path, capsys):
+    for text, asked, epochs, budget in (
+        ("budget: 5min", ("--epochs", "3"), 3, None),
+        ("epochs: 7", ("--budget", "2h"), 100, "2h"),
+        ("budget: 5min", (), 100, "5min"),
+    ):
+        (tmp_path / "run.yaml").write_text(f"method: jmi\n{text}\n")
+        code, resolved, _ = run(capsys, "train", "--config", tmp_path / "run.yaml", *asked, "--print-config")
+        said = yaml.safe_load(resolved)
+        assert code == 0 and (said["epochs"], said["budget"]) == (epochs, budget)
+    code, _, err = run(capsys, "train", *SMALL, "--out", tmp_path / "a", "--epochs", "3", "--budget=5min")
+    assert code == 2 and "--epochs 3 and --budget 5min: a run is as long as one of them says" in err
+    code, _, err = run(capsys, "train", *SMALL, "--out", tmp_path / "a", "--cuda-graphs")
+    assert code == 2 and "cuda_graphs=True without compile=True" in err and not (tmp_path / "a").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -52,7 +52,7 @@ def nearest(name: str, options: Iterable[str]) -> str:
     known = sorted(options)
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}(one of: {', '.join(known)})"
+    return f"{hint}(one of: {', '.join(repr(one) if ',' in one else one for one in known)})"
 
 
 def beside(path: Path) -> str:

@@ -71,7 +71,7 @@ def test_labels_may_be_words(tmp_path: Path) -> None:
 def test_labels_below_0_are_no_class(tmp_path: Path) -> None:
     x = np.zeros((3, 2))
     assert load(saved(tmp_path, x=x, y=np.full(3, -1))).labels is None
-    with pytest.warns(UserWarning, match="1 of 3 labels are below 0, which stands for no label"):
+    with pytest.warns(UserWarning, match=r"1 of 3 samples have no label \(a number below 0"):
         assert load(saved(tmp_path, x=x, y=np.array([0, -1, 1]))).labels is None
     with pytest.raises(DataError, match="2 labels below 0: number the classes from 0"):
         Dataset(torch.zeros(3, 2), torch.tensor([-1, 1, -1]), name="mine")

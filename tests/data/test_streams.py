@@ -1,5 +1,7 @@
+import io
 import sys
 import tarfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +213,22 @@ def test_patterns_name_shards_and_origins_hold_from_any_folder(tmp_path: Path, m
             load(name)
 
 
+def test_samples_of_tar_shards_without_a_label_are_counted_and_said(tmp_path: Path) -> None:
+    for name, labels in (("some", ["0", "", "2"]), ("none", ["", "", ""]), ("all", ["0", "1", "2"])):
+        (tmp_path / name).mkdir()
+        with tarfile.open(tmp_path / name / "part-0.tar", "w") as tar:
+            for i, image in enumerate(shards.pictures(3)):
+                for ending, content in (("jpg", image), *[("cls", labels[i].encode())] * bool(labels[i])):
+                    member = tarfile.TarInfo(f"{i}.{ending}")
+                    member.size = len(content)
+                    tar.addfile(member, io.BytesIO(content))
+    with pytest.warns(UserWarning, match=r"some: 1 of 3 samples have no label .*, so these data count as unlabelled"):
+        assert load(tmp_path / "some").labels is None
+    with warnings.catch_warnings(action="error"):
+        whole = load(tmp_path / "all").labels
+        assert load(tmp_path / "none").labels is None and whole is not None and whole.tolist() == [0, 1, 2]
+
+
 def test_a_column_is_found_or_named(tmp_path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
@@ -231,7 +249,7 @@ def test_a_column_is_found_or_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no column of encoded images \(seen: text \(string\)\): name it behind a #"):
         load(tmp_path / "text.parquet")
     parquet.write_table(pa.table({"image": images, "label": [0, 1, -1, 0, 0, 0]}), tmp_path / "hidden.parquet")
-    with pytest.warns(UserWarning, match="1 of 6 labels are below 0"):
+    with pytest.warns(UserWarning, match="1 of 6 samples have no label"):
         assert load(tmp_path / "hidden.parquet").labels is None
 
 

@@ -334,7 +334,8 @@ def collapse(
 
     Args:
         out: folder for results.json and the page; one in which the same was stopped goes on.
-        worlds: names, one option each: digits, points, fashion-mnist, cifar10, ...; by default those without a download.
+        worlds: names, one option each: digits, points, "digits, fast", "digits, sgd", "digits, batch 64", "digits, wide",
+            fashion-mnist, cifar10; by default all but the last two.
         sentences: names, one option each; by default all.
         root: where named data sets lie.
         seeds: of every sentence and world.

@@ -292,13 +292,20 @@ def _come_to(options: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+_INSTEAD = {"epochs": "budget", "budget": "epochs"}
+"""A run's length is said in one of two ways: either, given beside a file, stands for whichever is in the file."""
+
+
 def from_file(argv: list[str]) -> list[str]:
     """The command line with the options of its `--config FILE` or recipe written out, but for those that it has itself.
 
     Raises:
-        ConfigError: a file that is no mapping, or a key that is no option, naming the nearest.
+        ConfigError: a file that is no mapping, a key that is no option, naming the nearest, or two lengths of one run.
     """
     given = options_given(argv)
+    if argv[:1] == ["train"] and set(_INSTEAD) <= set(given):
+        said = " and ".join(f"--{name} {given[name]}" for name in _INSTEAD)
+        raise ConfigError(f"{said}: a run is as long as one of them says; leave the other out")
     if argv[:1] != ["train"] or "config" not in given:
         return argv
     import yaml
@@ -322,7 +329,7 @@ def from_file(argv: list[str]) -> list[str]:
     at = next(i for i, token in enumerate(argv) if token.split("=")[0] == "--config")
     tokens = [*argv[:at], *argv[at + (1 if "=" in argv[at] else 2) :]]
     for key, value in asked.items():
-        if value is None or key in given or f"no_{key}" in given:
+        if value is None or not {key, f"no_{key}", _INSTEAD.get(key)}.isdisjoint(given):
             continue
         tokens.append(as_token(key, value))
     return tokens

@@ -49,8 +49,8 @@ def of_numbers(values: np.ndarray, name: str) -> Tensor | None:
         return torch.from_numpy(values)
     if not (values < 0).all():
         warnings.warn(
-            f"{name}: {(values < 0).sum():,} of {len(values):,} labels are below 0, which stands for no label, so these data "
-            "count as unlabelled: to judge by labels, give the labelled samples alone (evaluate --data); number classes from 0",
+            f"{name}: {(values < 0).sum():,} of {len(values):,} samples have no label (a number below 0 stands for none), so "
+            "these data count as unlabelled: to judge by labels, give the labelled samples alone (evaluate --data)",
             stacklevel=2,
         )
     return None

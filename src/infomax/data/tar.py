@@ -13,6 +13,7 @@ import torch
 
 from infomax.data import index
 from infomax.data.folder import EXTENSIONS, OnError
+from infomax.data.labels import of_numbers
 from infomax.data.machine import cores
 from infomax.data.sets import Dataset
 from infomax.data.shards import Block, Shards, as_dataset, identities, opened
@@ -105,9 +106,9 @@ def read_tars(
         wanted = f"under {image_key!r}" if image_key else "of a known kind"
         raise DataError(f"{name}: no images {wanted} in its {len(files)} tar shards (endings seen: {seen})")
     shards = Tars(files, found["shard"], found["offset"], found["size"], resize, on_error)
-    labels = torch.from_numpy(found["label"])
+    labels = of_numbers(found["label"], name)
     of_train = None if train == files else read_tars(train, train, name, image_key, resize, on_error)
-    some = as_dataset(shards, None if (labels < 0).any() else labels, None, name, of_train)
+    some = as_dataset(shards, labels, None, name, of_train)
     some.skipped = tuple(
         f"{file}, from sample {count} on"
         for file, count, cut in zip(files, np.bincount(found["shard"], minlength=len(files)), found["cut"], strict=True)

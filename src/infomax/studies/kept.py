@@ -107,6 +107,11 @@ def begun(path: Path) -> bool:
 
 def _enterable(path: Path) -> None:
     inside = {p.name for p in path.iterdir()} if path.is_dir() else set()
+    if finished(path):
+        raise ConfigError(
+            f"{path} holds a study that has ended, its numbers in {path / RESULTS}: nothing is overwritten; to run it anew "
+            "choose another --out or remove it"
+        )
     if ABOUT not in inside and inside != {LOCK}:
         unclaimed(path)
 

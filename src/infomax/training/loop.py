@@ -148,6 +148,8 @@ def train(
             raise ConfigError(f"{name}={count!r}: give a whole number")
     if keep < 1:
         raise ConfigError(f"keep={keep}: a run keeps at least its last checkpoint")
+    if cuda_graphs and not compile:
+        raise ConfigError("cuda_graphs=True without compile=True: the graphs are of compiled branches; give both")
     machine = {"device": device, "devices": devices, "strategy": strategy, "checkpoint_every": checkpoint_every}
     machine |= {"keep": keep, "on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
     if out is not None and rank() == 0:
