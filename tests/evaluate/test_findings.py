@@ -114,6 +114,16 @@ def test_the_runs_own_data_come_first_and_others_are_named(at, capsys):
     assert f"{own['knn']:.1f} ±" in said and "other.npz" not in said and "100.0" not in said
 
 
+def test_a_page_has_the_accuracies_of_a_second_encoder_too(at, capsys):
+    (found,) = told(capsys, "sdmi0", "--protocols", "linear,knn")["runs"]
+    said = glance(at / "sdmi0")
+    for key in ("linear", "knn"):
+        assert f"{found[key]:.1f} ±" in said and f"; g: {found['g'][key]:.1f} ± {found['g'][key + '_se']:.1f}" in said
+    assert "g: the second encoder" in reported([at / "sdmi0"], at / "page.html").read_text()
+    told(capsys, "seed0", "--protocols", "knn")
+    assert "g:" not in glance(at / "seed0")
+
+
 def test_a_set_with_and_without_its_path_is_one_entry(at, capsys, monkeypatch):
     told(capsys, "seed0", "--protocols", "linear")
     told(capsys, "seed0", "--protocols", "knn", "--data", "small.npz")

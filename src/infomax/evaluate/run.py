@@ -247,7 +247,10 @@ def evaluate(
         known_g = (z_g[fit], of_train[fit], other_g[held], labels[held])
         found["g"] = {k: v for name in names if name in PROTOCOLS for k, v in PROTOCOLS[name](*known_g, seed).items()}
     last = run.history[-1] if run.history else {}
-    some = torch.linspace(0, len(z) - 1, min(10 * z.shape[1], len(z))).long()  # spread, since rows may lie by class
+    decoded = z[whole_rows(train, torch.arange(len(z)))] if train.replaced else z
+    some = torch.linspace(
+        0, len(decoded) - 1, min(10 * z.shape[1], len(decoded))
+    ).long()  # spread: rows may lie by class
     made = Findings(
         {
             "infomax": __version__,
@@ -264,8 +267,8 @@ def evaluate(
             "seed": seed,
             **found,
             "width": z.shape[1],
-            "feature_rank": float(effective_rank(z[some])),
-            "feature_std": float(feature_spread(z)),
+            "feature_rank": float(effective_rank(decoded[some])),
+            "feature_std": float(feature_spread(decoded)),
             "gauges": {k: v for k, v in last.items() if k not in ("loss", "seconds", "lr")},
         }
     )

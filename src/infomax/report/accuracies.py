@@ -18,6 +18,12 @@ def accuracies(s: Subject) -> dict[str, str]:
         return {}
     name, found, own = kept
     row = {said: cell for key, said in PROTOCOLS.items() if (cell := spread(found, key)) is not None}
+    of_g = {"test": found.get("test"), **(found.get("g") or {})}
+    row |= {
+        said: f"{row[said]}; g: {cell}"
+        for key, said in PROTOCOLS.items()
+        if said in row and (cell := spread(of_g, key))
+    }
     if row:
         of = of_what(found, None if s.learner is None else s.learner.encoder, s.last.get("epoch"))
         row["evaluated on"] = literal(name) + ("" if own else ", other data") + (f", **{of}**" if of else "")
@@ -26,11 +32,13 @@ def accuracies(s: Subject) -> dict[str, str]:
 
 def caption(subjects: Sequence[Subject]) -> str:
     """What is said of them below the table."""
-    if not any(accuracies(s) for s in subjects):
+    rows = [accuracies(s) for s in subjects]
+    if not any(rows):
         return ""
+    second = any("; g: " in cell for row in rows for cell in row.values())
     return (
         "; accuracies are those of `infomax evaluate`, ± the binomial standard error of n test samples, or the sd of n seeds "
-        "of the protocol, on one encoder"
+        f"of the protocol, on one encoder{'; g: the second encoder, which climbs too' if second else ''}"
     )
 
 
