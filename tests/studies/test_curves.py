@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,12 @@ import torch
 
 from infomax import encoders, methods
 from infomax.cli import main
+from infomax.data import load
 from infomax.errors import ConfigError, DataError
+from infomax.evaluate.run import features
 from infomax.studies import collapse, curves, origin, periodic, pool, verdict
 from infomax.studies.curves import judge
+from infomax.studies.curves import train as curves_train
 from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, JMI_FAMILY, PreviousEpoch, build, cells
 from infomax.studies.curves.train import flagged, halves, run_cell, some_of
 from infomax.studies.origin import commit
@@ -266,6 +270,7 @@ def test_fig2_draws_simsiam_from_epoch_1(tmp_path):
         ({"budget": "minuets"}, "minutes"),
         ({"seeds": 0}, "at least 1"),
         ({"epochs": 1}, "at least 2"),
+        ({"size": 3}, "size=3: give at least 4"),
         ({"encoder": "resnet19"}, "no encoder 'resnet19'"),
     ],
 )
@@ -275,6 +280,20 @@ def test_what_cannot_be_is_said_before_anything_is_made(tmp_path, options, says)
     with pytest.raises(DataError):
         curves.fig2(tmp_path / "out", data="no-such-data")
     assert not (tmp_path / "out").exists()
+
+
+def test_views_and_probe_have_the_size_that_is_asked(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(curves_train, "features", lambda *a, **k: seen.append(a[2]) or features(*a, **k))
+    kept = {}
+    for size in (None, 12):
+        plan = replace(BUDGETS["minutes"], epochs=2, samples=64, size=size)
+        cell = next(c for c in cells(("jmi",), "digits", None, plan, "cpu") if c.seed == 0)
+        kept[size] = curves_train.run_cell(cell)["history"][-1]["mi_infonce"]
+        view = curves_train.view_of(load("digits"), cell.size)(load("digits").images[:2], torch.arange(2))[0]
+        assert view.shape[-2:] == (size or 8,) * 2
+    assert seen == [None, None, 12, 12] and kept[None] != kept[12]
+    assert "--size 12" in curves.said("fig2", "minutes", {"size": 12})
 
 
 def test_where_every_run_fails_the_command_says_why_and_fails(tmp_path, monkeypatch, capsys):

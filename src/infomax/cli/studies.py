@@ -106,6 +106,7 @@ _FIGURE = """
         root: where named data sets lie.
         budget: minutes (two CPU cores, digits), hour (one GPU, cifar10) or paper (cifar10).
         seeds, epochs, samples, encoder: in place of the budget's.
+        size: side of the views, and of the images that are probed, in pixels; by default the images' own, at most 96.
         workers: runs side by side; by default one a core.
         device: cpu, cuda, cuda:1 or auto.
     """
@@ -124,13 +125,14 @@ def _figure(name: str, says: str) -> Callable[..., None]:
         epochs: int | None = None,
         samples: int | None = None,
         encoder: str | None = None,
+        size: int | None = None,
         workers: int | None = None,
         device: str = "auto",
     ) -> None:
         from infomax.studies import curves
 
         asked: dict[str, Any] = {"data": data, "root": root, "budget": budget, "seeds": seeds, "epochs": epochs}
-        asked |= {"samples": samples, "encoder": encoder, "workers": workers, "device": device}
+        asked |= {"samples": samples, "encoder": encoder, "size": size, "workers": workers, "device": device}
         found = getattr(curves, name)(out, **asked)
         print(curves.as_text(found))
         _tell_page(out, found["rows"])

@@ -62,6 +62,7 @@ def study(
     epochs: int | None = None,
     samples: int | None = None,
     encoder: str | None = None,
+    size: int | None = None,
     workers: int | None = None,
     device: str = "auto",
     progress: bool = True,
@@ -76,6 +77,7 @@ def study(
         root: where named data sets lie.
         budget: minutes (two CPU cores), hour (one GPU) or paper.
         seeds, epochs, samples, encoder: in place of the budget's.
+        size: side of the views, and of the images that are probed, in pixels; None: as of `infomax.train`.
         workers: processes; None: one a core, and 1 where there is a GPU.
         device: cpu, cuda, cuda:1 or auto.
         progress: show a bar.
@@ -93,20 +95,20 @@ def study(
     from infomax.training.devices import place
     from infomax.training.feed import dataset, encoder_for
 
-    asked = {"seeds": seeds, "epochs": epochs, "samples": samples}
-    for name, value in asked.items():
-        if value is not None and value < {"seeds": 1, "epochs": 2, "samples": 8}[name]:
-            raise ConfigError(f"{name}={value}: give at least {({'seeds': 1, 'epochs': 2, 'samples': 8})[name]}")
+    asked, least = {"seeds": seeds, "epochs": epochs, "samples": samples, "size": size}, (1, 2, 8, 4)
+    for (name, value), low in zip(asked.items(), least, strict=True):
+        if value is not None and value < low:
+            raise ConfigError(f"{name}={value}: give at least {low}")
     given: dict[str, Any] = {k: v for k, v in (asked | {"encoder": encoder, "data": data}).items() if v is not None}
-    size = replace(budget_of(budget, BUDGETS), **given)
+    plan = replace(budget_of(budget, BUDGETS), **given)
     where = place(device).device
     encoder_for(
-        dataset(size.data, root), size.encoder
-    )  # before anything is made: no such data or encoder are said at once
+        dataset(plan.data, root), plan.encoder, plan.size
+    )  # before anything is made: no such data, no such encoder
     began = time.perf_counter()
-    jobs = cells(names, size.data, root, size, str(where))
+    jobs = cells(names, plan.data, root, plan, str(where))
     lies = {} if root is None else {"root": "given"}  # where data lie is this machine's business
-    settings = {"figure": figure, "data": size.data, "budget": budget, "gauged": GAUGED} | lies | asdict(size)
+    settings = {"figure": figure, "data": plan.data, "budget": budget, "gauged": GAUGED} | lies | asdict(plan)
     with going_on(out, settings | {"names": list(names), "root": root, "device": str(where)}) as kept:
         with tqdm(total=len(jobs), disable=not progress, desc=figure, unit="run", delay=2) as bar:
             side_by_side = 1 if where.type == "cuda" and workers is None else workers

@@ -46,6 +46,7 @@ class Budget:
     samples: int | None
     small: bool
     data: str
+    size: int | None = None
 
 
 BUDGETS = {
@@ -193,6 +194,7 @@ class Cell:
     samples: int | None
     small: bool
     device: str = "auto"
+    size: int | None = None
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
 
     @property
@@ -201,11 +203,11 @@ class Cell:
         return self.epochs * (2 if self.name.startswith("sdmi") else 1)
 
 
-def cells(names: tuple[str, ...], data: str, root: str | None, size: Budget, device: str = "auto") -> list[Cell]:
+def cells(names: tuple[str, ...], data: str, root: str | None, plan: Budget, device: str = "auto") -> list[Cell]:
     """Every sentence with every seed, the dearest first."""
     made = [
-        Cell(n, seed, data, root, size.encoder, size.epochs, size.batch_size, size.optimizer, size.lr,
-             size.weight_decay, size.samples, size.small, device)
-        for n in names for seed in range(size.seeds)
+        Cell(n, seed, data, root, plan.encoder, plan.epochs, plan.batch_size, plan.optimizer, plan.lr,
+             plan.weight_decay, plan.samples, plan.small, device, plan.size)
+        for n in names for seed in range(plan.seeds)
     ]  # fmt: skip
     return sorted(made, key=lambda c: (-c.cost, math.copysign(c.seed, 1)))

@@ -22,7 +22,7 @@ from infomax.mi import readings
 from infomax.studies.curves.plan import Cell, PreviousEpoch, build
 from infomax.target import Twin
 from infomax.training.devices import place
-from infomax.training.feed import Feed, ViewFunction, dataset, encoder_for, view_function
+from infomax.training.feed import Feed, ViewFunction, dataset, encoder_for, view_function, view_size
 from infomax.training.loop import train
 from infomax.training.monitor import TAU, read, two_sides
 from infomax.views import ImageView, Views
@@ -42,12 +42,12 @@ KEPT = (
 )
 
 
-def view_of(data: Dataset) -> ViewFunction:
+def view_of(data: Dataset, size: int | None = None) -> ViewFunction:
     """The demo's gentle views where images are as small as the digits (no flip: a 2 is none in the mirror); else `auto`."""
     if data.is_images and data.size is not None and data.size <= 16:
-        view = ImageView(size=data.size, scale=(0.4, 1.0), flip=0.0, jitter=(0.4, 0.4, 0.0, 0.0))
+        view = ImageView(size=view_size(data, size), scale=(0.4, 1.0), flip=0.0, jitter=(0.4, 0.4, 0.0, 0.0))
         return Views((view, view), mean=data.mean, std=data.std)
-    return view_function(data)
+    return view_function(data, size=size)
 
 
 def some_of(data: Dataset, samples: int | None) -> Dataset:
@@ -70,17 +70,18 @@ def halves(data: Dataset) -> tuple[Dataset, Dataset | None]:
         return data, None
 
 
-def probed(encoder: nn.Module, train_part: Dataset, test_part: Dataset | None, seed: int) -> dict[str, float]:
+def probed(
+    encoder: nn.Module, train_part: Dataset, test_part: Dataset | None, seed: int, size: int | None = None
+) -> dict[str, float]:
     """Linear probe and kNN of a frozen encoder, in percent."""
-    z = features(encoder, train_part, progress=False)
+    z = features(encoder, train_part, size, progress=False)
     fit, held, _ = splits(train_part, test_part)
     assert train_part.labels is not None
     if test_part is None:
         return judge(z[fit], train_part.labels[fit], z[held], train_part.labels[held], seed=seed)
     assert test_part.labels is not None
-    return judge(
-        z[fit], train_part.labels[fit], features(encoder, test_part, progress=False), test_part.labels, seed=seed
-    )
+    other = features(encoder, test_part, size, progress=False)
+    return judge(z[fit], train_part.labels[fit], other, test_part.labels, seed=seed)
 
 
 @torch.no_grad()
@@ -111,8 +112,8 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     whole = dataset(cell.data, cell.root)
     data = some_of(whole, cell.samples)
     torch.manual_seed(cell.seed)
-    learner = build(cell.name, encoder_for(data, cell.encoder), small=cell.small)
-    views = view_of(data)
+    learner = build(cell.name, encoder_for(data, cell.encoder, cell.size), small=cell.small)
+    views = view_of(data, cell.size)
     device = place(cell.device).device
     fixed = Feed(data, views, min(cell.batch_size, len(data)), cell.seed, device).fixed(GAUGED)
     learner.to(device)
@@ -144,10 +145,14 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     }
     if data.labels is not None:
         parts = halves(data)
-        found |= {k: v for k, v in probed(learner.encoder, *parts, cell.seed).items() if k in ("linear", "knn")}
+        found |= {
+            k: v for k, v in probed(learner.encoder, *parts, cell.seed, cell.size).items() if k in ("linear", "knn")
+        }
         if isinstance(learner.target, Twin) and learner.g is not None:
             second = getattr(learner.g, "encoder", learner.g)
-            found |= {f"{k}_g": v for k, v in probed(second, *parts, cell.seed).items() if k in ("linear", "knn")}
+            found |= {
+                f"{k}_g": v for k, v in probed(second, *parts, cell.seed, cell.size).items() if k in ("linear", "knn")
+            }
     found |= {k: finite(v) for k, v in second_gauges(learner, fixed).items()}
     return found | {"cpu_seconds": time.process_time() - began}
 
