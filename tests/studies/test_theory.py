@@ -28,6 +28,11 @@ def study(tmp_path_factory):
     return folder, results
 
 
+def test_the_form_without_a_matrix_is_held_against_one_with_it(study):
+    for row in study[1]["checks"]["exact_moments"]["rows"]:
+        assert row["memory_ratio"] > 2, "both sides are the same form"
+
+
 def test_the_folder_holds_what_was_returned(study):
     folder, results = study
     assert json.loads((folder / "results.json").read_text()) == results

@@ -343,9 +343,9 @@ def recipe(
     """Build a published augmentation recipe by name.
 
     Below 96 px these are the recipes behind the published CIFAR numbers (solo-learn, arXiv:2008.01775), from 96 px on
-    those of the papers for ImageNet (for W-MSE, solo-learn's for ImageNet-100). Flip .5 and grayscale .2 throughout,
-    colour jitter with probability .8, sigma of the blur in [.1, 2]. The blur's kernel is a tenth of the view from 96 px
-    on (23 pixels at 224); below, 13 pixels, which cut nothing off.
+    those of the papers for ImageNet (for W-MSE, solo-learn's for ImageNet-100). Flip .5 and grayscale .2 but for the
+    last two, colour jitter with probability .8, sigma of the blur in [.1, 2]. The blur's kernel is a tenth of the view
+    from 96 px on (23 pixels at 224); below, 13 pixels, which cut nothing off.
 
     | name | crop scale | jitter | blur | solarize | at >= 96 px |
     |---|---|---|---|---|---|
@@ -357,7 +357,8 @@ def recipe(
     | swav | .08-1 | .8/.8/.8/.2 | .5 | - | 2 x .14-1 and 6 local x .05-.14 |
     | dino | .08-1 | .4/.4/.2/.1 | - | 0 and .2 | 2 x .4-1 (blur 1 and .1) and 8 local x .05-.4 (blur .5) |
     | small (ours) | .1-.6 | .4/.4/.4/.1 | - | - | the same |
-    | none | whole image | - | - | - | the same |
+    | gentle (ours) | .4-1 | .4/.4/0/0 | - | - | the same; no flip, no grayscale: of digits and the like |
+    | none | whole image | - | - | - | the same; no flip, no grayscale |
 
     `small` is for views of half the images' side: there its crops show things about as large as whole images do.
     Every crop is resized bilinearly with antialiasing (some of the originals resize bicubically).

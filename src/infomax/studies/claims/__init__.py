@@ -269,7 +269,7 @@ def _unrun() -> list[dict[str, Any]]:
         "memory": (
             "SDMI takes about 15 GB of GPU memory where the other methods take 7",
             "E.1",
-            "not run: needs a GPU, ResNet-18, batch 512",
+            "not run: needs a GPU, ResNet-18, batch 512; counted tensor by tensor by benchmarks/memory.py",
             "infomax study fig2 --out fig2 --data cifar10 --budget paper",
         ),
     }
