@@ -68,6 +68,16 @@ class Work:
             raise ConfigError(f"gpus={self.gpus}: give a share of one GPU, such as 0.25, or a whole number from 0 on")
 
 
+def room(gpus: float, share: float) -> int:
+    """Cells that the GPUs of one machine hold; a share of one lies on one, so that what is left of two holds nothing.
+
+    Example:
+        >>> room(2, 0.25), room(2, 0.6), room(3, 2), room(1, 2)
+        (8, 2, 1, 0)
+    """
+    return int(gpus) * int(1 / share) if share <= 1 else int(gpus // share)
+
+
 def runner(name: str, work: Work) -> Runner:
     """A runner by name.
 
