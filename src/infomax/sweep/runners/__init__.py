@@ -42,7 +42,7 @@ class Work:
         threads: CPU threads a cell.
         gpus: a cell's share of GPUs, such as 0.25 for four cells on one; None: one where there are any.
         address: of a Ray cluster; None: one is started here. Of submitit: slurm, local or debug.
-        retries: how often a cell goes on whose process or machine died.
+        retries: how often a cell goes on whose process or machine died, or whose time SLURM said was up.
         retry: run failed cells again.
         slurm: parameters of submitit's executor.
     """
