@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from infomax.cli import main
 from infomax.data import Dataset
 from infomax.errors import DataError
 from infomax.evaluate import over, sgd_probe
-from infomax.evaluate.protocols import lines, statement
+from infomax.evaluate.findings import keep, read
+from infomax.evaluate.protocols import PROTOCOLS, lines, statement
 from infomax.report.command import reported
 from infomax.training.stands import stands
 
@@ -147,6 +149,40 @@ def test_what_earlier_versions_kept_by_the_path_is_taken_up(at, capsys):
     told(capsys, "seed0", "--protocols", "knn")
     kept = json.loads((at / "seed0" / "evaluation.json").read_text())
     assert list(kept) == ["small.npz"] and {"linear", "knn"} <= set(kept["small.npz"])
+
+
+def test_what_another_evaluation_kept_in_the_meantime_stays(at, capsys, monkeypatch):
+    known = PROTOCOLS["knn"]
+
+    def slow(*given):
+        told(capsys, "seed0", "--data", "other.npz", "--protocols", "linear")
+        return known(*given)
+
+    monkeypatch.setitem(PROTOCOLS, "knn", slow)
+    told(capsys, "seed0", "--protocols", "knn")
+    kept = read(at / "seed0")
+    assert list(kept) == [str(at / "other.npz"), "small.npz"] and "linear" in kept[str(at / "other.npz")]
+
+
+def test_findings_that_are_kept_at_one_time_are_all_kept(tmp_path):
+    found = {"own": False, "seed": 0, "weights": "a", "knn": 1.0, "how": "h"}
+    names = [f"/{k}.npz" for k in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: keep(tmp_path, found | {"data": name, "source": name}), names))
+    assert sorted(read(tmp_path)) == sorted(names)
+
+
+def test_a_folder_that_cannot_be_locked_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"cannot write .*evaluation\.json: "):
+        keep(tmp_path / "file", {"data": "a", "own": True, "source": None})
+
+
+def test_findings_of_a_second_encoder_stand_beside_each_other_too(at, capsys):
+    for asked in ("linear", "knn", "gauges"):
+        told(capsys, "sdmi0", "--protocols", asked)
+    kept = read(at / "sdmi0")["small.npz"]
+    assert {"linear", "knn", "embedding"} <= set(kept) and {"linear", "knn"} <= set(kept["g"])
 
 
 def test_a_run_named_twice_is_refused(at, capsys):

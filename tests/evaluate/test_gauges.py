@@ -60,6 +60,33 @@ def test_alignment_and_uniformity_by_double_loop(chunk):
     assert ev.uniformity(a, t=3.0, chunk=chunk).item() == pytest.approx(math.log(np.mean(potentials)), rel=1e-11)
 
 
+def test_what_has_collapsed_to_the_origin_is_as_bad_as_to_a_point():
+    for z in (torch.zeros(50, 8), torch.full((50, 8), 1e-30), torch.ones(50, 8)):
+        assert ev.uniformity(z, chunk=7).item() == pytest.approx(0.0, abs=1e-5)
+    spread = torch.cat([torch.eye(2), -torch.eye(2)])
+    some = torch.cat([spread, torch.zeros(2, 2)]).double()
+    pairs = [math.exp(-2 * float((a - b).square().sum())) for i, a in enumerate(some) for b in some[:i]]
+    assert ev.uniformity(some).item() == pytest.approx(math.log(np.mean(pairs)), rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_read_in_single(dtype):
+    z = (100 * rows(60, 40)).to(dtype)  # lengths beyond 256, whose squares float16 does not hold
+    z[3] = 0.0
+    w, labels = z.flip(0), torch.arange(60) % 3
+    for gauge in (
+        ev.effective_rank,
+        ev.std_per_dimension,
+        ev.uniformity,
+        lambda z: ev.alignment(z, w.to(z.dtype)),
+        lambda z: ev.cluster_centres(z, labels),
+        lambda z: ev.angle_gaps(z).mean,
+        lambda z: ev.lidar(z.view(20, 3, 40)),
+        ev.spectrum,
+    ):
+        assert torch.equal(gauge(z), gauge(z.float()))
+
+
 def test_angle_gaps_of_known_figures():
     angles = torch.deg2rad(torch.tensor([0.0, 10.0, 40.0, 180.0], dtype=torch.float64))
     circle = torch.stack([angles.cos(), angles.sin()], dim=1)

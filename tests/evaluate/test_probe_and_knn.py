@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from infomax import evaluate as ev
 from infomax.errors import ConfigError, DataError, NumericsError
+from infomax.evaluate.embed import duplicates, neighbours, outliers
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,37 @@ def test_knn_survives_scale_and_small_temperatures():
     assert ev.knn_predict(train, labels, torch.empty(0, 3)).shape == (0,)
     # cosines far below 1: e^((cos - 1) / tau) alone would be 0 for every neighbour, and class 0 win
     assert ev.knn_predict(train, labels, torch.tensor([[0.5, 0.6, 0.7]]), temperature=1e-4).tolist() == [2]
+
+
+def test_half_precision_and_a_row_of_zeros_change_nothing():
+    y = torch.arange(4).repeat(50)
+    x = 300 * (torch.eye(4)[y] + 0.1 * torch.randn(200, 4, generator=torch.Generator().manual_seed(0))).half()
+    x[8] = 0.0
+    halves, singles = ((z[:150], y[:150], z[150:], y[150:]) for z in (x, x.float()))
+    assert ev.knn_accuracy(*halves) == ev.knn_accuracy(*singles) == 1.0
+    assert torch.equal(ev.fit_probe(*halves[:2], penalty=1e-2).weight, ev.fit_probe(*singles[:2], penalty=1e-2).weight)
+    assert ev.sgd_probe(*halves) == ev.sgd_probe(*singles)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_one_number_that_is_none_is_said(bad):
+    z, y = torch.eye(4).repeat(3, 1), torch.arange(4).repeat(3)
+    spoiled, probe = z.clone(), ev.fit_probe(z, y, penalty=0.1)
+    spoiled[8, 0] = bad
+    for call in (
+        lambda: ev.knn_accuracy(spoiled, y, z, y),
+        lambda: ev.knn_predict(z, y, spoiled),
+        lambda: ev.fit_probe(spoiled, y, penalty=0.1),
+        lambda: probe.predict(spoiled),
+        lambda: ev.linear_probe(z, y, spoiled, y),
+        lambda: ev.sgd_probes(spoiled, y, rates=(0.1,), decays=(0.0,)),
+        lambda: ev.sgd_probe(z, y, spoiled, y),
+        lambda: neighbours(spoiled),
+        lambda: outliers(spoiled),
+        lambda: duplicates(spoiled),
+    ):
+        with pytest.raises(NumericsError, match=r"NaN or infinity in .* of shape \(12, 4\)"):
+            call()
 
 
 @pytest.mark.parametrize("penalty", [1e-1, 1e-3])

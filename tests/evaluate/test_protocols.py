@@ -284,14 +284,66 @@ def test_gauges_of_the_embedding_come_with_intervals_and_ceilings(runs, capsys):
     assert "LiDAR" in capsys.readouterr().out
 
 
-def test_views_that_no_folder_holds_are_said():
+@pytest.fixture
+def quick(monkeypatch):
+    """Of the protocols only the quick ones."""
+    for name in set(PROTOCOLS) - {"linear", "knn"}:
+        monkeypatch.delitem(PROTOCOLS, name)
+
+
+def test_views_that_no_folder_holds_are_said(quick, monkeypatch):
     data = im.data.load("digits")
     torch.manual_seed(0)
     learner = im.methods.jmi(im.encoders.get("mlp", channels=1, size=8), projector=(8,))
     view = im.views.recipe("simclr", size=8, mean=data.mean, std=data.std)
     run = im.train(learner, data, views=lambda *batch, **k: view(*batch, **k), epochs=1, progress=False)
-    with pytest.raises(ConfigError, match="were a function"):
-        run.evaluate(protocols="gauges")
+    with pytest.warns(
+        UserWarning, match="gauges are left out: the gauges take views, and those of this run were a funct"
+    ):
+        found = run.evaluate(protocols="all")
+    assert {"linear", "knn"} <= set(found) and "embedding" not in found
+    monkeypatch.setattr("infomax.evaluate.run.fits", lambda *_: pytest.fail("it encodes"))
+    for asked in ("gauges", "knn,gauges", "all,gauges"):
+        with pytest.raises(ConfigError, match=r"were a function, .*: leave gauges out of the protocols"):
+            run.evaluate(protocols=asked)
+
+
+def test_what_was_found_before_an_error_is_told_and_kept(runs, capsys, monkeypatch):
+    def bad(*_):
+        raise DataError("there is no such thing")
+
+    monkeypatch.setitem(PROTOCOLS, "sgd", bad)
+    folder = runs / "1"
+    (folder / "evaluation.json").unlink(missing_ok=True)
+    assert main(["evaluate", str(folder), "--protocols", "knn,sgd,linear"]) == 2
+    said = capsys.readouterr()
+    assert "there is no such thing" in said.err and "kNN " in said.out and "linear probe" not in said.out
+    kept = json.loads((folder / "evaluation.json").read_text())["digits"]
+    assert kept["knn"] > 50 and kept["protocol"].endswith("nothing chosen") and "linear" not in kept
+    with pytest.raises(DataError) as error:
+        im.Run.load(folder).evaluate(protocols="knn,sgd")
+    assert f"kNN             {kept['knn']:.2f} %" in error.value.__notes__[0]
+    with pytest.raises(DataError) as error:
+        im.Run.load(folder).evaluate(protocols="sgd,knn")
+    assert not hasattr(error.value, "__notes__")
+
+
+def test_of_a_second_encoder_too(tmp_path, monkeypatch):
+    learner = im.methods.sdmi(im.encoders.get("mlp", channels=1, size=8), projector=(8,))
+    run = im.train(learner, "digits", epochs=1, progress=False)
+    asked, rescued = [], []
+
+    def once(*_):
+        asked.append(1)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return {"sgd": {"mean": 1.0}}
+
+    monkeypatch.setitem(PROTOCOLS, "sgd", once)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(run, protocols="sgd,knn", progress=False, rescue=rescued.append)
+    (found,) = rescued
+    assert found["sgd"] == {"mean": 1.0} and found["knn"] > 50 and found["g"] == {}
 
 
 def test_what_a_cache_cannot_tell_apart_is_not_taken_for_the_same():

@@ -19,7 +19,7 @@ from infomax.errors import ConfigError
 from infomax.evaluate import linear_probe
 from infomax.evaluate.run import splits
 from infomax.sweep import Cell, Folder, read, settings, varied
-from infomax.sweep.cell import _Split, complete
+from infomax.sweep.cell import _Split, complete, record
 from infomax.training.interrupt import Stopped
 
 FIXED = {"method": "jmi", "data": "gaussians", "projector": "8", "batch_size": 500, "epochs": 2}
@@ -75,6 +75,22 @@ def test_a_failed_cell_says_why_and_is_run_again_only_when_asked(tmp_path):
     assert error.stat().st_mtime_ns == before
     complete(tmp_path, cell.name, retry=True)
     assert error.stat().st_mtime_ns > before
+
+
+def test_a_failed_cell_that_is_begun_again_while_it_is_asked_for_has_a_row(tmp_path, monkeypatch):
+    cell = Cell.of(FIXED)
+    folder = begun(tmp_path, cell)
+    record(folder.cell(cell.name), ValueError("it failed"))
+    state = Folder.state
+
+    def retried(self, *asked):
+        found = state(self, *asked)
+        (folder.cell(cell.name) / "error.json").unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(Folder, "state", retried)
+    (row,) = folder.rows()
+    assert (row.state, row.error) == ("waiting", "")
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

@@ -12,7 +12,7 @@ from infomax.cli import main
 from infomax.schedule import warmup_cosine
 from infomax.training import optim, wandb
 from infomax.training.optim import build_optimizer
-from infomax.training.rules import PARTS, grouped, resolved
+from infomax.training.rules import PARTS, grouped, read_rules, resolved
 
 
 def learner(name="simsiam", **options):
@@ -133,6 +133,7 @@ def test_a_run_with_rules_continues_exactly(tmp_path, monkeypatch):
         ({"bias": {"wd": 0}}, "sets 'wd'"),
         ({"bias": {"lr": "slow"}}, "lr='slow': give a factor >= 0 of the learning rate, or 'constant'"),
         ({"bias": {"weight_decay": -1}}, "weight_decay=-1: give a number >= 0"),
+        (read_rules("{bias: {weight_decay: inf}}"), "weight_decay=inf: give a number >= 0"),
         ({"bias": 0}, "give settings"),
     ],
 )
@@ -180,6 +181,14 @@ def test_without_the_package_one_line_says_so(tmp_path, monkeypatch):
     with pytest.raises(im.ConfigError, match="wandb='mine': the package is not installed"):
         fit(learner("jmi"), wandb="mine", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("text", ["1e-5", "1.0e-5", "0.00001", "'1e-5'"])
+def test_small_numbers_are_numbers_however_they_are_written(text):
+    rules = {"bias": {"weight_decay": 1e-5}, "norm": {"lr": "constant"}}
+    read = read_rules(f"{{bias: {{weight_decay: {text}}}, norm: {{lr: constant}}}}")
+    assert read == rules and resolved(learner(), read)["bias"] == {"weight_decay": 1e-5}
+    assert read_rules(str(read)) == rules  # as a file's options become a command line, and a cell keeps them
 
 
 def test_the_command_line_reads_rules(tmp_path, capsys):

@@ -34,7 +34,7 @@ def sweep(
         threads: CPU threads a cell.
         gpus: a cell's share of GPUs, such as 0.25 for four on one; by default one where there are any.
         address: of a Ray cluster, or auto for the one this machine belongs to; by default one is started here.
-        retries: how often a cell goes on whose process or machine died.
+        retries: how often a cell goes on whose process or machine died, or whose time SLURM said was up.
         retry: run the failed cells again.
         set: a fixed option in place of the file's, as epochs=5; may be given several times.
         list: print the grids that the package brings.

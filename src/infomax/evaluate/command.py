@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,12 @@ def evaluated(
     found: list[Findings] = []
     configs: list[dict[str, Any]] = []
     for name in runs:
-        run, before = Run.load(name), read(Path(name))
+        run, tell = Run.load(name), partial(_told, name, as_json=as_json)
+        read(Path(name))  # damaged, it is said before anything is encoded
         configs.append(run.config)
-        found.append(evaluate(run, data, root=root, protocols=protocols, seed=seed, progress=not as_json))
-        if not as_json:
-            print(f"{name} ({run.learner.name})\n{found[-1]}\n")
-        try:
-            keep(Path(name), before, found[-1])
-        except DataError as error:  # what was found is still to be said
-            warnings.warn(f"what was found is not kept in the run's folder: {error}", stacklevel=2)
+        asked: dict[str, Any] = {"root": root, "protocols": protocols, "seed": seed, "progress": not as_json}
+        found.append(evaluate(run, data, **asked, rescue=tell))
+        tell(found[-1])
     told: dict[str, Any] = {"runs": found}
     if len(found) > 1:
         why_not = apart(runs, found, configs)
@@ -45,6 +43,16 @@ def evaluated(
     elif "over_runs" in told:
         print("\n".join(lines(told["over_runs"])))
     return told
+
+
+def _told(name: str, found: Findings, *, as_json: bool) -> None:
+    """Print what was found of a run, and keep it in its folder."""
+    if not as_json:
+        print(f"{name} ({found['method']})\n{found}\n")
+    try:
+        keep(Path(name), found)
+    except DataError as error:  # what was found is still to be said
+        warnings.warn(f"what was found is not kept in the run's folder: {error}", stacklevel=3)
 
 
 def embedded(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate.features import run_size
+from infomax.evaluate.numbers import finite
 from infomax.evaluate.run import features, fits, whole_rows
 from infomax.training.checkpoint import write_bytes
 from infomax.training.feed import dataset
@@ -33,7 +34,7 @@ def neighbours(z: Tensor, k: int = 10) -> tuple[Tensor, Tensor]:
         k: neighbours a row, fewer where there are not as many rows.
 
     Raises:
-        DataError: fewer than two rows.
+        DataError: fewer than two rows. NumericsError: NaN or infinity in z.
 
     Example:
         >>> near, which = neighbours(torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), k=1)
@@ -42,7 +43,7 @@ def neighbours(z: Tensor, k: int = 10) -> tuple[Tensor, Tensor]:
     """
     if z.ndim != 2 or len(z) < 2:
         raise DataError(f"neighbours: need N D with at least two rows, got {tuple(z.shape)}")
-    unit = F.normalize(z.float(), dim=-1)
+    unit = F.normalize(finite(z, "neighbours").float(), dim=-1)
     near, which = [], []
     for start in range(0, len(unit), ROWS):
         block = unit[start : start + ROWS] @ unit.T
@@ -74,7 +75,7 @@ def duplicates(z: Tensor, threshold: float = 0.99, most: int = 1000) -> Pairs:
         Row, row, similarity, of at most so many pairs; `.total` counts all.
 
     Raises:
-        ConfigError: a threshold outside (0, 1], or no pair to keep.
+        ConfigError: a threshold outside (0, 1], or no pair to keep. NumericsError: NaN or infinity in z.
 
     Example:
         >>> found = duplicates(torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 0.01]]))
@@ -85,7 +86,7 @@ def duplicates(z: Tensor, threshold: float = 0.99, most: int = 1000) -> Pairs:
         raise ConfigError(f"duplicates: a cosine similarity of at least {threshold}: give a threshold in (0, 1]")
     if most < 1:
         raise ConfigError(f"duplicates: {most} pairs to keep: give at least 1")
-    unit = F.normalize(z.float(), dim=-1)
+    unit = F.normalize(finite(z, "duplicates").float(), dim=-1)
     found, least = Pairs(), threshold - 1e-6
     near, pairs = torch.zeros(0), torch.zeros(0, 2, dtype=torch.int64)
     for start in range(0, len(unit), ROWS):
@@ -120,7 +121,7 @@ def outliers(z: Tensor, count: int = 10, k: int = 10) -> list[tuple[int, float]]
         Row, similarity.
 
     Raises:
-        DataError: fewer than two rows.
+        DataError: fewer than two rows. NumericsError: NaN or infinity in z.
 
     Example:
         >>> outliers(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), count=1, k=1)[0][0]

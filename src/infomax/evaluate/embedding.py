@@ -22,6 +22,14 @@ LIDAR_SAMPLES, LIDAR_VIEWS = 300, 10
 READINGS = ("dv", "infonce", "jsd_lower", "smile")
 
 
+def unseen(run: "Run") -> str | None:
+    """Why the gauges of a run cannot be read: no folder holds its views; None where they can."""
+    asked = run.config["views"]
+    if asked["recipe"] is not None:
+        return None
+    return f"the gauges take views, and those of this run were a function, {asked['own']}"
+
+
 def embedding_gauges(run: "Run", data: Dataset) -> dict[str, Any]:
     """Read the gauges of a run's embedding on up to 1000 samples.
 
@@ -40,12 +48,11 @@ def embedding_gauges(run: "Run", data: Dataset) -> dict[str, Any]:
     """
     from infomax.mi.metric import MIMetric
 
-    asked = run.config["views"]
-    if asked["recipe"] is None:
-        raise ConfigError(f"the gauges take views, and those of this run were a function, {asked['own']}")
+    if why_not := unseen(run):
+        raise ConfigError(why_not)
     options, data = run.config["training"], copy.copy(data)
     data.mean, data.std = tuple(run.config["data"]["mean"]), tuple(run.config["data"]["std"])  # as training had them
-    made = view_function(data, asked["recipe"], run_size(run), options.get("local_views"))
+    made = view_function(data, run.config["views"]["recipe"], run_size(run), options.get("local_views"))
     some = next(run.learner.f.parameters(), torch.empty(0))  # predictors may be of another type
     feed = Feed(data, made, min(BLOCK, len(data)), options["seed"], some.device, some.dtype)
     a, b = two_sides(run.learner, feed.fixed(SAMPLES))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from torch import nn
 
 from infomax import __version__
@@ -16,7 +17,8 @@ from infomax.evaluate.kept import key
 from infomax.evaluate.protocols import CHOSEN, statement
 from infomax.training.checkpoint import write_bytes
 
-KEPT = "evaluation.json"
+KEPT, LOCK = "evaluation.json", "evaluation.lock"
+WAIT = 60.0  # seconds for a lock that is held for milliseconds
 
 
 def weights_of(encoder: nn.Module) -> str | None:
@@ -59,21 +61,33 @@ def name_of(found: Mapping[str, Any]) -> str:
     return str(found["data"] if found["own"] or found["source"] is None else found["source"])
 
 
-def keep(folder: Path, before: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+def keep(folder: Path, found: Mapping[str, Any]) -> None:
     """Write findings beside what was found before, last; what is asked again takes the place of the older.
 
+    What was found before is read now: another evaluation may have ended while this one encoded.
+
     Raises:
-        DataError: where they cannot be written.
+        DataError: where they cannot be written, or what was found before is damaged.
     """
+    try:
+        with FileLock(folder / LOCK, timeout=WAIT):
+            write_bytes(folder / KEPT, json.dumps(_together(read(folder), found), indent=2).encode() + b"\n")
+    except OSError as error:  # of the lock: a file system that can only be read, or whose holder hangs
+        raise DataError(f"cannot write {folder / KEPT}: {error.strerror or error}") from error
+
+
+def _together(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     name = name_of(found)
     was = found["source"]  # by it earlier versions kept the run's own data
     earlier = before.get(name, before.get(was, {}))
     earlier = earlier if isinstance(earlier, Mapping) else {}
     same = all(earlier.get(part) == found[part] for part in ("seed", "weights"))  # else they do not belong together
-    together = {**(earlier if same else {}), **found}
+    earlier = earlier if same else {}
+    together = {**earlier, **found}
+    if "g" in together:  # a second encoder's stand beside each other likewise
+        together["g"] = {**earlier.get("g", {}), **found.get("g", {})}
     together["protocol"] = statement(together)
-    held = {k: f for k, f in before.items() if k not in (name, was)} | {name: together}
-    write_bytes(folder / KEPT, json.dumps(held, indent=2).encode() + b"\n")
+    return {k: f for k, f in before.items() if k not in (name, was)} | {name: together}
 
 
 def shown(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], bool] | None:

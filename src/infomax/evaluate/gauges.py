@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import DataError, NumericsError
+from infomax.evaluate.numbers import finite
 
 
 @torch.no_grad()
@@ -117,7 +118,8 @@ def uniformity(z: Tensor, *, t: float = 2.0, chunk: int = 1024) -> Tensor:
     r"""Logarithm of the mean Gaussian potential of all pairs: $\log E_{i \ne j} e^{-t |z_i - z_j|^2}$; lower is more
     uniform.
 
-    0 when collapsed; on a uniform circle and t = 2 it is about -1.57, and towards -4 as D grows.
+    0 when collapsed, to a point or to the origin; on a uniform circle and t = 2 it is about -1.57, and towards -4 as D grows.
+    A row of zeros has no direction and stays where it is: at distance 0 from others such, 1 from the sphere.
 
     Args:
         z: `... N D`, any scale.
@@ -133,14 +135,17 @@ def uniformity(z: Tensor, *, t: float = 2.0, chunk: int = 1024) -> Tensor:
     Example:
         >>> uniformity(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))  # one pair at distance 2
         tensor(-8.)
+        >>> uniformity(torch.zeros(3, 2))
+        tensor(0.)
 
     Source: Wang & Isola 2020 (arXiv:2005.10242).
     """
     z = F.normalize(_checked(z, "uniformity", least=2), dim=-1)
-    n = z.shape[-2]
+    n, half = z.shape[-2], 0.5 * z.square().sum(-1)
     parts = []
     for start in range(0, n, chunk):
-        potential = (2.0 * t) * (z[..., start : start + chunk, :] @ z.mT - 1.0)
+        rows = slice(start, start + chunk)
+        potential = (2.0 * t) * (z[..., rows, :] @ z.mT - half[..., rows, None] - half[..., None, :])
         potential.diagonal(start, -2, -1).fill_(-math.inf)
         parts.append(potential.logsumexp((-2, -1)))
     return torch.stack(parts).logsumexp(0) - math.log(n * (n - 1))
@@ -239,9 +244,7 @@ def lidar(z: Tensor, *, delta: float = 1e-4) -> Tensor:
     """
     if z.ndim != 3 or min(z.shape[:2]) < 2:
         raise DataError(f"lidar: need N Q D, at least two views of at least two samples, got {tuple(z.shape)}")
-    if not torch.isfinite(z).all():
-        raise NumericsError(f"lidar: NaN or infinity in an embedding of shape {tuple(z.shape)}")
-    z = z.double()
+    z = finite(z, "lidar").double()
     n, q, d = z.shape
     means = z.mean(1)
     centred = means - means.mean(0)
@@ -275,8 +278,4 @@ def _checked(z: Tensor, name: str, least: int = 1) -> Tensor:
         raise DataError(f"{name}: an embedding must be ... N D, got {tuple(z.shape)}")
     if z.shape[-2] < least:
         raise NumericsError(f"{name}: needs at least {least} rows, got {z.shape[-2]}")
-    if not torch.isfinite(z).all():
-        raise NumericsError(
-            f"{name}: NaN or infinity in an embedding of shape {tuple(z.shape)}; look at the loss before"
-        )
-    return z
+    return finite(z, name)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError, DataError, nearest
+from infomax.evaluate.numbers import finite
 
 Vote = Literal["weighted", "majority"]
 
@@ -41,6 +42,7 @@ def knn_predict(
 
     Raises:
         ConfigError: k or temperature not positive, or an unknown vote. DataError: shapes that do not fit, or no rows.
+        NumericsError: NaN or infinity in the features.
 
     Example:
         >>> train = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
@@ -61,6 +63,7 @@ def knn_predict(
         raise DataError(f"knn: {len(train)} training rows need as many labels, got {tuple(train_labels.shape)}")
     k = min(k, len(train))
     classes, index = torch.unique(train_labels, return_inverse=True)
+    train, queries = finite(train, "knn", "the training features"), finite(queries, "knn", "the queries")
     bank = F.normalize(train, dim=-1).T.contiguous()
     rows = chunk or max(1, 2**24 // len(train))
     predicted = []
@@ -106,7 +109,7 @@ def knn_accuracy(
         Between 0 and 1.
 
     Raises:
-        ConfigError, DataError: as `knn_predict`; also without a test row, or with more or fewer labels than rows.
+        ConfigError, DataError, NumericsError: as `knn_predict`; also without a test row, or without one label a row.
 
     Example:
         >>> z, y = torch.eye(4), torch.arange(4)

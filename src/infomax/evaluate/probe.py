@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from infomax.errors import ConfigError, DataError, NumericsError
+from infomax.errors import ConfigError, DataError
+from infomax.evaluate.numbers import finite, wide
 
 PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
@@ -56,8 +57,12 @@ class LinearProbe(NamedTuple):
     classes: Tensor
 
     def predict(self, features: Tensor) -> Tensor:
-        """Name the class of each row: M D -> M."""
-        x = (features.to(self.mean) - self.mean) / self.scale
+        """Name the class of each row: M D -> M.
+
+        Raises:
+            NumericsError: NaN or infinity in the features.
+        """
+        x = (finite(features, "probe", "the features").to(self.mean) - self.mean) / self.scale
         return self.classes[F.linear(x, self.weight, self.bias).argmax(1)]
 
 
@@ -69,7 +74,7 @@ def standardise(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         >>> x.tolist(), mean.tolist()
         ([[-1.0, 0.0], [1.0, 0.0]], [2.0, 7.0])
     """
-    x = features.detach().to(torch.promote_types(features.dtype, torch.float32))
+    x = wide(features.detach())
     mean, scale = x.mean(0), x.std(0, correction=0)
     # A constant feature (a dead unit) carries nothing: leave it at zero rather than divide by its rounding.
     scale = torch.where(scale > 1e-6 * x.abs().amax(0).clamp_min(1e-30), scale, math.inf)
@@ -201,5 +206,4 @@ def _check(features: Tensor, labels: Tensor, what: str) -> None:
         raise DataError(
             f"probe: {what} features must be N D with N labels, got {tuple(features.shape)} and {tuple(labels.shape)}"
         )
-    if not torch.isfinite(features).all():
-        raise NumericsError(f"probe: NaN or infinity in the {what} features of shape {tuple(features.shape)}")
+    finite(features, "probe", f"the {what} features")

@@ -105,6 +105,16 @@ FINETUNE = "finetune"
 """Beside the protocols: what needs the images and not their features."""
 
 
+def named(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    """A list of protocols as it was given, `all` standing for itself.
+
+    Example:
+        >>> named("all, finetune")
+        ('all', 'finetune')
+    """
+    return tuple(n.strip() for n in names.split(",") if n.strip()) if isinstance(names, str) else tuple(names)
+
+
 def chosen(names: str | tuple[str, ...]) -> tuple[str, ...]:
     """Read a list of protocols: linear,knn or all.
 
@@ -115,8 +125,7 @@ def chosen(names: str | tuple[str, ...]) -> tuple[str, ...]:
         >>> chosen("knn,linear"), len(chosen("all"))
         (('knn', 'linear'), 6)
     """
-    asked = tuple(n.strip() for n in names.split(",") if n.strip()) if isinstance(names, str) else tuple(names)
-    asked = tuple(dict.fromkeys(one for n in asked for one in ((*PROTOCOLS, GAUGES) if n == "all" else (n,))))
+    asked = tuple(dict.fromkeys(one for n in named(names) for one in ((*PROTOCOLS, GAUGES) if n == "all" else (n,))))
     if not asked:
         raise ConfigError(f"no protocol is named: name some of {', '.join([*PROTOCOLS, GAUGES, FINETUNE])}, or all")
     for name in asked:

@@ -1,7 +1,7 @@
 """What a trained encoder is worth: the protocol, written once for runs, the demo and the command line."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,8 +10,8 @@ from tqdm.auto import tqdm
 
 from infomax import __version__
 from infomax.data import Dataset, Graph
-from infomax.errors import DataError, NoSuchSplit
-from infomax.evaluate.embedding import embedding_gauges, gauge_lines
+from infomax.errors import ConfigError, DataError, NoSuchSplit
+from infomax.evaluate.embedding import embedding_gauges, gauge_lines, unseen
 from infomax.evaluate.features import encode, run_size
 from infomax.evaluate.findings import is_own, weights_of
 from infomax.evaluate.finetune import check as check_finetunes
@@ -20,7 +20,7 @@ from infomax.evaluate.finetune import line as finetune_line
 from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as feature_spread
 from infomax.evaluate.kept import kept, key
-from infomax.evaluate.protocols import FINETUNE, GAUGES, PROTOCOLS, QUICK, chosen, lines, statement
+from infomax.evaluate.protocols import FINETUNE, GAUGES, PROTOCOLS, QUICK, chosen, lines, named, statement
 from infomax.learner import Learner
 from infomax.target import Twin
 from infomax.training.feed import dataset, standardises, view_size
@@ -164,6 +164,7 @@ def evaluate(
     protocols: str | tuple[str, ...] = QUICK,
     seed: int = 0,
     progress: bool = True,
+    rescue: Callable[[Findings], object] | None = None,
 ) -> Findings:
     """Judge a run's frozen encoder on labelled data.
 
@@ -174,9 +175,11 @@ def evaluate(
         run: a run with its learner.
         data: a data set, name or path; None: what the run was trained on. Without labels for "gauges" alone.
         root: where named data sets lie.
-        protocols: names, "gauges" and "finetune" among them; "all" is all but "finetune".
+        protocols: names, "gauges" and "finetune" among them; "all" is all but "finetune", and where the run's views were a
+            function all but "gauges", too.
         seed: of every split and draw.
         progress: show bars.
+        rescue: where a protocol raises, or is interrupted, is given what those before it found; by default the error notes it.
 
     Returns:
         accuracies in percent by protocol (`linear`, its binomial standard error `linear_se`, `knn`, ...), those of a second
@@ -186,9 +189,14 @@ def evaluate(
 
     Raises:
         DataError: where the data have no labels, or of one class only, or are of a kind that the encoder cannot take.
-        ConfigError: an unknown protocol.
+        ConfigError: an unknown protocol, or "gauges" by name of a run whose views were a function.
     """
     names = chosen(protocols)
+    if GAUGES in names and (why_not := unseen(run)):
+        if GAUGES in named(protocols):
+            raise ConfigError(f"{why_not}: leave {GAUGES} out of the protocols")
+        warnings.warn(f"{GAUGES} are left out: {why_not}", stacklevel=2)
+        names = tuple(name for name in names if name != GAUGES)
     asked = run.config["data"]
     source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]
     root = root or asked.get("root")
@@ -233,47 +241,60 @@ def evaluate(
     of_train = torch.zeros(len(train), dtype=torch.int64) if train.labels is None else train.labels
     labels = of_train if test is None or test.labels is None else test.labels
     known = (z[fit], of_train[fit], z_other[held], labels[held])
-    found: dict[str, Any] = {}
-    for name in tqdm(names, desc="judge", unit="protocol", delay=2, leave=False, disable=not progress):
-        if name == GAUGES:
-            found["embedding"] = embedding_gauges(run, train)
-        elif name == FINETUNE:
-            found |= finetuned(run, train, fit, train if test is None else test, held, size=size, seed=seed)
-        else:
-            found |= PROTOCOLS[name](*known, seed)
-    if second is not None:
-        z_g = encoded(second, train)
-        other_g = z_g if test is None else encoded(second, test)
-        known_g = (z_g[fit], of_train[fit], other_g[held], labels[held])
-        found["g"] = {k: v for name in names if name in PROTOCOLS for k, v in PROTOCOLS[name](*known_g, seed).items()}
     last = run.history[-1] if run.history else {}
     decoded = z[whole_rows(train, torch.arange(len(z)))] if train.replaced else z
     some = torch.linspace(
         0, len(decoded) - 1, min(10 * z.shape[1], len(decoded))
     ).long()  # spread: rows may lie by class
-    made = Findings(
-        {
-            "infomax": __version__,
-            "weights": weights_of(encoder),
-            "trained": stands(run.config["training"], run.history, run.path),
-            "run": None if run.path is None else str(run.path),
-            "method": run.learner.name,
-            "data": train.name,
-            "source": origin,
-            "own": own,
-            "train": len(fit),
-            "test": len(known[2]),
-            "how": None if bare else how,
-            "seed": seed,
-            **found,
-            "width": z.shape[1],
-            "feature_rank": float(effective_rank(decoded[some])),
-            "feature_std": float(feature_spread(decoded)),
-            "gauges": {k: v for k, v in last.items() if k not in ("loss", "seconds", "lr")},
-        }
-    )
-    made["protocol"] = statement(made)
-    return made
+    of_what = {
+        "infomax": __version__,
+        "weights": weights_of(encoder),
+        "trained": stands(run.config["training"], run.history, run.path),
+        "run": None if run.path is None else str(run.path),
+        "method": run.learner.name,
+        "data": train.name,
+        "source": origin,
+        "own": own,
+        "train": len(fit),
+        "test": len(known[2]),
+        "how": None if bare else how,
+        "seed": seed,
+    }
+    seen = {
+        "width": z.shape[1],
+        "feature_rank": float(effective_rank(decoded[some])),
+        "feature_std": float(feature_spread(decoded)),
+        "gauges": {k: v for k, v in last.items() if k not in ("loss", "seconds", "lr")},
+    }
+    found: dict[str, Any] = {}
+
+    def made() -> Findings:
+        return Findings({**of_what, **found, **seen, "protocol": statement({**of_what, **found})})
+
+    try:
+        for name in tqdm(names, desc="judge", unit="protocol", delay=2, leave=False, disable=not progress):
+            if name == GAUGES:
+                found["embedding"] = embedding_gauges(run, train)
+            elif name == FINETUNE:
+                found |= finetuned(run, train, fit, train if test is None else test, held, size=size, seed=seed)
+            else:
+                found |= PROTOCOLS[name](*known, seed)
+        if second is not None:
+            z_g = encoded(second, train)
+            other_g = z_g if test is None else encoded(second, test)
+            known_g = (z_g[fit], of_train[fit], other_g[held], labels[held])
+            found["g"] = {}
+            for name in names:
+                found["g"] |= PROTOCOLS[name](*known_g, seed) if name in PROTOCOLS else {}
+    except BaseException as error:
+        if not found:
+            raise
+        if rescue is None:
+            error.add_note(f"found before it:\n{made()}")
+        else:
+            rescue(made())
+        raise
+    return made()
 
 
 def second_encoder(learner: Learner) -> nn.Module | None:

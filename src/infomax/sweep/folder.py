@@ -137,7 +137,10 @@ class Folder:
         state, out = self.state(name, sweep), self.cell(name)
         history = read_log(out)
         metrics = (self.result(name) or {})["metrics"] if state == "finished" else {}
-        error = json.loads((out / "error.json").read_text(encoding="utf-8"))["error"] if state == "failed" else ""
+        try:
+            error = json.loads((out / "error.json").read_text(encoding="utf-8"))["error"] if state == "failed" else ""
+        except FileNotFoundError:  # it has just been begun again, by --retry
+            return self.row(name, sweep)
         seconds = sum(row["seconds"] for row in history)
         return Row(name, state, sweep["cells"][name], metrics, len(history), seconds, error)
 

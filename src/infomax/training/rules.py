@@ -7,6 +7,7 @@ one counts. A method brings rules of its own (SimSiam's predictor keeps its lear
 same name replace.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -34,6 +35,8 @@ def read_rules(text: str | None) -> Rules:
     Example:
         >>> read_rules("{bias: {weight_decay: 0}}")
         {'bias': {'weight_decay': 0}}
+        >>> read_rules("{bias: {weight_decay: 1e-5}}")
+        {'bias': {'weight_decay': 1e-05}}
     """
     import yaml
 
@@ -43,7 +46,20 @@ def read_rules(text: str | None) -> Rules:
         raise ConfigError(f"--rules {text!r} is no YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(rules, dict):
         raise ConfigError(f'--rules {text!r}: give parts with settings, "{{bias: {{weight_decay: 0}}}}"')
-    return rules
+    return {
+        part: {setting: _number(value) for setting, value in rule.items()} if isinstance(rule, dict) else rule
+        for part, rule in rules.items()
+    }
+
+
+def _number(value: Any) -> Any:
+    """A number that YAML 1.1 takes for text, since it has no point: 1e-5; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def resolved(learner: Learner, asked: Rules) -> dict[str, dict[str, float | str]]:
@@ -71,7 +87,7 @@ def resolved(learner: Learner, asked: Rules) -> dict[str, dict[str, float | str]
         for setting, value in rule.items():
             if setting not in SETTINGS:
                 raise ConfigError(f"the rule for {part!r} sets {setting!r}: {nearest(setting, SETTINGS)}")
-            number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+            number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
             if not number and not (setting == "lr" and value == "constant"):
                 said = "a factor >= 0 of the learning rate, or 'constant'" if setting == "lr" else "a number >= 0"
                 raise ConfigError(f"the rule for {part!r} sets {setting}={value!r}: give {said}")

@@ -42,7 +42,7 @@ class Work:
         threads: CPU threads a cell.
         gpus: a cell's share of GPUs, such as 0.25 for four cells on one; None: one where there are any.
         address: of a Ray cluster; None: one is started here. Of submitit: slurm, local or debug.
-        retries: how often a cell goes on whose process or machine died.
+        retries: how often a cell goes on whose process or machine died, or whose time SLURM said was up.
         retry: run failed cells again.
         slurm: parameters of submitit's executor.
     """
@@ -66,6 +66,16 @@ class Work:
                 raise ConfigError(f"{name}={value}: give a whole number from {least} on")
         if self.gpus is not None and not (0 <= self.gpus <= 1 or (self.gpus > 1 and float(self.gpus).is_integer())):
             raise ConfigError(f"gpus={self.gpus}: give a share of one GPU, such as 0.25, or a whole number from 0 on")
+
+
+def room(gpus: float, share: float) -> int:
+    """Cells that the GPUs of one machine hold; a share of one lies on one, so that what is left of two holds nothing.
+
+    Example:
+        >>> room(2, 0.25), room(2, 0.6), room(3, 2), room(1, 2)
+        (8, 2, 1, 0)
+    """
+    return int(gpus) * int(1 / share) if share <= 1 else int(gpus // share)
 
 
 def runner(name: str, work: Work) -> Runner:

@@ -8,6 +8,7 @@ import importlib
 import os
 import socket
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from infomax.errors import ConfigError
 from infomax.sweep.cell import complete, record
 from infomax.sweep.folder import Folder
-from infomax.sweep.runners import Work
+from infomax.sweep.runners import Work, room
 from infomax.training.interrupt import Stopped
 
 
@@ -53,16 +54,19 @@ class Ray:
                 raise ConfigError(
                     f"--address {work.address}: no Ray cluster there: `ray start --head` ({reason})"
                 ) from None
-        has: dict[str, float] = ray.cluster_resources()
-        gpus = work.gpus if work.gpus is not None else float("GPU" in has)
-        if has.get("CPU", 0) < work.threads or has.get("GPU", 0) < gpus:
+        machines: list[dict[str, float]] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        self.gpus = work.gpus if work.gpus is not None else float(any(has.get("GPU", 0) >= 1 for has in machines))
+        held = sum(_held(has, work.threads, self.gpus) for has in machines)
+        if not held:  # Ray would wait for such a machine for ever
             self.close()
+            have = Counter(f"{has.get('CPU', 0):g} and {has.get('GPU', 0):g}" for has in machines)
             raise ConfigError(
-                f"a cell asks for {work.threads} CPUs and {gpus:g} GPUs; the cluster has {has.get('CPU', 0):g} and "
-                f"{has.get('GPU', 0):g}"
+                f"a cell asks for {work.threads} CPUs and {self.gpus:g} GPUs of one machine; those of the cluster have "
+                f"{', '.join(f'{each} ({n} times)' if n > 1 else each for each, n in have.items()) or 'gone'}: give fewer "
+                "--threads or --gpus, or add a machine to the cluster"
             )
-        self.slots = work.workers or max(1, int(has["CPU"] // work.threads))
-        task = ray.remote(num_cpus=work.threads, num_gpus=gpus, max_retries=work.retries, max_calls=1)
+        self.slots = work.workers or held
+        task = ray.remote(num_cpus=work.threads, num_gpus=self.gpus, max_retries=work.retries, max_calls=1)
         self._task = task(_run)
         self._left: list[str] = []
         self._live: dict[Any, str] = {}
@@ -103,11 +107,19 @@ class Ray:
         while self._left and (self.work.workers is None or len(self._live) < self.work.workers):
             name = self._left.pop(0)
             work = self.work
-            self._live[self._task.remote(str(work.folder), name, work.threads, work.retry)] = name
+            self._live[self._task.remote(str(work.folder), name, work.threads, work.retry, self.gpus)] = name
 
 
-def _run(path: str, name: str, threads: int, retry: bool) -> None:
+def _held(has: dict[str, float], threads: int, gpus: float) -> int:
+    """Cells that a machine of these resources holds."""
+    by_cpus = int(has.get("CPU", 0) // threads)
+    return min(by_cpus, room(has.get("GPU", 0), gpus)) if gpus else by_cpus
+
+
+def _run(path: str, name: str, threads: int, retry: bool, gpus: float) -> None:
     """What a task does."""
+    if not gpus:  # to a task that asks for none, Ray leaves every one of the machine's in sight
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     try:
         complete(Path(path), name, threads=threads, retry=retry)
     except Stopped:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import torch
 
+from infomax.errors import ConfigError
 from infomax.sweep.cell import complete, record
 from infomax.sweep.folder import Folder
-from infomax.sweep.runners import Work
+from infomax.sweep.runners import Work, room
 from infomax.training.interrupt import Stopped
 
 
@@ -25,14 +26,25 @@ class Local:
     A process that dies (killed, out of memory) leaves its checkpoint; its cell goes on in another, `retries` times.
 
     Args:
-        work: `workers`: cells at once, by default as many as the GPUs hold; without one, one.
+        work: `workers`: cells at once, by default as many as the GPUs hold; without one, one. Where `gpus` is said, never
+            more than they hold.
+
+    Raises:
+        ConfigError: a cell asks for more GPUs than there are.
     """
 
     def __init__(self, work: Work) -> None:
         self.work, self.folder = work, Folder(work.folder)
         self.gpus = _gpus() if work.gpus != 0 else []
         share = work.gpus or 1.0
-        self.slots = work.workers or max(1, int(len(self.gpus) / share))
+        held = room(len(self.gpus), share)
+        if work.gpus and not held:
+            raise ConfigError(
+                f"a cell asks for {share:g} GPUs; this machine has {len(self.gpus)}: give a smaller --gpus"
+            )
+        self.slots = work.workers or max(1, held)
+        if work.gpus:
+            self.slots = min(self.slots, held)
         self._share = max(1, round(share)) if self.gpus else 0
         # a server that has imported torch forks a process a cell: seconds less for each, and nothing shared but code;
         # the first optimizer of a process imports torch._dynamo, which takes longer than all the rest
@@ -96,8 +108,7 @@ class Local:
         if not self.gpus:
             return "" if self.work.gpus == 0 else None
         if self._share > 1:
-            first = slot * self._share
-            return ",".join(self.gpus[(first + k) % len(self.gpus)] for k in range(self._share))
+            return ",".join(self.gpus[slot * self._share : (slot + 1) * self._share])
         return self.gpus[slot % len(self.gpus)]
 
     def _again(self, name: str, code: int | None) -> bool:

@@ -1,5 +1,5 @@
-"""SLURM, through submitit: an array of jobs, one a cell. A job that is preempted or runs out of time is queued again by
-itself and goes on from its checkpoint.
+"""SLURM, through submitit: arrays of jobs, one a cell. A job that is preempted, or runs out of time and has not done so too
+often, is queued again by itself and goes on from its checkpoint.
 """
 
 import time
@@ -13,13 +13,17 @@ from infomax.sweep.folder import Folder
 from infomax.sweep.runners import Work
 from infomax.training.interrupt import Stopped
 
+ARRAY = 1000
+"""Cells an array: SLURM takes no index above 1000 unless its MaxArraySize is raised."""
+
 
 class Submitit:
     """Run cells as jobs of SLURM.
 
     Args:
         work: `address`: slurm (the default), or local and debug, which try the same on this machine; `slurm`: parameters of
-            submitit's executor, such as slurm_partition and timeout_min.
+            submitit's executor, such as slurm_partition and timeout_min; `retries`: also how often a cell is queued again whose
+            time was up, unless slurm_max_num_timeout says so.
 
     Raises:
         ConfigError: submitit is not installed, there is no SLURM, or a parameter does not exist.
@@ -40,21 +44,27 @@ class Submitit:
             asked["gpus_per_node"] = int(work.gpus)
         if work.workers and cluster == "slurm":
             asked["slurm_array_parallelism"] = work.workers
+        timeouts = asked.pop("slurm_max_num_timeout", work.retries)
+        if not isinstance(timeouts, int) or timeouts < 0:
+            raise ConfigError(f"slurm_max_num_timeout={timeouts!r}: give a whole number from 0 on")
         try:
-            self.executor = submitit.AutoExecutor(folder=work.folder / "slurm", cluster=cluster)
+            self.executor = submitit.AutoExecutor(
+                folder=work.folder / "slurm", cluster=cluster, slurm_max_num_timeout=timeouts
+            )
             self.executor.update_parameters(**asked)
         except (RuntimeError, ValueError, NameError, TypeError) as error:
             raise ConfigError(f"--runner submitit: {' '.join(str(error).split())}") from None
+        self._left: list[str] = []
         self._jobs: dict[str, Any] = {}
 
     def submit(self, names: Sequence[str]) -> None:
-        """Queue cells, as one array."""
-        if not names:
-            return
-        with self.executor.batch():
-            work = self.work
-            jobs = [self.executor.submit(Job(str(work.folder), name, work.threads, work.retry)) for name in names]
-        self._jobs.update(zip(names, jobs, strict=True))
+        """Queue cells, as arrays; of `workers` at once one array, since each would run as many.
+
+        Raises:
+            ConfigError: SLURM refuses one; what was queued is cancelled.
+        """
+        self._left.extend(names)
+        self._fill()
 
     def wait(self, seconds: float) -> list[str]:
         """The cells that have ended; see `Runner.wait`."""
@@ -65,16 +75,37 @@ class Submitit:
             error = self._jobs.pop(name).exception()
             if error is not None:
                 record(self.folder.cell(name), error)
+        self._fill()
         return done
 
     def stop(self) -> None:
         """Cancel every job; a running one writes its checkpoint first."""
+        self._left.clear()
         for job in self._jobs.values():
             job.cancel()
         self._jobs.clear()
 
     def close(self) -> None:
         """Nothing is left to give back."""
+
+    def _fill(self) -> None:
+        from submitit.core.utils import FailedJobError
+
+        work = self.work
+        while some := self._left[:ARRAY]:
+            if work.workers and self._jobs and len(self._jobs) + len(some) > work.workers:
+                return
+            try:
+                with self.executor.batch():
+                    jobs = [self.executor.submit(Job(str(work.folder), n, work.threads, work.retry)) for n in some]
+            except FailedJobError as error:
+                self.stop()
+                raise ConfigError(
+                    f"--runner submitit: SLURM refused {len(some)} cells: {' '.join(str(error).split())}; `slurm:` in the "
+                    f"grid sets partition, account and time, and with --workers at most {ARRAY} cells are queued at a time"
+                ) from None
+            self._jobs.update(zip(some, jobs, strict=True))
+            del self._left[: len(some)]
 
 
 class Job:
