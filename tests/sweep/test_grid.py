@@ -119,3 +119,10 @@ def test_draws_are_uniform_in_the_logarithm():
 def test_no_option_of_training_hides_a_key_of_a_grid():
     taken = set(inspect.signature(cli.train).parameters).union(*(methods.options(m) for m in methods.METHODS))
     assert not taken & set(OURS)
+
+
+def test_cells_are_resolved_once(monkeypatch):
+    grid = read({**FIXED, "grid": {"lr": [0.1, 0.2], "seed": [0, 1]}})
+    asked = []
+    monkeypatch.setattr("infomax.sweep.grid.resolved", lambda given, source: asked.append(given) or dict(given))
+    assert [c.name for c in grid.cells()] == [c.name for c in grid.cells()] and len(asked) == 4

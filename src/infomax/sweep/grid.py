@@ -17,17 +17,21 @@
 A cell's name is the hash of all its options, the defaults written out, but for those that say where it is computed.
 """
 
+import functools
 import itertools
 import math
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from infomax.data import NAMES
 from infomax.data.streams import absolute
 from infomax.errors import ConfigError, nearest
 from infomax.training.checkpoint import fingerprint, plain
+
+if TYPE_CHECKING:
+    from cyclopts import App
 
 WHERE = ("root", "device", "devices", "strategy", "checkpoint_every", "keep", "wandb")
 """Options that say where a cell is computed and logged, and not what."""
@@ -92,7 +96,7 @@ def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
             raise ConfigError(f"{source}: no option {key!r} of {asked['method']!r}: {nearest(key, known | set(OURS))}")
     tokens = ["train", "--out=cell", *(cli.as_token(key, value) for key, value in asked.items() if value is not None)]
     try:
-        _, bound, _ = cli.application(tokens).parse_args(tokens, exit_on_error=False, print_error=False)
+        _, bound, _ = _command(str(asked["method"])).parse_args(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise ConfigError(f"{source}: {' '.join(str(error).split())}") from None
     bound.apply_defaults()
@@ -106,6 +110,18 @@ def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     if options["data"] not in NAMES:
         options["data"] = absolute(options["data"])  # a cell may run from another folder
     return options
+
+
+@functools.cache
+def _command(method: str) -> "App":
+    """`infomax train` alone, with the options of a method; made once, for a grid may have thousands of cells."""
+    from cyclopts import App
+
+    from infomax import cli
+
+    app = App(name="infomax")
+    app.command(cli.strict(cli.train_command(["train", f"--method={method}"])), name="train")
+    return app
 
 
 @dataclass(frozen=True)
@@ -209,11 +225,16 @@ class Grid:
         Raises:
             ConfigError: an option that does not exist, naming the nearest, or a value that it cannot have.
         """
+        return list(self._cells)
+
+    @functools.cached_property
+    def _cells(self) -> tuple[Cell, ...]:
+        """Resolved once: they are asked for by what checks them, what runs them and what says how they ended."""
         if self.sampler == "tpe":
-            return []
+            return ()
         draws = [self.draw(n) for n in range(self.samples)] if self.random else [{}]
         made = (Cell.of({**options, **drawn}, self.source) for drawn in draws for options in self.combinations())
-        return list({cell.name: cell for cell in made}.values())
+        return tuple({cell.name: cell for cell in made}.values())
 
 
 def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:

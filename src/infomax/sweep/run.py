@@ -1,7 +1,9 @@
 """The loop of a sweep: ask for cells, give them to a runner, see how they end."""
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -84,16 +86,18 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
     bar = tqdm(total=search.total, desc="sweep", unit="cell", disable=not progress)
     with bar:
 
-        def end(cell: str) -> None:
-            row = folder.row(cell, folder.read())
+        def end(cell: str, sweep: Mapping[str, Any]) -> None:
+            row = folder.row(cell, sweep)
             if row.state == "finished" and metric not in row.metrics:
                 raise ConfigError(f"{grid.source}: evaluate: no metric {metric!r}: {nearest(metric, row.metrics)}")
             ended[cell] = row
             search.tell(row)
+
+        def show(many: int) -> None:
             bar.total = search.total  # of TPE, what is drawn twice is run once
             # `update` shows both; a folder of finished cells would fill a log with a line each
             bar.set_postfix_str(_stands(ended, metric, grid.evaluate["goal"]), refresh=False)
-            bar.update()
+            bar.update(many)
 
         def more() -> list[str]:
             """Enter the next cells; those that have ended before are told at once."""
@@ -101,9 +105,11 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
             while asked := search.ask((made[0].slots if made else 1) - len(running) - len(begin)):
                 folder.begin(asked, grid.evaluate)
                 sweep = folder.read()
+                before = len(ended)
                 for cell in asked:
                     done = folder.finished(cell.name, sweep) or (folder.failed(cell.name) and not work.retry)
-                    end(cell.name) if done else begin.append(cell.name)
+                    end(cell.name, sweep) if done else begin.append(cell.name)
+                show(len(ended) - before)
             return begin
 
         names = more()
@@ -115,9 +121,12 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
                 while names or running:
                     made[0].submit(names)
                     running.update(names)
-                    for cell in made[0].wait(0.5):
-                        running.discard(cell)
-                        end(cell)
+                    if just := made[0].wait(0.5):
+                        sweep = folder.read()  # once a round: it grows with the number of cells
+                        for cell in just:
+                            running.discard(cell)
+                            end(cell, sweep)
+                        show(len(just))
                     if signals:
                         break
                     names = more()
