@@ -20,6 +20,7 @@ A cell's name is the hash of all its options, the defaults written out, but for 
 import functools
 import itertools
 import math
+import os
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -109,6 +110,8 @@ def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     options["method"] = str(options["method"]).replace("-", "_").lower()
     if options["data"] not in NAMES:
         options["data"] = absolute(options["data"])  # a cell may run from another folder
+    if options["root"] is not None:
+        options["root"] = os.path.abspath(os.path.expanduser(options["root"]))
     return options
 
 
@@ -249,7 +252,7 @@ def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:
         (6, 6)
     """
     asked = {str(key).replace("-", "_"): value for key, value in asked.items()}
-    ours = {key: asked.pop(key) for key in OURS if asked.get(key) is not None}
+    ours = {key: value for key in OURS if (value := asked.pop(key, None)) is not None}
     for key in asked:
         if key == "out":
             raise ConfigError(f"{source}: out: the folder of a sweep is given by --out")
@@ -272,7 +275,8 @@ def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:
     if sampler == "tpe" and (varied["grid"] or not varied["random"]):
         raise ConfigError(f"{source}: sampler: tpe draws what stands under `random`; a grid beside it is not possible")
     if ("samples" in ours) != bool(varied["random"]):
-        raise ConfigError(f"{source}: give `random` and `samples` together: what is drawn, and how often")
+        superfluous = "; nothing is drawn here, so leave `samples` out (--set samples=null)" * ("samples" in ours)
+        raise ConfigError(f"{source}: give `random` and `samples` together: what is drawn, and how often{superfluous}")
     for key, least in (("samples", 1), ("sampler_seed", 0)):
         if key in ours and (not isinstance(ours[key], int) or isinstance(ours[key], bool) or ours[key] < least):
             raise ConfigError(f"{source}: {key}: {ours[key]!r}: give a whole number from {least} on")
