@@ -27,14 +27,12 @@ from infomax.evaluate import knn_accuracy, linear_probe
 from infomax.evaluate.features import run_size
 from infomax.evaluate.run import features, fits, splits, test_of
 from infomax.sweep.folder import Folder
+from infomax.sweep.metrics import JUDGED
 from infomax.training import Run
 from infomax.training.checkpoint import written
 from infomax.training.feed import dataset, encoder_for
 from infomax.training.rules import read_rules
 from infomax.training.run import write_atomically
-
-JUDGED = ("linear", "linear_se", "knn")
-"""Metrics that need labels."""
 
 
 def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = False) -> None:

@@ -9,9 +9,9 @@ import yaml
 
 from infomax.errors import ConfigError, command, nearest
 from infomax.recipes import files
-from infomax.sweep.cell import JUDGED
-from infomax.sweep.folder import Folder, Row, Setting, aim, counted, settings, unfinished, varied
+from infomax.sweep.folder import Folder, Row, Setting, counted, settings, unfinished, varied
 from infomax.sweep.grid import Grid, read
+from infomax.sweep.metrics import aim, judged
 from infomax.sweep.run import run
 
 
@@ -59,7 +59,10 @@ def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]
     """`infomax sweep GRID --out DIR`."""
     asked = grid_of(grid, changes)
     cells = asked.cells()
-    print(f"{grid}: {len(cells) or asked.samples} cells, {_judged(asked.evaluate)}", flush=True)
+    print(
+        f"{grid}: {len(cells) or asked.samples} cells, {judged(asked.evaluate['metric'], asked.evaluate['data'])}",
+        flush=True,
+    )
     rows = run(asked, out, **options)
     mine = {cell.name for cell in cells}
     ended = [row for row in rows if row.name in mine or not mine]
@@ -93,26 +96,26 @@ def status(path: str, *, as_json: bool = False) -> None:
             print(f"  {row.state:8} {row.name}  {_options(row.options, keys)}  {row.error or where}".rstrip())
 
 
-def best(path: str, by: str | None, *, as_json: bool = False) -> None:
+def best(path: str, by: str | None = None, goal: str | None = None, *, as_json: bool = False) -> None:
     """`infomax sweep best DIR`."""
     folder, rows = Folder(path), Folder(path).rows()
     asked = folder.read()["evaluate"]
-    metric, goal = aim(asked, by)
+    metric, goal = aim(asked, by, goal)
     found = _first(path, rows, metric, goal)
     if as_json:
         print(json.dumps({"options": found.rows[0].options, "mean": found.mean, "sd": found.sd, "n": len(found.rows)}))
         return
     _print_best(rows, metric, goal)
-    print(f"judged by {_judged({**asked, 'metric': metric})}")
+    print(f"judged by {judged(metric, asked['data'])}")
     for row in found.rows:
         print(f"the test set, once, for {row.name}: {command(f'probe {folder.cell(row.name)}')}")
 
 
-def table(path: str, by: str | None = None, *, csv: bool = False) -> None:
+def table(path: str, by: str | None = None, goal: str | None = None, *, csv: bool = False) -> None:
     """`infomax sweep table DIR`."""
     rows = Folder(path).rows()
     asked = Folder(path).read()["evaluate"]
-    metric, goal = aim(asked, by)
+    metric, goal = aim(asked, by, goal)
     if not any(row.state == "finished" for row in rows):
         _print_failed(rows)
     _first(path, rows, metric, goal)
@@ -132,7 +135,7 @@ def table(path: str, by: str | None = None, *, csv: bool = False) -> None:
     widths = {h: max(len(h), *(len(line[h]) for line in lines)) for h in heads}
     for line in ({h: h for h in heads}, *lines):
         print("  ".join(line[h].ljust(widths[h]) for h in heads).rstrip())
-    print(f"{counted(rows)}; {_judged({**asked, 'metric': metric})}")
+    print(f"{counted(rows)}; {judged(metric, asked['data'])}")
     _print_failed(rows)
 
 
@@ -153,13 +156,6 @@ def _print_best(rows: list[Row], metric: str, goal: str) -> None:
     found = settings(rows, metric, goal)[0]
     print(f"best: {_options(found.options, list(found.options)) or 'the only setting'}: {metric} {found.shown}")
     print(f"  cells {', '.join(row.name for row in found.rows)}")
-
-
-def _judged(evaluate: Any) -> str:
-    if evaluate["metric"] not in JUDGED:
-        return f"{evaluate['metric']}, a gauge of the last epoch, without labels"
-    where = f"of {evaluate['data']}" if evaluate["data"] else "of train"
-    return f"{evaluate['metric']} on a held-out part {where}, never the test set"
 
 
 def _options(options: Any, keys: list[str]) -> str:

@@ -223,17 +223,6 @@ class Setting:
         return f"{self.mean:.2f}" + (f" ± {self.stderr:.2f} (binomial, n = 1)" if self.stderr else " (n = 1)")
 
 
-def aim(evaluate: Mapping[str, Any], by: str | None) -> tuple[str, str]:
-    """The metric to order by and its goal; the sweep's goal is of its own metric, of any other the highest is the best.
-
-    Example:
-        >>> [aim({"metric": "loss", "goal": "min"}, by) for by in (None, "linear")]
-        [('loss', 'min'), ('linear', 'max')]
-    """
-    own = by in (None, evaluate["metric"])
-    return by or evaluate["metric"], evaluate["goal"] if own else "max"
-
-
 def settings(rows: Iterable[Row], metric: str, goal: str = "max") -> list[Setting]:
     """Finished cells, gathered over seeds, the best first; those that tie keep their order.
 

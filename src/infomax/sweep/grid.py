@@ -12,7 +12,7 @@
     samples: 10
     sampler: random               # or tpe (Optuna)
     sampler_seed: 0
-    evaluate: {metric: linear}    # and `data`, where it is not what was trained on; `goal: min`
+    evaluate: {metric: linear}    # and `data`, where it is not what was trained on; `goal`, where it is not what is known
 
 A cell's name is the hash of all its options, the defaults written out, but for those that say where it is computed.
 """
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from infomax.data import NAMES
 from infomax.data.streams import absolute
 from infomax.errors import ConfigError, nearest
+from infomax.sweep.metrics import choosable, goal_of
 from infomax.training.checkpoint import fingerprint, plain
 
 if TYPE_CHECKING:
@@ -307,7 +308,11 @@ def _evaluation(asked: Mapping[str, Any], source: str) -> dict[str, Any]:
     for key in asked:
         if key not in known:
             raise ConfigError(f"{source}: evaluate: no {key!r}: {nearest(str(key), known)}")
-    made = {"data": None, "metric": "linear", "goal": "max", **asked}
+    made = {"data": None, "metric": "linear", **asked}
+    try:
+        made = {"goal": goal_of(choosable(str(made["metric"]))), **made}
+    except ConfigError as error:
+        raise ConfigError(f"{source}: evaluate: metric {error}") from None
     if made["goal"] not in ("max", "min"):
         raise ConfigError(f"{source}: evaluate: goal: {nearest(str(made['goal']), ('max', 'min'))}")
     if made["data"] is not None and made["data"] not in NAMES:

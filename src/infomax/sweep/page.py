@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infomax.report.figures import template
+from infomax.report.markdown import literal
 from infomax.report.page import Page
-from infomax.sweep.folder import Folder, Row, aim, settings, unfinished, varied
+from infomax.sweep.folder import Folder, Row, settings, unfinished, varied
+from infomax.sweep.metrics import aim, judged
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -18,26 +20,27 @@ LOGARITHMIC = 10.0
 """Positive values that span more than this are drawn by their logarithm."""
 
 
-def write(path: str | Path, out: str | Path | None = None, by: str | None = None) -> Path:
+def write(path: str | Path, out: str | Path | None = None, by: str | None = None, goal: str | None = None) -> Path:
     """Write the page of a sweep.
 
     Args:
         path: folder of the sweep.
         out: the page; by default index.html in the folder.
         by: metric; by default the grid's.
+        goal: max or min; by default what is known of the metric.
 
     Raises:
         ConfigError: where no cell has finished, or there is no such metric.
     """
     folder = Folder(path)
     asked, rows = folder.read()["evaluate"], folder.rows()
-    metric, goal = aim(asked, by)
+    metric, goal = aim(asked, by, goal)
     found = settings(rows, metric, goal)
     if not found:
         raise unfinished(path, rows)
     done, keys = [row for row in rows if row.state == "finished"], varied(rows)
     ended = f"{len(done)} of {len(rows)} cells have finished"
-    page = Page(f"Sweep: {metric}", f"{ended}. Chosen on a held-out part of train, never the test set.")
+    page = Page(f"Sweep: {metric}", f"{ended}. Chosen by {judged(metric, asked['data'] and literal(asked['data']))}.")
     page.section("Best").table(
         [
             {"setting": _named(s.options), metric: s.shown, "cells": ", ".join(r.name for r in s.rows)}
