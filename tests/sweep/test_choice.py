@@ -74,3 +74,59 @@ def test_of_losses_the_lowest_is_the_best_and_the_goal_may_be_said(tmp_path, tel
     assert text.index("2.00") < text.index("1.00") and text.index("lr 2") < text.index("lr 1")
     assert read({**FIXED, "evaluate": {"metric": "loss"}}).evaluate["goal"] == "min"
     assert read({**FIXED, "evaluate": {"metric": "loss", "goal": "max"}}).evaluate["goal"] == "max"
+
+
+def test_a_setting_of_which_seeds_failed_says_so_and_stands_behind_whole_ones(tmp_path, tell):
+    lucky = [({"lr": 2, "seed": 0}, {"linear": 99.0}), *(({"lr": 2, "seed": k}, "NaN") for k in (1, 2))]
+    whole = [({"lr": 1, "seed": k}, {"linear": 90.0 + k}) for k in range(3)]
+    path = made_up(tmp_path, [*lucky, *whole, ({"lr": 3, "seed": 0}, {"linear": 95.0}), ({"lr": 3, "seed": 1}, None)])
+    code, said = tell("table", path)
+    assert code == 0 and [line.split()[0] for line in said.splitlines()[1:4]] == ["1", "2", "3"]
+    assert "99.00 (1 of 3 seeds; 2 failed)" in said and "95.00 (1 of 2 seeds; 1 waiting)" in said
+    assert "91.00 ± 1.00 (sd, n = 3)" in tell("best", path)[1]
+    found = json.loads(tell("best", path, "--json")[1])
+    assert (found["options"]["lr"], found["n"], found["asked"]) == (1, 3, 3)
+    text = write(path).read_text()
+    assert "99.00 (1 of 3 seeds; 2 failed)" in text and text.index("lr 1") < text.index("lr 2")
+
+    path = made_up(tmp_path / "alone", lucky)  # where none is whole, what there is
+    assert "99.00 (1 of 3 seeds; 2 failed)" in tell("best", path)[1]
+    assert json.loads(tell("best", path, "--json")[1])["asked"] == 3
+
+
+def test_seeds_that_are_computed_in_several_places_are_one_setting(tmp_path, tell):
+    where = ({"root": "/a"}, {"root": "/b", "keep": 5}, {})
+    path = made_up(tmp_path, [({"seed": k, **o}, {"linear": 90.0 + k}) for k, o in enumerate(where)])
+    code, said = tell("table", path)
+    assert code == 0 and said.splitlines()[:2] == ["linear", "91.00 ± 1.00 (sd, n = 3)"]
+    text = write(path).read_text()
+    assert '"label":"seed"' in text and '"label":"root"' not in text
+
+
+def test_cells_without_the_metric_are_left_out_and_named(tmp_path, tell):
+    path = made_up(tmp_path, [({"lr": 1}, {"linear": 1.0, "knn": 2.0}), ({"lr": 2}, {"linear": 3.0})])
+    bare = next(row.name for row in Folder(path).rows() if "knn" not in row.metrics)
+    for command in ("best", "table"):
+        code, said = tell(command, path, "--by", "knn")
+        assert (
+            code == 0
+            and f"left out, for want of knn: {bare}" in said
+            and "knn 2.00" in said.replace("knn\n1   ", "knn ")
+        )
+    assert f"Left out, for want of knn: {bare}." in write(path, by="knn").read_text()
+    assert "left out" not in tell("table", path)[1]
+    code, said = tell("table", path, "--by", "knm")
+    assert code == 2 and "did you mean 'knn'" in said
+
+
+def test_where_nothing_is_finite_there_is_no_best(tmp_path, tell):
+    path = made_up(tmp_path, [({"lr": lr}, {"linear": float("nan"), "knn": lr}) for lr in (1, 2)])
+    for command in (["best", path], ["best", path, "--json"], ["table", path], ["page", path]):
+        code, said = tell(*command)
+        assert code == 2 and "nothing has a finite 'linear'" in said and "best: " not in said.replace("no best: ", "")
+    code, said = tell("best", path, "--by", "knn")
+    assert code == 0 and "knn 2.00" in said
+    code, said = tell("status", path, "--json")
+    assert code == 0 and json.loads(said, parse_constant=pytest.fail)[0]["metrics"] == {"linear": None, "knn": 1}
+    code, said = tell("table", path, "--csv")
+    assert code == 0 and said.count("nan") == 2

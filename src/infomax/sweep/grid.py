@@ -72,11 +72,15 @@ class Cell:
         return cls(plain(resolved(given, source)))
 
     @property
+    def what(self) -> dict[str, Any]:
+        """The options that say what is computed, and not where."""
+        # an option that is off is left out: a later version that has one more still knows the cells of this one
+        return {k: v for k, v in self.options.items() if k not in WHERE and v is not None}
+
+    @property
     def name(self) -> str:
         """The first 16 digits of the hash of its options."""
-        # an option that is off is left out: a later version that has one more still knows the cells of this one
-        what = {k: v for k, v in self.options.items() if k not in WHERE and v is not None}
-        return fingerprint({"train": what})[:16]
+        return fingerprint({"train": self.what})[:16]
 
 
 def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from infomax.report.figures import template
 from infomax.report.markdown import literal
 from infomax.report.page import Page
-from infomax.sweep.folder import Folder, Row, settings, unfinished, varied
+from infomax.sweep.folder import Folder, Row, ranked, varied, without
+from infomax.sweep.grid import WHERE
 from infomax.sweep.metrics import aim, judged
 
 if TYPE_CHECKING:
@@ -35,27 +36,29 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
     folder = Folder(path)
     asked, rows = folder.read()["evaluate"], folder.rows()
     metric, goal = aim(asked, by, goal)
-    found = settings(rows, metric, goal)
-    if not found:
-        raise unfinished(path, rows)
-    done, keys = [row for row in rows if row.state == "finished"], varied(rows)
-    ended = f"{len(done)} of {len(rows)} cells have finished"
+    found = ranked(path, rows, metric, goal)
+    keys = varied(rows)
+    axes, drawn = [key for key in keys if key not in WHERE], [row for row in rows if metric in row.metrics]
+    ended = f"{sum(row.state == 'finished' for row in rows)} of {len(rows)} cells have finished"
     page = Page(f"Sweep: {metric}", f"{ended}. Chosen by {judged(metric, asked['data'] and literal(asked['data']))}.")
     page.section("Best").table(
         [
             {"setting": _named(s.options), metric: s.shown, "cells": ", ".join(r.name for r in s.rows)}
             for s in found[:10]
         ],
-        "Cells that differ in their seed alone are one setting: the mean, and the standard deviation over its seeds.",
+        "Cells that differ in their seed alone are one setting: the mean, and the standard deviation over its seeds. Settings "
+        "of which a seed is missing stand behind those that have all.",
     )
-    if keys:
+    if said := without(rows, metric):
+        page.text(f"{said[0].upper()}{said[1:]}.")
+    if axes:
         page.section("Parallel coordinates").figure(
-            coordinates(done, keys, metric),
+            coordinates(drawn, axes, metric),
             "A line a cell, spread a little where cells share a value. Drag along an axis to keep the cells that pass there; "
             "drag an axis's name to move it.",
         )
         page.section("One option at a time").figure(
-            marginals(done, keys, metric),
+            marginals(drawn, axes, metric),
             "Each point a cell, the other options as they come; the line joins the means.",
         )
     lines = [

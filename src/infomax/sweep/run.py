@@ -88,9 +88,10 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
 
         def end(cell: str, sweep: Mapping[str, Any]) -> None:
             row = folder.row(cell, sweep)
-            if row.state == "finished" and metric not in row.metrics:
-                raise ConfigError(f"{grid.source}: evaluate: no metric {metric!r}: {nearest(metric, row.metrics)}")
             ended[cell] = row
+            if row.state == "finished" and cell in running and not any(metric in r.metrics for r in ended.values()):
+                # of a misspelt metric one cell is trained, and not all; that others have it is known by them
+                raise ConfigError(f"{grid.source}: evaluate: no metric {metric!r}: {nearest(metric, row.metrics)}")
             search.tell(row)
 
         def show(many: int) -> None:
@@ -124,8 +125,8 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
                     if just := made[0].wait(0.5):
                         sweep = folder.read()  # once a round: it grows with the number of cells
                         for cell in just:
-                            running.discard(cell)
                             end(cell, sweep)
+                            running.discard(cell)
                         show(len(just))
                     if signals:
                         break
@@ -142,7 +143,7 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
 
 
 def _stands(ended: dict[str, Row], metric: str, goal: str) -> str:
-    values = [row.metrics[metric] for row in ended.values() if row.state == "finished"]
+    values = [row.metrics[metric] for row in ended.values() if metric in row.metrics]
     best = f"best {metric} {(max if goal == 'max' else min)(values):.2f}" if values else ""
     failed = sum(row.state == "failed" for row in ended.values())
     return ", ".join(filter(None, (best, f"{failed} failed" if failed else "")))

@@ -1,10 +1,11 @@
 """Which cells come next: all of a grid at once; of TPE, each from what the ones before it found."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infomax.errors import ConfigError
-from infomax.sweep.folder import Row, settings
+from infomax.sweep.folder import Row
 from infomax.sweep.grid import Cell, Grid, Range
 
 if TYPE_CHECKING:
@@ -99,13 +100,13 @@ class TPE:
         return [*old, *made]
 
     def tell(self, row: Row) -> None:
-        """Let the next draws know; a failed cell is told as such."""
+        """Let the next draws know; a cell that failed, or has no finite metric, is told as failed."""
         import optuna
 
         trial = self._open.pop(row.name)
-        if row.state == "finished":
-            best = settings([row], self.grid.evaluate["metric"])
-            self.study.tell(trial, best[0].mean)
+        value = row.metrics.get(self.grid.evaluate["metric"], math.nan)
+        if math.isfinite(value):
+            self.study.tell(trial, value)
         else:
             self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
