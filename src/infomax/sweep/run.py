@@ -95,7 +95,7 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
             search.tell(row)
 
         def show(many: int) -> None:
-            bar.total = search.total  # of TPE, what is drawn twice is run once
+            bar.total = search.total  # of TPE it may turn out less
             # `update` shows both; a folder of finished cells would fill a log with a line each
             bar.set_postfix_str(_stands(ended, metric, grid.evaluate["goal"]), refresh=False)
             bar.update(many)
