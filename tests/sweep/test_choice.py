@@ -7,7 +7,7 @@ import pytest
 from infomax.cli import main
 from infomax.errors import ConfigError
 from infomax.sweep import Cell, Folder, read
-from infomax.sweep.page import write
+from infomax.sweep.page import marginals, write
 
 FIXED = {"method": "jmi", "data": "gaussians"}
 
@@ -130,3 +130,15 @@ def test_where_nothing_is_finite_there_is_no_best(tmp_path, tell):
     assert code == 0 and json.loads(said, parse_constant=pytest.fail)[0]["metrics"] == {"linear": None, "knn": 1}
     code, said = tell("table", path, "--csv")
     assert code == 0 and said.count("nan") == 2
+
+
+def test_the_text_of_an_option_stands_on_a_page_as_it_is(tmp_path):
+    names = ("/shards/*/train/*.tar", "/data/<b>bold</b>.npz")
+    path = made_up(tmp_path, [*(({"data": n}, {"linear": 1.0}) for n in names), ({"lr": 1}, "no */one/* here")])
+    text = write(path).read_text()
+    assert "<code>/shards/*/train/*.tar</code>" in text and "no */one/* here" in text and "<em>" not in text
+    done = [row for row in Folder(path).rows() if row.state == "finished"]
+    drawn = marginals(done, ["data"], "linear").data[0]
+    assert list(drawn.x) == ["/shards/*/train/*.tar", "/data/&lt;b&gt;bold&lt;/b&gt;.npz"]  # plotly reads a small HTML
+    path = made_up(tmp_path / "alike", [({"data": names[0], "lr": lr}, {"linear": 1.0}) for lr in (1, 2)])
+    assert "<code>/shards/*/train/*.tar</code>" in write(path).read_text()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infomax.report.figures import template
+from infomax.report.looks import plain
 from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.sweep.folder import Folder, Row, ranked, varied, without
@@ -62,14 +63,19 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
             "Each point a cell, the other options as they come; the line joins the means.",
         )
     lines = [
-        {"cell": r.name, "state": r.state, **{k: _text(r.options.get(k)) for k in keys}, metric: r.metrics.get(metric)}
-        | {"minutes": r.seconds / 60, "error": r.error or None}
+        {
+            "cell": r.name,
+            "state": r.state,
+            **{k: _literal(r.options.get(k)) for k in keys},
+            metric: r.metrics.get(metric),
+        }
+        | {"minutes": r.seconds / 60, "error": literal(r.error) if r.error else None}
         for r in rows
     ]
     bare = all(line["error"] is None for line in lines)
     page.section("Every cell").table([{k: v for k, v in line.items() if k != "error" or not bare} for line in lines])
     same = {k: v for k, v in rows[0].options.items() if k not in keys}
-    page.section("What all cells share").table([{"option": k, "value": _text(v)} for k, v in same.items()])
+    page.section("What all cells share").table([{"option": k, "value": _literal(v)} for k, v in same.items()])
     return page.write(out if out is not None else folder.path / "index.html")
 
 
@@ -132,10 +138,10 @@ def marginals(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figure"
         drawn: list[Any] = [row.options.get(key) for row in rows]
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in drawn)
         order = sorted({json.dumps(v): v for v in drawn}.values(), key=lambda v: v if numbers else _text(v))
-        x = [v if numbers else _text(v) for v in order]
+        x = [v if numbers else plain(_text(v)) for v in order]
         groups = [[r.metrics[metric] for r in rows if r.options.get(key) == v] for v in order]
         means = [math.fsum(g) / len(g) for g in groups]
-        every = [v if numbers else _text(v) for v in drawn]
+        every = [v if numbers else plain(_text(v)) for v in drawn]
         said = [row.name for row in rows]
         figure.add_trace(
             Scatter(
@@ -192,7 +198,12 @@ def _by_logarithm(values: Sequence[float]) -> bool:
 
 
 def _named(options: Mapping[str, Any]) -> str:
-    return ", ".join(f"{k} {_text(v)}" for k, v in options.items()) or "the only one"
+    return ", ".join(f"{k} {_literal(v)}" for k, v in options.items()) or "the only one"
+
+
+def _literal(value: Any) -> str:
+    """A value in a table: a path may hold stars, which are no markdown."""
+    return literal(value) if isinstance(value, str) and value else _text(value)
 
 
 def _text(value: Any) -> str:
