@@ -84,6 +84,12 @@ def test_names_that_are_markup_stay_text(tmp_path, runs):
     assert "img" not in {tag for tag, _ in Tags(text).seen}
 
 
+def test_stars_in_the_names_of_runs_stay_in_the_lead(tmp_path, runs):
+    starred = [shutil.copytree(run, tmp_path / f"of {n} *x*") for n, run in enumerate(runs[:2])]
+    text = write([Subject.at(path) for path in starred], tmp_path / "page.html").read_text()
+    assert '<p class="lead"><code>of 0 *x*</code>, <code>of 1 *x*</code></p>' in text
+
+
 def test_without_data_a_page_says_how_to_give_them(tmp_path, runs, photos):
     run = shutil.copytree(runs[0], tmp_path / "run")
     config = json.loads((run / "config.json").read_text())

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 import signal
 import tarfile
 import threading
@@ -18,7 +19,7 @@ from infomax.data import load
 from infomax.errors import ConfigError
 from infomax.evaluate import linear_probe
 from infomax.evaluate.run import splits
-from infomax.sweep import Cell, Folder, read, settings, varied
+from infomax.sweep import Cell, Folder, read, run, settings, varied
 from infomax.sweep.cell import _Split, complete, record
 from infomax.training.interrupt import Stopped
 
@@ -274,3 +275,45 @@ def test_two_sweeps_that_enter_cells_into_one_folder_lose_none(tmp_path):
     for thread in threads:
         thread.join()
     assert set(Folder(tmp_path / "sweep").read()["cells"]) == {cell.name for cell in cells}
+
+
+LABELS = {"every": np.arange(40), "alone": np.zeros(40, int), "good": np.arange(40) % 2}
+
+
+def of_labels(path, kind, **options):
+    """A cell on 40 points that have a class each, one class, or two."""
+    rng = np.random.default_rng(0)
+    np.savez(path / f"{kind}.npz", x=rng.normal(size=(40, 6)).astype(np.float32), y=LABELS[kind])
+    return {**FIXED, "data": str(path / f"{kind}.npz"), "batch_size": 20, "epochs": 1, **options}
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"), [("every", "no class of which a sample"), ("alone", r"one class alone .*\[0\]")]
+)
+def test_labels_that_no_accuracy_is_of_fail_a_cell_before_it_is_trained_and_leave_a_gauge(tmp_path, kind, why):
+    cell = Cell.of(of_labels(tmp_path, kind))
+    folder = begun(tmp_path / "a", cell)
+    complete(folder.path, cell.name)
+    (row,) = folder.rows()
+    assert row.state == "failed" and re.search(f"{kind}.npz' has .*{why}.*'linear' cannot be judged", row.error)
+    assert not (folder.cell(cell.name) / "config.json").exists()
+    folder = begun(tmp_path / "b", cell, metric="effective_rank")
+    complete(folder.path, cell.name)
+    (row,) = folder.rows()
+    assert row.state == "finished" and row.metrics["effective_rank"] >= 1 and "linear" not in row.metrics
+    assert folder.result(cell.name)["protocol"].endswith(": gauges of training alone")
+
+
+def test_a_cell_that_cannot_be_judged_leaves_the_others(tmp_path):
+    both = [of_labels(tmp_path, kind)["data"] for kind in ("every", "good")]
+    options = {k: v for k, v in of_labels(tmp_path, "every").items() if k != "data"}
+    gauged = read({**options, "data": both[0], "evaluate": {"metric": "effective_rank"}})
+    assert [row.state for row in run(gauged, tmp_path / "sweep", progress=False)] == ["finished"]
+    rows = run(
+        read({**options, "grid": {"data": both}}), tmp_path / "sweep", progress=False
+    )  # the first has no 'linear'
+    assert [row.state for row in rows] == ["finished", "finished"]
+    (best,) = settings(rows, "linear")
+    assert best.rows[0].options["data"] == both[1]
+    rows = run(read({**options, "grid": {"data": both}}), tmp_path / "other", progress=False)
+    assert [row.state for row in rows] == ["failed", "finished"]

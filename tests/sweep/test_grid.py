@@ -1,4 +1,5 @@
 import inspect
+import os
 import random
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from infomax import cli, methods
 from infomax.errors import ConfigError
 from infomax.sweep import Cell, Range, read
+from infomax.sweep.command import grid_of
 from infomax.sweep.grid import OURS
 
 FIXED = {"method": "jmi", "data": "gaussians", "projector": "8"}
@@ -57,6 +59,13 @@ def test_a_path_is_the_same_from_any_folder(tmp_path, monkeypatch):
         assert read({**FIXED, "evaluate": {"data": name}}).evaluate["data"] == found
 
 
+def test_a_root_is_the_same_from_any_folder_and_no_part_of_the_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cell = Cell.of({**FIXED, "root": "sets"})
+    assert cell.options["root"] == f"{tmp_path}/sets" and cell.name == Cell.of(FIXED).name
+    assert Cell.of({**FIXED, "root": "~/sets"}).options["root"] == os.path.expanduser("~/sets")
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -72,8 +81,8 @@ def test_a_path_is_the_same_from_any_folder(tmp_path, monkeypatch):
         ({"out": "x"}, "--out"),
         ({"data": None}, "give data"),
         ({"devices": 2}, "--gpus"),
-        ({"samples": 3}, "`random` and `samples` together"),
-        ({"random": {"lr": [1, 2]}}, "`random` and `samples` together"),
+        ({"samples": 3}, "`random` and `samples` together.*leave `samples` out"),
+        ({"random": {"lr": [1, 2]}}, "`random` and `samples` together: what is drawn, and how often$"),
         ({"random": {"lr": [1, 2]}, "samples": 0}, "whole number from 1 on"),
         ({"random": {"lr": {"from": 1}}, "samples": 2}, "give two numbers"),
         ({"random": {"lr": {"from": 1, "too": 2}}, "samples": 2}, "did you mean 'to'"),
@@ -119,3 +128,19 @@ def test_draws_are_uniform_in_the_logarithm():
 def test_no_option_of_training_hides_a_key_of_a_grid():
     taken = set(inspect.signature(cli.train).parameters).union(*(methods.options(m) for m in methods.METHODS))
     assert not taken & set(OURS)
+
+
+def test_cells_are_resolved_once(monkeypatch):
+    grid = read({**FIXED, "grid": {"lr": [0.1, 0.2], "seed": [0, 1]}})
+    asked = []
+    monkeypatch.setattr("infomax.sweep.grid.resolved", lambda given, source: asked.append(given) or dict(given))
+    assert [c.name for c in grid.cells()] == [c.name for c in grid.cells()] and len(asked) == 4
+
+
+def test_what_is_set_in_place_of_all_that_was_drawn_leaves_samples_to_be_taken_out(tmp_path):
+    path = tmp_path / "grid.yaml"
+    path.write_text("method: jmi\ndata: gaussians\nrandom: {lr: [0.1, 0.2]}\nsamples: 2\n")
+    with pytest.raises(ConfigError, match="--set samples=null"):
+        grid_of(str(path), ("lr=0.05",))
+    (cell,) = grid_of(str(path), ("lr=0.05", "samples=null")).cells()
+    assert cell.options["lr"] == 0.05

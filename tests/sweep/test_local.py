@@ -178,6 +178,18 @@ def test_a_sweep_of_which_no_cell_finishes_says_so_with_status_2(tmp_path, capsy
     assert "2 failed" in (said := capsys.readouterr().err) and "temperature must be > 0" in said
 
 
+def test_a_folder_of_finished_cells_is_read_a_few_times_and_not_once_a_cell(tmp_path, monkeypatch):
+    grid, folder = read({**FIXED, "grid": {"seed": list(range(12))}}), Folder(tmp_path)
+    folder.begin(grid.cells(), grid.evaluate)
+    for cell in grid.cells():
+        folder.cell(cell.name).mkdir(parents=True)
+        (folder.cell(cell.name) / "result.json").write_text(json.dumps({"metrics": {"linear": 1.0}, "evaluate": None}))
+    reads, read_it = [], Folder.read
+    monkeypatch.setattr(Folder, "read", lambda self: reads.append(self) or read_it(self))
+    assert {row.state for row in run(grid, tmp_path, progress=False)} == {"finished"}
+    assert len(reads) < 12
+
+
 def test_gpus_are_shared_out_by_slots(monkeypatch, tmp_path):
     monkeypatch.setattr("infomax.sweep.runners.local._gpus", lambda: ["0", "1"])
     quarter = Local(Work(tmp_path, gpus=0.25))

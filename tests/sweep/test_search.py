@@ -3,7 +3,7 @@ import math
 import pytest
 
 from infomax.errors import ConfigError
-from infomax.sweep import Folder, Row, read
+from infomax.sweep import Cell, Folder, Row, read
 from infomax.sweep.search import TPE, Everything
 
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed: infomax[tpe]")
@@ -53,3 +53,65 @@ def test_a_grid_asks_for_everything_once(tmp_path):
     with pytest.raises(ConfigError, match="is no sweep"):
         (tmp_path / "x").write_text("")
         Folder(tmp_path).begin([], {})
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        {"lr": ["1e-3", "1e-2"]},  # as YAML reads 1e-3
+        {"accumulate": [1, 2]},
+        {"accumulate": {"from": 1, "to": 4}},
+        {"projector": ["64,32", "128-64", [8]]},
+        {"method": ["moco-v2", "simclr"]},
+        {"size": [None, 8]},
+    ],
+)
+def test_cells_are_known_again_however_their_choices_are_written(drawn):
+    asked = {"method": "jmi", "data": "gaussians", "sampler": "tpe", "samples": 6}
+    grid = read(
+        {k: v for k, v in asked.items() if k not in drawn} | {"random": {**drawn, "lr_batch": {"from": 64, "to": 999}}}
+    )
+    if "lr" in drawn:
+        assert grid.random["lr"] == ["1e-3", "1e-2"]
+    first = known(grid, {}, 4)
+    assert len(first) == 4 and [cell.name for cell in TPE(grid, list(first.values())).ask(1)] == list(first)
+    whole = known(grid, first, 99)
+    assert len(whole) == 6 and known(grid, whole, 99) == whole
+
+
+def known(grid, rows, most):
+    """The cells of a folder after a call, those of before first; at most so many are run."""
+    search, rows = TPE(grid, list(rows.values())), dict(rows)
+    while len(rows) < most and (asked := search.ask(1)):
+        for cell in asked:
+            rows.setdefault(
+                cell.name, Row(cell.name, "finished", cell.options, {"linear": -cell.options["lr"]}, 1, 0.0)
+            )
+            search.tell(rows[cell.name])
+    return rows
+
+
+def test_a_cell_of_another_grid_whose_option_is_off_is_not_taken_for_one_of_these():
+    grid = read(ASKED | {"samples": 2, "random": {"clip_norm": {"from": 0.1, "to": 5.0}}})
+    off, on = (Cell.of({"method": "jmi", "data": "gaussians", **o}) for o in ({}, {"clip_norm": 1}))
+    rows = {cell.name: Row(cell.name, "finished", cell.options, {"linear": 1.0}, 1, 0.0) for cell in (off, on)}
+    assert off.options["clip_norm"] is None
+    search = TPE(grid, list(rows.values()))
+    assert [cell.name for cell in search.ask(1)] == [on.name]
+
+
+@pytest.mark.parametrize(("samples", "cells"), [(8, 8), (9, 9), (20, 9)])
+def test_of_few_choices_a_search_has_as_many_cells_as_were_asked_for_and_then_none(samples, cells):
+    drawn = {"lr": [0.1, "1e-1", 0.01, 0.001], "epochs": {"from": 1, "to": 3}}
+    grid = read(ASKED | {"samples": samples, "random": drawn})
+    rows = known(grid, {}, 99)
+    assert len(rows) == TPE(grid, []).total == cells
+    assert list(known(grid, rows, 99)) == list(rows)
+
+
+def test_a_cell_without_a_finite_metric_is_told_as_failed():
+    search = TPE(read(ASKED | {"samples": 3}), [])
+    for metrics in ({"knn": 1.0}, {"linear": math.nan}):
+        (cell,) = search.ask(1)
+        search.tell(Row(cell.name, "finished", cell.options, metrics, 1, 0.0))
+    assert {trial.state for trial in search.study.trials} == {optuna.trial.TrialState.FAIL}

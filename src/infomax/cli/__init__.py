@@ -36,7 +36,9 @@ from infomax.cli.train import continued, from_file, resumed, train, train_comman
 from infomax.errors import InfomaxError
 from infomax.training.interrupt import Stopped
 
-__all__ = ["application", "as_token", "described_arguments", "head", "is_head", "main", "train"]
+__all__ = [
+    "application", "as_token", "described_arguments", "head", "is_head", "main", "strict", "train", "train_command",
+]  # fmt: skip
 
 
 def application(argv: list[str]) -> App:

@@ -6,6 +6,8 @@ from cyclopts import Parameter
 
 from infomax.errors import ConfigError
 
+Goal = Literal["max", "min"]
+
 
 def sweep(
     grid: str | None = None,
@@ -62,40 +64,55 @@ def status(folder: str, *, json: Annotated[bool, Parameter(negative="")] = False
     command.status(folder, as_json=json)
 
 
-def best(folder: str, *, by: str | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> None:
-    """Print the best setting of a sweep, chosen on a held-out part of train; over seeds, by its mean.
+def best(
+    folder: str,
+    *,
+    by: str | None = None,
+    goal: Goal | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Print the best setting of a sweep, chosen on a held-out part of train, or by a gauge; over seeds, by its mean.
 
     Args:
         folder: of the sweep.
         by: metric; by default the grid's.
+        goal: max or min; by default the grid's of its own metric, and of others what is known of them.
         json: one object {options, mean, sd, n}.
     """
     from infomax.sweep import command
 
-    command.best(folder, by, as_json=json)
+    command.best(folder, by, goal, as_json=json)
 
 
-def table(folder: str, *, by: str | None = None, csv: Annotated[bool, Parameter(negative="")] = False) -> None:
+def table(
+    folder: str,
+    *,
+    by: str | None = None,
+    goal: Goal | None = None,
+    csv: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
     """Print the settings of a sweep, the best first, with their spread over seeds.
 
     Args:
         folder: of the sweep.
         by: metric; by default the grid's.
+        goal: max or min; by default the grid's of its own metric, and of others what is known of them.
         csv: a line a cell, with all of its metrics.
     """
     from infomax.sweep import command
 
-    command.table(folder, by, csv=csv)
+    command.table(folder, by, goal, csv=csv)
 
 
-def page(folder: str, *, out: str | None = None, by: str | None = None) -> None:
+def page(folder: str, *, out: str | None = None, by: str | None = None, goal: Goal | None = None) -> None:
     """Write one self-contained page of a sweep: parallel coordinates, what each option does, every cell.
 
     Args:
         folder: of the sweep.
         out: the page; by default index.html in the folder.
         by: metric; by default the grid's.
+        goal: max or min; by default the grid's of its own metric, and of others what is known of them.
     """
     from infomax.sweep.page import write
 
-    print(f"wrote {write(folder, out, by)}")
+    print(f"wrote {write(folder, out, by, goal)}")

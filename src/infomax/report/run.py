@@ -82,7 +82,7 @@ def write(
 def _title(subjects: Sequence[Subject]) -> tuple[str, str]:
     if len(subjects) > 1:
         data = sorted({s.asked_for for s in subjects})
-        return f"{len(subjects)} runs on {', '.join(data)}", ", ".join(s.name for s in subjects)
+        return f"{len(subjects)} runs on {', '.join(data)}", ", ".join(literal(s.name) for s in subjects)
     s = subjects[0]
     title = f"{style(s.method).label} on {s.asked_for}"
     if not s.history:

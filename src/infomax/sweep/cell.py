@@ -27,14 +27,12 @@ from infomax.evaluate import knn_accuracy, linear_probe
 from infomax.evaluate.features import run_size
 from infomax.evaluate.run import features, fits, splits, test_of
 from infomax.sweep.folder import Folder
+from infomax.sweep.metrics import JUDGED
 from infomax.training import Run
 from infomax.training.checkpoint import written
 from infomax.training.feed import dataset, encoder_for
 from infomax.training.rules import read_rules
 from infomax.training.run import write_atomically
-
-JUDGED = ("linear", "linear_se", "knn")
-"""Metrics that need labels."""
 
 
 def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = False) -> None:
@@ -98,10 +96,13 @@ def train(options: Mapping[str, Any], out: Path) -> Run:
     return im.train(learner, samples, out=out, progress=False, **taken)
 
 
-def unlabelled(name: str, metric: str) -> DataError:
-    """The error of data without labels that are to be judged by a metric that needs them."""
+NO_LABELS = "has no labels"
+
+
+def unjudged(name: str, why: str, metric: str) -> DataError:
+    """The error of data that are to be judged by a metric that needs labels which they have not, or not so."""
     return DataError(
-        f"{name!r} has no labels, so {metric!r} cannot be judged: give `evaluate: {{data: ...}}` with labels, or choose by a "
+        f"{name!r} {why}, so {metric!r} cannot be judged: give `evaluate: {{data: ...}}` with labels that can, or choose by a "
         "gauge, such as `evaluate: {metric: effective_rank}`"
     )
 
@@ -122,7 +123,7 @@ def judgeable(options: Iterable[Mapping[str, Any]], asked: Mapping[str, Any]) ->
         return
     every = list(dict.fromkeys((asked["data"] or o["data"], o["root"], o["on_error"]) for o in options))
     if every and all(name not in NAMES and _without_labels(name, root, how) for name, root, how in every):
-        raise unlabelled(every[0][0], asked["metric"])
+        raise unjudged(every[0][0], NO_LABELS, asked["metric"])
 
 
 def _without_labels(name: str, root: str | None, on_error: Any) -> bool:
@@ -138,32 +139,32 @@ class _Split:
     """Labelled data to choose by: a held-out part of train, and never a row of its test set.
 
     Args:
+        metric: to choose by.
         data: the train split, or whole data.
         fit: rows that a probe learns from.
         held: rows that it is judged on.
         protocol: how the two came about.
     """
 
-    def __init__(self, data: Dataset, fit: Tensor, held: Tensor, protocol: str) -> None:
-        self.data, self.fit, self.held, self.protocol = data, fit, held, protocol
+    def __init__(self, metric: str, data: Dataset, fit: Tensor, held: Tensor, protocol: str) -> None:
+        self.metric, self.data, self.fit, self.held, self.protocol = metric, data, fit, held, protocol
+        if why := self._lacks(fit, held):
+            self.protocol = f"it {why}: gauges of training alone"
 
     @classmethod
     def of(cls, options: Mapping[str, Any], asked: Mapping[str, Any]) -> "_Split":
         data = dataset(asked["data"] or options["data"], options["root"], on_error=options["on_error"])
-        rows = torch.arange(len(data))
+        metric, rows = asked["metric"], torch.arange(len(data))
         if data.labels is None:
-            if asked["metric"] in JUDGED:
-                raise unlabelled(data.name, asked["metric"])
-            return cls(data, rows[:0], rows[:0], "no labels: gauges of training alone")
+            return cls(metric, data, rows[:0], rows[:0], "")
         if isinstance(data, Graph):
-            if not len(data.val):
-                raise DataError(f"{data.name!r} names no nodes for validation, so there is nothing to choose by")
-            return cls(data, data.train, data.val, "the graph's validation nodes; its test nodes are not used")
+            return cls(metric, data, data.train, data.val, "the graph's validation nodes; its test nodes are not used")
         if test_of(data) is None:  # then `infomax probe` tests on every fifth row, which must not be chosen by
             rows = splits(data, None)[0]
         few = Dataset(torch.zeros(len(rows), 1), data.labels[rows])
         fit, held, _ = splits(few, None)
         return cls(
+            metric,
             data,
             rows[fit],
             rows[held],
@@ -174,7 +175,7 @@ class _Split:
     def judge(self, run: Run) -> dict[str, float]:
         """Accuracies in percent, and the gauges of the last epoch."""
         gauges = {k: v for k, v in run.history[-1].items() if k not in ("epoch", "lr", "seconds", "skipped")}
-        if self.data.labels is None or not len(self.held):
+        if self._lacks(self.fit, self.held):
             return gauges
         fits(run, self.data)
         asked = run.config["data"]
@@ -185,14 +186,40 @@ class _Split:
             statistics=(asked["mean"], asked["std"]),
             progress=False,
         )
-        y = self.data.labels
         # what stands in for a sample that cannot be decoded is another sample, and might be of the other part
         replaced = torch.tensor(self.data.replaced, dtype=torch.int64)
         fit, held = (rows[~torch.isin(rows, replaced)] for rows in (self.fit, self.held))
+        if self._lacks(fit, held):
+            return gauges
+        y = self.data.labels
+        assert y is not None
         rows = (z[fit], y[fit], z[held], y[held])
         probe = linear_probe(*rows)
         accuracy = {"linear": probe.accuracy, "linear_se": probe.stderr, "knn": knn_accuracy(*rows)}
         return gauges | {name: 100 * value for name, value in accuracy.items()}
+
+    def _lacks(self, fit: Tensor, held: Tensor) -> str:
+        """Why there is no accuracy of these rows, where a gauge is the metric and does without; else nothing.
+
+        Raises:
+            DataError: where the metric is one, saying what the data lack.
+        """
+        y = self.data.labels
+        why = ""
+        if y is None:
+            why = NO_LABELS
+        elif not len(held):
+            graph = isinstance(self.data, Graph)
+            why = (
+                "names no nodes for validation"
+                if graph
+                else "has no class of which a sample could be held out of train"
+            )
+        elif len(found := torch.unique(y[fit]).tolist()) < 2:
+            why = f"has labels of one class alone to learn from, {found}"
+        if why and self.metric in JUDGED:
+            raise unjudged(self.data.name, why, self.metric)
+        return why
 
 
 def record(out: Path, error: BaseException, seconds: float | None = None) -> None:

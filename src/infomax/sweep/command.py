@@ -1,6 +1,7 @@
 """What `infomax sweep` and its commands do and print."""
 
 import json
+import math
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ import yaml
 
 from infomax.errors import ConfigError, command, nearest
 from infomax.recipes import files
-from infomax.sweep.cell import JUDGED
-from infomax.sweep.folder import Folder, Row, Setting, aim, counted, settings, unfinished, varied
+from infomax.sweep.folder import Folder, Row, counted, ranked, settings, unfinished, varied, without
 from infomax.sweep.grid import Grid, read
+from infomax.sweep.metrics import aim, judged
 from infomax.sweep.run import run
 
 
@@ -59,7 +60,10 @@ def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]
     """`infomax sweep GRID --out DIR`."""
     asked = grid_of(grid, changes)
     cells = asked.cells()
-    print(f"{grid}: {len(cells) or asked.samples} cells, {_judged(asked.evaluate)}", flush=True)
+    print(
+        f"{grid}: {len(cells) or asked.samples} cells, {judged(asked.evaluate['metric'], asked.evaluate['data'])}",
+        flush=True,
+    )
     rows = run(asked, out, **options)
     mine = {cell.name for cell in cells}
     ended = [row for row in rows if row.name in mine or not mine]
@@ -68,7 +72,7 @@ def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]
     if ended and not any(row.state == "finished" for row in ended):
         raise unfinished(out, ended)
     if ended:
-        _print_best(rows, asked.evaluate["metric"], asked.evaluate["goal"])
+        _print_best(out, rows, asked.evaluate["metric"], asked.evaluate["goal"])
     print(f"wrote {out}; next: {command(f'sweep table {out}')}, {command(f'sweep page {out}')}")
 
 
@@ -83,7 +87,10 @@ def status(path: str, *, as_json: bool = False) -> None:
     """`infomax sweep status DIR`."""
     rows = Folder(path).rows()
     if as_json:
-        print(json.dumps([row.__dict__ for row in rows], indent=2))
+        finite = [
+            {k: v if math.isfinite(v) else None for k, v in row.metrics.items()} for row in rows
+        ]  # JSON has no NaN
+        print(json.dumps([{**row.__dict__, "metrics": m} for row, m in zip(rows, finite, strict=True)], indent=2))
         return
     print(counted(rows))
     keys = varied(rows)
@@ -93,31 +100,31 @@ def status(path: str, *, as_json: bool = False) -> None:
             print(f"  {row.state:8} {row.name}  {_options(row.options, keys)}  {row.error or where}".rstrip())
 
 
-def best(path: str, by: str | None, *, as_json: bool = False) -> None:
+def best(path: str, by: str | None = None, goal: str | None = None, *, as_json: bool = False) -> None:
     """`infomax sweep best DIR`."""
     folder, rows = Folder(path), Folder(path).rows()
     asked = folder.read()["evaluate"]
-    metric, goal = aim(asked, by)
-    found = _first(path, rows, metric, goal)
+    metric, goal = aim(asked, by, goal)
+    found = ranked(path, rows, metric, goal)[0]
     if as_json:
-        print(json.dumps({"options": found.rows[0].options, "mean": found.mean, "sd": found.sd, "n": len(found.rows)}))
+        said = {"options": found.rows[0].options, "mean": found.mean, "sd": found.sd, "n": len(found.rows)}
+        print(json.dumps({**said, "asked": found.asked}))
         return
-    _print_best(rows, metric, goal)
-    print(f"judged by {_judged({**asked, 'metric': metric})}")
+    _print_best(path, rows, metric, goal)
+    print(f"judged by {judged(metric, asked['data'])}")
     for row in found.rows:
         print(f"the test set, once, for {row.name}: {command(f'probe {folder.cell(row.name)}')}")
 
 
-def table(path: str, by: str | None = None, *, csv: bool = False) -> None:
+def table(path: str, by: str | None = None, goal: str | None = None, *, csv: bool = False) -> None:
     """`infomax sweep table DIR`."""
     rows = Folder(path).rows()
     asked = Folder(path).read()["evaluate"]
-    metric, goal = aim(asked, by)
+    metric, goal = aim(asked, by, goal)
     if not any(row.state == "finished" for row in rows):
         _print_failed(rows)
-    _first(path, rows, metric, goal)
-    lines = [{**{k: _value(v) for k, v in s.options.items()}, metric: s.shown} for s in settings(rows, metric, goal)]
-    if csv:
+    found = settings(rows, metric, goal)
+    if csv and found:
         import sys
         from csv import DictWriter
 
@@ -128,19 +135,16 @@ def table(path: str, by: str | None = None, *, csv: bool = False) -> None:
             shown = {k: _value(row.options.get(k)) for k in varied(rows)}
             writer.writerow({"cell": row.name, "state": row.state, **shown, **row.metrics})
         return
+    found = ranked(path, rows, metric, goal)
+    lines = [{**{k: _value(v) for k, v in s.options.items()}, metric: s.shown} for s in found]
     heads = list(lines[0])
     widths = {h: max(len(h), *(len(line[h]) for line in lines)) for h in heads}
     for line in ({h: h for h in heads}, *lines):
         print("  ".join(line[h].ljust(widths[h]) for h in heads).rstrip())
-    print(f"{counted(rows)}; {_judged({**asked, 'metric': metric})}")
+    print(f"{counted(rows)}; {judged(metric, asked['data'])}")
     _print_failed(rows)
-
-
-def _first(path: str, rows: list[Row], metric: str, goal: str) -> Setting:
-    found = settings(rows, metric, goal)
-    if not found:
-        raise unfinished(path, rows)
-    return found[0]
+    if said := without(rows, metric):
+        print(f"  {said}")
 
 
 def _print_failed(rows: list[Row]) -> None:
@@ -149,17 +153,12 @@ def _print_failed(rows: list[Row]) -> None:
             print(f"  failed: {row.name}: {row.error}")
 
 
-def _print_best(rows: list[Row], metric: str, goal: str) -> None:
-    found = settings(rows, metric, goal)[0]
+def _print_best(path: str, rows: list[Row], metric: str, goal: str) -> None:
+    found = ranked(path, rows, metric, goal)[0]
     print(f"best: {_options(found.options, list(found.options)) or 'the only setting'}: {metric} {found.shown}")
     print(f"  cells {', '.join(row.name for row in found.rows)}")
-
-
-def _judged(evaluate: Any) -> str:
-    if evaluate["metric"] not in JUDGED:
-        return f"{evaluate['metric']}, a gauge of the last epoch, without labels"
-    where = f"of {evaluate['data']}" if evaluate["data"] else "of train"
-    return f"{evaluate['metric']} on a held-out part {where}, never the test set"
+    if said := without(rows, metric):
+        print(f"  {said}")
 
 
 def _options(options: Any, keys: list[str]) -> str:

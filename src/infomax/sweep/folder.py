@@ -21,7 +21,7 @@ from typing import Any, Literal
 from filelock import BaseFileLock, FileLock, Timeout
 
 from infomax.errors import ConfigError, DataError, command, nearest
-from infomax.sweep.grid import Cell
+from infomax.sweep.grid import WHERE, Cell
 from infomax.training.checkpoint import plain, written
 from infomax.training.run import read_log, write_atomically
 
@@ -180,10 +180,13 @@ def counted(rows: Iterable[Row]) -> str:
         >>> counted([Row("a", "failed", {}, {}, 0, 0.0), Row("b", "failed", {}, {}, 0, 0.0)])
         '2 cells: 2 failed'
     """
+    rows = list(rows)
+    return f"{len(rows)} cell{'s' * (len(rows) != 1)}: {_states(rows)}"
+
+
+def _states(rows: Iterable[Row]) -> str:
     count = Counter(row.state for row in rows)
-    return f"{count.total()} cell{'s' * (count.total() != 1)}: " + ", ".join(
-        f"{count[s]} {s}" for s in STATES if count[s]
-    )
+    return ", ".join(f"{count[s]} {s}" for s in STATES if count[s])
 
 
 def unfinished(path: str | Path, rows: Iterable[Row]) -> ConfigError:
@@ -201,14 +204,15 @@ def unfinished(path: str | Path, rows: Iterable[Row]) -> ConfigError:
 
 @dataclass(frozen=True)
 class Setting:
-    """Finished cells that differ in their seed alone.
+    """Cells that differ in their seed alone, and in where they are computed.
 
     Args:
         options: what they share of the options that vary.
-        rows: the cells.
+        rows: those that have the metric.
         mean: of the metric.
         sd: of the metric over seeds; None of one seed.
         stderr: binomial, of the held-out rows; None where the metric is no accuracy of a probe.
+        missing: those that have not, or not yet.
     """
 
     options: Mapping[str, Any]
@@ -216,52 +220,83 @@ class Setting:
     mean: float
     sd: float | None
     stderr: float | None
+    missing: tuple[Row, ...] = ()
+
+    @property
+    def asked(self) -> int:
+        """How many seeds there are of it, ended or not."""
+        return len(self.rows) + len(self.missing)
 
     @property
     def shown(self) -> str:
-        """The metric with its spread, and what that is."""
-        n = len(self.rows)
+        """The metric with its spread, what that is, and of how many of its seeds."""
+        of = f"n = {self.asked}"
+        if self.missing:
+            bare = sum(row.state == "finished" for row in self.missing)
+            others = _states(row for row in self.missing if row.state != "finished")
+            why = ", ".join(filter(None, (f"{bare} without it" * bool(bare), others)))
+            of = f"{len(self.rows)} of {self.asked} seeds; {why}"
         if self.sd is not None:
-            return f"{self.mean:.2f} ± {self.sd:.2f} (sd, n = {n})"
-        return f"{self.mean:.2f}" + (f" ± {self.stderr:.2f} (binomial, n = 1)" if self.stderr else " (n = 1)")
-
-
-def aim(evaluate: Mapping[str, Any], by: str | None) -> tuple[str, str]:
-    """The metric to order by and its goal; the sweep's goal is of its own metric, of any other the highest is the best.
-
-    Example:
-        >>> [aim({"metric": "loss", "goal": "min"}, by) for by in (None, "linear")]
-        [('loss', 'min'), ('linear', 'max')]
-    """
-    own = by in (None, evaluate["metric"])
-    return by or evaluate["metric"], evaluate["goal"] if own else "max"
+            return f"{self.mean:.2f} ± {self.sd:.2f} (sd, {of})"
+        return f"{self.mean:.2f}" + (f" ± {self.stderr:.2f} (binomial, {of})" if self.stderr else f" ({of})")
 
 
 def settings(rows: Iterable[Row], metric: str, goal: str = "max") -> list[Setting]:
-    """Finished cells, gathered over seeds, the best first; those that tie keep their order.
+    """Cells that have the metric, gathered over seeds, the best first; those that tie keep their order.
+
+    Settings of which a seed is missing stand behind those that have all of theirs, whatever their means: what is left of a
+    setting after the seeds that failed is the luckier part of it.
 
     Raises:
-        ConfigError: where a cell has no such metric, naming the nearest.
+        ConfigError: where no finished cell has such a metric, naming the nearest.
     """
     rows = list(rows)
-    keys = [key for key in varied(rows) if key != "seed"]
+    known = {name for row in rows for name in row.metrics}
+    if known and metric not in known:
+        raise ConfigError(f"no metric {metric!r}: {nearest(metric, known)}")
+    keys = [key for key in varied(rows) if key not in ("seed", *WHERE)]
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        if row.state == "finished":
-            if metric not in row.metrics:
-                raise ConfigError(f"no metric {metric!r}: {nearest(metric, row.metrics)}")
-            alike = {k: v for k, v in row.options.items() if k != "seed"}
-            groups.setdefault(json.dumps(alike, sort_keys=True), []).append(row)
+        alike = {k: v for k, v in Cell(row.options).what.items() if k != "seed"}
+        groups.setdefault(json.dumps(alike, sort_keys=True), []).append(row)
     made = []
     for group in groups.values():
-        values = [row.metrics[metric] for row in group]
+        found = [row for row in group if metric in row.metrics]
+        if not found:
+            continue
+        values = [row.metrics[metric] for row in found]
         mean, n = math.fsum(values) / len(values), len(values)
         sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1)) if n > 1 else None
-        options = {k: group[0].options.get(k) for k in keys}
-        made.append(Setting(options, tuple(group), mean, sd, group[0].metrics.get(f"{metric}_se")))
+        options = {k: found[0].options.get(k) for k in keys}
+        missing = tuple(row for row in group if metric not in row.metrics)
+        made.append(Setting(options, tuple(found), mean, sd, found[0].metrics.get(f"{metric}_se"), missing))
     finite = [s for s in made if math.isfinite(s.mean)]
-    ordered = sorted(finite, key=lambda s: s.mean, reverse=goal == "max")
+    ordered = sorted(finite, key=lambda s: (bool(s.missing), s.mean if goal == "min" else -s.mean))
     return ordered + [s for s in made if not math.isfinite(s.mean)]
+
+
+def ranked(path: str | Path, rows: Iterable[Row], metric: str, goal: str = "max") -> list[Setting]:
+    """`settings`, of which there is a best.
+
+    Raises:
+        ConfigError: where no cell has finished, none has the metric, or of no setting it is finite.
+    """
+    rows = list(rows)
+    found = settings(rows, metric, goal)
+    if not found:
+        raise unfinished(path, rows)
+    if not math.isfinite(found[0].mean):
+        raise ConfigError(
+            f"{path}: nothing has a finite {metric!r}, so there is no best: choose by another metric (--by); what each cell "
+            f"has: {command(f'sweep table {path} --csv')}"
+        )
+    return found
+
+
+def without(rows: Iterable[Row], metric: str) -> str:
+    """Which finished cells lack a metric, as a line; nothing where none does."""
+    names = [row.name for row in rows if row.state == "finished" and metric not in row.metrics]
+    return f"left out, for want of {metric}: {', '.join(names)}" if names else ""
 
 
 def _names(path: Path) -> set[str]:

@@ -12,22 +12,28 @@
     samples: 10
     sampler: random               # or tpe (Optuna)
     sampler_seed: 0
-    evaluate: {metric: linear}    # and `data`, where it is not what was trained on; `goal: min`
+    evaluate: {metric: linear}    # and `data`, where it is not what was trained on; `goal`, where it is not what is known
 
 A cell's name is the hash of all its options, the defaults written out, but for those that say where it is computed.
 """
 
+import functools
 import itertools
 import math
+import os
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from infomax.data import NAMES
 from infomax.data.streams import absolute
 from infomax.errors import ConfigError, nearest
+from infomax.sweep.metrics import choosable, goal_of
 from infomax.training.checkpoint import fingerprint, plain
+
+if TYPE_CHECKING:
+    from cyclopts import App
 
 WHERE = ("root", "device", "devices", "strategy", "checkpoint_every", "keep", "wandb")
 """Options that say where a cell is computed and logged, and not what."""
@@ -66,11 +72,15 @@ class Cell:
         return cls(plain(resolved(given, source)))
 
     @property
+    def what(self) -> dict[str, Any]:
+        """The options that say what is computed, and not where."""
+        # an option that is off is left out: a later version that has one more still knows the cells of this one
+        return {k: v for k, v in self.options.items() if k not in WHERE and v is not None}
+
+    @property
     def name(self) -> str:
         """The first 16 digits of the hash of its options."""
-        # an option that is off is left out: a later version that has one more still knows the cells of this one
-        what = {k: v for k, v in self.options.items() if k not in WHERE and v is not None}
-        return fingerprint({"train": what})[:16]
+        return fingerprint({"train": self.what})[:16]
 
 
 def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -92,7 +102,7 @@ def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
             raise ConfigError(f"{source}: no option {key!r} of {asked['method']!r}: {nearest(key, known | set(OURS))}")
     tokens = ["train", "--out=cell", *(cli.as_token(key, value) for key, value in asked.items() if value is not None)]
     try:
-        _, bound, _ = cli.application(tokens).parse_args(tokens, exit_on_error=False, print_error=False)
+        _, bound, _ = _command(str(asked["method"])).parse_args(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise ConfigError(f"{source}: {' '.join(str(error).split())}") from None
     bound.apply_defaults()
@@ -105,7 +115,21 @@ def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     options["method"] = str(options["method"]).replace("-", "_").lower()
     if options["data"] not in NAMES:
         options["data"] = absolute(options["data"])  # a cell may run from another folder
+    if options["root"] is not None:
+        options["root"] = os.path.abspath(os.path.expanduser(options["root"]))
     return options
+
+
+@functools.cache
+def _command(method: str) -> "App":
+    """`infomax train` alone, with the options of a method; made once, for a grid may have thousands of cells."""
+    from cyclopts import App
+
+    from infomax import cli
+
+    app = App(name="infomax")
+    app.command(cli.strict(cli.train_command(["train", f"--method={method}"])), name="train")
+    return app
 
 
 @dataclass(frozen=True)
@@ -209,11 +233,16 @@ class Grid:
         Raises:
             ConfigError: an option that does not exist, naming the nearest, or a value that it cannot have.
         """
+        return list(self._cells)
+
+    @functools.cached_property
+    def _cells(self) -> tuple[Cell, ...]:
+        """Resolved once: they are asked for by what checks them, what runs them and what says how they ended."""
         if self.sampler == "tpe":
-            return []
+            return ()
         draws = [self.draw(n) for n in range(self.samples)] if self.random else [{}]
         made = (Cell.of({**options, **drawn}, self.source) for drawn in draws for options in self.combinations())
-        return list({cell.name: cell for cell in made}.values())
+        return tuple({cell.name: cell for cell in made}.values())
 
 
 def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:
@@ -228,7 +257,7 @@ def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:
         (6, 6)
     """
     asked = {str(key).replace("-", "_"): value for key, value in asked.items()}
-    ours = {key: asked.pop(key) for key in OURS if asked.get(key) is not None}
+    ours = {key: value for key in OURS if (value := asked.pop(key, None)) is not None}
     for key in asked:
         if key == "out":
             raise ConfigError(f"{source}: out: the folder of a sweep is given by --out")
@@ -251,7 +280,8 @@ def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:
     if sampler == "tpe" and (varied["grid"] or not varied["random"]):
         raise ConfigError(f"{source}: sampler: tpe draws what stands under `random`; a grid beside it is not possible")
     if ("samples" in ours) != bool(varied["random"]):
-        raise ConfigError(f"{source}: give `random` and `samples` together: what is drawn, and how often")
+        superfluous = "; nothing is drawn here, so leave `samples` out (--set samples=null)" * ("samples" in ours)
+        raise ConfigError(f"{source}: give `random` and `samples` together: what is drawn, and how often{superfluous}")
     for key, least in (("samples", 1), ("sampler_seed", 0)):
         if key in ours and (not isinstance(ours[key], int) or isinstance(ours[key], bool) or ours[key] < least):
             raise ConfigError(f"{source}: {key}: {ours[key]!r}: give a whole number from {least} on")
@@ -282,7 +312,11 @@ def _evaluation(asked: Mapping[str, Any], source: str) -> dict[str, Any]:
     for key in asked:
         if key not in known:
             raise ConfigError(f"{source}: evaluate: no {key!r}: {nearest(str(key), known)}")
-    made = {"data": None, "metric": "linear", "goal": "max", **asked}
+    made = {"data": None, "metric": "linear", **asked}
+    try:
+        made = {"goal": goal_of(choosable(str(made["metric"]))), **made}
+    except ConfigError as error:
+        raise ConfigError(f"{source}: evaluate: metric {error}") from None
     if made["goal"] not in ("max", "min"):
         raise ConfigError(f"{source}: evaluate: goal: {nearest(str(made['goal']), ('max', 'min'))}")
     if made["data"] is not None and made["data"] not in NAMES:

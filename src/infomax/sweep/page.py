@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infomax.report.figures import template
+from infomax.report.looks import plain
+from infomax.report.markdown import literal
 from infomax.report.page import Page
-from infomax.sweep.folder import Folder, Row, aim, settings, unfinished, varied
+from infomax.sweep.folder import Folder, Row, ranked, varied, without
+from infomax.sweep.grid import WHERE
+from infomax.sweep.metrics import aim, judged
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -18,52 +22,60 @@ LOGARITHMIC = 10.0
 """Positive values that span more than this are drawn by their logarithm."""
 
 
-def write(path: str | Path, out: str | Path | None = None, by: str | None = None) -> Path:
+def write(path: str | Path, out: str | Path | None = None, by: str | None = None, goal: str | None = None) -> Path:
     """Write the page of a sweep.
 
     Args:
         path: folder of the sweep.
         out: the page; by default index.html in the folder.
         by: metric; by default the grid's.
+        goal: max or min; by default what is known of the metric.
 
     Raises:
         ConfigError: where no cell has finished, or there is no such metric.
     """
     folder = Folder(path)
     asked, rows = folder.read()["evaluate"], folder.rows()
-    metric, goal = aim(asked, by)
-    found = settings(rows, metric, goal)
-    if not found:
-        raise unfinished(path, rows)
-    done, keys = [row for row in rows if row.state == "finished"], varied(rows)
-    ended = f"{len(done)} of {len(rows)} cells have finished"
-    page = Page(f"Sweep: {metric}", f"{ended}. Chosen on a held-out part of train, never the test set.")
+    metric, goal = aim(asked, by, goal)
+    found = ranked(path, rows, metric, goal)
+    keys = varied(rows)
+    axes, drawn = [key for key in keys if key not in WHERE], [row for row in rows if metric in row.metrics]
+    ended = f"{sum(row.state == 'finished' for row in rows)} of {len(rows)} cells have finished"
+    page = Page(f"Sweep: {metric}", f"{ended}. Chosen by {judged(metric, asked['data'] and literal(asked['data']))}.")
     page.section("Best").table(
         [
             {"setting": _named(s.options), metric: s.shown, "cells": ", ".join(r.name for r in s.rows)}
             for s in found[:10]
         ],
-        "Cells that differ in their seed alone are one setting: the mean, and the standard deviation over its seeds.",
+        "Cells that differ in their seed alone are one setting: the mean, and the standard deviation over its seeds. Settings "
+        "of which a seed is missing stand behind those that have all.",
     )
-    if keys:
+    if said := without(rows, metric):
+        page.text(f"{said[0].upper()}{said[1:]}.")
+    if axes:
         page.section("Parallel coordinates").figure(
-            coordinates(done, keys, metric),
+            coordinates(drawn, axes, metric),
             "A line a cell, spread a little where cells share a value. Drag along an axis to keep the cells that pass there; "
             "drag an axis's name to move it.",
         )
         page.section("One option at a time").figure(
-            marginals(done, keys, metric),
+            marginals(drawn, axes, metric),
             "Each point a cell, the other options as they come; the line joins the means.",
         )
     lines = [
-        {"cell": r.name, "state": r.state, **{k: _text(r.options.get(k)) for k in keys}, metric: r.metrics.get(metric)}
-        | {"minutes": r.seconds / 60, "error": r.error or None}
+        {
+            "cell": r.name,
+            "state": r.state,
+            **{k: _literal(r.options.get(k)) for k in keys},
+            metric: r.metrics.get(metric),
+        }
+        | {"minutes": r.seconds / 60, "error": literal(r.error) if r.error else None}
         for r in rows
     ]
     bare = all(line["error"] is None for line in lines)
     page.section("Every cell").table([{k: v for k, v in line.items() if k != "error" or not bare} for line in lines])
     same = {k: v for k, v in rows[0].options.items() if k not in keys}
-    page.section("What all cells share").table([{"option": k, "value": _text(v)} for k, v in same.items()])
+    page.section("What all cells share").table([{"option": k, "value": _literal(v)} for k, v in same.items()])
     return page.write(out if out is not None else folder.path / "index.html")
 
 
@@ -126,10 +138,10 @@ def marginals(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figure"
         drawn: list[Any] = [row.options.get(key) for row in rows]
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in drawn)
         order = sorted({json.dumps(v): v for v in drawn}.values(), key=lambda v: v if numbers else _text(v))
-        x = [v if numbers else _text(v) for v in order]
+        x = [v if numbers else plain(_text(v)) for v in order]
         groups = [[r.metrics[metric] for r in rows if r.options.get(key) == v] for v in order]
         means = [math.fsum(g) / len(g) for g in groups]
-        every = [v if numbers else _text(v) for v in drawn]
+        every = [v if numbers else plain(_text(v)) for v in drawn]
         said = [row.name for row in rows]
         figure.add_trace(
             Scatter(
@@ -186,7 +198,12 @@ def _by_logarithm(values: Sequence[float]) -> bool:
 
 
 def _named(options: Mapping[str, Any]) -> str:
-    return ", ".join(f"{k} {_text(v)}" for k, v in options.items()) or "the only one"
+    return ", ".join(f"{k} {_literal(v)}" for k, v in options.items()) or "the only one"
+
+
+def _literal(value: Any) -> str:
+    """A value in a table: a path may hold stars, which are no markdown."""
+    return literal(value) if isinstance(value, str) and value else _text(value)
 
 
 def _text(value: Any) -> str:

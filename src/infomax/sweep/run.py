@@ -1,7 +1,9 @@
 """The loop of a sweep: ask for cells, give them to a runner, see how they end."""
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -84,16 +86,19 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
     bar = tqdm(total=search.total, desc="sweep", unit="cell", disable=not progress)
     with bar:
 
-        def end(cell: str) -> None:
-            row = folder.row(cell, folder.read())
-            if row.state == "finished" and metric not in row.metrics:
-                raise ConfigError(f"{grid.source}: evaluate: no metric {metric!r}: {nearest(metric, row.metrics)}")
+        def end(cell: str, sweep: Mapping[str, Any]) -> None:
+            row = folder.row(cell, sweep)
             ended[cell] = row
+            if row.state == "finished" and cell in running and not any(metric in r.metrics for r in ended.values()):
+                # of a misspelt metric one cell is trained, and not all; that others have it is known by them
+                raise ConfigError(f"{grid.source}: evaluate: no metric {metric!r}: {nearest(metric, row.metrics)}")
             search.tell(row)
-            bar.total = search.total  # of TPE, what is drawn twice is run once
+
+        def show(many: int) -> None:
+            bar.total = search.total  # of TPE it may turn out less
             # `update` shows both; a folder of finished cells would fill a log with a line each
             bar.set_postfix_str(_stands(ended, metric, grid.evaluate["goal"]), refresh=False)
-            bar.update()
+            bar.update(many)
 
         def more() -> list[str]:
             """Enter the next cells; those that have ended before are told at once."""
@@ -101,9 +106,11 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
             while asked := search.ask((made[0].slots if made else 1) - len(running) - len(begin)):
                 folder.begin(asked, grid.evaluate)
                 sweep = folder.read()
+                before = len(ended)
                 for cell in asked:
                     done = folder.finished(cell.name, sweep) or (folder.failed(cell.name) and not work.retry)
-                    end(cell.name) if done else begin.append(cell.name)
+                    end(cell.name, sweep) if done else begin.append(cell.name)
+                show(len(ended) - before)
             return begin
 
         names = more()
@@ -115,9 +122,12 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
                 while names or running:
                     made[0].submit(names)
                     running.update(names)
-                    for cell in made[0].wait(0.5):
-                        running.discard(cell)
-                        end(cell)
+                    if just := made[0].wait(0.5):
+                        sweep = folder.read()  # once a round: it grows with the number of cells
+                        for cell in just:
+                            end(cell, sweep)
+                            running.discard(cell)
+                        show(len(just))
                     if signals:
                         break
                     names = more()
@@ -133,7 +143,7 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
 
 
 def _stands(ended: dict[str, Row], metric: str, goal: str) -> str:
-    values = [row.metrics[metric] for row in ended.values() if row.state == "finished"]
+    values = [row.metrics[metric] for row in ended.values() if metric in row.metrics]
     best = f"best {metric} {(max if goal == 'max' else min)(values):.2f}" if values else ""
     failed = sum(row.state == "failed" for row in ended.values())
     return ", ".join(filter(None, (best, f"{failed} failed" if failed else "")))

@@ -1,11 +1,13 @@
 """Which cells come next: all of a grid at once; of TPE, each from what the ones before it found."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infomax.errors import ConfigError
-from infomax.sweep.folder import Row, settings
-from infomax.sweep.grid import Cell, Grid, Range
+from infomax.sweep.folder import Row
+from infomax.sweep.grid import WHERE, Cell, Grid, Range
 
 if TYPE_CHECKING:
     import optuna
@@ -47,6 +49,7 @@ class TPE:
     """Optuna's tree-structured Parzen estimator: draws where good cells are denser than others (Bergstra et al. 2011).
 
     It is a function of its seed and of what cells found in the order in which they ended; finished ones count from the start.
+    What it draws twice is drawn anew at random, so that `samples` are cells, or all that there are of few choices.
 
     Args:
         grid: with `sampler: tpe`.
@@ -64,8 +67,10 @@ class TPE:
                 "sampler: tpe needs Optuna: pip install 'infomax[tpe]', or take `sampler: random`"
             ) from None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.grid, self.total = grid, grid.samples
-        self.space = {key: _distribution(key, choices) for key, choices in grid.random.items()}
+        self.choices = _resolved(grid)
+        self.grid = replace(grid, random=self.choices)
+        self.space = {key: _distribution(choices) for key, choices in self.choices.items()}
+        self.total = int(min(grid.samples, _many(self.choices)))
         self._old = [Cell(row.options) for row in known if self._mine(row)][: self.total]
         self._left = self.total - len(self._old)
         # begun again with the seed alone it would draw again what is known
@@ -83,29 +88,31 @@ class TPE:
         old, self._old = self._old, []
         for cell in old:
             self._asked.add(cell.name)
-            self._open[cell.name] = self._enter({key: _shown(cell.options[key]) for key in self.space})
+            self._open[cell.name] = self._enter(self._drawn(cell.options))
         made: list[Cell] = []
         while self._left and len(old) + len(made) < free:
             trial = self.study.ask(self.space)
-            cell = Cell.of({**self.grid.fixed, **trial.params}, self.grid.source)
-            self._left -= 1
-            if cell.name in self._asked:  # drawn before, as happens among few choices: nothing is learnt by it twice
+            cell = self._cell(trial.params)
+            if cell.name in self._asked:  # nothing is learnt by it twice
                 self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-                self.total -= 1
-                continue
+                if (other := self._other()) is None:
+                    self.total, self._left = self.total - self._left, 0
+                    break
+                cell, trial = other, self._enter(self._drawn(other.options))
+            self._left -= 1
             self._asked.add(cell.name)
             self._open[cell.name] = trial
             made.append(cell)
         return [*old, *made]
 
     def tell(self, row: Row) -> None:
-        """Let the next draws know; a failed cell is told as such."""
+        """Let the next draws know; a cell that failed, or has no finite metric, is told as failed."""
         import optuna
 
         trial = self._open.pop(row.name)
-        if row.state == "finished":
-            best = settings([row], self.grid.evaluate["metric"])
-            self.study.tell(trial, best[0].mean)
+        value = row.metrics.get(self.grid.evaluate["metric"], math.nan)
+        if math.isfinite(value):
+            self.study.tell(trial, value)
         else:
             self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
@@ -113,28 +120,82 @@ class TPE:
         self.study.enqueue_trial(dict(drawn))
         return self.study.ask(self.space)
 
+    def _cell(self, drawn: Mapping[str, Any]) -> Cell:
+        return Cell.of({**self.grid.fixed, **drawn}, self.grid.source)
+
+    def _other(self) -> Cell | None:
+        """A cell at random that has not been asked for; None where there seems to be none."""
+        cells = (self._cell(self.grid.draw(n)) for n in range(100 * self.total))
+        return next((cell for cell in cells if cell.name not in self._asked), None)
+
+    def _drawn(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """A cell's options as this search draws them.
+
+        Raises:
+            KeyError, ValueError: where it could not have.
+        """
+        return {key: _among(choices, options[key]) for key, choices in self.choices.items()}
+
     def _mine(self, row: Row) -> bool:
         """Whether a cell of the folder is one that this search could have drawn."""
         try:
-            like = Cell.of({**self.grid.fixed, **{key: row.options[key] for key in self.space}}, self.grid.source)
-        except (KeyError, ConfigError):
+            return self._cell(self._drawn(row.options)).name == row.name
+        except (KeyError, ValueError):  # a ConfigError is one
             return False
-        drawn = {key: _shown(row.options[key]) for key in self.space}
-        return like.name == row.name and all(_among(self.grid.random[key], value) for key, value in drawn.items())
 
 
-def _among(choices: list[Any] | Range, value: Any) -> bool:
-    """Whether a value could have been drawn."""
-    if isinstance(choices, Range):
-        return bool(choices.low <= value <= choices.high)
-    return value in [_shown(choice) for choice in choices]
+def _among(choices: list[Any] | Range, value: Any) -> Any:
+    """A cell's value as it is drawn.
+
+    Raises:
+        ValueError: where it could not have been.
+
+    Example:
+        >>> _among(Range(1, 4), "2"), _among(["none", "16-8"], [16, 8])
+        (2, '16-8')
+    """
+    if not isinstance(choices, Range):
+        return choices[choices.index(_shown(value))]
+    number = math.nan if value is None else float(_shown(value))
+    if not choices.low <= number <= choices.high or (choices.whole and not number.is_integer()):
+        raise ValueError(value)
+    return int(number) if choices.whole else number
 
 
-def _distribution(key: str, choices: list[Any] | Range) -> Any:
+def _resolved(grid: Grid) -> dict[str, list[Any] | Range]:
+    """What is drawn, each choice as cells have it however the file writes it (YAML reads 1e-3 as a text), and once."""
+    first = grid.draw(0)
+    made: dict[str, list[Any] | Range] = {}
+    for key, choices in grid.random.items():
+        if not isinstance(choices, Range):
+            cells = [Cell.of({**grid.fixed, **first, key: choice}, grid.source) for choice in choices]
+            shown = [_shown(cell.options[key]) for cell in cells]
+            choices = [value for n, value in enumerate(shown) if value not in shown[:n]]
+        made[key] = choices
+    return made
+
+
+def _many(choices: Mapping[str, list[Any] | Range]) -> float:
+    """How many cells can be drawn.
+
+    Example:
+        >>> _many({"lr": [0.1, 0.2], "epochs": Range(1, 3)}), _many({"lr": Range(0.1, 1)})
+        (6, inf)
+    """
+
+    def of(some: list[Any] | Range) -> float:
+        if isinstance(some, Range):
+            return some.high - some.low + 1 if some.whole else math.inf
+        return len(some)
+
+    return math.prod(of(some) for key, some in choices.items() if key not in WHERE)
+
+
+def _distribution(choices: list[Any] | Range) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if not isinstance(choices, Range):
-        return CategoricalDistribution([_shown(choice) for choice in choices])
+        return CategoricalDistribution(choices)
     if choices.whole:
         return IntDistribution(int(choices.low), int(choices.high), log=choices.log)
     return FloatDistribution(choices.low, choices.high, log=choices.log)

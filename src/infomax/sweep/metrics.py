@@ -1,0 +1,68 @@
+"""What cells are judged by: which metrics need labels, which end of one is the better, and what may not be chosen by."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from infomax.errors import ConfigError
+
+JUDGED = ("linear", "linear_se", "knn")
+"""Metrics that need labels, measured on a held-out part of train."""
+
+LOWER = ("loss", "alignment", "uniformity")
+"""Metrics of which less is better."""
+
+
+def goal_of(metric: str) -> str:
+    """Which end of a metric is the best, where nobody says.
+
+    Example:
+        >>> goal_of("loss"), goal_of("linear")
+        ('min', 'max')
+    """
+    return "min" if metric in LOWER else "max"
+
+
+def choosable(metric: str) -> str:
+    """The metric, unless it was measured on what nothing may be chosen by.
+
+    Raises:
+        ConfigError: saying why, and what to take.
+    """
+    if metric.startswith("online_"):
+        raise ConfigError(
+            f"{metric!r} is measured on the test set (of data without one, on the rows that `infomax probe` tests on), and "
+            "nothing may be chosen by that: take linear or knn, on a held-out part of train, or a gauge without labels, such "
+            "as effective_rank"
+        )
+    return metric
+
+
+def aim(evaluate: Mapping[str, Any], by: str | None = None, goal: str | None = None) -> tuple[str, str]:
+    """The metric to order by and its goal; the sweep's goal is of its own metric alone.
+
+    Args:
+        evaluate: how the sweep's cells are judged: data, metric, goal.
+        by: another metric.
+        goal: max or min, in place of what is known of the metric.
+
+    Raises:
+        ConfigError: a metric that nothing may be chosen by.
+
+    Example:
+        >>> [aim({"metric": "bound", "goal": "min"}, by) for by in (None, "linear", "loss")]
+        [('bound', 'min'), ('linear', 'max'), ('loss', 'min')]
+    """
+    metric = choosable(by or evaluate["metric"])
+    return metric, goal or (evaluate["goal"] if metric == evaluate["metric"] else goal_of(metric))
+
+
+def judged(metric: str, data: str | None) -> str:
+    """A metric, and what it is measured on.
+
+    Example:
+        >>> judged("knn", None)
+        'knn on a held-out part of train, never the test set'
+    """
+    if metric not in JUDGED:
+        return f"{metric}, a gauge of the last epoch, without labels"
+    return f"{metric} on a held-out part of {data or 'train'}, never the test set"

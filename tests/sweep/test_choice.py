@@ -1,0 +1,144 @@
+"""What is chosen, by what, and of what: sweeps whose results are made up."""
+
+import json
+
+import pytest
+
+from infomax.cli import main
+from infomax.errors import ConfigError
+from infomax.sweep import Cell, Folder, read
+from infomax.sweep.page import marginals, write
+
+FIXED = {"method": "jmi", "data": "gaussians"}
+
+
+def made_up(path, results, **evaluate):
+    """A sweep of cells with these options, and their metrics; of a text that error; of None nothing yet."""
+    folder, cells = Folder(path), [Cell.of({**FIXED, **options}) for options, _ in results]
+    folder.begin(cells, read({**FIXED, "evaluate": evaluate}).evaluate)
+    for cell, (_, found) in zip(cells, results, strict=True):
+        out = folder.cell(cell.name)
+        out.mkdir(parents=True)
+        if isinstance(found, str):
+            (out / "error.json").write_text(json.dumps({"error": found}))
+        elif found is not None:
+            (out / "result.json").write_text(json.dumps({"metrics": found, "evaluate": evaluate.get("data")}))
+    return str(path)
+
+
+@pytest.fixture
+def tell(capsys):
+    """The exit status of a command, and what it prints."""
+
+    def run(*command):
+        code = main(["sweep", *command])
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    return run
+
+
+def test_nothing_is_chosen_by_what_was_measured_on_the_test_set(tmp_path, tell):
+    with pytest.raises(
+        ConfigError, match=r"evaluate: metric 'online_probe' is measured on the test set.*take linear or knn"
+    ):
+        read({**FIXED, "evaluate": {"metric": "online_probe"}}, "grid.yaml")
+    path = made_up(tmp_path, [({"lr": lr}, {"linear": 90.0 + lr, "online_knn": 80.0 - lr}) for lr in (1, 2)])
+    for command in ("best", "table", "page"):
+        code, said = tell(command, path, "--by", "online_knn")
+        assert code == 2 and "'online_knn' is measured on the test set" in said and "91" not in said
+    assert not (tmp_path / "index.html").exists()
+
+    asked = json.loads((tmp_path / "sweep.json").read_text())  # of a sweep that was begun before it was refused
+    asked["evaluate"]["metric"] = "online_knn"
+    (tmp_path / "sweep.json").write_text(json.dumps(asked))
+    assert tell("best", path)[0] == 2 and tell("best", path, "--by", "linear")[0] == 0
+
+
+def test_the_lead_of_a_page_says_what_the_choice_was_by(tmp_path):
+    results = [({"lr": lr}, {"linear": 90.0 + lr, "effective_rank": 3.0}) for lr in (1, 2)]
+    path = made_up(tmp_path, results)
+    assert "Chosen by linear on a held-out part of train, never the test set." in write(path).read_text()
+    text = write(path, by="effective_rank").read_text()
+    assert "Chosen by effective_rank, a gauge of the last epoch, without labels." in text and "held-out" not in text
+
+
+def test_of_losses_the_lowest_is_the_best_and_the_goal_may_be_said(tmp_path, tell):
+    path = made_up(tmp_path, [({"lr": 1}, {"linear": 60.0, "loss": 1.0}), ({"lr": 2}, {"linear": 70.0, "loss": 2.0})])
+    for options, first in (([], "70.00"), (["--by", "loss"], "1.00"), (["--by", "loss", "--goal", "max"], "2.00")):
+        for command, line in (("best", 0), ("table", 1)):
+            code, said = tell(command, path, *options)
+            assert code == 0 and first in said.splitlines()[line]
+    assert tell("best", path, "--goal", "up")[0] == 2
+    text = write(path, by="loss", goal="max").read_text()
+    assert text.index("2.00") < text.index("1.00") and text.index("lr 2") < text.index("lr 1")
+    assert read({**FIXED, "evaluate": {"metric": "loss"}}).evaluate["goal"] == "min"
+    assert read({**FIXED, "evaluate": {"metric": "loss", "goal": "max"}}).evaluate["goal"] == "max"
+
+
+def test_a_setting_of_which_seeds_failed_says_so_and_stands_behind_whole_ones(tmp_path, tell):
+    lucky = [({"lr": 2, "seed": 0}, {"linear": 99.0}), *(({"lr": 2, "seed": k}, "NaN") for k in (1, 2))]
+    whole = [({"lr": 1, "seed": k}, {"linear": 90.0 + k}) for k in range(3)]
+    path = made_up(tmp_path, [*lucky, *whole, ({"lr": 3, "seed": 0}, {"linear": 95.0}), ({"lr": 3, "seed": 1}, None)])
+    code, said = tell("table", path)
+    assert code == 0 and [line.split()[0] for line in said.splitlines()[1:4]] == ["1", "2", "3"]
+    assert "99.00 (1 of 3 seeds; 2 failed)" in said and "95.00 (1 of 2 seeds; 1 waiting)" in said
+    assert "91.00 ± 1.00 (sd, n = 3)" in tell("best", path)[1]
+    found = json.loads(tell("best", path, "--json")[1])
+    assert (found["options"]["lr"], found["n"], found["asked"]) == (1, 3, 3)
+    text = write(path).read_text()
+    assert "99.00 (1 of 3 seeds; 2 failed)" in text and text.index("lr 1") < text.index("lr 2")
+
+    path = made_up(tmp_path / "alone", lucky)  # where none is whole, what there is
+    assert "99.00 (1 of 3 seeds; 2 failed)" in tell("best", path)[1]
+    assert json.loads(tell("best", path, "--json")[1])["asked"] == 3
+
+
+def test_seeds_that_are_computed_in_several_places_are_one_setting(tmp_path, tell):
+    where = ({"root": "/a"}, {"root": "/b", "keep": 5}, {})
+    path = made_up(tmp_path, [({"seed": k, **o}, {"linear": 90.0 + k}) for k, o in enumerate(where)])
+    code, said = tell("table", path)
+    assert code == 0 and said.splitlines()[:2] == ["linear", "91.00 ± 1.00 (sd, n = 3)"]
+    text = write(path).read_text()
+    assert '"label":"seed"' in text and '"label":"root"' not in text
+
+
+def test_cells_without_the_metric_are_left_out_and_named(tmp_path, tell):
+    path = made_up(tmp_path, [({"lr": 1}, {"linear": 1.0, "knn": 2.0}), ({"lr": 2}, {"linear": 3.0})])
+    bare = next(row.name for row in Folder(path).rows() if "knn" not in row.metrics)
+    for command in ("best", "table"):
+        code, said = tell(command, path, "--by", "knn")
+        assert (
+            code == 0
+            and f"left out, for want of knn: {bare}" in said
+            and "knn 2.00" in said.replace("knn\n1   ", "knn ")
+        )
+    assert f"Left out, for want of knn: {bare}." in write(path, by="knn").read_text()
+    assert "left out" not in tell("table", path)[1]
+    code, said = tell("table", path, "--by", "knm")
+    assert code == 2 and "did you mean 'knn'" in said
+
+
+def test_where_nothing_is_finite_there_is_no_best(tmp_path, tell):
+    path = made_up(tmp_path, [({"lr": lr}, {"linear": float("nan"), "knn": lr}) for lr in (1, 2)])
+    for command in (["best", path], ["best", path, "--json"], ["table", path], ["page", path]):
+        code, said = tell(*command)
+        assert code == 2 and "nothing has a finite 'linear'" in said and "best: " not in said.replace("no best: ", "")
+    code, said = tell("best", path, "--by", "knn")
+    assert code == 0 and "knn 2.00" in said
+    code, said = tell("status", path, "--json")
+    assert code == 0 and json.loads(said, parse_constant=pytest.fail)[0]["metrics"] == {"linear": None, "knn": 1}
+    code, said = tell("table", path, "--csv")
+    assert code == 0 and said.count("nan") == 2
+
+
+def test_the_text_of_an_option_stands_on_a_page_as_it_is(tmp_path):
+    names = ("/shards/*/train/*.tar", "/data/<b>bold</b>.npz")
+    path = made_up(tmp_path, [*(({"data": n}, {"linear": 1.0}) for n in names), ({"lr": 1}, "no */one/* here")])
+    text = write(path).read_text()
+    assert "<code>/shards/*/train/*.tar</code>" in text and "no */one/* here" in text and "<em>" not in text
+    done = [row for row in Folder(path).rows() if row.state == "finished"]
+    drawn = marginals(done, ["data"], "linear").data[0]
+    assert list(drawn.x) == ["/shards/*/train/*.tar", "/data/&lt;b&gt;bold&lt;/b&gt;.npz"]  # plotly reads a small HTML
+    path = made_up(tmp_path / "alike", [({"data": names[0], "lr": lr}, {"linear": 1.0}) for lr in (1, 2)])
+    assert "<code>/shards/*/train/*.tar</code>" in write(path).read_text()
