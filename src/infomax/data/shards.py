@@ -160,7 +160,7 @@ def opened(file: str) -> IO[bytes]:
 
 
 def identities(files: Sequence[str]) -> list[Any]:
-    """What tells whether files have changed: length and time of change, or, behind an address, what its server says.
+    """What tells whether files have changed: length and times of change, or, behind an address, what its server says.
 
     Raises:
         DataError: as `opened`.
