@@ -205,7 +205,7 @@ def read_files(files: list[Path], root: Path, resize: int | None, on_error: OnEr
         DataError: none that can be decoded, or a corrupt file with `on_error="stop"`.
     """
     most = budget()
-    place = index.place("folder", [resize, *(index.identity(file) for file in files if file.exists())])
+    place = index.place("folder", [resize, *map(index.identity, files)])
     known, images = index.read(place), None
     if known is None or _may_pass(known) or (keep and known["bytes"] <= most):
         images, known = _decode_all(files, resize, on_error, most if keep else 0)
@@ -237,8 +237,12 @@ def _printable(name: str) -> str:
 
 
 def _may_pass(known: index.Arrays) -> bool:
-    """Whether the system refused a file (no permission, a disk that failed): the file itself may well be whole."""
-    return any(re.match(r"\w+: \[(Errno|WinError) ", reason) for reason in known["reasons"].tolist())
+    """Whether the system refused a file (no permission, a disk that failed): the file itself may well be whole.
+
+    Not of a link to nothing: that there was nothing is part of the index's name.
+    """
+    refused = re.compile(r"(?!FileNotFoundError)\w+: \[(Errno|WinError) ")
+    return any(map(refused.match, known["reasons"].tolist()))
 
 
 def _decode_all(
