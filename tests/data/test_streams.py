@@ -229,6 +229,49 @@ def test_samples_of_tar_shards_without_a_label_are_counted_and_said(tmp_path: Pa
         assert load(tmp_path / "none").labels is None and whole is not None and whole.tolist() == [0, 1, 2]
 
 
+def tar_of(path: Path, names: list[str]) -> Path:
+    """A tar of different pictures; a `.cls` holds its place among the members."""
+    with tarfile.open(path, "w") as tar:
+        for i, (name, image) in enumerate(zip(names, shards.pictures(len(names)), strict=True)):
+            content = str(i).encode() if name.endswith(".cls") else image
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_pictures_with_dots_in_their_names_are_samples_each(tmp_path: Path, labelled: bool) -> None:
+    names = [f"trip/2024-05-01 {h:02}.{m:02}.33" for h in (9, 10) for m in range(4)]
+    endings = ("png", "cls") if labelled else ("png",)
+    path = tar_of(tmp_path / "camera.tar", [f"{name}.{ending}" for name in names for ending in endings])
+    with warnings.catch_warnings(action="error"):
+        data = load(path)
+    pictures = [image.numpy().tobytes() for image in data.images]  # type: ignore[union-attr]
+    assert len(set(pictures)) == len(data) == 8
+    if labelled:
+        assert data.labels is not None and data.labels.tolist() == list(range(1, 16, 2))
+    with tarfile.open(path) as tar:
+        last = tar.getmembers()[-1].offset_data
+    path.write_bytes(path.read_bytes()[: last + 1])
+    data = load(path)
+    # without labels the last whole one goes too: its label may have been what is missing
+    assert len(data) == (7 if labelled else 6) and data.n_skipped == 1 and (data.labels is not None) == labelled
+
+
+def test_pictures_of_one_sample_share_its_label_and_what_is_beside_them_is_counted(tmp_path: Path) -> None:
+    pair = tar_of(tmp_path / "pair.tar", [f"{i}.{end}" for i in range(2) for end in ("left.png", "right.png", "cls")])
+    labels = load(pair).labels
+    assert labels is not None and labels.tolist() == [2, 2, 5, 5] and len(load(f"{pair}#right.png")) == 2
+    seg = tar_of(tmp_path / "seg.tar", [f"{i}.{end}" for i in range(2) for end in ("jpg", "seg.jpg", "png")])
+    with pytest.warns(
+        UserWarning, match=r"seg\.tar: 4 images beside another .* \(the first: 0\.seg\.jpg\): .* behind a #"
+    ):
+        assert len(load(seg)) == 2
+    with warnings.catch_warnings(action="error"):
+        assert len(load(f"{seg}#seg.jpg")) == 2
+
+
 def test_a_column_is_found_or_named(tmp_path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
