@@ -106,6 +106,27 @@ def test_floats_in_a_picture_keep_their_contrast_and_nan_is_no_picture(tmp_path:
     assert data.skipped == ("b.tif",)
 
 
+def test_the_wide_images_of_a_set_have_one_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def grey(place: str, value: int) -> None:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), value, np.uint16)).save(tmp_path / place)
+
+    for i, value in enumerate((255, 256, 4000)):  # 12 bits
+        grey(f"train/a/{i}.png", value)
+    grey("test/a/0.png", 4095)
+    Image.new("L", (4, 4), 200).save(tmp_path / "train" / "a" / "8.png")
+    for memory in ("1GB", "0", "0"):  # held, decoded on use, and by the index
+        monkeypatch.setenv("INFOMAX_MEMORY", memory)
+        train, test = load(tmp_path), load(tmp_path, split="test")
+        assert [int(train.images[i].max()) for i in range(4)] == [16, 16, 249, 200]
+        assert int(test.images[0].max()) == 255 and train.mean == test.mean
+    grey("test/a/1.png", 5000)
+    with pytest.warns(UserWarning, match="values above 4095, which a sample of the set does not: they are clipped"):
+        assert int(load(tmp_path, split="test").images[1].max()) == 255
+    grey("train/a/3.png", 256 * 256 - 1)
+    assert [int(image.max()) for image in load(tmp_path).images] == [1, 1, 16, 255, 200]
+
+
 def test_names_that_are_no_text_are_spelt_out(tmp_path: Path) -> None:
     paint(tmp_path / "a.png", (1, 2, 3))
     try:

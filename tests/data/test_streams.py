@@ -10,6 +10,7 @@ import shard_files as shards
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import infomax as im
 from infomax.data import gather, load, order
@@ -270,6 +271,19 @@ def test_pictures_of_one_sample_share_its_label_and_what_is_beside_them_is_count
         assert len(load(seg)) == 2
     with warnings.catch_warnings(action="error"):
         assert len(load(f"{seg}#seg.jpg")) == 2
+
+
+@kinds
+def test_wide_images_in_shards_have_one_scale_that_of_train(tmp_path: Path, kind: str) -> None:
+    images = []
+    for value in (100, 1000, 16000, 200):
+        buffer = io.BytesIO()
+        Image.fromarray(np.full((4, 4), value, np.uint16)).save(buffer, "PNG")
+        images.append(buffer.getvalue())
+    MAKE[kind](tmp_path, images[:3], name="train")
+    MAKE[kind](tmp_path, images[3:], name="test", shards=1)
+    assert [int(image.max()) for image in load(tmp_path).images] == [2, 16, 249]  # type: ignore[union-attr]
+    assert int(load(tmp_path, split="test").images[0].max()) == 3
 
 
 def test_a_column_is_found_or_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from infomax.data import index
-from infomax.data.encoded import Encoded, decoded
+from infomax.data.encoded import LOOKED_AT, WIDEST, Encoded, decoded, white
 from infomax.data.machine import budget, decoders
 from infomax.data.sets import Dataset, count_levels, moments
 from infomax.errors import ConfigError, DataError, NoSuchSplit
@@ -32,11 +32,18 @@ class Files(Encoded):
         files: the images.
         shape: H, W and C of every image, where they agree.
         resize: see `read_folder`.
+        top: see `decoded`.
     """
 
-    def __init__(self, files: Sequence[Path], shape: tuple[int, int, int] | None, resize: int | None = None) -> None:
+    def __init__(
+        self,
+        files: Sequence[Path],
+        shape: tuple[int, int, int] | None,
+        resize: int | None = None,
+        top: float = WIDEST,
+    ) -> None:
         super().__init__(len(files), shape)
-        self.files, self.resize = files, resize
+        self.files, self.resize, self.top = files, resize, top
 
     def decode(self, rows: Sequence[int]) -> list[Tensor]:
         """The images of some rows.
@@ -46,7 +53,9 @@ class Files(Encoded):
         """
         images = []
         asked = (self.files[row] for row in rows)
-        for row, image in zip(rows, decoders().map(lambda file: decoded(file, self.resize), asked), strict=True):
+        for row, image in zip(
+            rows, decoders().map(lambda file: decoded(file, self.resize, self.top), asked), strict=True
+        ):
             if isinstance(image, str):
                 raise DataError(f"{self.files[row]}: changed since the run began, and cannot be decoded now ({image})")
             images.append(image)
@@ -106,15 +115,17 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
         raise ConfigError(f"resize={resize}: give a side in pixels")
     train_root, root = _split_roots(path, split)
     files, closed = _listing(root, on_error)
-    found = read_files(files, root, resize, on_error, keep=True)
+    train_files = files if train_root == root else _listing(train_root, on_error).files
+    some = torch.linspace(0, len(train_files) - 1, min(LOOKED_AT, len(train_files))).long().tolist()
+    top = white(train_files[i] for i in some)
+    found = read_files(files, root, resize, on_error, keep=True, top=top)
 
     labels, classes = _labels_by_folder(root, [files[i] for i in found.kept])
     if train_root == root and classes is not None and len(classes) == 1:
         labels, classes = None, None  # one folder of pictures inside another tells nothing apart
     mean, std = found.mean, found.std
     if train_root != root:
-        train_files, _ = _listing(train_root, on_error)
-        of_train = read_files(train_files, train_root, resize, on_error, keep=False)
+        of_train = read_files(train_files, train_root, resize, on_error, keep=False, top=top)
         mean, std = of_train.mean, of_train.std
         known = _labels_by_folder(train_root, [train_files[i] for i in of_train.kept])[1]
         if labels is not None and classes is not None and known is not None:
@@ -190,7 +201,9 @@ def _renumber(labels: Tensor, classes: list[str], known: list[str], root: Path) 
     return torch.tensor([known.index(c) for c in classes])[labels], known
 
 
-def read_files(files: list[Path], root: Path, resize: int | None, on_error: OnError, *, keep: bool) -> Found:
+def read_files(
+    files: list[Path], root: Path, resize: int | None, on_error: OnError, *, keep: bool, top: float = WIDEST
+) -> Found:
     """Decode every file once: keep the images while they fit, count their levels, note what is broken.
 
     What was found is read from the index instead, where the images are not to be kept or did not fit the last time either.
@@ -200,15 +213,16 @@ def read_files(files: list[Path], root: Path, resize: int | None, on_error: OnEr
         root: what their names are told from.
         resize, on_error: see `read_folder`.
         keep: whether the images are wanted, or only what is known of them.
+        top: see `decoded`.
 
     Raises:
         DataError: none that can be decoded, or a corrupt file with `on_error="stop"`.
     """
     most = budget()
-    place = index.place("folder", [resize, *map(index.identity, files)])
+    place = index.place("folder", [resize, top, *map(index.identity, files)])
     known, images = index.read(place), None
     if known is None or _may_pass(known) or (keep and known["bytes"] <= most):
-        images, known = _decode_all(files, resize, on_error, most if keep else 0)
+        images, known = _decode_all(files, resize, on_error, most if keep else 0, top)
     broken = known["broken"].tolist()
     if broken and on_error == "stop":
         raise DataError(
@@ -222,7 +236,7 @@ def read_files(files: list[Path], root: Path, resize: int | None, on_error: OnEr
         raise DataError(f"{root}: none of its {len(files)} images can be decoded (the first: {skipped[0]})")
     shape = (*known["shape"].tolist(),) if len(known["shape"]) else None
     if images is None:
-        return Found(Files([files[i] for i in kept], shape, resize), kept, skipped, *moments(known["levels"]))
+        return Found(Files([files[i] for i in kept], shape, resize, top), kept, skipped, *moments(known["levels"]))
     return Found(torch.stack(images) if shape else images, kept, skipped, *moments(known["levels"]))
 
 
@@ -246,7 +260,7 @@ def _may_pass(known: index.Arrays) -> bool:
 
 
 def _decode_all(
-    files: list[Path], resize: int | None, on_error: OnError, most: int
+    files: list[Path], resize: int | None, on_error: OnError, most: int, top: float
 ) -> tuple[list[Tensor] | None, index.Arrays]:
     """Every image, or `None` where they are more than `most` bytes; and what was found of them."""
     from tqdm.auto import tqdm
@@ -259,7 +273,9 @@ def _decode_all(
     with tqdm(total=len(files), desc="decode", unit="image", delay=5, leave=False) as bar:
         # In blocks, so that a stop comes at once and only a block of decoded images waits.
         while block := list(islice(waiting, 512)):
-            for (i, _), image in zip(block, decoders().map(lambda item: decoded(item[1], resize), block), strict=True):
+            for (i, _), image in zip(
+                block, decoders().map(lambda item: decoded(item[1], resize, top), block), strict=True
+            ):
                 if isinstance(image, str):
                     broken.append(i)
                     reasons.append(image)
