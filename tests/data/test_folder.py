@@ -162,6 +162,37 @@ def test_a_held_out_folder_by_any_of_its_names_is_no_part_of_train(tmp_path: Pat
     assert len(load(tmp_path, split="test")) == 1, "a folder `test` goes before"
 
 
+@pytest.mark.parametrize("names", [("Train", "Test"), ("training", "testing"), ("TRAIN", "Val")])
+def test_splits_go_by_longer_names_and_capitals_too(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name, n in zip(names, (2, 1), strict=True):
+        for i in range(n):
+            paint(tmp_path / name / f"{i}.png", (1, 2, 3))
+    data = load(tmp_path)
+    assert len(data) == 2 and data.labels is None and len(load(tmp_path, split="test")) == 1
+    paint(tmp_path / names[0] / "a" / "0.png", (1, 2, 3))
+    assert len(load(tmp_path)) == 3
+
+
+def test_a_stray_picture_that_takes_the_labels_is_named(classes: Path) -> None:
+    paint(classes / "preview.png", (1, 2, 3))
+    with pytest.warns(UserWarning, match=r"no labels, since 1 of 7 images do not .*\(the first: preview\.png\)"):
+        data = load(classes)
+    assert data.labels is None and data.classes is None
+
+
+def test_one_class_is_none_in_either_split_and_a_broken_one_stays_a_class(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        paint(tmp_path / part / "x" / "0.png", (1, 2, 3))
+        assert load(tmp_path, split=part if part == "test" else "train").labels is None
+    for part in ("train", "test"):
+        for name in ("w", "y"):
+            paint(tmp_path / part / name / "0.png", (1, 2, 3))
+    (tmp_path / "train" / "x" / "0.png").write_bytes(b"no image")
+    for split, labels in (("train", [0, 2]), ("test", [0, 1, 2])):
+        data = load(tmp_path, split=split)
+        assert data.classes == ["w", "x", "y"] and data.labels is not None and data.labels.tolist() == labels
+
+
 def test_folders_that_cannot_be_used_say_why(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no images in this folder"):
         load(tmp_path)
