@@ -1,4 +1,5 @@
 import io
+import os
 import sys
 import tarfile
 import warnings
@@ -204,6 +205,9 @@ def test_patterns_name_shards_and_origins_hold_from_any_folder(tmp_path: Path, m
         with monkeypatch.context() as patch:
             patch.chdir("/")
             assert len(load(data.origin[0])) == n
+    os.rename("tars/part-002.tar", "tars/a{1}[0].tar")
+    assert len(load("tars/a{1}[0].tar")) == 4
+    os.rename("tars/a{1}[0].tar", "tars/part-002.tar")
     for name, said in (
         ("tars/part-{001..007}.tar", r"no file .*part-003\.tar, of the pattern"),
         ("none-*.tar", "no file none-.*tar"),
@@ -411,3 +415,13 @@ def test_pictures_beside_parquet_and_archives_beside_pictures(tmp_path: Path) ->
     shards.write_tars(tmp_path / "photos", images, shards=1)
     shards.write_folder(tmp_path / "photos" / "train", images[:3])
     assert len(load(tmp_path / "photos")) == 3
+
+
+def test_a_table_about_pictures_is_no_shard_of_them(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    for part in ("train", "test"):
+        shards.write_folder(tmp_path / part, shards.pictures(3))
+        parquet.write_table(pa.table({"file_name": ["class 0/00000.jpg"]}), tmp_path / part / "metadata.parquet")
+    assert len(load(tmp_path)) == len(load(tmp_path / "train")) == 3
