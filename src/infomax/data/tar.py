@@ -8,7 +8,7 @@ import tarfile
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -166,7 +166,7 @@ def _headers(file: str, image_key: str | None) -> _Shard:
     beside: list[str] = []
     key, cut = "", False
     images: list[tarfile.TarInfo] = []
-    labels: dict[str, tarfile.TarInfo] = {}
+    labels: dict[str, tuple[str, bytes]] = {}
 
     def chosen() -> list[tarfile.TarInfo]:
         """Images of the key: the one whose name is the key itself, else each, as in names with dots of their own."""
@@ -177,7 +177,7 @@ def _headers(file: str, image_key: str | None) -> _Shard:
     def end(chosen: list[tarfile.TarInfo]) -> None:
         for image in chosen:
             label = labels.get(_stem(image)) or labels.get(key)
-            samples.append((image.offset_data, image.size, _label(raw, label, file) if label else _NO_LABEL))
+            samples.append((image.offset_data, image.size, _label(file, *label) if label else _NO_LABEL))
 
     with opened(file) as raw:
         length = raw.seek(0, 2)
@@ -201,7 +201,8 @@ def _headers(file: str, image_key: str | None) -> _Shard:
                     if ending == image_key or (not image_key and f".{kind}" in EXTENSIONS):
                         images.append(member)
                     elif kind == "cls":
-                        labels[_stem(member)] = member
+                        raw.seek(member.offset_data)
+                        labels[_stem(member)] = member.name, raw.read(member.size)
                 raw.seek(tar.offset)  # a cut within a header ends the members without a word
                 cut = cut or raw.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE)
         except tarfile.TarError as error:
@@ -229,10 +230,8 @@ def _stem(member: tarfile.TarInfo) -> str:
     return member.name.rpartition(".")[0]
 
 
-def _label(raw: IO[bytes], member: tarfile.TarInfo, file: str) -> int:
-    raw.seek(member.offset_data)
-    text = raw.read(member.size)
+def _label(file: str, member: str, text: bytes) -> int:
     try:
         return int(text)
     except ValueError:
-        raise DataError(f"{file}: {member.name} holds {text[:20]!r}: a .cls is a whole number") from None
+        raise DataError(f"{file}: {member} holds {text[:20]!r}: a .cls is a whole number") from None
