@@ -290,6 +290,12 @@ def test_wide_images_in_shards_have_one_scale_that_of_train(tmp_path: Path, kind
     assert int(load(tmp_path, split="test").images[0].max()) == 3
 
 
+def test_shards_of_training_and_testing_are_splits(tmp_path: Path) -> None:
+    for name, n in (("training", 4), ("Testing", 2)):
+        shards.write_tars(tmp_path, shards.pictures(n), shards=1, name=name)
+    assert (len(load(tmp_path)), len(load(tmp_path, split="test"))) == (4, 2)
+
+
 def test_a_column_is_found_or_named(tmp_path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet

@@ -23,7 +23,7 @@ METADATA = "metadata.parquet"
 """What `datasets` calls a table about the pictures beside it: it holds none."""
 
 _HUB = re.compile(r"hf:(?P<path>[^@]+?)(?::(?P<part>[^@:/]+))?(?:@(?P<revision>.+))?")
-_SPLIT = re.compile(r"(?:^|[^a-z])(train|test|validation|valid|val|dev)(?:[^a-z]|$)")
+_SPLIT = re.compile(r"(?:^|[^a-z])(train|test|validation|valid|val|dev)(?:ing)?(?:[^a-z]|$)")
 _BRACES = re.compile(r"\{([^{}]+)\}")
 
 
