@@ -1,3 +1,4 @@
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +162,80 @@ def test_tensors_are_checked_as_arrays_are() -> None:
         dataset(torch.full((4, 2), float("nan")))
     with pytest.raises(DataError, match=r"shape \(4,\)"):
         dataset(torch.zeros(4))
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype", "shape"),
+    [
+        (torch.randn(6, 5).double(), torch.float32, (6, 5)),
+        (torch.randn(6, 5).bfloat16(), torch.float32, (6, 5)),
+        (torch.arange(-15, 15).reshape(6, 5), torch.float32, (6, 5)),
+        (np.zeros((6, 2, 9), np.float16), torch.float32, (6, 2, 9)),
+        (torch.rand(6, 8, 8, 3), torch.uint8, (6, 8, 8, 3)),
+        (torch.zeros(6, 8, 8, dtype=torch.uint8), torch.uint8, (6, 8, 8, 1)),
+    ],
+)
+def test_a_dataset_of_ones_own_holds_any_numbers_as_those_of_files(
+    given: torch.Tensor | np.ndarray, dtype: torch.dtype, shape: tuple[int, ...]
+) -> None:
+    images = Dataset(given).images  # type: ignore[arg-type]
+    assert isinstance(images, torch.Tensor) and images.dtype == dtype and images.shape == shape
+    if isinstance(given, torch.Tensor) and len(shape) == 2:
+        assert torch.equal(images, given.float())
+
+
+@pytest.mark.parametrize(
+    "labels", [[2, 0, 1], np.array([2, 0, 1], np.int32), torch.tensor([2, 0, 1], dtype=torch.uint8)]
+)
+def test_labels_of_a_dataset_of_ones_own_may_be_any_whole_numbers(
+    labels: list[int] | np.ndarray | torch.Tensor,
+) -> None:
+    data = Dataset(torch.zeros(3, 2), labels)  # type: ignore[arg-type]
+    assert data.labels is not None and data.labels.dtype == torch.int64 and data.labels.tolist() == [2, 0, 1]
+    words = Dataset(torch.zeros(3, 2), ["cat", "ant", "cat"])  # type: ignore[arg-type]
+    assert words.labels is not None and words.labels.tolist() == [1, 0, 1] and words.classes == ["ant", "cat"]
+    held = torch.tensor([0, 1, 0])
+    assert Dataset(torch.zeros(3, 2), held).labels is held  # what shards mend, the data set sees
+
+
+def test_a_dataset_of_ones_own_that_cannot_be_says_why() -> None:
+    with pytest.raises(DataError, match=r"mine: labels of type torch\.float32: give whole numbers"):
+        Dataset(torch.zeros(3, 2), torch.zeros(3), name="mine")
+    with pytest.raises(DataError, match=r"labels of type float64: give whole numbers"):
+        Dataset(torch.zeros(3, 2), [0.5, 1.0, 2.0])  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"float images range over \[7, 7\]"):
+        Dataset(torch.full((3, 8, 8, 3), 7.0))
+    for second in (np.zeros((8, 8), np.uint8), torch.zeros(8, 8, 3), torch.zeros(8, 8, 1, dtype=torch.uint8), "b.png"):
+        with pytest.raises(DataError, match=r"sample 1 of the list is .*: give a list of images H x W x C uint8"):
+            Dataset([np.zeros((8, 8, 3), np.uint8), second])  # type: ignore[list-item]
+
+
+def test_a_graph_takes_masks_and_any_whole_numbers() -> None:
+    mask = torch.tensor([True, False, True])
+    edges = np.array([[0, 1], [1, 2]], np.int32)
+    graph = Graph(torch.eye(3).double(), edges, [0, 1, 0], train=mask, val=[1], test=mask.numpy())  # type: ignore[arg-type]
+    assert graph.x is graph.images and graph.x.dtype == torch.float32 and graph.edge_index.dtype == torch.int64
+    assert [ids.tolist() for ids in (graph.train, graph.val, graph.test)] == [[0, 2], [1], [0, 2]]
+    for ids, said in ((mask[:2], "type torch.bool"), (torch.tensor([3]), r"shape \(1,\) names no nodes of 0\.\.2")):
+        with pytest.raises(DataError, match=f"train of {said}"):
+            Graph(torch.eye(3), torch.zeros(2, 0, dtype=torch.int64), train=ids)
+    with pytest.raises(DataError, match=r"edge_index of type torch\.float32"):
+        Graph(torch.eye(3), torch.zeros(2, 0))
+    with pytest.raises(DataError, match="features of nodes of shape"):
+        Graph(torch.zeros(3, 2, 4), torch.zeros(2, 0, dtype=torch.int64))
+
+
+def test_columns_that_32_bits_round_to_few_steps_are_said(tmp_path: Path) -> None:
+    noise = GENERATOR.normal(size=(50, 3))
+    times = noise.copy()
+    times[:, 1] = 1.7e9 + np.linspace(0, 60, 50)
+    with pytest.warns(
+        UserWarning, match=r"32 bits round 1 of 3 columns .* column 1, whose values of about 1\.7e\+09 span 60: sub"
+    ):
+        load(saved(tmp_path, x=times))
+    with pytest.warns(UserWarning, match="1 of 2 channels .* channel 1, whose"):
+        load(saved(tmp_path, x=np.stack([noise[:, :2], times[:, [1, 1]]], 1)))
+    with warnings.catch_warnings(action="error"):
+        years = np.stack([np.arange(2000, 2050), np.full(50, 2**40 + 1), 2**24 + 2 * np.arange(50)], 1)
+        for x in (noise * 1e-30, noise * 1e30, times - [0, 1.7e9, 0], years):
+            load(saved(tmp_path, x=x))

@@ -106,6 +106,27 @@ def test_floats_in_a_picture_keep_their_contrast_and_nan_is_no_picture(tmp_path:
     assert data.skipped == ("b.tif",)
 
 
+def test_the_wide_images_of_a_set_have_one_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def grey(place: str, value: int) -> None:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), value, np.uint16)).save(tmp_path / place)
+
+    for i, value in enumerate((255, 256, 4000)):  # 12 bits
+        grey(f"train/a/{i}.png", value)
+    grey("test/a/0.png", 4095)
+    Image.new("L", (4, 4), 200).save(tmp_path / "train" / "a" / "8.png")
+    for memory in ("1GB", "0", "0"):  # held, decoded on use, and by the index
+        monkeypatch.setenv("INFOMAX_MEMORY", memory)
+        train, test = load(tmp_path), load(tmp_path, split="test")
+        assert [int(train.images[i].max()) for i in range(4)] == [16, 16, 249, 200]
+        assert int(test.images[0].max()) == 255 and train.mean == test.mean
+    grey("test/a/1.png", 5000)
+    with pytest.warns(UserWarning, match="values above 4095, which a sample of the set does not: they are clipped"):
+        assert int(load(tmp_path, split="test").images[1].max()) == 255
+    grey("train/a/3.png", 256 * 256 - 1)
+    assert [int(image.max()) for image in load(tmp_path).images] == [1, 1, 16, 255, 200]
+
+
 def test_names_that_are_no_text_are_spelt_out(tmp_path: Path) -> None:
     paint(tmp_path / "a.png", (1, 2, 3))
     try:
@@ -139,6 +160,37 @@ def test_a_held_out_folder_by_any_of_its_names_is_no_part_of_train(tmp_path: Pat
         assert int(data.images[0].max()) == shade
     paint(tmp_path / "test" / "b" / "0.png", (9, 9, 9))
     assert len(load(tmp_path, split="test")) == 1, "a folder `test` goes before"
+
+
+@pytest.mark.parametrize("names", [("Train", "Test"), ("training", "testing"), ("TRAIN", "Val")])
+def test_splits_go_by_longer_names_and_capitals_too(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name, n in zip(names, (2, 1), strict=True):
+        for i in range(n):
+            paint(tmp_path / name / f"{i}.png", (1, 2, 3))
+    data = load(tmp_path)
+    assert len(data) == 2 and data.labels is None and len(load(tmp_path, split="test")) == 1
+    paint(tmp_path / names[0] / "a" / "0.png", (1, 2, 3))
+    assert len(load(tmp_path)) == 3
+
+
+def test_a_stray_picture_that_takes_the_labels_is_named(classes: Path) -> None:
+    paint(classes / "preview.png", (1, 2, 3))
+    with pytest.warns(UserWarning, match=r"no labels, since 1 of 7 images do not .*\(the first: preview\.png\)"):
+        data = load(classes)
+    assert data.labels is None and data.classes is None
+
+
+def test_one_class_is_none_in_either_split_and_a_broken_one_stays_a_class(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        paint(tmp_path / part / "x" / "0.png", (1, 2, 3))
+        assert load(tmp_path, split=part if part == "test" else "train").labels is None
+    for part in ("train", "test"):
+        for name in ("w", "y"):
+            paint(tmp_path / part / name / "0.png", (1, 2, 3))
+    (tmp_path / "train" / "x" / "0.png").write_bytes(b"no image")
+    for split, labels in (("train", [0, 2]), ("test", [0, 1, 2])):
+        data = load(tmp_path, split=split)
+        assert data.classes == ["w", "x", "y"] and data.labels is not None and data.labels.tolist() == labels
 
 
 def test_folders_that_cannot_be_used_say_why(tmp_path: Path) -> None:

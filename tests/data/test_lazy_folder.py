@@ -89,6 +89,46 @@ def test_the_second_time_nothing_is_decoded_until_it_is_used(
         load(tmp_path, on_error="stop")
 
 
+def test_a_link_to_nothing_is_left_out_and_takes_no_other_list_s_index(
+    tmp_path: Path, own_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs(tmp_path, n=6)
+    (tmp_path / "red" / "004.jpg").write_bytes(b"no image")
+    monkeypatch.setenv("INFOMAX_MEMORY", "0")
+    assert load(tmp_path).skipped == (str(Path("red/004.jpg")),)
+    (tmp_path / "blue" / "000.jpg").symlink_to(tmp_path / "nowhere")
+    for again in (False, True):
+        if again:
+            monkeypatch.setattr(folder, "_decode_all", lambda *_: pytest.fail("gone through again"))
+        data = load(tmp_path)
+        assert data.skipped == (str(Path("blue/000.jpg")), str(Path("red/004.jpg")))
+        assert len(data) == len(gather(data.images, torch.arange(len(data)))) == 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no time of change but the one that can be set")
+def test_a_file_whose_length_and_time_are_set_back_is_gone_through_again(
+    tmp_path: Path, own_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = photographs(tmp_path, n=4) / "red" / "000.jpg"
+    monkeypatch.setenv("INFOMAX_MEMORY", "0")
+    assert load(tmp_path).skipped == ()
+    told = file.stat()
+    file.write_bytes(bytes(told.st_size))
+    os.utime(file, ns=(told.st_atime_ns, told.st_mtime_ns))
+    assert load(tmp_path).skipped == (str(Path("red/000.jpg")),)
+
+
+def test_an_index_of_another_format_is_not_read(
+    tmp_path: Path, own_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs(tmp_path, n=4)
+    monkeypatch.setenv("INFOMAX_MEMORY", "0")
+    load(tmp_path)
+    monkeypatch.setattr("infomax.data.index.FORMAT", 0)
+    load(tmp_path)
+    assert len(list(own_index.iterdir())) == 2
+
+
 def test_a_file_that_breaks_under_a_run_stops_it_where_its_batch_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,5 @@
 import io
+import os
 import sys
 import tarfile
 import warnings
@@ -10,6 +11,7 @@ import shard_files as shards
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import infomax as im
 from infomax.data import gather, load, order
@@ -203,6 +205,9 @@ def test_patterns_name_shards_and_origins_hold_from_any_folder(tmp_path: Path, m
         with monkeypatch.context() as patch:
             patch.chdir("/")
             assert len(load(data.origin[0])) == n
+    os.rename("tars/part-002.tar", "tars/a{1}[0].tar")
+    assert len(load("tars/a{1}[0].tar")) == 4
+    os.rename("tars/a{1}[0].tar", "tars/part-002.tar")
     for name, said in (
         ("tars/part-{001..007}.tar", r"no file .*part-003\.tar, of the pattern"),
         ("none-*.tar", "no file none-.*tar"),
@@ -227,6 +232,68 @@ def test_samples_of_tar_shards_without_a_label_are_counted_and_said(tmp_path: Pa
     with warnings.catch_warnings(action="error"):
         whole = load(tmp_path / "all").labels
         assert load(tmp_path / "none").labels is None and whole is not None and whole.tolist() == [0, 1, 2]
+
+
+def tar_of(path: Path, names: list[str]) -> Path:
+    """A tar of different pictures; a `.cls` holds its place among the members."""
+    with tarfile.open(path, "w") as tar:
+        for i, (name, image) in enumerate(zip(names, shards.pictures(len(names)), strict=True)):
+            content = str(i).encode() if name.endswith(".cls") else image
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_pictures_with_dots_in_their_names_are_samples_each(tmp_path: Path, labelled: bool) -> None:
+    names = [f"trip/2024-05-01 {h:02}.{m:02}.33" for h in (9, 10) for m in range(4)]
+    endings = ("png", "cls") if labelled else ("png",)
+    path = tar_of(tmp_path / "camera.tar", [f"{name}.{ending}" for name in names for ending in endings])
+    with warnings.catch_warnings(action="error"):
+        data = load(path)
+    pictures = [image.numpy().tobytes() for image in data.images]  # type: ignore[union-attr]
+    assert len(set(pictures)) == len(data) == 8
+    if labelled:
+        assert data.labels is not None and data.labels.tolist() == list(range(1, 16, 2))
+    with tarfile.open(path) as tar:
+        last = tar.getmembers()[-1].offset_data
+    path.write_bytes(path.read_bytes()[: last + 1])
+    data = load(path)
+    # without labels the last whole one goes too: its label may have been what is missing
+    assert len(data) == (7 if labelled else 6) and data.n_skipped == 1 and (data.labels is not None) == labelled
+
+
+def test_pictures_of_one_sample_share_its_label_and_what_is_beside_them_is_counted(tmp_path: Path) -> None:
+    pair = tar_of(tmp_path / "pair.tar", [f"{i}.{end}" for i in range(2) for end in ("left.png", "right.png", "cls")])
+    labels = load(pair).labels
+    assert labels is not None and labels.tolist() == [2, 2, 5, 5] and len(load(f"{pair}#right.png")) == 2
+    seg = tar_of(tmp_path / "seg.tar", [f"{i}.{end}" for i in range(2) for end in ("jpg", "seg.jpg", "png")])
+    with pytest.warns(
+        UserWarning, match=r"seg\.tar: 4 images beside another .* \(the first: 0\.seg\.jpg\): .* behind a #"
+    ):
+        assert len(load(seg)) == 2
+    with warnings.catch_warnings(action="error"):
+        assert len(load(f"{seg}#seg.jpg")) == 2
+
+
+@kinds
+def test_wide_images_in_shards_have_one_scale_that_of_train(tmp_path: Path, kind: str) -> None:
+    images = []
+    for value in (100, 1000, 16000, 200):
+        buffer = io.BytesIO()
+        Image.fromarray(np.full((4, 4), value, np.uint16)).save(buffer, "PNG")
+        images.append(buffer.getvalue())
+    MAKE[kind](tmp_path, images[:3], name="train")
+    MAKE[kind](tmp_path, images[3:], name="test", shards=1)
+    assert [int(image.max()) for image in load(tmp_path).images] == [2, 16, 249]  # type: ignore[union-attr]
+    assert int(load(tmp_path, split="test").images[0].max()) == 3
+
+
+def test_shards_of_training_and_testing_are_splits(tmp_path: Path) -> None:
+    for name, n in (("training", 4), ("Testing", 2)):
+        shards.write_tars(tmp_path, shards.pictures(n), shards=1, name=name)
+    assert (len(load(tmp_path)), len(load(tmp_path, split="test"))) == (4, 2)
 
 
 def test_a_column_is_found_or_named(tmp_path: Path) -> None:
@@ -354,3 +421,13 @@ def test_pictures_beside_parquet_and_archives_beside_pictures(tmp_path: Path) ->
     shards.write_tars(tmp_path / "photos", images, shards=1)
     shards.write_folder(tmp_path / "photos" / "train", images[:3])
     assert len(load(tmp_path / "photos")) == 3
+
+
+def test_a_table_about_pictures_is_no_shard_of_them(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    for part in ("train", "test"):
+        shards.write_folder(tmp_path / part, shards.pictures(3))
+        parquet.write_table(pa.table({"file_name": ["class 0/00000.jpg"]}), tmp_path / part / "metadata.parquet")
+    assert len(load(tmp_path)) == len(load(tmp_path / "train")) == 3

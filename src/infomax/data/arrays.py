@@ -62,7 +62,9 @@ def as_samples(array: np.ndarray, name: str) -> Tensor:
             )
         if max(-low, high) > float(np.finfo(np.float32).max):
             raise DataError(f"{name}: values range over [{low:g}, {high:g}], beyond what 32 bits hold: scale them")
-        return torch.from_numpy(array.astype(np.float32))
+        held = array.astype(np.float32)
+        _warn_of_steps(array, held, name)
+        return torch.from_numpy(held)
     if array.dtype.kind == "f":
         if low < 0 or high > 1:
             raise DataError(
@@ -81,6 +83,24 @@ def as_samples(array: np.ndarray, name: str) -> Tensor:
     elif array.shape[1] in (1, 3, 4) and array.shape[3] not in (1, 2, 3, 4):
         array = array.transpose(0, 2, 3, 1)
     return torch.from_numpy(np.ascontiguousarray(array.astype(np.uint8)))
+
+
+def _warn_of_steps(array: np.ndarray, held: np.ndarray, name: str) -> None:
+    """Warn of columns (signals: channels) that 32 bits round to fewer steps than an image's levels, or to a constant."""
+    if array.dtype.itemsize < 4 or array.dtype == np.float32:
+        return
+    others = (0, 2)[: array.ndim - 1]
+    low, high = (end.astype(np.float64) for end in (array.min(others), array.max(others)))
+    far = np.maximum(-low, high)
+    coarse = (high > low) & (high - low < 256 * np.spacing(far.astype(np.float32), dtype=np.float32))
+    lost = [c for c in np.flatnonzero(coarse).tolist() if (array[:, c] != held[:, c]).any()]
+    if lost:
+        c, what = lost[0], "column" if array.ndim == 2 else "channel"
+        warnings.warn(
+            f"{name}: 32 bits round {len(lost)} of {len(far)} {what}s to fewer than 256 steps, the first {what} {c}, whose "
+            f"values of about {far[c]:.3g} span {high[c] - low[c]:.3g}: subtract a constant from each beforehand",
+            stacklevel=3,
+        )
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -4,8 +4,9 @@ A set of these is a sequence of H x W x 3 uint8 tensors like any other; what is 
 it lay in memory.
 """
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, overload
 
@@ -13,11 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from infomax.data.machine import decoders
+
 SPREAD = 32
 """Blocks off which a sample of the whole set is read: each costs a read, and that many places tell enough."""
 
 SAMPLE = 2048
 """Images, spread over the set, off which the statistics of a set that is never gone through as a whole are taken."""
+
+LOOKED_AT = 256
+"""Images, spread over the set, off which the scale of wide grey values is taken."""
+
+WIDEST = 65535.0
+"""The white of 16 bits."""
 
 
 class Encoded(ABC):
@@ -79,24 +88,64 @@ class Encoded(ABC):
         """Be told what is wanted soon; reading may begin."""
 
 
-def decoded(file: Path | IO[bytes], resize: int | None = None) -> Tensor | str:
+def white(files: Iterable[Path | IO[bytes]]) -> float:
+    """The value that is white in the images of more than 8 bits of a set: that of 8, 10, 12, 14 or 16 bits, the least that
+    holds all of these files; 1 where they are floats of no more.
+
+    One for a set: by its own maximum each image would be brighter or darker than the next one.
+
+    Args:
+        files: where some of the set's images lie, or their bytes.
+    """
+    found = [range_ for range_ in decoders().map(_brightest, files) if range_ is not None]
+    top = max((most for _, most in found), default=WIDEST)
+    if top <= 1 and all(mode == "F" for mode, _ in found):
+        return 1.0
+    return next((float(2**bits - 1) for bits in (8, 10, 12, 14) if top < 2**bits), WIDEST)
+
+
+def _brightest(file: Path | IO[bytes]) -> tuple[str, float] | None:
+    """Mode and greatest value of an image of more than 8 bits; of others, which cost no more than their header, None."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            values = np.asarray(image, dtype=np.float64) if _is_wide(image.mode) else None
+            return None if values is None or not np.isfinite(values).all() else (image.mode, float(values.max()))
+    except MemoryError:
+        raise
+    except Exception:  # who decodes it says what is wrong
+        return None
+
+
+def _is_wide(mode: str) -> bool:
+    return mode in ("I", "F") or mode.startswith("I;16")
+
+
+def decoded(file: Path | IO[bytes], resize: int | None = None, top: float = WIDEST) -> Tensor | str:
     """Decode one image to H x W x 3 uint8, or say why it cannot be.
 
     Args:
         file: where it lies, or its bytes.
         resize: scale the shorter side to this many pixels and cut the middle square.
+        top: what becomes 255 in an image of more than 8 bits; see `white`.
     """
     from PIL import Image, ImageOps
 
     try:
         with Image.open(file) as opened:
             image = ImageOps.exif_transpose(opened)
-            if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+            if _is_wide(image.mode):
                 # Pillow clips wide grey values at 255; a 16-bit scan keeps its contrast this way.
                 wide = np.asarray(image, dtype=np.float64)
                 if not np.isfinite(wide).all():
                     raise ValueError("it holds NaN or infinite values")
-                top = 1.0 if image.mode == "F" and wide.max() <= 1 else 255.0 if wide.max() <= 255 else 65535.0
+                if wide.max() > top:
+                    warnings.warn(
+                        f"images of more than 8 bits hold values above {top:g}, which a sample of the set does not: "
+                        "they are clipped there; scale them to 8 bits beforehand to have it otherwise",
+                        stacklevel=2,
+                    )
                 image = Image.fromarray(np.rint(wide.clip(0, top) * (255 / top)).astype(np.uint8))
             image = image.convert("RGBA").convert("RGB") if "transparency" in image.info else image.convert("RGB")
             if resize is not None:

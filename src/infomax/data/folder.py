@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,15 +13,16 @@ import torch
 from torch import Tensor
 
 from infomax.data import index
-from infomax.data.encoded import Encoded, decoded
+from infomax.data.encoded import LOOKED_AT, WIDEST, Encoded, decoded, white
 from infomax.data.machine import budget, decoders
 from infomax.data.sets import Dataset, count_levels, moments
 from infomax.errors import ConfigError, DataError, NoSuchSplit
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
 
-TEST_FOLDERS = ("test", "val", "validation", "valid")
-"""Folders beside `train` that are the test split, the first of them that there is."""
+TRAIN_FOLDERS = ("train", "training")
+TEST_FOLDERS = ("test", "testing", "val", "validation", "valid")
+"""Folders that are the splits, in small letters or capitals: the first of either that there is."""
 
 OnError = Literal["skip", "stop"]
 
@@ -32,11 +34,18 @@ class Files(Encoded):
         files: the images.
         shape: H, W and C of every image, where they agree.
         resize: see `read_folder`.
+        top: see `decoded`.
     """
 
-    def __init__(self, files: Sequence[Path], shape: tuple[int, int, int] | None, resize: int | None = None) -> None:
+    def __init__(
+        self,
+        files: Sequence[Path],
+        shape: tuple[int, int, int] | None,
+        resize: int | None = None,
+        top: float = WIDEST,
+    ) -> None:
         super().__init__(len(files), shape)
-        self.files, self.resize = files, resize
+        self.files, self.resize, self.top = files, resize, top
 
     def decode(self, rows: Sequence[int]) -> list[Tensor]:
         """The images of some rows.
@@ -46,7 +55,9 @@ class Files(Encoded):
         """
         images = []
         asked = (self.files[row] for row in rows)
-        for row, image in zip(rows, decoders().map(lambda file: decoded(file, self.resize), asked), strict=True):
+        for row, image in zip(
+            rows, decoders().map(lambda file: decoded(file, self.resize, self.top), asked), strict=True
+        ):
             if isinstance(image, str):
                 raise DataError(f"{self.files[row]}: changed since the run began, and cannot be decoded now ({image})")
             images.append(image)
@@ -79,9 +90,10 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     """Read every image below a folder as uint8 RGB.
 
     Where every image lies in a folder directly below the top one, and there are several, these folders are the
-    classes; any other layout, flat or nested, has no labels. Where there are folders `train` and `test` (or `val`,
-    `validation`, `valid`: the first of them that there is), they are the splits; a folder `train` and nothing else is
-    the whole. A real folder is read once, however many links lead to it.
+    Where every image lies in a folder directly below the top one, and there are several, these folders are the
+    classes; any other layout, flat or nested, has no labels. Where there are folders `train` (`training`) and `test` (or
+    `testing`, `val`, `validation`, `valid`: the first of them that there is), in capitals too, they are the splits; a folder
+    `train` and nothing else is the whole. A real folder is read once, however many links lead to it.
 
     Every file is decoded once, to know which are whole and what the statistics are. Where all of them together fit
     `budget()` they stay in memory; else they are decoded again when they are used, and what was found is kept in an index,
@@ -106,34 +118,47 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
         raise ConfigError(f"resize={resize}: give a side in pixels")
     train_root, root = _split_roots(path, split)
     files, closed = _listing(root, on_error)
-    found = read_files(files, root, resize, on_error, keep=True)
+    train_files = files if train_root == root else _listing(train_root, on_error).files
+    some = torch.linspace(0, len(train_files) - 1, min(LOOKED_AT, len(train_files))).long().tolist()
+    top = white(train_files[i] for i in some)
+    found = read_files(files, root, resize, on_error, keep=True, top=top)
 
-    labels, classes = _labels_by_folder(root, [files[i] for i in found.kept])
-    if train_root == root and classes is not None and len(classes) == 1:
-        labels, classes = None, None  # one folder of pictures inside another tells nothing apart
-    mean, std = found.mean, found.std
+    labels, classes = _labels_by_folder(root, files, found.kept)
+    mean, std, known = found.mean, found.std, classes
     if train_root != root:
-        train_files, _ = _listing(train_root, on_error)
-        of_train = read_files(train_files, train_root, resize, on_error, keep=False)
+        of_train = read_files(train_files, train_root, resize, on_error, keep=False, top=top)
         mean, std = of_train.mean, of_train.std
-        known = _labels_by_folder(train_root, [train_files[i] for i in of_train.kept])[1]
-        if labels is not None and classes is not None and known is not None:
-            labels, classes = _renumber(labels, classes, known, root)
+        known = _labels_by_folder(train_root, train_files, of_train.kept)[1]
+    if known is not None and len(known) == 1:
+        labels, classes = None, None  # one folder of pictures inside another tells nothing apart
+    elif labels is not None and classes is not None and known is not None:
+        labels, classes = _renumber(labels, classes, known, root)
     names = [_printable(os.path.relpath(files[i], root)) for i in found.kept]
     return Dataset(found.images, labels, classes, str(path), mean, std, (*closed, *found.skipped), files=names)
 
 
 def _split_roots(path: Path, split: str) -> tuple[Path, Path]:
     """The folder of the train split and of the split asked for."""
-    train = path / "train"
-    tests = [path / name for name in TEST_FOLDERS if (path / name).is_dir()]
-    if train.is_dir() and tests:
-        return train, train if split == "train" else tests[0]
+    train, test = _named(path, TRAIN_FOLDERS), _named(path, TEST_FOLDERS)
+    if train and test:
+        return train, train if split == "train" else test
     if split != "train":
         raise NoSuchSplit(f"{path}: no {split} split: needs folders train and {split} below it, or give another folder")
-    if train.is_dir() and all(entry == train or _no_samples(entry) for entry in path.iterdir()):
+    if train and all(entry == train or _no_samples(entry) for entry in path.iterdir()):
         return train, train
     return path, path
+
+
+def _named(path: Path, names: Sequence[str]) -> Path | None:
+    """The folder of the first of some names that there is; as it is spelt, else in any letters."""
+    try:
+        folders = sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+    except OSError:
+        return None  # whoever lists it says why
+    found = (
+        [one for one in folders if one == name] or [one for one in folders if one.lower() == name] for name in names
+    )
+    return next((path / some[0] for some in found if some), None)
 
 
 def _no_samples(entry: Path) -> bool:
@@ -173,14 +198,22 @@ def _image_files(root: Path, errors: list[OSError]) -> Iterator[Path]:
                     yield Path(folder) / name
 
 
-def _labels_by_folder(root: Path, files: list[Path]) -> tuple[Tensor | None, list[str] | None]:
-    below = [file.relative_to(root).parts[:-1] for file in files]
-    if any(len(parts) != 1 for parts in below):
+def _labels_by_folder(root: Path, files: list[Path], kept: list[int]) -> tuple[Tensor | None, list[str] | None]:
+    """Labels of the files that are kept, and the classes of all: one whose every file is broken stays a class."""
+    names = [parts[0] if len(parts) == 2 else None for parts in (file.relative_to(root).parts for file in files)]
+    elsewhere = [i for i in kept if names[i] is None]
+    classes = sorted({name for name in names if name is not None})
+    if elsewhere:
+        if len(classes) > 1 and 2 * len(elsewhere) < len(kept):
+            stray = _printable(str(files[elsewhere[0]].relative_to(root)))
+            warnings.warn(
+                f"{root}: no labels, since {len(elsewhere):,} of {len(kept):,} images do not lie directly in a class's folder "
+                f"(the first: {stray}); move or remove what is astray, and the {len(classes)} folders are the classes",
+                stacklevel=2,
+            )
         return None, None
-    names = [parts[0] for parts in below]
-    classes = sorted(set(names))
     number = {name: i for i, name in enumerate(classes)}
-    return torch.tensor([number[name] for name in names]), classes
+    return torch.tensor([number[name] for name in (names[i] for i in kept) if name is not None]), classes
 
 
 def _renumber(labels: Tensor, classes: list[str], known: list[str], root: Path) -> tuple[Tensor, list[str]]:
@@ -190,7 +223,9 @@ def _renumber(labels: Tensor, classes: list[str], known: list[str], root: Path) 
     return torch.tensor([known.index(c) for c in classes])[labels], known
 
 
-def read_files(files: list[Path], root: Path, resize: int | None, on_error: OnError, *, keep: bool) -> Found:
+def read_files(
+    files: list[Path], root: Path, resize: int | None, on_error: OnError, *, keep: bool, top: float = WIDEST
+) -> Found:
     """Decode every file once: keep the images while they fit, count their levels, note what is broken.
 
     What was found is read from the index instead, where the images are not to be kept or did not fit the last time either.
@@ -200,15 +235,16 @@ def read_files(files: list[Path], root: Path, resize: int | None, on_error: OnEr
         root: what their names are told from.
         resize, on_error: see `read_folder`.
         keep: whether the images are wanted, or only what is known of them.
+        top: see `decoded`.
 
     Raises:
         DataError: none that can be decoded, or a corrupt file with `on_error="stop"`.
     """
     most = budget()
-    place = index.place("folder", [resize, *(index.identity(file) for file in files if file.exists())])
+    place = index.place("folder", [resize, top, *map(index.identity, files)])
     known, images = index.read(place), None
     if known is None or _may_pass(known) or (keep and known["bytes"] <= most):
-        images, known = _decode_all(files, resize, on_error, most if keep else 0)
+        images, known = _decode_all(files, resize, on_error, most if keep else 0, top)
     broken = known["broken"].tolist()
     if broken and on_error == "stop":
         raise DataError(
@@ -222,7 +258,7 @@ def read_files(files: list[Path], root: Path, resize: int | None, on_error: OnEr
         raise DataError(f"{root}: none of its {len(files)} images can be decoded (the first: {skipped[0]})")
     shape = (*known["shape"].tolist(),) if len(known["shape"]) else None
     if images is None:
-        return Found(Files([files[i] for i in kept], shape, resize), kept, skipped, *moments(known["levels"]))
+        return Found(Files([files[i] for i in kept], shape, resize, top), kept, skipped, *moments(known["levels"]))
     return Found(torch.stack(images) if shape else images, kept, skipped, *moments(known["levels"]))
 
 
@@ -237,12 +273,16 @@ def _printable(name: str) -> str:
 
 
 def _may_pass(known: index.Arrays) -> bool:
-    """Whether the system refused a file (no permission, a disk that failed): the file itself may well be whole."""
-    return any(re.match(r"\w+: \[(Errno|WinError) ", reason) for reason in known["reasons"].tolist())
+    """Whether the system refused a file (no permission, a disk that failed): the file itself may well be whole.
+
+    Not of a link to nothing: that there was nothing is part of the index's name.
+    """
+    refused = re.compile(r"(?!FileNotFoundError)\w+: \[(Errno|WinError) ")
+    return any(map(refused.match, known["reasons"].tolist()))
 
 
 def _decode_all(
-    files: list[Path], resize: int | None, on_error: OnError, most: int
+    files: list[Path], resize: int | None, on_error: OnError, most: int, top: float
 ) -> tuple[list[Tensor] | None, index.Arrays]:
     """Every image, or `None` where they are more than `most` bytes; and what was found of them."""
     from tqdm.auto import tqdm
@@ -255,7 +295,9 @@ def _decode_all(
     with tqdm(total=len(files), desc="decode", unit="image", delay=5, leave=False) as bar:
         # In blocks, so that a stop comes at once and only a block of decoded images waits.
         while block := list(islice(waiting, 512)):
-            for (i, _), image in zip(block, decoders().map(lambda item: decoded(item[1], resize), block), strict=True):
+            for (i, _), image in zip(
+                block, decoders().map(lambda item: decoded(item[1], resize, top), block), strict=True
+            ):
                 if isinstance(image, str):
                     broken.append(i)
                     reasons.append(image)

@@ -1,7 +1,7 @@
 """What was found out about files by going through all of them, kept so that it is found out once.
 
 The index lies in `index/` under the data root (INFOMAX_DATA, else `~/.cache/infomax`), never among the user's files. Its name
-is a hash of every file's name, length and time of change: a set that changed is gone through again.
+is a hash of every file's name, length and times of change: a set that changed is gone through again.
 """
 
 import hashlib
@@ -17,21 +17,28 @@ import numpy as np
 
 Arrays = dict[str, np.ndarray]
 
+FORMAT = 2
+"""Of what is kept, and of how it is found out: an index of another is not read."""
+
 
 def default_root() -> Path:
     """Where data sets lie unless a root is given: the environment's INFOMAX_DATA, else `~/.cache/infomax`."""
     return Path(os.environ.get("INFOMAX_DATA") or Path.home() / ".cache" / "infomax")
 
 
-def identity(file: str | Path) -> tuple[str, int, int]:
-    """Name, length and time of change of a local file."""
-    told = os.stat(file)
-    return str(file), told.st_size, told.st_mtime_ns
+def identity(file: str | Path) -> tuple[str, tuple[int, int, int] | None]:
+    """Name of a local file, and its length and times of change; None: it is not there, or not to be asked."""
+    try:
+        told = os.stat(file)
+    except OSError:
+        return str(file), None
+    # what sets the one time back (cp -p, rsync, tar) cannot set the other
+    return str(file), (told.st_size, told.st_mtime_ns, told.st_ctime_ns)
 
 
 def place(kind: str, identities: Iterable[Any]) -> Path:
     """Where the index of some files lies."""
-    digest = hashlib.sha256(kind.encode())
+    digest = hashlib.sha256(f"{kind} {FORMAT}".encode())
     for one in identities:
         digest.update(json.dumps(one).encode())
     return default_root() / "index" / f"{kind}-{digest.hexdigest()[:32]}.npz"

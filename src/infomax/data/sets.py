@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from infomax.data.encoded import SAMPLE, Encoded
+from infomax.data.labels import of_words
 from infomax.errors import DataError
 
 
@@ -18,8 +20,9 @@ class Dataset:
 
     Args:
         images: N x H x W x C uint8, or a list of N uint8 H x W x C where sizes differ, or floats: N x D
-            for points and tables, N x C x L for signals; `Encoded` images are decoded on use.
-        labels: N int64 from 0 on, or `None`.
+            for points and tables, N x C x L for signals; `Encoded` images are decoded on use. Arrays, and tensors of other
+            types, become these as those of files do.
+        labels: N int64 from 0 on, or `None`; an array or a list, of words too, becomes them.
         classes: name of each label, or `None`.
         name: what was asked for.
         mean: of each channel of the *train* split, images on the [0, 1] scale.
@@ -29,7 +32,8 @@ class Dataset:
         origin: name or path, and root, by which `load` found this train split; None: it came otherwise.
 
     Raises:
-        DataError: no samples, not one label a sample, or labels below 0 (which those of a graph's nodes may be).
+        DataError: no samples, samples that cannot be, not one label a sample, labels that are no whole numbers, or labels
+            below 0 (which those of a graph's nodes may be).
 
     Example:
         >>> data = Dataset(torch.zeros(2, 8, 8, 1, dtype=torch.uint8), torch.tensor([0, 1]), name="mine")
@@ -50,6 +54,9 @@ class Dataset:
     def __post_init__(self) -> None:
         if len(self.images) == 0:
             raise DataError(f"{self.name}: no samples")
+        self.images = _as_images(self.images, self.name)
+        if self.labels is not None:
+            self.labels, self.classes = _as_labels(self.labels, self.classes, self.name)
         if self.labels is not None and self.labels.shape != (len(self.images),):
             raise DataError(
                 f"{self.name}: {len(self.images)} samples but labels of shape {tuple(self.labels.shape)}: give one a sample"
@@ -121,17 +128,17 @@ class Graph(Dataset):
     """One graph: nodes are the samples.
 
     Args:
-        x: N x F float features.
-        edge_index: 2 x E int64; an undirected edge stands in it twice.
-        labels: N int64, or `None`.
-        train: int64 ids of the nodes whose labels may be learnt from.
-        val: int64 ids of the nodes to choose by.
-        test: int64 ids of the nodes to report on.
+        x: N x F features.
+        edge_index: 2 x E whole numbers; an undirected edge stands in it twice.
+        labels: N whole numbers, or `None`.
+        train: ids of the nodes whose labels may be learnt from, or a mask of N booleans.
+        val: of the nodes to choose by.
+        test: of the nodes to report on.
         classes: name of each label, or `None`.
         name: what was asked for.
 
     Raises:
-        DataError: an edge to a node that is not there.
+        DataError: an edge to a node, or an id of one, that is not there.
 
     Example:
         >>> graph = Graph(torch.eye(3), torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
@@ -151,16 +158,89 @@ class Graph(Dataset):
         name: str = "graph",
     ) -> None:
         super().__init__(images=x, labels=labels, classes=classes, name=name)
-        if edge_index.ndim != 2 or edge_index.shape[0] != 2:
-            raise DataError(f"{name}: edge_index of shape {tuple(edge_index.shape)}: give 2 x E")
-        if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < len(x):
-            raise DataError(f"{name}: an edge names node {int(edge_index.max())}, but there are {len(x)} nodes")
-        nothing = torch.zeros(0, dtype=torch.int64)
-        self.x = x
-        self.edge_index = edge_index
-        self.train = nothing if train is None else train
-        self.val = nothing if val is None else val
-        self.test = nothing if test is None else test
+        if not isinstance(self.images, Tensor) or self.images.ndim != 2:
+            raise DataError(f"{name}: features of nodes of shape {tuple(x.shape)}: give N x F")
+        self.x = self.images
+        self.edge_index = _whole(edge_index, "edge_index", name)
+        if self.edge_index.ndim != 2 or self.edge_index.shape[0] != 2:
+            raise DataError(f"{name}: edge_index of shape {tuple(self.edge_index.shape)}: give 2 x E")
+        edges = self.edge_index
+        if edges.numel() and not 0 <= int(edges.min()) <= int(edges.max()) < len(x):
+            raise DataError(f"{name}: an edge names node {int(edges.max())}, but there are {len(x)} nodes")
+        self.train, self.val, self.test = (
+            self._nodes(ids, what) for ids, what in ((train, "train"), (val, "val"), (test, "test"))
+        )
+
+    def _nodes(self, given: Any, what: str) -> Tensor:
+        """Ids of nodes, given as such or as a mask."""
+        if given is None:
+            return torch.zeros(0, dtype=torch.int64)
+        if isinstance(given, np.ndarray | list) and np.asarray(given).dtype == np.bool_:
+            given = torch.as_tensor(given)
+        if isinstance(given, Tensor) and given.dtype == torch.bool and given.shape == (len(self),):
+            return given.nonzero()[:, 0]
+        ids = _whole(given, what, self.name)
+        if ids.ndim != 1 or (len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(self)):
+            raise DataError(
+                f"{self.name}: {what} of shape {tuple(ids.shape)} names no nodes of 0..{len(self) - 1}: give their ids, or a "
+                f"mask of {len(self)} booleans"
+            )
+        return ids
+
+
+def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
+    if isinstance(given, Encoded):
+        return given
+    if isinstance(given, Tensor) and (given.dtype, given.ndim) in (
+        (torch.uint8, 4), (torch.float32, 2), (torch.float32, 3)
+    ):  # fmt: skip
+        return given
+    if isinstance(given, Tensor | np.ndarray):
+        from infomax.data.arrays import as_samples  # which builds on this module
+
+        if isinstance(given, Tensor):  # numpy knows no bfloat16, whose every value a float32 holds
+            given = (given.float() if given.dtype == torch.bfloat16 else given).detach().cpu().numpy()
+        return as_samples(given, name)
+    images = [torch.from_numpy(one) if isinstance(one, np.ndarray) and one.dtype == np.uint8 else one for one in given]
+    for i, one in enumerate(images):
+        if (
+            not isinstance(one, Tensor)
+            or one.dtype != torch.uint8
+            or one.ndim != 3
+            or one.shape[2] != images[0].shape[2]
+        ):
+            what = (
+                f"{one.dtype} of shape {tuple(one.shape)}"
+                if isinstance(one, Tensor | np.ndarray)
+                else type(one).__name__
+            )
+            raise DataError(
+                f"{name}: sample {i} of the list is {what}: give a list of images H x W x C uint8 of as many channels each, or "
+                "all samples as one array"
+            )
+    return images
+
+
+def _as_labels(given: Any, classes: list[str] | None, name: str) -> tuple[Tensor, list[str] | None]:
+    array = given if isinstance(given, Tensor) else np.asarray(given)
+    if isinstance(array, np.ndarray) and array.dtype.kind == "U":
+        return of_words(array, classes, name)
+    return _whole(array, "labels", name), classes
+
+
+def _whole(given: Any, what: str, name: str) -> Tensor:
+    """Whole numbers as int64: the same tensor, where they are."""
+    if not isinstance(given, Tensor):
+        array = np.asarray(given)
+        given = torch.from_numpy(array.astype(np.int64)) if array.dtype.kind in "iu" else array
+    if (
+        not isinstance(given, Tensor)
+        or given.dtype.is_floating_point
+        or given.dtype.is_complex
+        or given.dtype == torch.bool
+    ):
+        raise DataError(f"{name}: {what} of type {given.dtype}: give whole numbers")
+    return given.to(torch.int64)
 
 
 def statistics(images: Tensor | Sequence[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -21,7 +21,7 @@ from typing import IO, Any, cast
 from torch import Tensor
 
 from infomax.data import index
-from infomax.data.encoded import SAMPLE, Encoded, decoded
+from infomax.data.encoded import LOOKED_AT, SAMPLE, WIDEST, Encoded, decoded, white
 from infomax.data.machine import cores, decoders, readers
 from infomax.data.order import WINDOW_BLOCKS, WINDOW_ROWS
 from infomax.data.sets import Dataset, statistics
@@ -56,6 +56,7 @@ class Shards(Encoded, ABC):
         super().__init__(int(lengths.sum()), None)
         self.blocks, self.resize, self.on_error = lengths, resize, on_error
         self.labels: Tensor | None = None
+        self.top = WIDEST
         self._first: list[int] = (lengths.cumsum(0) - lengths).tolist()
         self._ends: list[int] = lengths.cumsum(0).tolist()
         self._room = 2 * max(WINDOW_ROWS, WINDOW_BLOCKS * int(lengths.max())) + 2 * int(lengths.max())
@@ -103,19 +104,20 @@ class Shards(Encoded, ABC):
                 self._rows_held -= int(self.blocks[oldest])
             return begun
 
-    def _raw(self, row: int) -> bytes | None:
+    def raw(self, row: int) -> bytes | None:
+        """The encoded image of a row; None: it has none."""
         block = self._block_of(row)
         raw: bytes | None = self._block(block).result()[row - self._first[block]]
         return raw
 
     def _decoded(self, raw: bytes | None) -> Tensor | str:
-        return "the sample holds no image" if raw is None else decoded(io.BytesIO(raw), self.resize)
+        return "the sample holds no image" if raw is None else decoded(io.BytesIO(raw), self.resize, self.top)
 
     def _next_whole(self, row: int, why: str) -> Tensor:
         if self.on_error == "stop":
             raise DataError(f"{self.name(row)}: cannot be decoded ({why}); mend it, or ask to skip such samples")
         for other in range(row + 1, row + 1 + min(_TRIES, self.n - 1)):
-            image = self._decoded(self._raw(other % self.n))
+            image = self._decoded(self.raw(other % self.n))
             if isinstance(image, Tensor):
                 self.replaced[row] = self.name(row)
                 if self.labels is not None:
@@ -141,6 +143,11 @@ def as_dataset(
         of_train: the train split, where this is another one: its statistics count.
     """
     shards.labels = labels
+    if of_train is not None:
+        shards.top = cast(Shards, of_train.images).top
+    else:
+        seen = map(shards.raw, shards.spread(LOOKED_AT).tolist())
+        shards.top = white([io.BytesIO(raw) for raw in seen if raw])
     some = shards.decode(shards.spread(SAMPLE).tolist())
     shapes = {image.shape for image in some}
     if len(shapes) == 1:
@@ -160,7 +167,7 @@ def opened(file: str) -> IO[bytes]:
 
 
 def identities(files: Sequence[str]) -> list[Any]:
-    """What tells whether files have changed: length and time of change, or, behind an address, what its server says.
+    """What tells whether files have changed: length and times of change, or, behind an address, what its server says.
 
     Raises:
         DataError: as `opened`.

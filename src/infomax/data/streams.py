@@ -19,8 +19,11 @@ from infomax.errors import DataError, NoSuchSplit
 
 ENDINGS = (".parquet", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
+METADATA = "metadata.parquet"
+"""What `datasets` calls a table about the pictures beside it: it holds none."""
+
 _HUB = re.compile(r"hf:(?P<path>[^@]+?)(?::(?P<part>[^@:/]+))?(?:@(?P<revision>.+))?")
-_SPLIT = re.compile(r"(?:^|[^a-z])(train|test|validation|valid|val|dev)(?:[^a-z]|$)")
+_SPLIT = re.compile(r"(?:^|[^a-z])(train|test|validation|valid|val|dev)(?:ing)?(?:[^a-z]|$)")
 _BRACES = re.compile(r"\{([^{}]+)\}")
 
 
@@ -37,7 +40,7 @@ def is_stream(name: str) -> bool:
     folder = Path(base).expanduser()
     if not folder.is_dir():
         return False
-    if any(next(folder.glob(pattern), None) for pattern in ("*.parquet", "*/*.parquet")):
+    if any(file.name != METADATA for pattern in ("*.parquet", "*/*.parquet") for file in folder.glob(pattern)):
         return True  # a picture beside its data is part of a README
     return not holds_images(folder) and bool(_below(folder))  # an archive beside its images is where they came from
 
@@ -103,16 +106,20 @@ def absolute(name: str) -> str:
 
 
 def _below(folder: Path) -> list[str]:
-    files = [str(f) for f in sorted(folder.rglob("*")) if f.name.lower().endswith(ENDINGS) and f.name[0] != "."]
+    found = (f for f in sorted(folder.rglob("*")) if f.name[0] != "." and f.name != METADATA)
+    files = [str(f) for f in found if f.name.lower().endswith(ENDINGS)]
     parquet = [file for file in files if file.lower().endswith(".parquet")]
     return parquet or files
 
 
 def _matching(base: str) -> Iterator[str]:
     """The shards that a pattern means, in order."""
-    local = "://" not in base
-    if local and Path(base).expanduser().is_dir():
-        yield from _below(Path(base).expanduser())
+    local, path = "://" not in base, Path(base).expanduser()
+    if local and path.is_dir():
+        yield from _below(path)
+        return
+    if local and path.is_file():  # whatever braces its name has
+        yield str(path)
         return
     for one in expanded(os.path.expanduser(base) if local else base):
         if not local or Path(one).is_file():

@@ -1,12 +1,14 @@
 """WebDataset shards: tar files in which the members of a sample share their name up to the first dot.
 
-000017.jpg  000017.cls      image and label of one sample
+000017.jpg  000017.cls  000017.seg.png                  image and label of one sample; what else it has is left out
+2024-05-01 09.03.33.png  2024-05-01 09.04.10.png        no image's name ends at the first dot: each is a sample
 """
 
 import tarfile
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -108,6 +110,12 @@ def read_tars(
     shards = Tars(files, found["shard"], found["offset"], found["size"], resize, on_error)
     labels = of_numbers(found["label"], name)
     of_train = None if train == files else read_tars(train, train, name, image_key, resize, on_error)
+    if count := int(found["beside"].sum()):
+        warnings.warn(
+            f"{name}: {count:,} image{'' if count == 1 else 's'} beside another of the same name up to the first dot, left out "
+            f"(the first: {found['first'][0]}): to have these, name their ending behind a #",
+            stacklevel=2,
+        )
     some = as_dataset(shards, labels, None, name, of_train)
     some.skipped = tuple(
         f"{file}, from sample {count} on"
@@ -126,12 +134,13 @@ def _index(files: list[str], image_key: str | None, on_error: OnError) -> index.
         with ThreadPoolExecutor(min(16, 4 * cores())) as pool:
             reading = pool.map(lambda file: _headers(file, image_key), files)
             parts = list(tqdm(reading, total=len(files), desc="index", unit="shard", delay=2, leave=False))
-        samples = [(number, *sample) for number, part in enumerate(parts) for sample in part[0]]
+        samples = [(number, *sample) for number, part in enumerate(parts) for sample in part.samples]
         columns = np.array(samples, np.int64).reshape(-1, 4).T
-        endings = sorted({ending for part in parts for ending in part[1]})
         return dict(zip(("shard", "offset", "size", "label"), columns, strict=True)) | {
-            "endings": np.array(endings, np.str_),
-            "cut": np.array([part[2] for part in parts], np.bool_),
+            "endings": np.array(sorted({ending for part in parts for ending in part.endings}), np.str_),
+            "cut": np.array([part.cut for part in parts], np.bool_),
+            "beside": np.array([len(part.beside) for part in parts], np.int64),
+            "first": np.array([one for part in parts for one in part.beside][:1], np.str_),
         }
 
     found = index.cached("tars", [image_key, *identities(files)], make)
@@ -141,17 +150,34 @@ def _index(files: list[str], image_key: str | None, on_error: OnError) -> index.
     return found
 
 
-def _headers(file: str, image_key: str | None) -> tuple[list[tuple[int, int, int]], set[str], bool]:
-    """Offset, size and label of every sample of a shard, the endings seen, and whether the shard is cut short."""
+class _Shard(NamedTuple):
+    """What the headers of a shard tell: offset, size and label of every sample, the endings seen, names of images that are
+    left out since they lie beside another, and whether the shard is cut short."""
+
+    samples: list[tuple[int, int, int]]
+    endings: set[str]
+    beside: list[str]
+    cut: bool
+
+
+def _headers(file: str, image_key: str | None) -> _Shard:
     samples: list[tuple[int, int, int]] = []
     endings: set[str] = set()
-    key, cut = None, False
-    image: tuple[int, int] | None = None
-    label = _NO_LABEL
+    beside: list[str] = []
+    key, cut = "", False
+    images: list[tarfile.TarInfo] = []
+    labels: dict[str, tuple[str, bytes]] = {}
 
-    def end() -> None:
-        if image is not None:
-            samples.append((*image, label))
+    def chosen() -> list[tarfile.TarInfo]:
+        """Images of the key: the one whose name is the key itself, else each, as in names with dots of their own."""
+        own = [image for image in images if _stem(image) == key]
+        beside.extend(image.name for image in images if own and image is not own[0])
+        return own[:1] or images
+
+    def end(chosen: list[tarfile.TarInfo]) -> None:
+        for image in chosen:
+            label = labels.get(_stem(image)) or labels.get(key)
+            samples.append((image.offset_data, image.size, _label(file, *label) if label else _NO_LABEL))
 
     with opened(file) as raw:
         length = raw.seek(0, 2)
@@ -159,22 +185,24 @@ def _headers(file: str, image_key: str | None) -> tuple[list[tuple[int, int, int
         try:
             with tarfile.open(fileobj=raw, mode="r:") as tar:
                 for member in _members(tar):
-                    folder, _, base = member.name.rpartition("/")
+                    folder, slash, base = member.name.rpartition("/")
                     stem, _, ending = base.partition(".")
                     if not member.isfile() or not stem:
                         continue
-                    if (folder, stem) != key:
-                        end()
-                        key, image, label = (folder, stem), None, _NO_LABEL
+                    if folder + slash + stem != key:
+                        end(chosen())
+                        key, images, labels = folder + slash + stem, [], {}
                     cut = member.offset_data + member.size > length
                     if cut:
                         break
                     ending = ending.lower()
                     endings.add(ending)
-                    if ending == image_key or (not image_key and f".{ending.rpartition('.')[2]}" in EXTENSIONS):
-                        image = image or (member.offset_data, member.size)
-                    elif ending == "cls":
-                        label = _label(tar, member, file)
+                    kind = ending.rpartition(".")[2]
+                    if ending == image_key or (not image_key and f".{kind}" in EXTENSIONS):
+                        images.append(member)
+                    elif kind == "cls":
+                        raw.seek(member.offset_data)
+                        labels[_stem(member)] = member.name, raw.read(member.size)
                 raw.seek(tar.offset)  # a cut within a header ends the members without a word
                 cut = cut or raw.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE)
         except tarfile.TarError as error:
@@ -184,9 +212,12 @@ def _headers(file: str, image_key: str | None) -> tuple[list[tuple[int, int, int
                     "it, gunzip for .gz"
                 ) from error
             cut = True
-    if not cut:  # else the last sample may lack its label, and with it the whole set would
-        end()
-    return samples, endings, cut
+        whole = chosen()
+        if cut:  # the last may lack its label, and with it the whole set would
+            labelled = bool(labels) or any(label != _NO_LABEL for *_, label in samples)
+            whole = [image for image in whole[:-1] if not labelled or _stem(image) in labels]
+        end(whole)
+    return _Shard(samples, endings, beside, cut)
 
 
 def _members(tar: tarfile.TarFile) -> Any:
@@ -195,10 +226,12 @@ def _members(tar: tarfile.TarFile) -> Any:
         yield member
 
 
-def _label(tar: tarfile.TarFile, member: tarfile.TarInfo, file: str) -> int:
-    content = tar.extractfile(member)
-    text = b"" if content is None else content.read()
+def _stem(member: tarfile.TarInfo) -> str:
+    return member.name.rpartition(".")[0]
+
+
+def _label(file: str, member: str, text: bytes) -> int:
     try:
         return int(text)
     except ValueError:
-        raise DataError(f"{file}: {member.name} holds {text[:20]!r}: a .cls is a whole number") from None
+        raise DataError(f"{file}: {member} holds {text[:20]!r}: a .cls is a whole number") from None
