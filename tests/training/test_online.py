@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 import infomax as im
 from infomax.data import Dataset, Graph
 from infomax.evaluate.run import features, some_held
-from infomax.training.online import OnlineProbe, as_text
+from infomax.training.online import Online, OnlineProbe, as_text
 
 ONLINE = {"online_probe": True, "online_knn": True}
 
@@ -49,6 +49,20 @@ def test_the_probe_learns_from_training_batches_what_a_converged_one_knows():
     z, z_test = (features(run.learner.encoder, part, progress=False) for part in (train, test))
     best = LogisticRegression(max_iter=2000).fit(z, train.labels).score(z_test, test.labels)
     assert row["online_probe"] > 100 * best - 4
+
+
+def test_a_sample_that_took_anothers_place_is_learnt_by_the_label_that_it_took(monkeypatch):
+    data, learnt = im.data.load("gaussians"), []
+    learn, update = Online.learn, OnlineProbe.update
+
+    def replaced(self, heard, index):
+        data.labels[index] = 2  # as shards do, in place, to what cannot be decoded
+        learn(self, heard, index)
+
+    monkeypatch.setattr(Online, "learn", replaced)
+    monkeypatch.setattr(OnlineProbe, "update", lambda self, z, labels: learnt.append(labels) or update(self, z, labels))
+    fit(data=data, epochs=1, online_probe=True)
+    assert (torch.cat(learnt) == 2).all()
 
 
 def test_a_stopped_run_continues_with_its_probe(tmp_path, monkeypatch):

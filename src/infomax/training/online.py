@@ -118,7 +118,7 @@ class Online:
             raise DataError(
                 f"{options}: all labels of {data.name!r} are {classes.tolist()}, and an accuracy needs two; leave it out"
             )
-        self.classes, self.labels = len(classes), torch.searchsorted(classes, data.labels)
+        self.classes = classes
         self.learns = torch.zeros(len(data), dtype=torch.bool)
         self.learns[fit] = True
         self.bank = torch.arange(len(data)) if feed.whole else spread(data.images, gauged)  # as `Feed.fixed` has them
@@ -131,6 +131,11 @@ class Online:
         self.learner: OnlineProbe | None = None
         self._heard: list[Tensor] | None = None
         self._hook = self.encoder.register_forward_hook(self._hear)
+
+    def _labels(self, rows: Tensor) -> Tensor:
+        """Numbers of the classes of some samples as they are now: one that could not be decoded took another's label."""
+        assert self.data.labels is not None
+        return torch.searchsorted(self.classes, self.data.labels[rows])
 
     def _hear(self, module: nn.Module, inputs: Any, output: Any) -> None:
         if self._heard is not None:
@@ -158,7 +163,7 @@ class Online:
         """Take up what a checkpoint kept."""
         if state:
             device = next(self.encoder.parameters()).device
-            self.learner = OnlineProbe(len(state["mean"]), self.classes, device)
+            self.learner = OnlineProbe(len(state["mean"]), len(self.classes), device)
             self.learner.state = {k: t.to(device, copy=True) for k, t in state.items()}
 
     def learn(self, heard: Sequence[Tensor], index: Tensor) -> None:
@@ -168,9 +173,9 @@ class Online:
         h = gather_rows(_first(heard, len(index) // world()).contiguous())
         rows = self.learns[index]
         if self.learner is None:
-            self.learner = OnlineProbe(h.shape[1], self.classes, h.device)
+            self.learner = OnlineProbe(h.shape[1], len(self.classes), h.device)
         if rows.sum() > 1:
-            self.learner.update(h[rows.to(h.device)], self.labels[index[rows]].to(h.device))
+            self.learner.update(h[rows.to(h.device)], self._labels(index[rows]).to(h.device))
 
     @torch.no_grad()
     def read(self, heard: Sequence[Tensor]) -> dict[str, float]:
@@ -193,7 +198,7 @@ class Online:
         if "knn" in self.asked:
             rows = learns.to(z.device)
             said["knn"] = knn_predict(
-                z[rows].float(), self.labels[self.bank].to(z.device)[rows], queries.float(), k=NEIGHBOURS
+                z[rows].float(), self._labels(self.bank).to(z.device)[rows], queries.float(), k=NEIGHBOURS
             )
         found: dict[str, float] = {}
         for name, predicted in said.items():
