@@ -163,6 +163,17 @@ def test_limits_of_counts_hold(count, agreement, n):
     assert missed <= 6  # of 40: at 5 % each, more has probability 0.003
 
 
+@pytest.mark.parametrize("table", [[[0.28, 0.22], [0.22, 0.28]], [[0.93, 0.02], [0.03, 0.02]]], ids=["even", "skewed"])
+def test_the_upper_limit_of_counts_holds_where_dependence_is_weak(table):
+    table = np.array(table)
+    truth = float((table * np.log(table / table.sum(0) / table.sum(1, keepdims=True))).sum())
+    missed = 0
+    for seed in range(40):
+        x, y = np.divmod(np.random.default_rng(seed).choice(4, size=300, p=table.ravel()), 2)
+        missed += estimate_mi(x, y, method="discrete", seed=seed).hi < truth
+    assert missed <= 4  # of 40: at 2.5 % each, more has probability 0.003
+
+
 def test_copies_are_no_evidence():
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=(2, 100, 2))

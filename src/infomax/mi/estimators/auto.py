@@ -22,6 +22,7 @@ from infomax.mi.estimators.discrete import plugin
 from infomax.mi.estimators.folds import Folds, chunks, split, symmetric_infonce
 from infomax.mi.estimators.gaussian import Fit, by_chance, calibrated, canonical, correlated, exact, gaussian
 from infomax.mi.estimators.ksg import Ksg, ksg
+from infomax.mi.estimators.limits import null_se, upper
 from infomax.mi.estimators.result import EstimatorReading
 from infomax.mi.estimators.stack import Stack, fit_stack, gaussian_base
 
@@ -113,7 +114,7 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     best = max(neighbours, key=lambda name: neighbours[name].value) if neighbours else None
 
     if not doubts:
-        null = _null_se(fit.rank_x, fit.rank_y, n)
+        null = null_se(n, fit.rank_x * fit.rank_y)
         zero = normal.value < CLEAR * null or (
             normal.value < 10 * null and by_chance(g_x, g_y, seed=seed) > CHANCE_GAUSSIAN
         )
@@ -163,10 +164,15 @@ def entropy(classes: NDArray[np.intp]) -> float:
 
 
 def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> EstimatorReading:
-    """Counts; a lower limit only where shuffled pairs read less, an upper one only where levels are not too rare."""
+    """Counts; a lower limit only where shuffled pairs read less, an upper one only where levels are not too rare.
+
+    The upper one is the higher of the normal and of `upper`: above the truth in 96 to 100 % of samples, simulated with
+    2 x 2 to 6 x 8 levels, even and skewed, from independent sides to equal ones.
+    """
     began = time.process_time()
     found = plugin(x, y, seed=seed)
     scarce = found.rare or len(np.unique(np.stack([x, y]), axis=1).T) > len(x) / 5
+    most = max(found.value + Z * found.se, upper(found.value, found.bias, found.own_se, len(x), int(x.max() * y.max())))
     # a table too thin to simulate from: for the lower limit, take off the most that it can be
     least = found.value - max(0.0, found.largest_bias - found.bias if scarce else 0.0) - Z * found.se
     return EstimatorReading(
@@ -174,15 +180,10 @@ def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> 
         found.value,
         se=found.se,
         lo=max(0.0, least) if found.p <= CHANCE_COUNTS else 0.0,
-        hi=None if scarce else max(0.0, found.value + Z * found.se),
+        hi=None if scarce else most,
         ceiling=min(entropy(x), entropy(y)),
         seconds=time.process_time() - began,
     )
-
-
-def _null_se(dx: int, dy: int, n: int) -> float:
-    """Of a likelihood ratio at independence: 2 n I is chi-squared with dx dy degrees of freedom."""
-    return math.sqrt(2 * dx * dy) / (2 * n)
 
 
 def gaussian_reading(x: Array, y: Array, *, ranks: bool, seed: int) -> EstimatorReading:
