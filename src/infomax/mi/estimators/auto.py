@@ -20,7 +20,7 @@ from infomax.mi.estimators import inputs
 from infomax.mi.estimators.discrete import CHANCE as CHANCE_COUNTS
 from infomax.mi.estimators.discrete import plugin
 from infomax.mi.estimators.folds import Folds, chunks, split, symmetric_infonce
-from infomax.mi.estimators.gaussian import Fit, by_chance, calibrated, canonical, correlated, exact, gaussian
+from infomax.mi.estimators.gaussian import Canonical, Fit, by_chance, calibrated, canonical, correlated, exact, gaussian
 from infomax.mi.estimators.ksg import Ksg, ksg
 from infomax.mi.estimators.limits import null_se, upper
 from infomax.mi.estimators.result import EstimatorReading
@@ -86,7 +86,7 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     fit = canonical(g_x, g_y)
     ranked = calibrated(fit, n, seed=seed)
     normal = ranked.fit
-    readings.append(_gaussian_reading(normal, time.process_time() - began, sure=ranked.resolved, low=not exact(fit)))
+    readings.append(_gaussian_reading(normal, fit, n, time.process_time() - began, sure=ranked.resolved))
     near = _neighbours(x, y, classes, readings)
     began = time.process_time()
     stack = fit_stack(x, y, folds, seed=seed)
@@ -191,14 +191,17 @@ def gaussian_reading(x: Array, y: Array, *, ranks: bool, seed: int) -> Estimator
     began = time.process_time()
     fit, n = canonical(x, y), len(x)
     found, _, sure = calibrated(fit, n, seed=seed) if ranks else (gaussian(fit, n), None, not exact(fit))
-    return _gaussian_reading(found, time.process_time() - began, sure=sure, low=not exact(fit))
+    return _gaussian_reading(found, fit, n, time.process_time() - began, sure=sure)
 
 
-def _gaussian_reading(fit: Fit, seconds: float, *, sure: bool, low: bool) -> EstimatorReading:
-    lo, hi = (max(0.0, fit.value + sign * Z * fit.se) for sign in (-1, 1))
-    return EstimatorReading(
-        "gaussian", fit.value, se=fit.se, lo=lo if low else None, hi=hi if sure else None, seconds=seconds
-    )
+def _gaussian_reading(found: Fit, fit: Canonical, n: int, seconds: float, *, sure: bool) -> EstimatorReading:
+    """`found`: the reading of `fit`; the upper limit is the higher of the normal one and of `upper`: above the truth in 97 to
+    100 % of Gaussian samples, simulated with 1 to 20 columns a side, from 0 to 6 nats."""
+    lo, hi = max(0.0, found.value - Z * found.se), None
+    if sure:
+        own_se = math.sqrt(float(np.square(fit.correlations).sum()) / n)
+        hi = max(found.value + Z * found.se, upper(found.value, found.bias, own_se, n, fit.rank_x * fit.rank_y))
+    return EstimatorReading("gaussian", found.value, se=found.se, lo=None if exact(fit) else lo, hi=hi, seconds=seconds)
 
 
 def ksg_reading(name: str, x: Array, y: Array, k: int) -> EstimatorReading:
