@@ -10,6 +10,7 @@ from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.mi import Estimate, estimate_mi, tasks
 from infomax.mi.estimate import METHODS
 from infomax.mi.estimators.critics import BOUNDS
+from infomax.mi.estimators.discrete import CHANCE, plugin
 
 
 def sample(task, n, seed=0):
@@ -172,6 +173,17 @@ def test_the_upper_limit_of_counts_holds_where_dependence_is_weak(table):
         x, y = np.divmod(np.random.default_rng(seed).choice(4, size=300, p=table.ravel()), 2)
         missed += estimate_mi(x, y, method="discrete", seed=seed).hi < truth
     assert missed <= 4  # of 40: at 2.5 % each, more has probability 0.003
+
+
+def test_a_table_shows_no_dependence_where_its_shuffles_show_as_much():
+    found = []
+    for seed in range(12):  # weak: the test finds it in some samples, and a lower limit of 0 comes with some of these
+        table = np.random.default_rng(seed).choice(4, size=1000, p=[0.28, 0.22, 0.22, 0.28])
+        x, y = np.divmod(table, 2)
+        found.append((estimate_mi(x, y, seed=seed), plugin(x, y, seed=seed).p <= CHANCE))
+    assert any(seen and f.lo == 0 for f, seen in found) and not all(seen for _, seen in found)
+    for f, seen in found:
+        assert seen == (f.mi > 0) == ("no dependence found" not in f.flags)
 
 
 def test_copies_are_no_evidence():

@@ -145,7 +145,7 @@ def _one(
                     f"method 'discrete' counts levels, and {side} has {count} different rows in {len(found)}: nothing to "
                     "count; use 'ksg' or 'auto'"
                 )
-        return discrete_reading(*classes, seed=seed)
+        return discrete_reading(*classes, seed=seed)[0]
     if method == "gaussian":
         return gaussian_reading(margins(a), margins(b), ranks=margins is inputs.rank_gaussian, seed=seed)
     if method == "ksg":

@@ -64,11 +64,12 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     rng = np.random.default_rng(seed)
     classes = [inputs.levels(z) for z in (x, y)]
     if classes[0] is not None and classes[1] is not None:
-        reading = discrete_reading(classes[0], classes[1], seed=seed)
+        reading, chance = discrete_reading(classes[0], classes[1], seed=seed)
         cells = len(np.unique(np.stack([classes[0], classes[1]]), axis=1).T)
         if cells <= n / 5:
             found = max(0.0, reading.value)
-            if reading.lo == 0.0:
+            if chance > CHANCE_COUNTS:
+                found = 0.0
                 flags.append("no dependence found")
             if reading.hi is None:
                 flags.append(RARE)
@@ -163,10 +164,12 @@ def entropy(classes: NDArray[np.intp]) -> float:
     return float(-(p * np.log(p)).sum()) + (len(p) - 1) / (2 * len(classes))
 
 
-def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> EstimatorReading:
-    """Counts; a lower limit only where shuffled pairs read less, an upper one only where levels are not too rare.
+def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> tuple[EstimatorReading, float]:
+    """Counts, and how often shuffled pairs read as much.
 
-    The upper one is the higher of the normal and of `upper`: above the truth in 96 to 100 % of samples, simulated with
+    A lower limit only where shuffled pairs read less, an upper one only where levels are not too rare.
+
+    The latter is the higher of the normal and of `upper`: above the truth in 96 to 100 % of samples, simulated with
     2 x 2 to 6 x 8 levels, even and skewed, from independent sides to equal ones.
     """
     began = time.process_time()
@@ -175,7 +178,7 @@ def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> 
     most = max(found.value + Z * found.se, upper(found.value, found.bias, found.own_se, len(x), int(x.max() * y.max())))
     # a table too thin to simulate from: for the lower limit, take off the most that it can be
     least = found.value - max(0.0, found.largest_bias - found.bias if scarce else 0.0) - Z * found.se
-    return EstimatorReading(
+    reading = EstimatorReading(
         "discrete",
         found.value,
         se=found.se,
@@ -184,6 +187,7 @@ def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> 
         ceiling=min(entropy(x), entropy(y)),
         seconds=time.process_time() - began,
     )
+    return reading, found.p
 
 
 def gaussian_reading(x: Array, y: Array, *, ranks: bool, seed: int) -> EstimatorReading:
