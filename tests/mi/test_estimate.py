@@ -232,6 +232,31 @@ def test_very_heavy_tails_are_read():
     assert estimate_mi(np.exp(200 * x), y).mi == pytest.approx(1.0, abs=0.3)
 
 
+NAMES = ["a", "b"] * 50
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [*NAMES[:-1], float("nan")],
+        np.array([*NAMES[:-1], float("nan")], dtype=object),
+        np.array([*NAMES[:-1], np.datetime64("NaT")], dtype=object),
+    ],
+    ids=["list", "objects", "no time"],
+)
+def test_missing_names_are_no_names(names):
+    with pytest.raises(DataError, match="x: 1 of 100 entries are None or NaN; drop those rows"):
+        estimate_mi(names, GOOD)
+
+
+def test_masked_entries_are_no_data():
+    masked = np.ma.masked_array(GOOD, mask=GOOD > 2)
+    with pytest.raises(DataError, match=rf"y: {(GOOD > 2).sum()} of 200 entries are masked; drop those rows"):
+        estimate_mi(GOOD, masked)
+    whole = np.ma.masked_array(GOOD)
+    assert estimate_mi(whole, whole, method="ksg").mi == estimate_mi(GOOD, GOOD, method="ksg").mi
+
+
 GOOD = np.random.default_rng(0).normal(size=(100, 2))
 HOLED = np.where(np.arange(200).reshape(100, 2) == 7, np.nan, GOOD)
 
@@ -245,6 +270,7 @@ HOLED = np.where(np.arange(200).reshape(100, 2) == 7, np.nan, GOOD)
         (GOOD, GOOD[:99], {}, DataError, "x has 100 rows and y 99"),
         (GOOD[:10], GOOD[:10], {}, DataError, "10 pairs are too few"),
         (GOOD[:0], GOOD[:0], {}, DataError, "need N rows"),
+        ([[1.0, 2.0], [3.0]] * 50, GOOD, {}, DataError, "x: rows of unequal length"),
         (GOOD[:50], GOOD[:50], {"method": "dv"}, DataError, "at least 80"),
         (GOOD, GOOD, {"method": "discrete"}, DataError, "100 different rows"),
         (GOOD + 1j, GOOD, {}, DataError, "complex"),
