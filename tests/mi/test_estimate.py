@@ -320,15 +320,37 @@ def test_command_line_errors_are_one_line(tmp_path, capsys):
     files = saved(tmp_path)
     (tmp_path / "text.npy").write_text("1 2 3\n")
     np.savez(tmp_path / "many.npz", a=GOOD, b=GOOD)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "many.npz").read_bytes()[:500])
+    np.savez(tmp_path / "none.npz")
+    np.save(tmp_path / "objects.npy", np.array([{}] * 100, dtype=object))
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000, 4), }"
+    (tmp_path / "huge.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + header.ljust(117) + b"\n")
+    (tmp_path / "damaged.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + b"{no dict".ljust(117) + b"\n" + 100 * b"0")
     for arguments, said in (
         ([files[0], str(tmp_path / "none.npy")], "no such file"),
-        ([files[0], str(tmp_path / "text.npy")], "is no .npy file"),
+        ([files[0], str(tmp_path / "text.npy")], "not a readable .npy"),
+        ([files[0], str(tmp_path / "cut.npz")], "not a readable .npy"),
+        ([files[0], str(tmp_path / "damaged.npy")], "not a readable .npy"),
+        ([files[0], str(tmp_path / "objects.npy")], "of plain arrays"),
+        ([files[0], str(tmp_path / "huge.npy")], "does not fit in memory"),
+        ([files[0], str(tmp_path / "none.npz")], "holds no array"),
+        ([*files, "--seed", "-1"], "a seed of -1: give 0 or more"),
         ([files[0], str(tmp_path / "many.npz")], "several arrays"),
         ([*files, "--method", "magic"], "no method 'magic'"),
     ):
         assert main(["mi", *arguments]) == 2
         complaint = capsys.readouterr().err
         assert said in complaint and complaint.count("\n") == 1
+
+
+def test_an_archive_of_one_array_is_that_array(tmp_path, capsys):
+    files = saved(tmp_path)
+    np.savez(tmp_path / "one.npz", np.load(files[0]))
+    printed = []
+    for first in (files[0], str(tmp_path / "one.npz")):
+        assert main(["mi", first, files[1], "--method", "gaussian"]) == 0
+        printed.append(capsys.readouterr().out.splitlines()[0])
+    assert printed[0] == printed[1]
 
 
 def test_every_method_is_in_the_docstring():
