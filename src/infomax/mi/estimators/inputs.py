@@ -36,10 +36,8 @@ def matrix(data: Any, side: str) -> Array:
     if hasattr(data, "detach"):
         tensor = data.detach().cpu()  # a tensor; those in bfloat16 have no NumPy type
         data = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
-    if np.ma.is_masked(data):
-        raise DataError(
-            f"{side}: {np.ma.count_masked(data)} of {data.size} entries are masked; drop those rows from both sides"
-        )
+    if masked := int(np.ma.getmaskarray(data).sum()) if isinstance(data, np.ma.MaskedArray) else 0:
+        raise DataError(f"{side}: {masked} of {data.size} entries are masked; drop those rows from both sides")
     try:
         array = np.asarray(data)
         if array.dtype.kind in "US" and not isinstance(data, np.ndarray):
