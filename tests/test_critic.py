@@ -100,6 +100,13 @@ def test_a_temperature_is_positive(temperature):
         Cosine(temperature)
 
 
+def test_a_temperature_that_learns_is_shown():
+    critic = Cosine(0.25)
+    del critic.temperature
+    critic.temperature = torch.nn.Parameter(torch.tensor(0.25))
+    assert "temperature=0.25" in repr(critic)
+
+
 def test_a_critic_of_ones_own_says_what_it_lacks():
     with pytest.raises(NotImplementedError, match="Critic defines no crossed"):
         Critic().crossed(torch.zeros(2, 2), torch.zeros(2, 2))

@@ -63,7 +63,7 @@ class Dot(Critic):
 
     def extra_repr(self) -> str:
         """The temperature."""
-        return f"temperature={self.temperature:g}"
+        return f"temperature={float(torch.as_tensor(self.temperature).detach()):g}"  # it may be one that learns
 
 
 class Cosine(Dot):

@@ -157,14 +157,19 @@ def reset(module: nn.Module) -> nn.Module:
 
     Layers draw anew by their `reset_parameters`. Where that is not the law that the encoder's constructor gave a parameter
     (a scaled normal, a constant), or a layer has none, the parameter's own entries are shuffled instead.
+
+    Raises:
+        ConfigError: a lazy layer that has seen no batch.
     """
     for m in module.modules():
+        if any(nn.parameter.is_lazy(p) for p in m.parameters(recurse=False)):
+            raise ConfigError(f"{type(m).__name__} has no weights yet to draw anew: run the encoder on a batch first")
         before = [p.clone() for p in m.parameters(recurse=False)]
         again = getattr(m, "reset_parameters", None)
         if callable(again):
             again()
         for p, old in zip(m.parameters(recurse=False), before, strict=True):
-            if p.is_meta:
+            if p.is_meta or p.numel() == 0:
                 continue
             if bool((old == old.flatten()[0]).all()):
                 p.copy_(old)

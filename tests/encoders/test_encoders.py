@@ -97,6 +97,13 @@ def test_gcn_is_the_formula() -> None:
         ("rsnet18", {}, "did you mean 'resnet18'"),
         ("torchvision/resnet19", {}, "did you mean resnet18"),
         ("torchvision/zzzz", {}, "it lists"),
+        (
+            "torchvision/squeezenet1_1",
+            {"foo": 1},
+            "torchvision/squeezenet1_1 cannot be built for images of 32 x 32 with foo=1",
+        ),
+        ("torchvision/squeezenet1_1", {"weights": "DEFAULT"}, "with weights='DEFAULT'"),
+        ("torchvision/vit_b_16", {"size": 30}, "torchvision/vit_b_16 cannot be built for images of 30 x 30"),
         ("torchvision/squeezenet1_1", {"size": 8}, "torchvision/squeezenet1_1 cannot take images of 3 x 8 x 8"),
         ("toy", {"final_nrm": False}, "encoder toy: got an unexpected keyword argument 'final_nrm'"),
         ("mlp", {"depth": 0}, "at least 1 layer"),

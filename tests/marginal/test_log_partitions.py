@@ -16,6 +16,7 @@ from infomax import (
     Dot,
     Euclidean,
     InfoNCE,
+    NumericsError,
     TaylorDonskerVaradhan,
 )
 
@@ -197,6 +198,22 @@ def test_the_candidates_are_counted():
     for term in (InfoNCE(Cosine()), InfoNCE(Cosine(), own_view=True), InfoNCE(Cosine(), queue=9, width=3).double()):
         counted = torch.isfinite(term.candidates(a, b)).sum(1)
         assert counted.eq(term.count(4)).all()
+
+
+@pytest.mark.parametrize("queue", [9, 300])
+def test_a_queue_takes_embeddings_of_64_bits(queue):
+    a, b = pair(0, n=4)
+    term = InfoNCE(Cosine(), queue=queue, width=3)
+    assert a.dtype == torch.float64 and term.queue.dtype == torch.float32
+    exact = InfoNCE(Cosine(), queue=queue, width=3).double()
+    exact.queue.copy_(term.queue)
+    torch.testing.assert_close(term.penalty(a, b), exact.penalty(a, b))
+
+
+def test_one_row_has_no_false_pair():
+    with pytest.raises(NumericsError, match=r"1 row holds no pair i != j; give at least two"):
+        DonskerVaradhan(Cosine()).penalty(torch.ones(1, 3), torch.ones(1, 3))
+    assert DonskerVaradhan(Cosine(), all_pairs=True).penalty(torch.ones(1, 3), torch.ones(1, 3)).isfinite()
 
 
 def test_what_cannot_be_built():

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import infomax as im
+from infomax.heads import reset
 from infomax.marginal import TaylorDonskerVaradhan, sinkhorn
 
 
@@ -42,6 +43,10 @@ def test_an_own_critic_that_says_nothing_is_read_both_ways():
         lambda: im.methods.moco_v1(nn.Linear(4, 4), projector=(), queue=0),
         lambda: im.methods.swav(nn.Linear(4, 4), projector=(), prototypes=0),
         lambda: im.methods.swav(nn.Linear(4, 4), projector=(), temperature=-1.0),
+        lambda: im.methods.swav(nn.Linear(4, 4), projector=(), epsilon=float("nan")),
+        lambda: im.methods.vicreg(nn.Linear(4, 4), projector=(), eps=-1.0),
+        lambda: im.methods.dino(nn.Linear(4, 4), projector=(), prototypes=4, center_momentum=2.0),
+        lambda: im.methods.dino(nn.Linear(4, 4), projector=(), prototypes=4, temperature=float("nan")),
         lambda: im.methods.w_mse(nn.Linear(4, 4), projector=(), iterations=0),
         lambda: im.methods.jmi(nn.Linear(4, 4), projector=256),
         lambda: im.Bilinear(4, temperature=0.0),
@@ -72,3 +77,13 @@ def test_bgrl_and_moco_v3_predict_as_their_authors_do():
     assert [type(m).__name__ for m in bgrl] == ["Linear", "PReLU", "Linear"]
     moco = im.methods.moco_v3(nn.Linear(8, 16), projector=(4,), predictor=(32,)).marginals[0].net
     assert [type(m).__name__ for m in moco] == ["Linear", "BatchNorm1d", "ReLU", "Linear"]
+
+
+def test_a_new_draw_passes_over_what_is_empty_and_refuses_what_is_not_there_yet():
+    empty = nn.Module()
+    empty.nothing = nn.Parameter(torch.zeros(0, 3))
+    assert reset(empty).nothing.shape == (0, 3)
+    with pytest.raises(
+        im.ConfigError, match="LazyLinear has no weights yet to draw anew: run the encoder on a batch first"
+    ):
+        reset(nn.Sequential(nn.LazyLinear(3)))

@@ -181,6 +181,17 @@ def test_the_optimal_critic_reads_the_truth():
     assert mi.infonce_literal(scores).item() == pytest.approx(truth + math.log(3000), abs=0.04)
 
 
+def test_infonce_without_its_true_pair_is_an_upper_bound():
+    scores = torch.stack([gaussian_log_ratio(0.8, n=6, seed=s) for s in range(2000)])
+    truth, found = -0.5 * math.log(1 - 0.8**2), mi.infonce(scores, positive_in_denominator=False)
+    error = found.std().item() / math.sqrt(2000)
+    assert found.mean().item() > truth + 5 * error
+    assert mi.infonce(scores).mean().item() < truth - 5 * error
+    torch.testing.assert_close(
+        found, mi.leave_one_out_upper(scores.mT)
+    )  # T is log p(x | y) less a constant of its row, which cancels
+
+
 def test_xi_is_attained():
     # p = q on a part of q of mass a: KL(p | q) = -log a, and their JSD is the argument of xi.
     for a in (1.0, 0.5, 1e-3, 1e-12, 1e-100):

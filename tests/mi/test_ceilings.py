@@ -90,3 +90,9 @@ def test_uniform_sphere():
 def test_bad_settings_are_named(call, message):
     with pytest.raises(ConfigError, match=message):
         call()
+
+
+def test_the_table_of_ceilings_is_a_table():
+    rows = [line.strip() for line in mi.ceiling.__doc__.splitlines() if line.strip().startswith("|")]
+    assert all(row.endswith("|") and row.count("|") == 4 for row in rows)
+    assert {name for row in rows[2:] for name in row.split("|")[1].strip().split(", ")} == set(CEILINGS)

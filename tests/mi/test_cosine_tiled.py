@@ -47,6 +47,13 @@ def both_ways(monkeypatch, estimate, tau, *views):
     return plain, value_and_gradients(estimate, tau, *views)
 
 
+def readable(monkeypatch, estimate, tau, *views):
+    """The estimate by the formula, at any size."""
+    with monkeypatch.context() as small:
+        small.setattr(cosine, "TILED_ABOVE", 10**9)
+        return estimate(*views, tau=tau)
+
+
 @pytest.mark.parametrize("name", ESTIMATES)
 @pytest.mark.parametrize("tau", [1.0, 0.1])
 @pytest.mark.parametrize("lead", [(), (2,)], ids=["one", "ensemble"])
@@ -62,10 +69,10 @@ def test_candidates_beyond_the_true_ones(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [n for n in ESTIMATES if n not in ("nwj", "jsd_lower")])  # whose value holds e^500
-def test_a_temperature_of_two_thousandths(name):
+def test_a_temperature_of_two_thousandths(name, monkeypatch):
     a, b = (v.float() for v in sides(n=400))
     value, *gradients = value_and_gradients(ESTIMATES[name], 0.002, a, b)
-    exact = ESTIMATES[name](a.double(), b.double(), tau=0.002)
+    exact = readable(monkeypatch, ESTIMATES[name], 0.002, a.double(), b.double())
     assert value.item() == pytest.approx(exact.item(), rel=1e-5, abs=2e-4)
     assert all(g.isfinite().all() for g in gradients)
 
@@ -86,9 +93,9 @@ def test_a_temperature_may_learn(name, n):
 
 @pytest.mark.parametrize("name", ESTIMATES)
 @pytest.mark.parametrize("n", [50, 300])
-def test_sixteen_bits_and_autocast(name, n):
+def test_sixteen_bits_and_autocast(name, n, monkeypatch):
     a, b = (v.bfloat16() for v in sides(n=n))
-    exact = ESTIMATES[name](a.double(), b.double(), tau=0.1)
+    exact = readable(monkeypatch, ESTIMATES[name], 0.1, a.double(), b.double())
     assert ESTIMATES[name](a, b, tau=0.1).item() == pytest.approx(exact.item(), rel=1e-5, abs=1e-5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert ESTIMATES[name](a.float(), b.float(), tau=0.1).item() == pytest.approx(exact.item(), rel=1e-5, abs=1e-5)
@@ -120,12 +127,37 @@ def test_a_queue_gets_no_gradient_and_ensembles_share_it():
     torch.testing.assert_close(shared[1], mi.cos_infonce(a[1], b[1], tau=0.3, queue=queue))
 
 
+@pytest.mark.parametrize("name", ESTIMATES)
+@pytest.mark.parametrize("n", [20, 300])
+def test_leading_dimensions_broadcast_and_may_be_none(name, n):
+    a, b = sides(n=n, lead=(2,))
+    shared = ESTIMATES[name](a, b[0], tau=0.3)
+    torch.testing.assert_close(shared, ESTIMATES[name](a, torch.stack([b[0], b[0]]), tau=0.3))
+    assert ESTIMATES[name](a[:0], b[:0], tau=0.3).shape == (0,)
+
+
+def test_no_problem_at_all_has_a_queue():
+    a, b = sides(n=20, lead=(2,))
+    assert mi.cos_infonce(a[:0], b[:0], tau=0.3, queue=sides(n=300)[0]).shape == (0,)
+
+
+@pytest.mark.parametrize("two_sided", [False, True])
+@pytest.mark.parametrize("n", [20, 300])
+def test_ones_own_view_broadcasts(two_sided, n):
+    a, b = sides(n=n, lead=(2,))
+    for x, y in ((a, b[0]), (a[0], b)):
+        full = mi.cos_infonce(x.expand_as(a), y.expand_as(a), tau=0.3, own_view=True, two_sided=two_sided)
+        torch.testing.assert_close(mi.cos_infonce(x, y, tau=0.3, own_view=True, two_sided=two_sided), full)
+
+
 def test_refusals():
     a, b = sides(n=300)
     with pytest.raises(ConfigError, match="leave out own_view"):
         mi.cos_infonce(a, b, tau=1.0, queue=a, own_view=True)
     with pytest.raises(DataError, match="300 rows and then only 10"):
         mi.cos_dv(a, b[:10], tau=1.0)
+    with pytest.raises(DataError, match="must be alike or broadcast"):
+        mi.cos_nwj(a.expand(2, 300, 5), b.expand(3, 300, 5), tau=1.0)
     with pytest.raises(DataError, match="as many rows"):
         mi.cos_infonce(a[:20], b, tau=1.0, two_sided=True)
 

@@ -10,6 +10,7 @@ from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.mi import Estimate, estimate_mi, tasks
 from infomax.mi.estimate import METHODS
 from infomax.mi.estimators.critics import BOUNDS
+from infomax.mi.estimators.discrete import CHANCE, plugin
 
 
 def sample(task, n, seed=0):
@@ -163,6 +164,28 @@ def test_limits_of_counts_hold(count, agreement, n):
     assert missed <= 6  # of 40: at 5 % each, more has probability 0.003
 
 
+@pytest.mark.parametrize("table", [[[0.28, 0.22], [0.22, 0.28]], [[0.93, 0.02], [0.03, 0.02]]], ids=["even", "skewed"])
+def test_the_upper_limit_of_counts_holds_where_dependence_is_weak(table):
+    table = np.array(table)
+    truth = float((table * np.log(table / table.sum(0) / table.sum(1, keepdims=True))).sum())
+    missed = 0
+    for seed in range(40):
+        x, y = np.divmod(np.random.default_rng(seed).choice(4, size=300, p=table.ravel()), 2)
+        missed += estimate_mi(x, y, method="discrete", seed=seed).hi < truth
+    assert missed <= 4  # of 40: at 2.5 % each, more has probability 0.003
+
+
+def test_a_table_shows_no_dependence_where_its_shuffles_show_as_much():
+    found = []
+    for seed in range(12):  # weak: the test finds it in some samples, and a lower limit of 0 comes with some of these
+        table = np.random.default_rng(seed).choice(4, size=1000, p=[0.28, 0.22, 0.22, 0.28])
+        x, y = np.divmod(table, 2)
+        found.append((estimate_mi(x, y, seed=seed), plugin(x, y, seed=seed).p <= CHANCE))
+    assert any(seen and f.lo == 0 for f, seen in found) and not all(seen for _, seen in found)
+    for f, seen in found:
+        assert seen == (f.mi > 0) == ("no dependence found" not in f.flags)
+
+
 def test_copies_are_no_evidence():
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=(2, 100, 2))
@@ -209,6 +232,31 @@ def test_very_heavy_tails_are_read():
     assert estimate_mi(np.exp(200 * x), y).mi == pytest.approx(1.0, abs=0.3)
 
 
+NAMES = ["a", "b"] * 50
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [*NAMES[:-1], float("nan")],
+        np.array([*NAMES[:-1], float("nan")], dtype=object),
+        np.array([*NAMES[:-1], np.datetime64("NaT")], dtype=object),
+    ],
+    ids=["list", "objects", "no time"],
+)
+def test_missing_names_are_no_names(names):
+    with pytest.raises(DataError, match="x: 1 of 100 entries are None or NaN; drop those rows"):
+        estimate_mi(names, GOOD)
+
+
+def test_masked_entries_are_no_data():
+    masked = np.ma.masked_array(GOOD, mask=GOOD > 2)
+    with pytest.raises(DataError, match=rf"y: {(GOOD > 2).sum()} of 200 entries are masked; drop those rows"):
+        estimate_mi(GOOD, masked)
+    whole = np.ma.masked_array(GOOD)
+    assert estimate_mi(whole, whole, method="ksg").mi == estimate_mi(GOOD, GOOD, method="ksg").mi
+
+
 GOOD = np.random.default_rng(0).normal(size=(100, 2))
 HOLED = np.where(np.arange(200).reshape(100, 2) == 7, np.nan, GOOD)
 
@@ -222,6 +270,7 @@ HOLED = np.where(np.arange(200).reshape(100, 2) == 7, np.nan, GOOD)
         (GOOD, GOOD[:99], {}, DataError, "x has 100 rows and y 99"),
         (GOOD[:10], GOOD[:10], {}, DataError, "10 pairs are too few"),
         (GOOD[:0], GOOD[:0], {}, DataError, "need N rows"),
+        ([[1.0, 2.0], [3.0]] * 50, GOOD, {}, DataError, "x: rows of unequal length"),
         (GOOD[:50], GOOD[:50], {"method": "dv"}, DataError, "at least 80"),
         (GOOD, GOOD, {"method": "discrete"}, DataError, "100 different rows"),
         (GOOD + 1j, GOOD, {}, DataError, "complex"),
@@ -271,15 +320,37 @@ def test_command_line_errors_are_one_line(tmp_path, capsys):
     files = saved(tmp_path)
     (tmp_path / "text.npy").write_text("1 2 3\n")
     np.savez(tmp_path / "many.npz", a=GOOD, b=GOOD)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "many.npz").read_bytes()[:500])
+    np.savez(tmp_path / "none.npz")
+    np.save(tmp_path / "objects.npy", np.array([{}] * 100, dtype=object))
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000, 4), }"
+    (tmp_path / "huge.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + header.ljust(117) + b"\n")
+    (tmp_path / "damaged.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + b"{no dict".ljust(117) + b"\n" + 100 * b"0")
     for arguments, said in (
         ([files[0], str(tmp_path / "none.npy")], "no such file"),
-        ([files[0], str(tmp_path / "text.npy")], "is no .npy file"),
+        ([files[0], str(tmp_path / "text.npy")], "not a readable .npy"),
+        ([files[0], str(tmp_path / "cut.npz")], "not a readable .npy"),
+        ([files[0], str(tmp_path / "damaged.npy")], "not a readable .npy"),
+        ([files[0], str(tmp_path / "objects.npy")], "of plain arrays"),
+        ([files[0], str(tmp_path / "huge.npy")], "does not fit in memory"),
+        ([files[0], str(tmp_path / "none.npz")], "holds no array"),
+        ([*files, "--seed", "-1"], "a seed of -1: give 0 or more"),
         ([files[0], str(tmp_path / "many.npz")], "several arrays"),
         ([*files, "--method", "magic"], "no method 'magic'"),
     ):
         assert main(["mi", *arguments]) == 2
         complaint = capsys.readouterr().err
         assert said in complaint and complaint.count("\n") == 1
+
+
+def test_an_archive_of_one_array_is_that_array(tmp_path, capsys):
+    files = saved(tmp_path)
+    np.savez(tmp_path / "one.npz", np.load(files[0]))
+    printed = []
+    for first in (files[0], str(tmp_path / "one.npz")):
+        assert main(["mi", first, files[1], "--method", "gaussian"]) == 0
+        printed.append(capsys.readouterr().out.splitlines()[0])
+    assert printed[0] == printed[1]
 
 
 def test_every_method_is_in_the_docstring():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from infomax.errors import DataError
 from infomax.mi import estimate_mi, tasks
-from infomax.mi.estimators.gaussian import calibrated, canonical, gaussian, log_ratio, wishart_bias
+from infomax.mi.estimators.gaussian import calibrated, canonical, correlated, gaussian, log_ratio, wishart_bias
 from infomax.mi.estimators.inputs import rank_gaussian
 
 
@@ -37,12 +37,30 @@ def test_what_ranks_lose_is_given_back(dim, mi, n):
     assert (abs(values - mi) > 1.96 * errors).sum() <= 4  # of 20: more has probability 0.003 where 1 is expected
 
 
+@pytest.mark.parametrize(("dims", "mi", "n"), [((1, 1), 0.001, 1000), ((1, 1), 0.004, 300), ((1, 2), 0.004, 300)])
+@pytest.mark.parametrize("margins", ["rank", "standard"])
+def test_the_upper_limit_holds_where_correlations_are_weak(dims, mi, n, margins):
+    missed = 0
+    for seed in range(60):
+        x, y = correlated(np.sqrt(-np.expm1(-2 * np.array([mi]))), dims, n, np.random.default_rng(seed))
+        missed += estimate_mi(x, y, method="gaussian", margins=margins).hi < mi
+    assert missed <= 5  # of 60: at 2.5 % each, more has probability 0.004
+
+
 def test_functions_of_each_other_have_no_upper_limit():
     x = np.random.default_rng(0).normal(size=(100, 2))
     for margins in ("rank", "standard"):
         found = estimate_mi(x, 2 * x + 1, method="gaussian", margins=margins)
         assert found.hi is None and found.lo is None
         assert any("functions of each other" in flag for flag in found.flags)
+
+
+@pytest.mark.parametrize("mi", [0.0, 0.0002, 0.01])
+def test_sides_that_hardly_depend_are_no_functions_of_each_other(mi):
+    for seed in range(20):
+        x, y = tasks.gaussian(2, mi).sample(100, seed) if mi else tasks.independent(2).sample(100, seed)
+        found = estimate_mi(x, y, method="gaussian")
+        assert found.hi is not None and not any("functions of each other" in flag for flag in found.flags)
 
 
 def test_the_bias_taken_off_is_that_of_independent_sides():

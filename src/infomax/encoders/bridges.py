@@ -1,6 +1,8 @@
 """Encoders out of torchvision and timm, their classifier taken off and their width found."""
 
 import difflib
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +77,7 @@ def from_torchvision(name: str, channels: int = 3, size: int = 32, **options: ob
         options: handed on to torchvision.
 
     Raises:
-        ConfigError: an unknown name, or a model that cannot take such images.
+        ConfigError: an unknown name, options that the model does not take, or a model that cannot take such images.
 
     Example:
         >>> from_torchvision("squeezenet1_1", size=64).width
@@ -90,7 +92,7 @@ def from_torchvision(name: str, channels: int = 3, size: int = 32, **options: ob
         options.setdefault("image_size", size)
     if name in ("googlenet", "inception_v3"):
         options.setdefault("init_weights", True)  # they warn where it is left open
-    net = models.get_model(name, weights=None, **options)
+    net = _built(lambda: models.get_model(name, weights=None, **options), f"torchvision/{name}", size, options)
     if hasattr(net, "aux_logits"):
         # Auxiliary classifiers make the output a tuple in training; an encoder has one output.
         net.aux_logits = False
@@ -111,7 +113,8 @@ def from_timm(name: str, channels: int = 3, size: int = 32, **options: object) -
         options: handed on to timm (`pretrained=True`, for instance).
 
     Raises:
-        ConfigError: timm is missing, an unknown name, or a model that cannot take such images.
+        ConfigError: timm is missing, an unknown name, options that the model does not take, or a model that cannot take such
+            images.
     """
     try:
         import timm
@@ -122,8 +125,22 @@ def from_timm(name: str, channels: int = 3, size: int = 32, **options: object) -
     config = timm.get_pretrained_cfg(name, allow_unregistered=True)
     if config is not None and config.fixed_input_size:
         options.setdefault("img_size", size)
-    net = timm.create_model(name, num_classes=0, in_chans=channels, **options)
+    net = _built(
+        lambda: timm.create_model(name, num_classes=0, in_chans=channels, **options), f"timm/{name}", size, options
+    )
     return _measured(net, f"timm/{name}", channels, size)
+
+
+def _built(make: Callable[[], Any], name: str, size: int, options: dict[str, object]) -> Any:
+    """What `make` builds, or why it cannot."""
+    try:
+        return make()
+    except (TypeError, AssertionError, ValueError) as error:
+        given = ", ".join(f"{option}={value!r}" for option, value in options.items()) or "no options"
+        reason = str(error).split("\n")[0]
+        raise ConfigError(
+            f"{name} cannot be built for images of {size} x {size} with {given} ({reason}): give another size or other options"
+        ) from error
 
 
 def _like(name: str, known: list[str]) -> str:

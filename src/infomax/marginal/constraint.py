@@ -187,7 +187,7 @@ class Sinkhorn(Marginal):
         views: int = 2,
     ) -> None:
         super().__init__()
-        if min(temperature, epsilon) <= 0 or queue < 0 or iterations < 1:
+        if not (temperature > 0 and epsilon > 0) or queue < 0 or iterations < 1:
             raise ConfigError(
                 f"Sinkhorn codes: temperature {temperature} and epsilon {epsilon} must be > 0, queue {queue} >= 0, "
                 f"iterations {iterations} >= 1"
@@ -254,8 +254,10 @@ class Centering(Marginal):
         momentum: float = 0.9,
     ) -> None:
         super().__init__()
-        if min(temperature, target_temperature) <= 0:
+        if not (temperature > 0 and target_temperature > 0):
             raise ConfigError(f"temperatures must be > 0, not {temperature} and {target_temperature}")
+        if not 0 <= momentum <= 1:
+            raise ConfigError(f"the centre's momentum must lie between 0 and 1, not {momentum}")
         self.temperature, self.target_temperature, self.momentum = temperature, target_temperature, momentum
         self.warmup_temperature, self.warmup_epochs = warmup_temperature, warmup_epochs
         self.register_buffer("center", torch.zeros(width))

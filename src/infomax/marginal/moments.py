@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from infomax.errors import ConfigError
 from infomax.marginal.base import Marginal
 from infomax.moments import off_diagonal_squares, standardize
 
@@ -29,6 +30,8 @@ class VarianceCovariance(Marginal):
 
     def __init__(self, variance: float = 25.0, covariance: float = 1.0, eps: float = 1e-4) -> None:
         super().__init__()
+        if not eps >= 0:
+            raise ConfigError(f"VarianceCovariance: eps is added to variances under a root and must be >= 0, not {eps}")
         self.variance, self.covariance, self.eps = variance, covariance, eps
 
     def _hinge(self, z: Tensor) -> Tensor:

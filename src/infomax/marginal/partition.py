@@ -8,7 +8,7 @@ from torch import Tensor
 
 from infomax.clock import Clock
 from infomax.critic import Critic, Dot
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, NumericsError
 from infomax.kernels import log_mean_exp, log_sum_exp, mean_log_sum_exp
 from infomax.marginal.base import Marginal, Views
 
@@ -57,6 +57,8 @@ class DonskerVaradhan(Marginal):
     def penalty(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""
         n = a.shape[-2]
+        if n < 2 and not self.all_pairs:
+            raise NumericsError(f"DonskerVaradhan: {n} row holds no pair i != j; give at least two")
         if isinstance(self.critic, Dot) and tiled(a) and not self.all_pairs:
             return log_mean_exp(*self.critic.factors(a, b))
         t = self.critic.crossed(a, b)
@@ -110,7 +112,8 @@ class InfoNCE(Marginal):
         """Scores of the candidates of each row: ... N M (an anchor itself stands there as -inf)."""
         if self.has_queue:
             # a copy: observe() overwrites the queue in place while a graph may still refer to it
-            return torch.cat([self.critic.paired(a, b).unsqueeze(-1), self.critic.crossed(a, self.queue.clone())], -1)
+            keys = self.queue.to(a.dtype, copy=True)
+            return torch.cat([self.critic.paired(a, b).unsqueeze(-1), self.critic.crossed(a, keys)], -1)
         if not self.own_view:
             return self.critic.crossed(a, b)
         t = self.critic.crossed(a, torch.cat([a, b], -2))  # at once, as a batch of some dozens is mostly overhead

@@ -9,7 +9,7 @@ ones follow in the columns).
 |---|---|---|
 | `dv` | E_p[T] - log E_q[e^T] | a lower bound in the population, biased upward on a batch |
 | `nwj` | 1 + E_p[T - 1] - E_q[e^(T - 1)] | a lower bound |
-| `infonce` | log N + E_p[T - log sum_j e^T_ij] | a lower bound, never above log N |
+| `infonce` | log N + E_p[T - log sum_j e^T_ij] | a lower bound, never above log N; without its true pair none |
 | `jsd` | E_p[-softplus(-T)] - E_q[softplus(T)] | no estimate at all: it bounds 2 JSD - 2 log 2 |
 | `jsd_lower`, `xi_jsd` | readings of the JSD critic | lower bounds |
 | `smile` | DV with a clipped marginal | neither bound, little variance |
@@ -86,7 +86,8 @@ def infonce(scores: Tensor, *, positive_in_denominator: bool = True) -> Tensor:
     Args:
         scores: T, `... N M`, true pairs on the diagonal.
         positive_in_denominator: False leaves the true pair out of the sum (and out of the count: log (M - 1)); the
-            value is then no longer bounded by log M.
+            value is then no longer bounded by log M, and is no lower bound on MI: with the optimal critic it is
+            `leave_one_out_upper`, which is above MI on average.
 
     Returns:
         `...`, nats.

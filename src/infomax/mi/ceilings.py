@@ -29,8 +29,8 @@ def ceiling(bound: str, *, tau: float, n: int | None = None) -> float:
     | infonce_literal | that + log N | $\infty$ |
     | nwj | $1/\tau - e^{-1/((N-1)\tau) - 1}$ | $1/\tau - e^{-1}$ |
     | jsd_lower | $1 + 1/\tau - e^{-1/((N-1)\tau)}$ | $1/\tau$ |
-    | jsd | $\max_t -\mathrm{softplus}(-\frac{1-2t}{\tau}) - \mathrm{softplus}(-\frac{1 + t(N-2)}{(N-1)\tau})$ | N to
-    infinity | | xi_jsd | `xi` of the line above | likewise |
+    | jsd | $\max_t -s(-\frac{1-2t}{\tau}) - s(-\frac{1 + t(N-2)}{(N-1)\tau})$, s the softplus | N to infinity |
+    | xi_jsd | `xi` of the line above | likewise |
 
     (For `jsd` a share t of every vector's energy may go into opposite constant offsets of the two views, which lowers
     the false pairs' scores at the expense of the true ones'. The simpler $-2\,\mathrm{softplus}(-1/\tau)$ holds too,

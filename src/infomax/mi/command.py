@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from infomax.data.arrays import read_arrays
 from infomax.errors import ConfigError, DataError
 from infomax.mi.estimate import estimate_mi
 from infomax.mi.estimators.inputs import matrix
@@ -18,20 +18,21 @@ from infomax.mi.metric import MIMetric
 
 
 def read(path: str | Path) -> Any:
-    """Read an array from a .npy file.
+    """Read the array of a .npy file, or of an .npz that holds one.
 
     Raises:
-        DataError: a file that holds no array. FileNotFoundError: no file.
+        DataError: no file, or one that holds no array, several, or more than memory does.
     """
+    if not Path(path).exists():
+        raise DataError(f"{path}: no such file; give two .npy files with one row a pair")
     try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; give two .npy files with one row a pair") from None
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path}: is no .npy file: {' '.join(str(error).split())}") from None
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{path}: holds several arrays ({', '.join(array.files)}); save the one you mean as .npy")
-    return array
+        arrays = read_arrays(Path(path))
+    except MemoryError as error:
+        raise DataError(f"{path}: does not fit in memory ({error}); give fewer rows") from None
+    if len(arrays) != 1:
+        held = f"several arrays ({', '.join(arrays)})" if arrays else "no array"
+        raise DataError(f"{path}: holds {held}; save the one you mean as .npy")
+    return next(iter(arrays.values()))
 
 
 def run(

@@ -6,7 +6,8 @@ seeds of an ensemble. The second side may hold more rows (`... M D`, M >= N), wh
 
 Each is differentiable. Above 256 rows the scores are not written out: the kernels of `infomax.kernels` pass over them in
 blocks, exactly, in memory O(N D); below, the formula of `infomax.mi.bounds` is read as it stands. Embeddings of 16 bits are
-compared in 32.
+compared in 32. A row is divided by its length, whose square must be a number: in 32 bits a row of entries of 1e19 and more
+reads as one of zeros, and is to be scaled first.
 """
 
 import math
@@ -132,9 +133,10 @@ def cos_infonce(
         raise ConfigError("cos_infonce: a queue stands for the other candidates; leave out own_view and two_sided")
     left, right = _factors(z_a, z_b, tau, "infonce", alone=queue is not None)
     n, m = left.shape[-2], right.shape[-2]
+    z_a, z_b = (z.expand(*left.shape[:-2], -1, -1) for z in (z_a, z_b))
     if two_sided and n != m:
         raise DataError(f"cos_infonce: both directions need as many rows on either side, got {n} and {m}")
-    large = _large(z_a, z_b) or (queue is not None and len(queue) > TILED_ABOVE)
+    large = _large(z_a, z_b) or (queue is not None and _large(z_a, queue))
     positives = _paired(left, right)
     if queue is not None:
         _, keys = _factors(z_a, queue, tau)
@@ -325,11 +327,21 @@ def _factors(
         )
     if paired and m < 2 and not alone:
         raise NumericsError(f"{paired}: {n} pair holds no false pair to compare with; give at least two rows")
-    return F.normalize(_wide(z_a), dim=-1) / tau, F.normalize(_wide(z_b), dim=-1)
+    left, right = F.normalize(_wide(z_a), dim=-1) / tau, F.normalize(_wide(z_b), dim=-1)
+    if not paired or z_a.shape[:-2] == z_b.shape[:-2]:
+        return left, right
+    try:
+        lead = torch.broadcast_shapes(z_a.shape[:-2], z_b.shape[:-2])  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        raise DataError(
+            f"{paired}: leading dimensions must be alike or broadcast, got {tuple(z_a.shape)} and {tuple(z_b.shape)}"
+        ) from None
+    return left.expand(*lead, -1, -1), right.expand(*lead, -1, -1)
 
 
 def _large(z_a: Tensor, z_b: Tensor) -> bool:
-    return z_a.ndim > 1 and z_b.ndim > 1 and max(z_a.shape[-2], z_b.shape[-2]) > TILED_ABOVE
+    tall = z_a.ndim > 1 and z_b.ndim > 1 and max(z_a.shape[-2], z_b.shape[-2]) > TILED_ABOVE
+    return tall and min(z_a.numel(), z_b.numel()) > 0  # of no problem at all there is nothing to pass over
 
 
 def _paired(left: Tensor, right: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ def estimate_mi(
         The estimate with its limits, flags and readings. A limit is None where none is honest.
 
     Raises:
-        ConfigError: an unknown method, critic or margin. DataError: sides that do not pair, or too few rows.
+        ConfigError: an unknown method, critic or margin, or a seed below 0. DataError: sides that do not pair, or too few rows.
         NumericsError: NaN, infinity, or a side that never changes.
 
     Example:
@@ -90,6 +90,8 @@ def estimate_mi(
     ):
         if asked not in known:
             raise ConfigError(f"no {what} {asked!r}: {nearest(asked, known)}")
+    if seed < 0:
+        raise ConfigError(f"a seed of {seed}: give 0 or more")
     began = time.process_time()
     a, b, flags = inputs.sides(x, y)
     n, name = len(a), method
@@ -145,7 +147,7 @@ def _one(
                     f"method 'discrete' counts levels, and {side} has {count} different rows in {len(found)}: nothing to "
                     "count; use 'ksg' or 'auto'"
                 )
-        return discrete_reading(*classes, seed=seed)
+        return discrete_reading(*classes, seed=seed)[0]
     if method == "gaussian":
         return gaussian_reading(margins(a), margins(b), ranks=margins is inputs.rank_gaussian, seed=seed)
     if method == "ksg":

@@ -20,8 +20,9 @@ from infomax.mi.estimators import inputs
 from infomax.mi.estimators.discrete import CHANCE as CHANCE_COUNTS
 from infomax.mi.estimators.discrete import plugin
 from infomax.mi.estimators.folds import Folds, chunks, split, symmetric_infonce
-from infomax.mi.estimators.gaussian import Fit, by_chance, calibrated, canonical, correlated, exact, gaussian
+from infomax.mi.estimators.gaussian import Canonical, Fit, by_chance, calibrated, canonical, correlated, exact, gaussian
 from infomax.mi.estimators.ksg import Ksg, ksg
+from infomax.mi.estimators.limits import null_se, upper
 from infomax.mi.estimators.result import EstimatorReading
 from infomax.mi.estimators.stack import Stack, fit_stack, gaussian_base
 
@@ -63,11 +64,12 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     rng = np.random.default_rng(seed)
     classes = [inputs.levels(z) for z in (x, y)]
     if classes[0] is not None and classes[1] is not None:
-        reading = discrete_reading(classes[0], classes[1], seed=seed)
+        reading, chance = discrete_reading(classes[0], classes[1], seed=seed)
         cells = len(np.unique(np.stack([classes[0], classes[1]]), axis=1).T)
         if cells <= n / 5:
             found = max(0.0, reading.value)
-            if reading.lo == 0.0:
+            if chance > CHANCE_COUNTS:
+                found = 0.0
                 flags.append("no dependence found")
             if reading.hi is None:
                 flags.append(RARE)
@@ -85,7 +87,7 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     fit = canonical(g_x, g_y)
     ranked = calibrated(fit, n, seed=seed)
     normal = ranked.fit
-    readings.append(_gaussian_reading(normal, time.process_time() - began, sure=ranked.resolved, low=not exact(fit)))
+    readings.append(_gaussian_reading(normal, fit, n, time.process_time() - began, sure=ranked.resolved))
     near = _neighbours(x, y, classes, readings)
     began = time.process_time()
     stack = fit_stack(x, y, folds, seed=seed)
@@ -113,7 +115,7 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     best = max(neighbours, key=lambda name: neighbours[name].value) if neighbours else None
 
     if not doubts:
-        null = _null_se(fit.rank_x, fit.rank_y, n)
+        null = null_se(n, fit.rank_x * fit.rank_y)
         zero = normal.value < CLEAR * null or (
             normal.value < 10 * null and by_chance(g_x, g_y, seed=seed) > CHANCE_GAUSSIAN
         )
@@ -162,27 +164,30 @@ def entropy(classes: NDArray[np.intp]) -> float:
     return float(-(p * np.log(p)).sum()) + (len(p) - 1) / (2 * len(classes))
 
 
-def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> EstimatorReading:
-    """Counts; a lower limit only where shuffled pairs read less, an upper one only where levels are not too rare."""
+def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> tuple[EstimatorReading, float]:
+    """Counts, and how often shuffled pairs read as much.
+
+    A lower limit only where shuffled pairs read less, an upper one only where levels are not too rare.
+
+    The latter is the higher of the normal and of `upper`: above the truth in 96 to 100 % of samples, simulated with
+    2 x 2 to 6 x 8 levels, even and skewed, from independent sides to equal ones.
+    """
     began = time.process_time()
     found = plugin(x, y, seed=seed)
     scarce = found.rare or len(np.unique(np.stack([x, y]), axis=1).T) > len(x) / 5
+    most = max(found.value + Z * found.se, upper(found.value, found.bias, found.own_se, len(x), int(x.max() * y.max())))
     # a table too thin to simulate from: for the lower limit, take off the most that it can be
     least = found.value - max(0.0, found.largest_bias - found.bias if scarce else 0.0) - Z * found.se
-    return EstimatorReading(
+    reading = EstimatorReading(
         "discrete",
         found.value,
         se=found.se,
         lo=max(0.0, least) if found.p <= CHANCE_COUNTS else 0.0,
-        hi=None if scarce else max(0.0, found.value + Z * found.se),
+        hi=None if scarce else most,
         ceiling=min(entropy(x), entropy(y)),
         seconds=time.process_time() - began,
     )
-
-
-def _null_se(dx: int, dy: int, n: int) -> float:
-    """Of a likelihood ratio at independence: 2 n I is chi-squared with dx dy degrees of freedom."""
-    return math.sqrt(2 * dx * dy) / (2 * n)
+    return reading, found.p
 
 
 def gaussian_reading(x: Array, y: Array, *, ranks: bool, seed: int) -> EstimatorReading:
@@ -190,14 +195,17 @@ def gaussian_reading(x: Array, y: Array, *, ranks: bool, seed: int) -> Estimator
     began = time.process_time()
     fit, n = canonical(x, y), len(x)
     found, _, sure = calibrated(fit, n, seed=seed) if ranks else (gaussian(fit, n), None, not exact(fit))
-    return _gaussian_reading(found, time.process_time() - began, sure=sure, low=not exact(fit))
+    return _gaussian_reading(found, fit, n, time.process_time() - began, sure=sure)
 
 
-def _gaussian_reading(fit: Fit, seconds: float, *, sure: bool, low: bool) -> EstimatorReading:
-    lo, hi = (max(0.0, fit.value + sign * Z * fit.se) for sign in (-1, 1))
-    return EstimatorReading(
-        "gaussian", fit.value, se=fit.se, lo=lo if low else None, hi=hi if sure else None, seconds=seconds
-    )
+def _gaussian_reading(found: Fit, fit: Canonical, n: int, seconds: float, *, sure: bool) -> EstimatorReading:
+    """`found`: the reading of `fit`; the upper limit is the higher of the normal one and of `upper`: above the truth in 97 to
+    100 % of Gaussian samples, simulated with 1 to 20 columns a side, from 0 to 6 nats."""
+    lo, hi = max(0.0, found.value - Z * found.se), None
+    if sure:
+        own_se = math.sqrt(float(np.square(fit.correlations).sum()) / n)
+        hi = max(found.value + Z * found.se, upper(found.value, found.bias, own_se, n, fit.rank_x * fit.rank_y))
+    return EstimatorReading("gaussian", found.value, se=found.se, lo=None if exact(fit) else lo, hi=hi, seconds=seconds)
 
 
 def ksg_reading(name: str, x: Array, y: Array, k: int) -> EstimatorReading:

@@ -15,7 +15,8 @@ CHANCE = 0.025
 
 class Plugin(NamedTuple):
     """Value (nats), standard error, the bias taken off, how often shuffled pairs read as much, whether most pairs of
-    levels are expected less than once, and the bias of shuffled pairs, which dependence only makes smaller."""
+    levels are expected less than once, the bias of shuffled pairs, which dependence only makes smaller, and the standard
+    error of the table as it stands, by the delta method."""
 
     value: float
     se: float
@@ -23,6 +24,7 @@ class Plugin(NamedTuple):
     p: float
     rare: bool
     largest_bias: float
+    own_se: float
 
 
 def plugin(x: Classes, y: Classes, *, seed: int = 0, draws: int = 200) -> Plugin:
@@ -68,7 +70,8 @@ def plugin(x: Classes, y: Classes, *, seed: int = 0, draws: int = 200) -> Plugin
     bias = float(like.mean()) - true
     rare = bool((np.outer(n_x, n_y) < n).mean() > 0.5)
     se = max(float(draw.std(ddof=1)) for draw in (null, drawn))
-    return Plugin(value - bias, se, bias, chance, rare, float(null.mean()))
+    own = float((p * np.square(np.log(p / target))).sum()) - value**2
+    return Plugin(value - bias, se, bias, chance, rare, float(null.mean()), math.sqrt(max(0.0, own) / n))
 
 
 def _plain(x: Classes, y: Classes) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infomax.errors import DataError
+from infomax.mi.estimators.limits import null_se
 
 Array = NDArray[np.float64]
 
@@ -163,8 +164,10 @@ def calibrated(fit: Canonical, n: int, *, seed: int = 0, draws: int = 8, rounds:
         if abs(seen[-1][1] - (seen[-2][1] if len(seen) > 1 else 0.0)) < 0.1 * plain.se:
             break
     (at, less), (then, lesser) = seen[-1], (seen[-2] if len(seen) > 1 else (0.0, 0.0))
-    # how much of each further nat the ranks lose: that much less does a reading tell
-    slope = (less - lesser) / (at - then) if at > then else 0.0
+    # how much of each further nat the ranks lose: that much less does a reading tell; of a loss within sampling's error, which
+    # is never less than at independence, the slope is rounding over rounding
+    matters = less > max(plain.se, null_se(n, fit.rank_x * fit.rank_y))
+    slope = (less - lesser) / (at - then) if at > then and matters else 0.0
     if slope > 0.5:
         return Ranked(plain, r, False)
     value = plain.value + float(loss.sum())

@@ -24,8 +24,8 @@ def matrix(data: Any, side: str) -> Array:
         side: its name in messages.
 
     Raises:
-        DataError: no numbers and no names, no rows or no columns. NumericsError: NaN or infinity, or every column
-            constant.
+        DataError: no numbers and no names, rows of unequal length, no rows or no columns, or missing entries: masked, or
+            None or NaN among names. NumericsError: NaN or infinity, or every column constant.
 
     Example:
         >>> matrix(["b", "a", "b"], "x")
@@ -36,13 +36,20 @@ def matrix(data: Any, side: str) -> Array:
     if hasattr(data, "detach"):
         tensor = data.detach().cpu()  # a tensor; those in bfloat16 have no NumPy type
         data = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
-    array = np.asarray(data)
+    if masked := int(np.ma.getmaskarray(data).sum()) if isinstance(data, np.ma.MaskedArray) else 0:
+        raise DataError(f"{side}: {masked} of {data.size} entries are masked; drop those rows from both sides")
+    try:
+        array = np.asarray(data)
+        if array.dtype.kind in "US" and not isinstance(data, np.ndarray):
+            array = np.asarray(data, dtype=object)  # a list's NaN is a name no more in an array of text
+    except ValueError:
+        raise DataError(f"{side}: rows of unequal length; give N rows of as many numbers each") from None
     if array.ndim == 0 or array.size == 0:
         raise DataError(f"{side}: need N rows of numbers, got shape {array.shape}")
     array = array.reshape(len(array), -1)
     if array.dtype.kind in "USO":
-        if holes := sum(entry is None for entry in array.flat):
-            raise DataError(f"{side}: {holes} of {array.size} entries are None; drop those rows from both sides")
+        if holes := sum(_missing(entry) for entry in array.flat):
+            raise DataError(f"{side}: {holes} of {array.size} entries are None or NaN; drop those rows from both sides")
         array = np.stack([_numbers(column) for column in array.T], 1)
     if array.dtype.kind not in "biuf":
         raise DataError(f"{side}: need real numbers or names, got {array.dtype}")
@@ -55,6 +62,13 @@ def matrix(data: Any, side: str) -> Array:
             "drop those rows from both sides"
         )
     return array
+
+
+def _missing(entry: Any) -> bool:
+    try:
+        return entry is None or bool(entry != entry)
+    except TypeError:  # pandas's NA is neither equal nor unequal to anything
+        return True
 
 
 def _numbers(column: NDArray[Any]) -> NDArray[Any]:
