@@ -79,7 +79,7 @@ def check(lonely: int | None, twins: float | None) -> None:
 def say(z: Tensor, names: list[str], lonely: int | None, twins: float | None) -> None:
     """Print the samples that stand alone, and those that come twice."""
     if lonely is not None and len(z) > 1:
-        print("farthest from their 10th nearest neighbour (cosine, sample):")
+        print(f"farthest from neighbour {min(10, len(z) - 1)}, counted from the nearest (cosine, sample):")
         for row, near in outliers(z, lonely):
             print(f"  {near:.3f}  {names[row]}")
     if twins is not None:
