@@ -45,6 +45,10 @@ LATE: Mapping[str, Mapping[str, Any]] = {
 """Options that runs of before do not have, at what they come to there; how gauges are read moves no weight."""
 
 
+POSITION = ("step", "seconds", "spent", "foreseen", "skipped", "history", "warned", "watched")
+"""What of a position stands in the header of a checkpoint."""
+
+
 @dataclass
 class Position:
     """How far a run has come.
@@ -53,6 +57,7 @@ class Position:
         step: updates done.
         seconds: spent in the epoch under way.
         spent: seconds of the run's budget that are gone.
+        foreseen: updates of the whole run, where they follow from a budget; 0: they do not, or nobody wrote them down.
         skipped: updates of the epoch under way that were left out, for a NaN.
         losses, bounds: of the epoch under way, one an update.
         history: one row an epoch.
@@ -64,6 +69,7 @@ class Position:
     step: int = 0
     seconds: float = 0.0
     spent: float = 0.0
+    foreseen: int = 0
     skipped: int = 0
     losses: list[Tensor] = field(default_factory=list)
     bounds: list[Tensor] = field(default_factory=list)
@@ -225,9 +231,7 @@ def save(
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
     header = {
-        "position": {
-            k: getattr(position, k) for k in ("step", "seconds", "spent", "skipped", "history", "warned", "watched")
-        },
+        "position": {k: getattr(position, k) for k in POSITION},
         "optimizer": told,
         "extra": dict(extra),
         "config": plain(config),

@@ -39,7 +39,7 @@ class Length:
 
     Example:
         >>> ended = Length(0, "1h")
-        >>> ended.take_up(3600.0)
+        >>> ended.take_up(7, 3600.0)
         >>> Length(30).total(7), ended.total(7)
         (30, 7)
     """
@@ -50,11 +50,20 @@ class Length:
             self.limit, of_processor = limit_of(budget)
         self._now = time.process_time if of_processor else time.perf_counter
         self._began = self._now()
+        self._start, self._foreseen = 0, UNKNOWN
         self._first: tuple[int, float] | None = None  # the first update stands apart: what it compiles, others have
 
-    def take_up(self, spent: float) -> None:
-        """Go on where so many seconds are gone."""
-        self._began, self._first = self._now() - spent, None
+    def take_up(self, step: int, spent: float, foreseen: int = 0) -> None:
+        """Go on where so many updates are made and seconds gone.
+
+        Args:
+            step: updates made.
+            spent: seconds gone.
+            foreseen: the total as it last stood; 0: it is not known, and all updates take what those made took.
+        """
+        if self.timed:
+            self._began, self._start = self._now() - spent, step
+            self._foreseen = foreseen or int(step * self.limit / spent)
 
     @property
     def spent(self) -> float:
@@ -73,11 +82,9 @@ class Length:
         spent = self.spent
         if spent >= self.limit:
             return max(step, 1)
-        if step == 0:
-            return UNKNOWN
-        if self._first is None:
+        if self._first is None and step > self._start:
             self._first = (step, spent)
-        before, then = self._first
+        before, then = self._first or (step, spent)
         if step == before:
-            return step + UNKNOWN
+            return max(self._foreseen, step + 1)  # at least one: it is an update that writes an epoch's row
         return step + int((self.limit - spent) * (step - before) / max(spent - then, 1e-9))

@@ -226,7 +226,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool) -> 
     learner, target = job.learner, job.learner.target
     order, length = list(target.order(len(feed))), job.length
     if position.step > 0:
-        length.take_up(position.spent)
+        length.take_up(position.step, position.spent, position.foreseen)
     total = length.total(position.step)
     peak = options.peak(feed.batch_size)
     frames, places = begun(
@@ -241,6 +241,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool) -> 
 
     def save(ended: bool = False) -> None:
         position.seconds, position.spent = time.perf_counter() - began, length.limit if ended else length.spent
+        position.foreseen = total if length.timed else 0
         if run.path is not None:
             keep = run.config[checkpoint.MACHINE]["keep"]
             checkpoint.save(
