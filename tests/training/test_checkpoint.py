@@ -270,6 +270,37 @@ def test_other_data_or_views_never_resume(tmp_path):
         resume(tmp_path / "run", data=x + 1, views=own_views)
 
 
+@pytest.mark.parametrize("off", [1e-7, 1e-5])
+def test_a_run_goes_on_where_another_machine_rounded_the_statistics_otherwise(tmp_path, off):
+    options = {"epochs": 2, "batch_size": 200, "progress": False, "gauge_samples": 20, "size": 8}
+
+    def pictures(change=0.0):
+        x = torch.randint(0, 256, (400, 8, 8, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        data = im.data.Dataset(x)
+        data.mean, data.std = (
+            tuple(v + change * data.std[0] for v in data.mean),
+            tuple(v + change * v for v in data.std),
+        )
+        return data
+
+    def learner():
+        torch.manual_seed(0)
+        return im.methods.jmi(im.encoders.get("mlp", channels=1, size=8), projector=())
+
+    im.train(learner(), pictures(), out=tmp_path / "whole", **options)
+    im.train(learner(), pictures(), out=tmp_path / "run", checkpoint_every=3, **options)
+    (tmp_path / "run" / "log.jsonl").unlink()  # as if killed in its last epoch
+    here = pictures(off)
+    as_here = here.mean, here.std
+    if off > 1e-6:
+        with pytest.raises(im.ConfigError, match=r"data\.mean"):
+            im.Run.resume(tmp_path / "run", data=here, progress=False)
+    else:
+        im.Run.resume(tmp_path / "run", data=here, progress=False)
+        assert_same_end(tmp_path / "whole", tmp_path / "run")
+    assert (here.mean, here.std) == as_here
+
+
 def test_a_finished_run_is_read_back_and_a_folder_without_a_run_is_refused(tmp_path):
     run = fit(tmp_path / "run")
     again = im.Run.resume(tmp_path / "run", progress=False)

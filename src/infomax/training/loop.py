@@ -5,6 +5,8 @@ import itertools
 import shlex
 import signal
 import time
+from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from infomax.clock import Clock
+from infomax.data import Dataset
 from infomax.data.folder import OnError
 from infomax.errors import ConfigError, DataError, command, known_options
 from infomax.learner import Learner, Rules
@@ -187,21 +190,37 @@ def resume(
     machine = {"strategy": "ddp"} | config[checkpoint.MACHINE]
     here = {"device": device, "devices": devices, "strategy": strategy}
     machine |= {k: v for k, v in here.items() if v is not None}
-    source = data
-    if data is None:
-        asked_for = config["data"]["source"], config["data"]["root"]
+    on_error = machine.get("on_error", "skip")
+    if data is not None:
+        source = dataset(data, config["data"]["root"], on_error=on_error)
+    else:
         try:
-            source = dataset(*asked_for, on_error=machine.get("on_error", "skip"))
+            source = dataset(config["data"]["source"], config["data"]["root"], on_error=on_error)
         except DataError as error:
             raise DataError(
                 f"{error}. The data of {path} were there when it was begun: put them back, or give them in Python, "
                 "Run.resume(path, data=...)"
             ) from error
         source.name = config["data"]["name"]
+    source = _as_begun(source, config["data"])
     named = config["views"]["recipe"] if views is None else views
     job = prepare(made, source, named, Options(**asked), config["data"]["root"], machine)
     job.run.path = path
     return _go(job, progress, continued=True)
+
+
+def _as_begun(data: Dataset, asked: Mapping[str, Any]) -> Dataset:
+    """The data with the mean and standard deviation that a run was begun with, where another machine rounded otherwise.
+
+    How a sum is rounded, threads and vector units decide; before sums were taken in an order of our own, ours too.
+    """
+    then, now = ([*part["mean"], *part["std"]] for part in (asked, vars(data)))
+    scale = [*data.std, *data.std]
+    if len(then) != len(now) or any(abs(a - b) > 1e-6 * s for a, b, s in zip(then, now, scale, strict=True)):
+        return data  # other data: `restore` says so
+    data = copy(data)
+    data.mean, data.std = tuple(asked["mean"]), tuple(asked["std"])
+    return data
 
 
 def _go(job: Job, progress: bool, *, continued: bool = False) -> Run:
