@@ -311,6 +311,43 @@ def test_a_finished_run_is_read_back_and_a_folder_without_a_run_is_refused(tmp_p
         fit(tmp_path / "run")
 
 
+def test_a_run_that_is_being_trained_is_not_taken_up_by_another_process_too(tmp_path):
+    refused = []
+
+    def views(batch, index, seed=0, epoch=0):
+        if index is not None and len(index) == 500 and not refused:
+            with pytest.raises(im.ConfigError, match="another process is training in it: wait") as caught:
+                im.Run.resume(tmp_path / "run", views=views, progress=False)
+            refused.append(caught)
+        return own_views(batch, index, seed=seed, epoch=epoch)
+
+    run = fit(tmp_path / "run", views=views)
+    assert refused and len(run.history) == 3 and not (tmp_path / "run" / "run.lock").exists()
+
+
+def test_a_killed_process_leaves_nothing_in_the_way(tmp_path):
+    fit(tmp_path / "whole", views=own_views)
+    with pytest.raises(Stopped):
+        fit(tmp_path / "run", views=stopping_views(signal.SIGTERM, 7))
+    _begun_with(tmp_path / "run", json.loads((tmp_path / "whole" / "config.json").read_text()))
+    halves = [tmp_path / "run" / f for f in ("learner.safetensors.7.tmp", "checkpoints/000000008.safetensors.tmp")]
+    for file in (*halves, tmp_path / "run" / "run.lock"):
+        file.write_bytes(b"")
+    (tmp_path / "run" / "environment.json").unlink()
+    im.Run.resume(tmp_path / "run", views=own_views, progress=False)
+    assert_same_end(tmp_path / "whole", tmp_path / "run")
+    assert not any(half.exists() for half in halves)
+    assert json.loads((tmp_path / "run" / "environment.json").read_text())["continued"][0]["step"] == 7
+
+
+def test_a_folder_whose_run_was_killed_before_it_began_is_free(tmp_path):
+    for name in ("config.json", "run.lock"):
+        (tmp_path / name).touch()
+    with pytest.raises(im.DataError, match="is empty: the run was killed before it began; begin it anew"):
+        im.Run.resume(tmp_path, progress=False)
+    assert len(fit(tmp_path, epochs=1).history) == 1
+
+
 def test_an_unreadable_checkpoint_gives_way_to_the_one_before(tmp_path):
     fit(tmp_path / "whole")
     with pytest.raises(Stopped):

@@ -159,7 +159,7 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
     Raises:
         DataError: where it cannot be written; what stood there before still does.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)
@@ -186,6 +186,13 @@ def _settle(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def tidy(folder: Path) -> None:
+    """Remove the halves of weights and checkpoints that a killed process left; for who is alone in the folder of a run."""
+    if rank() == 0:
+        for half in (*folder.glob("learner.safetensors*.tmp"), *(folder / FOLDER).glob("*.tmp")):
+            half.unlink(missing_ok=True)
 
 
 def written(folder: Path) -> list[Path]:

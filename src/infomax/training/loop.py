@@ -33,7 +33,7 @@ from infomax.training.optim import OptimizerName
 from infomax.training.options import Options
 from infomax.training.prepare import Job, prepare
 from infomax.training.rules import rate
-from infomax.training.run import Run, begun, claim, read_config, rebuilt, unclaimed
+from infomax.training.run import Run, alone, begun, claim, read_config, rebuilt, unclaimed
 from infomax.training.sharding import Strategy, take_up
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
@@ -158,9 +158,7 @@ def train(
     if out is not None and rank() == 0:
         unclaimed(out)
     job = prepare(learner, data, views, options, root, machine)
-    if out is not None:
-        job.run.path = claim(out, "config.json") if rank() == 0 else Path(out)
-    return _go(job, progress)
+    return _go(job, None if out is None else Path(out), progress)
 
 
 def resume(
@@ -205,8 +203,7 @@ def resume(
     source = _as_begun(source, config["data"])
     named = config["views"]["recipe"] if views is None else views
     job = prepare(made, source, named, Options(**asked), config["data"]["root"], machine)
-    job.run.path = path
-    return _go(job, progress, continued=True)
+    return _go(job, path, progress, continued=True)
 
 
 def _as_begun(data: Dataset, asked: Mapping[str, Any]) -> Dataset:
@@ -223,16 +220,21 @@ def _as_begun(data: Dataset, asked: Mapping[str, Any]) -> Dataset:
     return data
 
 
-def _go(job: Job, progress: bool, *, continued: bool = False) -> Run:
+def _go(job: Job, path: Path | None, progress: bool, *, continued: bool = False) -> Run:
     run, position = job.run, Position()
-    with noted_signals(run.path is not None) as signals:  # from now on there is a folder, which can be continued
+    with noted_signals(path is not None) as signals:  # from now on there is a folder, which can be continued
         try:
-            if continued and run.path is not None:
-                position, scaler = checkpoint.restore(run.path, job.learner, job.optimizer, run.config)
-                job.place.precision.load(scaler)
-            run.history = position.history
-            run.start(position.step if continued else None)
-            _climb(job, position, signals, progress)
+            with alone(path):
+                if path is not None and rank() == 0 and not continued:
+                    claim(path, "config.json")
+                run.path = path
+                if continued and path is not None:
+                    checkpoint.tidy(path)
+                    position, scaler = checkpoint.restore(path, job.learner, job.optimizer, run.config)
+                    job.place.precision.load(scaler)
+                run.history = position.history
+                run.start(position.step if continued else None)
+                _climb(job, position, signals, progress)
         except BaseException:
             if not continued:
                 run.abandon()

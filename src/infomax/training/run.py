@@ -21,12 +21,13 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from infomax.data import Dataset
@@ -38,15 +39,18 @@ from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
 from infomax.training.sharding import Strategy
 
+LOCK = "run.lock"
+"""Held by the process that trains in a folder. The system lets go of it when that one dies, though the file may stay."""
+
 
 def unclaimed(out: str | Path) -> Path:
     """A folder that a run may be kept in, untouched: asked before data are read, which takes long.
 
     Raises:
-        ConfigError: where it exists and is not empty.
+        ConfigError: where it exists and is not empty; what a run leaves that was killed before it began counts for nothing.
     """
     path = Path(out)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(not _of_no_run(p) for p in path.iterdir())):
         unfinished = "; continue the run in it by --resume" if written(path) else ""
         raise ConfigError(
             f"{path} exists and is not empty: nothing is overwritten; choose another --out or remove it{unfinished}"
@@ -54,24 +58,54 @@ def unclaimed(out: str | Path) -> Path:
     return path
 
 
+def _of_no_run(file: Path) -> bool:
+    return file.name == LOCK or (file.name == "config.json" and file.is_file() and file.stat().st_size == 0)
+
+
 def claim(out: str | Path, mark: str | None = None) -> Path:
     """Make the folder of a run or study; one that already holds something is never written into.
 
     Args:
         out: the folder.
-        mark: an empty file made in it at once, so that of two that are begun at the same time only one has it.
+        mark: a file that a run writes first: of two that found the folder empty only one has it.
 
     Raises:
         ConfigError: where it exists and is not empty.
     """
     path = unclaimed(out)
     path.mkdir(parents=True, exist_ok=True)
-    if mark is not None:
-        try:
-            (path / mark).touch(exist_ok=False)
-        except FileExistsError:
-            raise ConfigError(f"{path}: another run has just begun in it; choose another --out") from None
+    if mark is not None and (path / mark).is_file() and (path / mark).stat().st_size > 0:
+        raise ConfigError(f"{path}: another run has just begun in it; choose another --out")
     return path
+
+
+@contextmanager
+def alone(path: Path | None) -> Iterator[None]:
+    """No other process trains in this folder meanwhile; the first of several processes sees to it for all.
+
+    Args:
+        path: the folder, which is made where it is missing; None: there is none.
+
+    Raises:
+        ConfigError: where one does.
+    """
+    if path is None or rank() > 0:
+        yield
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(
+            f"{path}: another process is training in it: wait until that one has ended, or stop it first"
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (path / LOCK).unlink()
+        lock.release()
 
 
 @contextmanager
@@ -120,6 +154,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         if folder.exists():
             raise DataError(f"{folder} is no run: it holds no config.json")
         raise DataError(f"{folder} is no run: it does not exist; {beside(folder)}".rstrip("; "))
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty: the run was killed before it began; begin it anew, in the same folder")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         missing = [key for key in ("method", "encoder", "data", "views", "training") if key not in config]
@@ -247,7 +283,8 @@ class Run:
             return
         here = environment()
         if continued is not None:
-            then = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+            known = self.path / "environment.json"  # which a run killed as it began does not have
+            then = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
             here = then | {"continued": [*then.get("continued", []), {"step": continued, **here}]}
         else:
             write_bytes(self.path / "config.json", json.dumps(self.config, indent=2).encode() + b"\n", durable=True)
