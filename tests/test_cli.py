@@ -361,7 +361,7 @@ def test_data_of_another_kind_are_refused_before_anything_is_encoded(trained, tm
     [
         ("config.json", b'{"method":', "config.json is damaged"),
         ("config.json", b"{}", "it lacks method"),
-        ("log.jsonl", b'{"epoch": 1}\n{"epo', "line 2 is damaged"),
+        ("log.jsonl", b'{"epoch": 1}\n{"epo\n', "line 2 is damaged"),
         ("learner.safetensors", b"\x10\x00", "learner.safetensors is damaged"),
     ],
 )

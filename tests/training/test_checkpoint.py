@@ -52,6 +52,7 @@ def assert_same_end(one: Path, other: Path) -> None:
     # a life that ended between the last weights and the last checkpoint has nothing more to do
     for name in ("learner.safetensors", *([last] if (other / last).exists() else [])):
         a, b = load_file(one / name), load_file(other / name)
+        a.pop("history", None), b.pop("history", None)  # it has the seconds too: the logs are compared instead
         assert a.keys() == b.keys()
         for key in a:
             assert torch.equal(a[key], b[key]), (name, key)
@@ -323,6 +324,26 @@ def test_a_run_that_is_being_trained_is_not_taken_up_by_another_process_too(tmp_
 
     run = fit(tmp_path / "run", views=views)
     assert refused and len(run.history) == 3 and not (tmp_path / "run" / "run.lock").exists()
+
+
+def test_a_history_of_before_stood_in_the_header_and_is_read_from_there(tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    fit(tmp_path / "whole", views=own_views)
+    with pytest.raises(Stopped):
+        fit(tmp_path / "run", views=stopping_views(signal.SIGTERM, 12))
+    _begun_with(tmp_path / "run", json.loads((tmp_path / "whole" / "config.json").read_text()))
+    last = checkpoint.written(tmp_path / "run")[-1]
+    with safe_open(last, "pt") as file:
+        header = json.loads(file.metadata()["infomax"])
+    tensors = load_file(last)
+    rows = json.loads(tensors.pop("history").numpy().tobytes())
+    assert len(rows) == 2 and "history" not in header["position"] and "foreseen" in header["position"]
+    header["position"] = {k: v for k, v in header["position"].items() if k != "foreseen"} | {"history": rows}
+    save_file(tensors, last, {"infomax": json.dumps(header)})
+    im.Run.resume(tmp_path / "run", views=own_views, progress=False)
+    assert_same_end(tmp_path / "whole", tmp_path / "run")
 
 
 def test_a_killed_process_leaves_nothing_in_the_way(tmp_path):

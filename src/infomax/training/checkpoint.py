@@ -9,7 +9,8 @@
 | losses and bounds of the epoch under way | epoch.losses, epoch.bounds |
 | what is trained beside the run: the online probe | beside.NAME |
 | states of torch's generators | rng.cpu, rng.cuda |
-| position, history, resolved configuration, scale of the gradients | header |
+| history, as JSON in bytes: a header has room for some 120,000 rows | history |
+| position, resolved configuration, scale of the gradients | header |
 
 Views and shuffles need nothing: they are functions of (seed, sweep, sample). No file of a run can execute code.
 """
@@ -45,7 +46,7 @@ LATE: Mapping[str, Mapping[str, Any]] = {
 """Options that runs of before do not have, at what they come to there; how gauges are read moves no weight."""
 
 
-POSITION = ("step", "seconds", "spent", "foreseen", "skipped", "history", "warned", "watched")
+POSITION = ("step", "seconds", "spent", "foreseen", "skipped", "warned", "watched")
 """What of a position stands in the header of a checkpoint."""
 
 
@@ -172,10 +173,13 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):  # of a file system that can only be read even this
             temporary.unlink(missing_ok=True)
-        why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-        raise DataError(
-            f"cannot write {path} ({len(data) / 1e6:.1f} MB): {why}. What was written before is intact"
-        ) from error
+        raise unwritable(path, data, error) from error
+
+
+def unwritable(path: Path, data: bytes, error: OSError) -> DataError:
+    """What is said where a file cannot be written."""
+    why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
+    return DataError(f"cannot write {path} ({len(data) / 1e6:.1f} MB): {why}. What was written before is intact")
 
 
 def _settle(folder: Path) -> None:
@@ -234,6 +238,8 @@ def save(
         if getattr(position, key):
             tensors[f"epoch.{key}"] = torch.stack(getattr(position, key))
     tensors |= {f"beside.{name}": t for name, t in position.beside.items()}
+    if position.history:
+        tensors["history"] = torch.frombuffer(bytearray(json.dumps(position.history).encode()), dtype=torch.uint8)
     tensors["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
@@ -292,7 +298,9 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
                     state[key[len(start) :]] = made
         if state:
             optimizer.state[p] = state
-    position = Position(**header["position"])
+    position = Position(**header["position"])  # of earlier versions with its history
+    if "history" in tensors:
+        position.history = json.loads(tensors["history"].numpy().tobytes())
     for part, values in (("epoch.losses", position.losses), ("epoch.bounds", position.bounds)):
         if part in tensors:
             values.extend(tensors[part].to(next(learner.parameters()).device).unbind(0))

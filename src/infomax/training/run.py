@@ -12,8 +12,6 @@
 | report.html | the page, once it is asked for |
 """
 
-import csv
-import io
 import json
 import platform
 import shlex
@@ -37,6 +35,8 @@ from infomax.parallel import rank, world
 from infomax.training.checkpoint import distinct, fill, step_of, write_bytes, written
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
+from infomax.training.log import FILE as LOG
+from infomax.training.log import Log
 from infomax.training.sharding import Strategy
 
 LOCK = "run.lock"
@@ -167,18 +167,20 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:
-    """The rows of a run's log, one an epoch; none where there is no log yet.
+    """The rows of a run's log, one an epoch; none where there is no log yet. A last line that is cut is no row.
 
     Raises:
         DataError: where a line is damaged, naming it.
     """
-    log, rows = folder / "log.jsonl", []
+    log, rows = folder / LOG, []
     if not log.is_file():
         return []
-    for number, line in enumerate(log.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(log.read_text(encoding="utf-8").splitlines(keepends=True), 1):
         try:
             rows.append(dict(json.loads(line)))
         except (ValueError, TypeError):
+            if not line.endswith("\n"):  # of a process that was killed, or a full disk
+                break
             raise DataError(
                 f"{log}: line {number} is damaged ({line[:40]!r}): remove it, or take the log of a copy"
             ) from None
@@ -265,6 +267,7 @@ class Run:
     data: Any = None
     path: Path | None = None
     frames: Frames | None = None
+    _log: Log = field(default_factory=Log, init=False, repr=False, compare=False)
 
     def __str__(self) -> str:
         """What it is, and where it stands, in one line."""
@@ -301,7 +304,7 @@ class Run:
         shutil.rmtree(self.path)  # `claim` made it, or found it empty: all in it is this run's
 
     def save(self, *, durable: bool = False) -> None:
-        """Write the log and the weights, each whole or not at all.
+        """Write the weights, whole or not at all, and what is new of the log.
 
         Raises:
             DataError: where they cannot be written; what stood there before still does.
@@ -313,8 +316,7 @@ class Run:
         weights = save({n: t.detach().cpu().contiguous() for n, t in distinct(self.learner).items()})
         self.save_frames(durable=durable)
         write_bytes(self.path / "learner.safetensors", weights, durable=durable)
-        write_bytes(self.path / "log.jsonl", _lines(self.history), durable=durable)
-        write_bytes(self.path / "log.csv", _table(self.history), durable=durable)
+        self._log.write(self.path, self.history, durable=durable)
 
     def save_frames(self, *, durable: bool = False) -> None:
         """Write what was kept of the embedding by epoch, where there is any."""
@@ -405,15 +407,3 @@ class Run:
             raise ConfigError("this run has no folder: say where its page goes, run.report('page.html')")
         page = Path(path) if path is not None else Path(str(self.path)) / "report.html"
         return report(self, page, data, root=root, umap=umap)
-
-
-def _lines(history: list[dict[str, float]]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in history).encode()
-
-
-def _table(history: list[dict[str, float]]) -> bytes:
-    text = io.StringIO()
-    table = csv.DictWriter(text, list(dict.fromkeys(key for row in history for key in row)), lineterminator="\n")
-    table.writeheader()
-    table.writerows(history)
-    return text.getvalue().encode()
