@@ -141,6 +141,12 @@ def test_a_place_that_can_only_be_read_is_named_for_what_was_to_be_written(tmp_p
         checkpoint.write_bytes(tmp_path / "kept.json", b"{}")
 
 
+def test_a_run_in_a_place_that_cannot_be_written_is_one_clear_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(im.DataError, match=r"cannot write .*file/run/run\.lock .*: Not a directory"):
+        fit(tmp_path / "file" / "run")
+
+
 def stopping_views(number, step):
     def views(batch, index, seed=0, epoch=0, seen=[]):  # noqa: B006
         seen.append(1)

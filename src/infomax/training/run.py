@@ -10,6 +10,7 @@
 | embedding.safetensors | a few samples' embedding and its spectrum by epoch; see `infomax.training.frames` |
 | learner.safetensors | every parameter and buffer, both branches |
 | report.html | the page, once it is asked for |
+| run.lock | there while a process trains in the folder, or where one was killed; in nobody's way |
 """
 
 import json
@@ -32,7 +33,7 @@ from infomax.data import Dataset
 from infomax.errors import ConfigError, DataError, beside
 from infomax.learner import Learner
 from infomax.parallel import rank, world
-from infomax.training.checkpoint import distinct, fill, step_of, write_bytes, written
+from infomax.training.checkpoint import distinct, fill, step_of, unwritable, write_bytes, written
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
 from infomax.training.log import FILE as LOG
@@ -87,19 +88,21 @@ def alone(path: Path | None) -> Iterator[None]:
         path: the folder, which is made where it is missing; None: there is none.
 
     Raises:
-        ConfigError: where one does.
+        ConfigError: where one does. DataError: where nothing can be written.
     """
     if path is None or rank() > 0:
         yield
         return
-    path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / LOCK)
     try:
+        path.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise ConfigError(
             f"{path}: another process is training in it: wait until that one has ended, or stop it first"
         ) from None
+    except OSError as error:
+        raise unwritable(path / LOCK, b"", error) from error
     try:
         yield
     finally:
