@@ -1,6 +1,7 @@
 import inspect
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,14 @@ def run(capsys, *argv):
     code = main([str(a) for a in argv])
     said = capsys.readouterr()
     return code, said.out, said.err
+
+
+@pytest.mark.parametrize("module", ["infomax", "infomax.cli"])
+def test_the_package_is_its_command(capsys, monkeypatch, module):
+    monkeypatch.setattr(sys, "argv", ["infomax", "methods"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(module, run_name="__main__")
+    assert not ended.value.code and "simclr" in capsys.readouterr().out
 
 
 def test_methods_prints_the_computed_table(capsys):
@@ -352,7 +361,7 @@ def test_data_of_another_kind_are_refused_before_anything_is_encoded(trained, tm
     [
         ("config.json", b'{"method":', "config.json is damaged"),
         ("config.json", b"{}", "it lacks method"),
-        ("log.jsonl", b'{"epoch": 1}\n{"epo', "line 2 is damaged"),
+        ("log.jsonl", b'{"epoch": 1}\n{"epo\n', "line 2 is damaged"),
         ("learner.safetensors", b"\x10\x00", "learner.safetensors is damaged"),
     ],
 )

@@ -21,8 +21,15 @@ def not_finite(learner: "Learner", views: Sequence[Any], output: "Output", clock
             return f"step {clock.step}: {found}"
     if not torch.isfinite(output.loss).all():
         return f"step {clock.step}: the loss of {learner.name!r} is {output.loss.detach()}, from finite embeddings"
-    graded = ((n, mine(p.grad)) for n, p in learner.named_parameters() if p.grad is not None)
+    graded = [(n, mine(p.grad)) for n, p in learner.named_parameters() if p.grad is not None]
     bad: list[str] = next(filter(None, by_rank([n for n, g in graded if not torch.isfinite(g).all()])), [])
+    if not bad:
+        sizes = ((float(g.abs().max()), n) for n, g in graded if g.numel())
+        most, name = max(by_rank(max(sizes, default=(0.0, ""))))
+        return (
+            f"step {clock.step}: the gradient of {learner.name!r} is finite, but its length overflows: up to {most:.1e}, in "
+            f"{name}. Look at the data for values far off, or lower the learning rate"
+        )
     return f"step {clock.step}: the gradient of {learner.name!r} is not finite, though its loss is: at {', '.join(bad[:3])}"
 
 

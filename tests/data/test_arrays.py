@@ -1,4 +1,6 @@
+import math
 import warnings
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +124,29 @@ def test_statistics_of_many_images_and_of_a_list_are_numpys() -> None:
     assert mean == pytest.approx(images.mean(axis=(0, 1, 2)) / 255, rel=1e-12)
     assert std == pytest.approx(images.std(axis=(0, 1, 2)) / 255, rel=1e-12)
     assert statistics(list(torch.from_numpy(images))) == (pytest.approx(mean), pytest.approx(std))
+
+
+@pytest.mark.parametrize("shape", [(3001, 7), (200, 1, 1000), (130, 3, 100)])
+def test_statistics_of_floats_are_numpys_and_those_of_any_number_of_threads(shape: tuple[int, ...]) -> None:
+    x = torch.from_numpy(GENERATOR.normal(7, 3, shape).astype(np.float32))
+    axes = tuple(i for i in range(len(shape)) if i != 1)
+    mean, std = statistics(x)
+    wide = x.numpy().astype(np.float64)
+    assert mean == pytest.approx(wide.mean(axes), rel=1e-14) and std == pytest.approx(wide.std(axes), rel=1e-14)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        assert statistics(x) == (mean, std)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_statistics_of_levels_are_the_nearest_numbers_to_the_exact_ones() -> None:
+    images = torch.from_numpy(GENERATOR.integers(0, 256, (500, 5, 3, 3), dtype=np.uint8))
+    for channel, (mean, std) in enumerate(zip(*statistics(images), strict=True)):
+        x = [Fraction(level, 255) for level in images[..., channel].flatten().tolist()]
+        exact = sum(x) / len(x)
+        assert mean == float(exact) and std == math.sqrt(sum((v - exact) ** 2 for v in x) / len(x))
 
 
 def test_a_dataset_of_ones_own_is_checked() -> None:

@@ -140,7 +140,7 @@ def test_a_log_with_gaps_and_no_numbers_is_drawn(tmp_path, runs):
     assert len(told) == 2  # of the damaged file, and of what is not on the page
     assert "<strong>collapsed</strong>" in text and '"text":"probe"' in text and "environment.json is damaged" in text
     assert "NaN" not in text.split('id="data-0"')[1].split("</script>")[0]
-    (run / "log.jsonl").write_text("{")
+    (run / "log.jsonl").write_text("{\n")
     with pytest.raises(DataError, match="line 1 is damaged"):
         reported([run], tmp_path / "a.html")
 

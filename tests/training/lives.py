@@ -65,7 +65,7 @@ def die_in_write(nth: int, where: str) -> None:
             count += 1
             if count == nth:
                 if where == "half":
-                    path.with_name(path.name + ".tmp").write_bytes(data[: len(data) // 2])
+                    path.with_name(f"{path.name}.{os.getpid()}.tmp").write_bytes(data[: len(data) // 2])
                     die()
                 if where == "unnamed":
                     os.replace = lambda *_: die()  # type: ignore[assignment]

@@ -37,19 +37,29 @@ def test_a_fresh_run_that_fails_at_once_leaves_nothing_and_says_why(tmp_path, mo
     assert not (tmp_path / "run").exists()
 
 
-def test_of_two_runs_begun_at_once_in_one_folder_one_is_refused_and_takes_nothing_away(tmp_path, monkeypatch):
-    whole = loop.claim
+def test_a_fresh_run_that_is_interrupted_before_its_first_file_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
 
-    def both_found_it_empty(out, *mark):
+    monkeypatch.setattr("infomax.training.run.Run.start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        im.train(learner(), "digits", epochs=1, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_of_two_runs_begun_at_once_in_one_folder_one_is_refused_and_takes_nothing_away(tmp_path, monkeypatch):
+    whole = loop.alone
+
+    def both_found_it_empty(out):
         monkeypatch.undo()
         im.train(learner(), "digits", epochs=1, out=out, progress=False, gauge_samples=50)
         for path in out.iterdir():
             if path.name != "config.json":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         monkeypatch.setattr("pathlib.Path.iterdir", lambda self: iter(()))  # as it was a moment ago
-        return whole(out, *mark)
+        return whole(out)
 
-    monkeypatch.setattr(loop, "claim", both_found_it_empty)
+    monkeypatch.setattr(loop, "alone", both_found_it_empty)
     with pytest.raises(ConfigError, match="another run has just begun in it"):
         im.train(learner(), "digits", epochs=1, out=tmp_path / "run", progress=False, gauge_samples=50)
     assert (tmp_path / "run" / "config.json").stat().st_size > 0

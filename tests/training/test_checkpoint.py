@@ -52,6 +52,7 @@ def assert_same_end(one: Path, other: Path) -> None:
     # a life that ended between the last weights and the last checkpoint has nothing more to do
     for name in ("learner.safetensors", *([last] if (other / last).exists() else [])):
         a, b = load_file(one / name), load_file(other / name)
+        a.pop("history", None), b.pop("history", None)  # it has the seconds too: the logs are compared instead
         assert a.keys() == b.keys()
         for key in a:
             assert torch.equal(a[key], b[key]), (name, key)
@@ -138,6 +139,12 @@ def test_a_place_that_can_only_be_read_is_named_for_what_was_to_be_written(tmp_p
         monkeypatch.setattr(Path, name, only_read)
     with pytest.raises(im.DataError, match=r"cannot write .*kept\.json \(0\.0 MB\): Read-only"):
         checkpoint.write_bytes(tmp_path / "kept.json", b"{}")
+
+
+def test_a_run_in_a_place_that_cannot_be_written_is_one_clear_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(im.DataError, match=r"cannot write .*file/run/run\.lock .*: Not a directory"):
+        fit(tmp_path / "file" / "run")
 
 
 def stopping_views(number, step):
@@ -270,6 +277,37 @@ def test_other_data_or_views_never_resume(tmp_path):
         resume(tmp_path / "run", data=x + 1, views=own_views)
 
 
+@pytest.mark.parametrize("off", [1e-7, 1e-5])
+def test_a_run_goes_on_where_another_machine_rounded_the_statistics_otherwise(tmp_path, off):
+    options = {"epochs": 2, "batch_size": 200, "progress": False, "gauge_samples": 20, "size": 8}
+
+    def pictures(change=0.0):
+        x = torch.randint(0, 256, (400, 8, 8, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        data = im.data.Dataset(x)
+        data.mean, data.std = (
+            tuple(v + change * data.std[0] for v in data.mean),
+            tuple(v + change * v for v in data.std),
+        )
+        return data
+
+    def learner():
+        torch.manual_seed(0)
+        return im.methods.jmi(im.encoders.get("mlp", channels=1, size=8), projector=())
+
+    im.train(learner(), pictures(), out=tmp_path / "whole", **options)
+    im.train(learner(), pictures(), out=tmp_path / "run", checkpoint_every=3, **options)
+    (tmp_path / "run" / "log.jsonl").unlink()  # as if killed in its last epoch
+    here = pictures(off)
+    as_here = here.mean, here.std
+    if off > 1e-6:
+        with pytest.raises(im.ConfigError, match=r"data\.mean"):
+            im.Run.resume(tmp_path / "run", data=here, progress=False)
+    else:
+        im.Run.resume(tmp_path / "run", data=here, progress=False)
+        assert_same_end(tmp_path / "whole", tmp_path / "run")
+    assert (here.mean, here.std) == as_here
+
+
 def test_a_finished_run_is_read_back_and_a_folder_without_a_run_is_refused(tmp_path):
     run = fit(tmp_path / "run")
     again = im.Run.resume(tmp_path / "run", progress=False)
@@ -278,6 +316,63 @@ def test_a_finished_run_is_read_back_and_a_folder_without_a_run_is_refused(tmp_p
         im.Run.resume(tmp_path / "nowhere")
     with pytest.raises(im.ConfigError, match="not empty"):
         fit(tmp_path / "run")
+
+
+def test_a_run_that_is_being_trained_is_not_taken_up_by_another_process_too(tmp_path):
+    refused = []
+
+    def views(batch, index, seed=0, epoch=0):
+        if index is not None and len(index) == 500 and not refused:
+            with pytest.raises(im.ConfigError, match="another process is training in it: wait") as caught:
+                im.Run.resume(tmp_path / "run", views=views, progress=False)
+            refused.append(caught)
+        return own_views(batch, index, seed=seed, epoch=epoch)
+
+    run = fit(tmp_path / "run", views=views)
+    assert refused and len(run.history) == 3 and not (tmp_path / "run" / "run.lock").exists()
+
+
+def test_a_history_of_before_stood_in_the_header_and_is_read_from_there(tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    fit(tmp_path / "whole", views=own_views)
+    with pytest.raises(Stopped):
+        fit(tmp_path / "run", views=stopping_views(signal.SIGTERM, 12))
+    _begun_with(tmp_path / "run", json.loads((tmp_path / "whole" / "config.json").read_text()))
+    last = checkpoint.written(tmp_path / "run")[-1]
+    with safe_open(last, "pt") as file:
+        header = json.loads(file.metadata()["infomax"])
+    tensors = load_file(last)
+    rows = json.loads(tensors.pop("history").numpy().tobytes())
+    assert len(rows) == 2 and "history" not in header["position"] and "foreseen" in header["position"]
+    header["position"] = {k: v for k, v in header["position"].items() if k != "foreseen"} | {"history": rows}
+    save_file(tensors, last, {"infomax": json.dumps(header)})
+    im.Run.resume(tmp_path / "run", views=own_views, progress=False)
+    assert_same_end(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_killed_process_leaves_nothing_in_the_way(tmp_path):
+    fit(tmp_path / "whole", views=own_views)
+    with pytest.raises(Stopped):
+        fit(tmp_path / "run", views=stopping_views(signal.SIGTERM, 7))
+    _begun_with(tmp_path / "run", json.loads((tmp_path / "whole" / "config.json").read_text()))
+    halves = [tmp_path / "run" / f for f in ("learner.safetensors.7.tmp", "checkpoints/000000008.safetensors.tmp")]
+    for file in (*halves, tmp_path / "run" / "run.lock"):
+        file.write_bytes(b"")
+    (tmp_path / "run" / "environment.json").unlink()
+    im.Run.resume(tmp_path / "run", views=own_views, progress=False)
+    assert_same_end(tmp_path / "whole", tmp_path / "run")
+    assert not any(half.exists() for half in halves)
+    assert json.loads((tmp_path / "run" / "environment.json").read_text())["continued"][0]["step"] == 7
+
+
+def test_a_folder_whose_run_was_killed_before_it_began_is_free(tmp_path):
+    for name in ("config.json", "run.lock"):
+        (tmp_path / name).touch()
+    with pytest.raises(im.DataError, match="is empty: the run was killed before it began; begin it anew"):
+        im.Run.resume(tmp_path, progress=False)
+    assert len(fit(tmp_path, epochs=1).history) == 1
 
 
 def test_an_unreadable_checkpoint_gives_way_to_the_one_before(tmp_path):

@@ -1,6 +1,7 @@
 """Runs of a given time: schedules that end where it does, and what continues."""
 
 import json
+import signal
 
 import pytest
 import torch
@@ -53,6 +54,55 @@ def test_progress_is_the_share_of_the_time_and_never_more_is_spent(monkeypatch, 
         if step > 10:
             assert step / total == pytest.approx(watch.at / 100, abs=0.1)
     assert 95 < watch.at <= 100
+
+
+@pytest.mark.parametrize("foreseen", [596, 0])
+@pytest.mark.parametrize("slow", [1.0, 15.0, 16.0])
+def test_a_run_that_continues_keeps_its_schedule_however_slow_its_first_update_is(monkeypatch, slow, foreseen):
+    watch = Watch(monkeypatch)
+    timed, step = Length(0, "600s"), 570
+    timed.take_up(step, 574.0, foreseen)
+    totals = [timed.total(step)]
+    while step < totals[-1]:
+        watch.at += slow if step == 570 else 1.0
+        step += 1
+        totals.append(timed.total(step))
+    assert max(totals) <= 596 and min(totals) >= 580
+    assert step in range(571 + int(26 - slow) - (foreseen == 0), 572 + int(26 - slow)) and 574 + watch.at <= 600
+
+
+def test_a_run_that_continues_at_another_pace_takes_it_up_and_its_schedule_does_not_jump(monkeypatch):
+    watch = Watch(monkeypatch)
+    timed, step = Length(0, "600s"), 100
+    timed.take_up(step, 110.0, 591)
+    totals = [timed.total(step)]
+    while step < totals[-1]:
+        watch.at += 3.0 if step % 2 else 5.0
+        step += 1
+        totals.append(timed.total(step))
+    assert totals[0] == 591 and totals[1] in range(580, 592) and totals[2] > 350  # one update alone would say 196
+    assert 590 < 110 + watch.at <= 600
+
+
+def test_a_run_by_time_that_continues_makes_every_update_at_the_rate_it_would_have_had(tmp_path, monkeypatch):
+    watch = Watch(monkeypatch)
+    update, rates, stops = loop.update, [], []
+
+    def timed(job, position, *asked):
+        watch.at += 20.0 if position.step == 0 else 1.0
+        rates.append(job.optimizer.param_groups[0]["lr"])
+        if position.step in stops:
+            signal.raise_signal(signal.SIGINT)
+        return update(job, position, *asked)
+
+    monkeypatch.setattr(loop, "update", timed)
+    fit(tmp_path / "whole", budget="60s")
+    whole, stops = rates.copy(), [30]
+    rates.clear()
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "run", budget="60s")
+    im.Run.resume(tmp_path / "run", progress=False)
+    assert rates == pytest.approx(whole, rel=1e-9) and len(rates) == 41
 
 
 def test_seconds_of_the_processor_are_those_of_the_process(monkeypatch):

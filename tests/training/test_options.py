@@ -3,6 +3,7 @@ import json
 import sys
 import types
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -52,6 +53,27 @@ def test_a_gradient_is_shortened_to_the_norm_and_never_lengthened():
     assert not torch.equal(weights(fit(clip_norm=1e-3, optimizer="sgd")), weights(fit(optimizer="sgd")))
     with pytest.raises(im.ConfigError, match=r"clip_norm=-1"):
         fit(clip_norm=-1)
+
+
+def test_numbers_of_numpys_are_kept_as_pythons_and_the_run_goes_on(tmp_path):
+    numbers = {"lr": np.float32(1e-3), "clip_norm": np.float32(1), "rules": {"bias": {"weight_decay": np.float32(0)}}}
+    run = fit(out=tmp_path / "run", epochs=np.int64(2), size=np.int64(1), checkpoint_every=3, **numbers)
+    (tmp_path / "run" / "log.jsonl").unlink()  # as if killed in its last epoch
+    again = im.Run.resume(tmp_path / "run", progress=False)
+    assert torch.equal(weights(run), weights(again)) and type(run.config["training"]["lr"]) is float
+
+
+def test_a_gradient_too_long_for_its_norm_is_told_from_one_that_is_not_finite():
+    class Steep(nn.Linear):
+        def forward(self, x):
+            return super().forward(x * 1e25) * 1e-25
+
+    torch.manual_seed(0)
+    learner = im.Learner(Steep(8, 4), im.Shared(), im.Alignment(im.Dot()), im.InfoNCE(im.Dot()), scale=1e20)
+    with pytest.raises(
+        im.NumericsError, match=r"is finite, but its length overflows: up to \d.*e\+\d+, in f\.weight\."
+    ):
+        im.step(learner, [torch.randn(16, 8), torch.randn(16, 8)], torch.optim.SGD(learner.parameters(), lr=0.1))
 
 
 def test_the_rate_grows_with_the_batch_it_is_meant_for():

@@ -53,6 +53,20 @@ def test_every_part_is_found_in_both_branches_and_nothing_else():
     assert names(bare, "critic") == {"joint.critic.weight", "marginals.0.critic.weight"}
 
 
+def test_biases_of_attention_and_recurrence_and_every_norm_of_torch_are_found():
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention, self.norm = nn.MultiheadAttention(8, 2), nn.RMSNorm(8)
+            self.gru = nn.GRU(8, 8)
+
+    made = im.methods.jmi(Encoder(), projector=())
+    assert {n.removeprefix("f.encoder.") for n in names(made, "bias")} == {
+        "attention.in_proj_bias", "attention.out_proj.bias", "gru.bias_ih_l0", "gru.bias_hh_l0",
+    }  # fmt: skip
+    assert names(made, "norm") == {"f.encoder.norm.weight"}
+
+
 def test_without_rules_there_is_one_group_in_the_learners_own_order():
     made = learner("jmi")
     (group,) = grouped(made, {})

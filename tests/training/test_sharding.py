@@ -47,6 +47,7 @@ def test_shards_train_what_one_process_does(method, lives, runs):
 
 def test_checkpoints_are_those_of_one_process(runs):
     one, two = (load_file(checkpoint.written(runs / f"moco_v2 {who}")[-1]) for who in ("one", "two"))
+    one.pop("history"), two.pop("history")  # whose seconds are longer or shorter
     assert {name: t.shape for name, t in one.items()} == {name: t.shape for name, t in two.items()}
     assert any(name.startswith("optimizer.") for name in two)
 

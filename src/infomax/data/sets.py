@@ -1,5 +1,6 @@
 """What a data set is."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -258,16 +259,38 @@ def statistics(images: Tensor | Sequence[Tensor]) -> tuple[tuple[float, ...], tu
         ((0.5,), (0.5,))
     """
     if isinstance(images, Tensor) and images.is_floating_point():
-        by_channel = images.transpose(1, 2) if images.ndim == 3 else images
-        flat = by_channel.reshape(-1, by_channel.shape[-1]).to(torch.float64)
-        mean, variance = flat.mean(dim=0), flat.var(dim=0, unbiased=False)
-    else:
-        parts = torch.split(images, 4096) if isinstance(images, Tensor) else images
-        levels = np.zeros((images[0].shape[-1], 256))
-        for part in parts:
-            levels += count_levels(part)
-        return moments(levels)
-    return _as_tuples(mean, variance)
+        images = images if images.ndim == 3 else images.flatten(0, -2)
+        n, channels = images.numel() / images.shape[1], images.shape[1]
+        mean = _summed(images, torch.zeros(channels, dtype=torch.float64), power=1) / n
+        return _as_tuples(mean.tolist(), (_summed(images, mean, power=2) / n).tolist())
+    parts = torch.split(images, 4096) if isinstance(images, Tensor) else images
+    levels = np.zeros((images[0].shape[-1], 256))
+    for part in parts:
+        levels += count_levels(part)
+    return moments(levels)
+
+
+def _summed(samples: Tensor, centre: Tensor, power: int) -> Tensor:
+    """The sum of (x - centre)^power over the samples of each channel, N x C or N x C x L: the same bits on every machine.
+
+    Additions of two numbers at a time are; a library's sum is taken in an order that threads and vector units decide.
+    """
+
+    def halved(rows: Tensor) -> Tensor:
+        while len(rows) > 1:
+            half = len(rows) // 2
+            rows = torch.cat((rows[:half] + rows[half : 2 * half], rows[2 * half :]))
+        return rows[0]
+
+    centre = centre.reshape(-1, *(1,) * (samples.ndim - 2))
+
+    def off(part: Tensor) -> Tensor:
+        x = part.to(torch.float64) - centre
+        return x * x if power == 2 else x
+
+    parts = torch.split(samples, max(1, 2**18 // max(1, samples[0].numel())))  # a copy of 2 MB at a time
+    total = halved(torch.stack([halved(off(part)) for part in parts]))
+    return halved(total.T) if samples.ndim == 3 else total
 
 
 def count_levels(images: Tensor) -> NDArray[np.float64]:
@@ -282,12 +305,16 @@ def count_levels(images: Tensor) -> NDArray[np.float64]:
 
 def moments(levels: NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel by the counts of its levels, C x 256; see `statistics`."""
-    share = torch.from_numpy(levels / levels.sum(axis=1, keepdims=True))
-    level = torch.arange(256, dtype=torch.float64) / 255
-    mean = share @ level
-    return _as_tuples(mean, (share * (level - mean[:, None]) ** 2).sum(dim=1))
+    found = []
+    for counts in levels.astype(
+        np.int64
+    ).tolist():  # whole numbers of any size: exact, and so the same on every machine
+        n = sum(counts)
+        first, second = (sum(level**power * count for level, count in enumerate(counts)) for power in (1, 2))
+        found.append((first / (255 * n), (n * second - first**2) / (255 * n) ** 2))
+    mean, variance = zip(*found, strict=True)
+    return _as_tuples(mean, variance)
 
 
-def _as_tuples(mean: Tensor, variance: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    std = torch.where(variance > 0, variance.sqrt(), torch.ones_like(variance))
-    return tuple(mean.tolist()), tuple(std.tolist())
+def _as_tuples(mean: Sequence[float], variance: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(mean), tuple(math.sqrt(v) if v > 0 else 1.0 for v in variance)

@@ -9,7 +9,8 @@
 | losses and bounds of the epoch under way | epoch.losses, epoch.bounds |
 | what is trained beside the run: the online probe | beside.NAME |
 | states of torch's generators | rng.cpu, rng.cuda |
-| position, history, resolved configuration, scale of the gradients | header |
+| history, as JSON in bytes: a header has room for some 120,000 rows | history |
+| position, resolved configuration, scale of the gradients | header |
 
 Views and shuffles need nothing: they are functions of (seed, sweep, sample). No file of a run can execute code.
 """
@@ -45,6 +46,10 @@ LATE: Mapping[str, Mapping[str, Any]] = {
 """Options that runs of before do not have, at what they come to there; how gauges are read moves no weight."""
 
 
+POSITION = ("step", "seconds", "spent", "foreseen", "skipped", "warned", "watched")
+"""What of a position stands in the header of a checkpoint."""
+
+
 @dataclass
 class Position:
     """How far a run has come.
@@ -53,6 +58,7 @@ class Position:
         step: updates done.
         seconds: spent in the epoch under way.
         spent: seconds of the run's budget that are gone.
+        foreseen: updates of the whole run, where they follow from a budget; 0: they do not, or nobody wrote them down.
         skipped: updates of the epoch under way that were left out, for a NaN.
         losses, bounds: of the epoch under way, one an update.
         history: one row an epoch.
@@ -64,6 +70,7 @@ class Position:
     step: int = 0
     seconds: float = 0.0
     spent: float = 0.0
+    foreseen: int = 0
     skipped: int = 0
     losses: list[Tensor] = field(default_factory=list)
     bounds: list[Tensor] = field(default_factory=list)
@@ -153,7 +160,7 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
     Raises:
         DataError: where it cannot be written; what stood there before still does.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)
@@ -166,10 +173,13 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):  # of a file system that can only be read even this
             temporary.unlink(missing_ok=True)
-        why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-        raise DataError(
-            f"cannot write {path} ({len(data) / 1e6:.1f} MB): {why}. What was written before is intact"
-        ) from error
+        raise unwritable(path, data, error) from error
+
+
+def unwritable(path: Path, data: bytes, error: OSError) -> DataError:
+    """What is said where a file cannot be written."""
+    why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
+    return DataError(f"cannot write {path} ({len(data) / 1e6:.1f} MB): {why}. What was written before is intact")
 
 
 def _settle(folder: Path) -> None:
@@ -180,6 +190,13 @@ def _settle(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def tidy(folder: Path) -> None:
+    """Remove the halves of weights and checkpoints that a killed process left; for who is alone in the folder of a run."""
+    if rank() == 0:
+        for half in (*folder.glob("learner.safetensors*.tmp"), *(folder / FOLDER).glob("*.tmp")):
+            half.unlink(missing_ok=True)
 
 
 def written(folder: Path) -> list[Path]:
@@ -221,13 +238,13 @@ def save(
         if getattr(position, key):
             tensors[f"epoch.{key}"] = torch.stack(getattr(position, key))
     tensors |= {f"beside.{name}": t for name, t in position.beside.items()}
+    if position.history:
+        tensors["history"] = torch.frombuffer(bytearray(json.dumps(position.history).encode()), dtype=torch.uint8)
     tensors["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
     header = {
-        "position": {
-            k: getattr(position, k) for k in ("step", "seconds", "spent", "skipped", "history", "warned", "watched")
-        },
+        "position": {k: getattr(position, k) for k in POSITION},
         "optimizer": told,
         "extra": dict(extra),
         "config": plain(config),
@@ -281,7 +298,9 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
                     state[key[len(start) :]] = made
         if state:
             optimizer.state[p] = state
-    position = Position(**header["position"])
+    position = Position(**header["position"])  # of earlier versions with its history
+    if "history" in tensors:
+        position.history = json.loads(tensors["history"].numpy().tobytes())
     for part, values in (("epoch.losses", position.losses), ("epoch.bounds", position.bounds)):
         if part in tensors:
             values.extend(tensors[part].to(next(learner.parameters()).device).unbind(0))

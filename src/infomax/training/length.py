@@ -7,6 +7,7 @@ from infomax.errors import ConfigError
 
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 UNKNOWN = 1000  # updates that a run is taken to have until some of it has been timed
+PAST = 10  # updates before a stop that count in the pace of those after it, of which at first only one has been timed
 
 
 def limit_of(budget: str) -> tuple[float, bool]:
@@ -39,7 +40,7 @@ class Length:
 
     Example:
         >>> ended = Length(0, "1h")
-        >>> ended.take_up(3600.0)
+        >>> ended.take_up(7, 3600.0)
         >>> Length(30).total(7), ended.total(7)
         (30, 7)
     """
@@ -50,11 +51,20 @@ class Length:
             self.limit, of_processor = limit_of(budget)
         self._now = time.process_time if of_processor else time.perf_counter
         self._began = self._now()
+        self._start, self._pace = 0, 0.0
         self._first: tuple[int, float] | None = None  # the first update stands apart: what it compiles, others have
 
-    def take_up(self, spent: float) -> None:
-        """Go on where so many seconds are gone."""
-        self._began, self._first = self._now() - spent, None
+    def take_up(self, step: int, spent: float, foreseen: int = 0) -> None:
+        """Go on where so many updates are made and seconds gone.
+
+        Args:
+            step: updates made.
+            spent: seconds gone.
+            foreseen: the total as it last stood; 0: it is not known, and all updates take what those made took.
+        """
+        if self.timed:
+            self._began, self._start, self._first = self._now() - spent, step, None
+            self._pace = (self.limit - spent) / (foreseen - step) if foreseen > step else spent / step
 
     @property
     def spent(self) -> float:
@@ -73,10 +83,11 @@ class Length:
         spent = self.spent
         if spent >= self.limit:
             return max(step, 1)
-        if step == 0:
-            return UNKNOWN
+        if step == self._start:  # at least one more: it is an update that writes an epoch's row
+            return max(step + round((self.limit - spent) / self._pace), step + 1) if step else UNKNOWN
         if self._first is None:
-            self._first = (step, spent)
+            past = min(self._start, PAST)
+            self._first = (step - past, spent - past * self._pace)
         before, then = self._first
         if step == before:
             return step + UNKNOWN

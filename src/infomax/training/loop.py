@@ -5,6 +5,8 @@ import itertools
 import shlex
 import signal
 import time
+from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from infomax.clock import Clock
+from infomax.data import Dataset
 from infomax.data.folder import OnError
 from infomax.errors import ConfigError, DataError, command, known_options
 from infomax.learner import Learner, Rules
@@ -30,7 +33,7 @@ from infomax.training.optim import OptimizerName
 from infomax.training.options import Options
 from infomax.training.prepare import Job, prepare
 from infomax.training.rules import rate
-from infomax.training.run import Run, begun, claim, read_config, rebuilt, unclaimed
+from infomax.training.run import Run, alone, begun, claim, read_config, rebuilt, unclaimed
 from infomax.training.sharding import Strategy, take_up
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
@@ -155,9 +158,7 @@ def train(
     if out is not None and rank() == 0:
         unclaimed(out)
     job = prepare(learner, data, views, options, root, machine)
-    if out is not None:
-        job.run.path = claim(out, "config.json") if rank() == 0 else Path(out)
-    return _go(job, progress)
+    return _go(job, None if out is None else Path(out), progress)
 
 
 def resume(
@@ -187,33 +188,53 @@ def resume(
     machine = {"strategy": "ddp"} | config[checkpoint.MACHINE]
     here = {"device": device, "devices": devices, "strategy": strategy}
     machine |= {k: v for k, v in here.items() if v is not None}
-    source = data
-    if data is None:
-        asked_for = config["data"]["source"], config["data"]["root"]
+    on_error = machine.get("on_error", "skip")
+    if data is not None:
+        source = dataset(data, config["data"]["root"], on_error=on_error)
+    else:
         try:
-            source = dataset(*asked_for, on_error=machine.get("on_error", "skip"))
+            source = dataset(config["data"]["source"], config["data"]["root"], on_error=on_error)
         except DataError as error:
             raise DataError(
                 f"{error}. The data of {path} were there when it was begun: put them back, or give them in Python, "
                 "Run.resume(path, data=...)"
             ) from error
         source.name = config["data"]["name"]
+    source = _as_begun(source, config["data"])
     named = config["views"]["recipe"] if views is None else views
     job = prepare(made, source, named, Options(**asked), config["data"]["root"], machine)
-    job.run.path = path
-    return _go(job, progress, continued=True)
+    return _go(job, path, progress, continued=True)
 
 
-def _go(job: Job, progress: bool, *, continued: bool = False) -> Run:
+def _as_begun(data: Dataset, asked: Mapping[str, Any]) -> Dataset:
+    """The data with the mean and standard deviation that a run was begun with, where another machine rounded otherwise.
+
+    How a sum is rounded, threads and vector units decide; before sums were taken in an order of our own, ours too.
+    """
+    then, now = ([*part["mean"], *part["std"]] for part in (asked, vars(data)))
+    scale = [*data.std, *data.std]
+    if len(then) != len(now) or any(abs(a - b) > 1e-6 * s for a, b, s in zip(then, now, scale, strict=True)):
+        return data  # other data: `restore` says so
+    data = copy(data)
+    data.mean, data.std = tuple(asked["mean"]), tuple(asked["std"])
+    return data
+
+
+def _go(job: Job, path: Path | None, progress: bool, *, continued: bool = False) -> Run:
     run, position = job.run, Position()
-    with noted_signals(run.path is not None) as signals:  # from now on there is a folder, which can be continued
+    with noted_signals(path is not None) as signals:  # from now on there is a folder, which can be continued
         try:
-            if continued and run.path is not None:
-                position, scaler = checkpoint.restore(run.path, job.learner, job.optimizer, run.config)
-                job.place.precision.load(scaler)
-            run.history = position.history
-            run.start(position.step if continued else None)
-            _climb(job, position, signals, progress)
+            with alone(path):
+                if path is not None and rank() == 0 and not continued:
+                    claim(path, "config.json")
+                run.path = path
+                if continued and path is not None:
+                    checkpoint.tidy(path)
+                    position, scaler = checkpoint.restore(path, job.learner, job.optimizer, run.config)
+                    job.place.precision.load(scaler)
+                run.history = position.history
+                run.start(position.step if continued else None)
+                _climb(job, position, signals, progress)
         except BaseException:
             if not continued:
                 run.abandon()
@@ -226,7 +247,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool) -> 
     learner, target = job.learner, job.learner.target
     order, length = list(target.order(len(feed))), job.length
     if position.step > 0:
-        length.take_up(position.spent)
+        length.take_up(position.step, position.spent, position.foreseen)
     total = length.total(position.step)
     peak = options.peak(feed.batch_size)
     frames, places = begun(
@@ -241,6 +262,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool) -> 
 
     def save(ended: bool = False) -> None:
         position.seconds, position.spent = time.perf_counter() - began, length.limit if ended else length.spent
+        position.foreseen = total if length.timed else 0
         if run.path is not None:
             keep = run.config[checkpoint.MACHINE]["keep"]
             checkpoint.save(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from infomax.errors import ConfigError, nearest
@@ -11,6 +11,15 @@ from infomax.pieces import Accumulate
 from infomax.training.devices import PrecisionName
 from infomax.training.length import limit_of
 from infomax.training.optim import OptimizerName
+
+
+def _own(value: Any) -> Any:
+    """A number of numpy's as one of Python's, in a mapping too, which a file of a run can hold; anything else as it is."""
+    if isinstance(value, Mapping):
+        return {k: _own(v) for k, v in value.items()}
+    if isinstance(value, int | float) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Options:
     online_knn: bool = False
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).copy().items():
+            object.__setattr__(self, name, _own(value))
         for name in ("epochs", "batch_size", "seed", "gauge_samples"):
             if not isinstance(getattr(self, name), int):
                 raise ConfigError(f"{name}={getattr(self, name)!r}: give a whole number")

@@ -2,9 +2,10 @@
 
     rules={"predictor": {"lr": "constant"}, "bias": {"weight_decay": 0}, "f.encoder.*": {"lr": 0.1}}
 
-A rule is for a part of the learner, or for a pattern of parameters' names; where two speak of one parameter the later
-one counts. A method brings rules of its own (SimSiam's predictor keeps its learning rate), which a user's of the
-same name replace.
+A rule is for a part of the learner, or for a pattern of parameters' names; `bias` is every parameter that calls itself
+one (`bias_ih_l0` and `in_proj_bias` too), `norm` the gain and shift of every norm of torch. Where two rules speak of one
+parameter the later one counts. A method brings rules of its own (SimSiam's predictor keeps its learning rate), which a
+user's of the same name replace.
 """
 
 import math
@@ -129,7 +130,8 @@ def rate(group: Mapping[str, Any], scheduled: float, peak: float) -> float:
 def _for(learner: Learner, part: str, name: str) -> bool:
     """Whether a rule for this part is for the parameter of this name."""
     if part == "bias":
-        return name.rpartition(".")[2] == "bias"
+        last = name.rpartition(".")[2]
+        return last == "bias" or last.startswith("bias_") or last.endswith("_bias")
     if part in PARTS:
         return any(name == n or name.startswith(f"{n}.") for n in _places(learner, part))
     return fnmatchcase(name, part)
@@ -137,7 +139,7 @@ def _for(learner: Learner, part: str, name: str) -> bool:
 
 def _places(learner: Learner, part: str) -> Iterator[str]:
     """Names of the modules that a part is made of."""
-    norms = (_NormBase, nn.LayerNorm, nn.GroupNorm)
+    norms = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
     kinds: dict[str, Any] = {"predictor": Predictor, "prototypes": Prototypes, "critic": Critic, "norm": norms}
     for name, m in learner.named_modules():
         if part in kinds and isinstance(m, kinds[part]):

@@ -10,10 +10,9 @@
 | embedding.safetensors | a few samples' embedding and its spectrum by epoch; see `infomax.training.frames` |
 | learner.safetensors | every parameter and buffer, both branches |
 | report.html | the page, once it is asked for |
+| run.lock | there while a process trains in the folder, or where one was killed; in nobody's way |
 """
 
-import csv
-import io
 import json
 import platform
 import shlex
@@ -21,32 +20,38 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from infomax.data import Dataset
 from infomax.errors import ConfigError, DataError, beside
 from infomax.learner import Learner
 from infomax.parallel import rank, world
-from infomax.training.checkpoint import distinct, fill, step_of, write_bytes, written
+from infomax.training.checkpoint import distinct, fill, step_of, unwritable, write_bytes, written
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
+from infomax.training.log import FILE as LOG
+from infomax.training.log import Log
 from infomax.training.sharding import Strategy
+
+LOCK = "run.lock"
+"""Held by the process that trains in a folder. The system lets go of it when that one dies, though the file may stay."""
 
 
 def unclaimed(out: str | Path) -> Path:
     """A folder that a run may be kept in, untouched: asked before data are read, which takes long.
 
     Raises:
-        ConfigError: where it exists and is not empty.
+        ConfigError: where it exists and is not empty; what a run leaves that was killed before it began counts for nothing.
     """
     path = Path(out)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(not _of_no_run(p) for p in path.iterdir())):
         unfinished = "; continue the run in it by --resume" if written(path) else ""
         raise ConfigError(
             f"{path} exists and is not empty: nothing is overwritten; choose another --out or remove it{unfinished}"
@@ -54,24 +59,56 @@ def unclaimed(out: str | Path) -> Path:
     return path
 
 
+def _of_no_run(file: Path) -> bool:
+    return file.name == LOCK or (file.name == "config.json" and file.is_file() and file.stat().st_size == 0)
+
+
 def claim(out: str | Path, mark: str | None = None) -> Path:
     """Make the folder of a run or study; one that already holds something is never written into.
 
     Args:
         out: the folder.
-        mark: an empty file made in it at once, so that of two that are begun at the same time only one has it.
+        mark: a file that a run writes first: of two that found the folder empty only one has it.
 
     Raises:
         ConfigError: where it exists and is not empty.
     """
     path = unclaimed(out)
     path.mkdir(parents=True, exist_ok=True)
-    if mark is not None:
-        try:
-            (path / mark).touch(exist_ok=False)
-        except FileExistsError:
-            raise ConfigError(f"{path}: another run has just begun in it; choose another --out") from None
+    if mark is not None and (path / mark).is_file() and (path / mark).stat().st_size > 0:
+        raise ConfigError(f"{path}: another run has just begun in it; choose another --out")
     return path
+
+
+@contextmanager
+def alone(path: Path | None) -> Iterator[None]:
+    """No other process trains in this folder meanwhile; the first of several processes sees to it for all.
+
+    Args:
+        path: the folder, which is made where it is missing; None: there is none.
+
+    Raises:
+        ConfigError: where one does. DataError: where nothing can be written.
+    """
+    if path is None or rank() > 0:
+        yield
+        return
+    lock = FileLock(path / LOCK)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(
+            f"{path}: another process is training in it: wait until that one has ended, or stop it first"
+        ) from None
+    except OSError as error:
+        raise unwritable(path / LOCK, b"", error) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (path / LOCK).unlink()
+        lock.release()
 
 
 @contextmanager
@@ -120,6 +157,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         if folder.exists():
             raise DataError(f"{folder} is no run: it holds no config.json")
         raise DataError(f"{folder} is no run: it does not exist; {beside(folder)}".rstrip("; "))
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty: the run was killed before it began; begin it anew, in the same folder")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         missing = [key for key in ("method", "encoder", "data", "views", "training") if key not in config]
@@ -131,18 +170,20 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:
-    """The rows of a run's log, one an epoch; none where there is no log yet.
+    """The rows of a run's log, one an epoch; none where there is no log yet. A last line that is cut is no row.
 
     Raises:
         DataError: where a line is damaged, naming it.
     """
-    log, rows = folder / "log.jsonl", []
+    log, rows = folder / LOG, []
     if not log.is_file():
         return []
-    for number, line in enumerate(log.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(log.read_text(encoding="utf-8").splitlines(keepends=True), 1):
         try:
             rows.append(dict(json.loads(line)))
         except (ValueError, TypeError):
+            if not line.endswith("\n"):  # of a process that was killed, or a full disk
+                break
             raise DataError(
                 f"{log}: line {number} is damaged ({line[:40]!r}): remove it, or take the log of a copy"
             ) from None
@@ -229,6 +270,7 @@ class Run:
     data: Any = None
     path: Path | None = None
     frames: Frames | None = None
+    _log: Log = field(default_factory=Log, init=False, repr=False, compare=False)
 
     def __str__(self) -> str:
         """What it is, and where it stands, in one line."""
@@ -247,7 +289,8 @@ class Run:
             return
         here = environment()
         if continued is not None:
-            then = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+            known = self.path / "environment.json"  # which a run killed as it began does not have
+            then = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
             here = then | {"continued": [*then.get("continued", []), {"step": continued, **here}]}
         else:
             write_bytes(self.path / "config.json", json.dumps(self.config, indent=2).encode() + b"\n", durable=True)
@@ -264,7 +307,7 @@ class Run:
         shutil.rmtree(self.path)  # `claim` made it, or found it empty: all in it is this run's
 
     def save(self, *, durable: bool = False) -> None:
-        """Write the log and the weights, each whole or not at all.
+        """Write the weights, whole or not at all, and what is new of the log.
 
         Raises:
             DataError: where they cannot be written; what stood there before still does.
@@ -276,8 +319,7 @@ class Run:
         weights = save({n: t.detach().cpu().contiguous() for n, t in distinct(self.learner).items()})
         self.save_frames(durable=durable)
         write_bytes(self.path / "learner.safetensors", weights, durable=durable)
-        write_bytes(self.path / "log.jsonl", _lines(self.history), durable=durable)
-        write_bytes(self.path / "log.csv", _table(self.history), durable=durable)
+        self._log.write(self.path, self.history, durable=durable)
 
     def save_frames(self, *, durable: bool = False) -> None:
         """Write what was kept of the embedding by epoch, where there is any."""
@@ -368,15 +410,3 @@ class Run:
             raise ConfigError("this run has no folder: say where its page goes, run.report('page.html')")
         page = Path(path) if path is not None else Path(str(self.path)) / "report.html"
         return report(self, page, data, root=root, umap=umap)
-
-
-def _lines(history: list[dict[str, float]]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in history).encode()
-
-
-def _table(history: list[dict[str, float]]) -> bytes:
-    text = io.StringIO()
-    table = csv.DictWriter(text, list(dict.fromkeys(key for row in history for key in row)), lineterminator="\n")
-    table.writeheader()
-    table.writerows(history)
-    return text.getvalue().encode()
