@@ -11,6 +11,7 @@ from infomax.mi import Estimate, estimate_mi, tasks
 from infomax.mi.estimate import METHODS
 from infomax.mi.estimators.critics import BOUNDS
 from infomax.mi.estimators.discrete import CHANCE, plugin
+from infomax.mi.estimators.limits import upper
 
 
 def sample(task, n, seed=0):
@@ -162,6 +163,17 @@ def test_limits_of_counts_hold(count, agreement, n):
     found = [estimate_mi(*task.sample(n, seed), method="discrete") for seed in range(40)]
     missed = sum(f.lo > task.mi or f.hi < task.mi for f in found)
     assert missed <= 6  # of 40: at 5 % each, more has probability 0.003
+
+
+@pytest.mark.parametrize("n", [300, 1500, 100_000])
+def test_sides_that_are_one_have_limits(n):
+    y = np.random.default_rng(0).permutation(
+        np.arange(n) % 3
+    )  # even counts: the delta method has no error but rounding
+    found = estimate_mi(y, (2 * y) % 3, method="discrete")
+    assert math.log(3) - 0.05 < found.mi <= found.hi < math.log(3) + 0.05
+    assert 1.1 <= upper(1.1, 0.0, 4.7e-10, n, 4) < 1.1001
+    assert upper(1.0, 0.0, 1e-4, n, 4) == pytest.approx(upper(1.0, 0.0, 1.0001e-4, n, 4), rel=1e-5)
 
 
 @pytest.mark.parametrize("table", [[[0.28, 0.22], [0.22, 0.28]], [[0.93, 0.02], [0.03, 0.02]]], ids=["even", "skewed"])

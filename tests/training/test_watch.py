@@ -89,6 +89,13 @@ def test_directions_that_vanish_are_seen_early_and_those_of_a_few_classes_are_le
     assert verdict(start, (1.0, 20.0, 0.5), (1.0, 20.0, 0.5)) is None
 
 
+def test_a_wide_embedding_may_lose_most_of_its_directions_and_keep_enough():
+    wide, left = (1.0, 90.0, -0.6), (1.0, 25.0, -2.8)  # Barlow Twins on real images, in its first fifth
+    assert verdict(wide, left, left) is None
+    assert verdict(wide, left, left, bare=True) == "directions"
+    assert verdict(wide, (1.0, 19.0, -2.8), (1.0, 19.0, -2.8)) == "directions"
+
+
 def test_few_directions_that_tell_the_views_apart_are_no_collapse():
     start, few = (1.0, 50.0, -0.5), (1.0, 6.0, 0.7)
     assert verdict(start, few, few, few) is None

@@ -283,9 +283,9 @@ def evaluate(
             z_g = encoded(second, train)
             other_g = z_g if test is None else encoded(second, test)
             known_g = (z_g[fit], of_train[fit], other_g[held], labels[held])
-            found["g"] = {}
             for name in names:
-                found["g"] |= PROTOCOLS[name](*known_g, seed) if name in PROTOCOLS else {}
+                if name in PROTOCOLS:
+                    found["g"] = found.get("g", {}) | PROTOCOLS[name](*known_g, seed)
     except BaseException as error:
         if not found:
             raise

@@ -8,7 +8,7 @@ from infomax.errors import ConfigError
 JUDGED = ("linear", "linear_se", "knn")
 """Metrics that need labels, measured on a held-out part of train."""
 
-LOWER = ("loss", "alignment", "uniformity")
+LOWER = ("loss", "alignment", "uniformity", "linear_se")
 """Metrics of which less is better."""
 
 

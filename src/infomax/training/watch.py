@@ -10,7 +10,8 @@ An embedding collapses in three ways, and each has its sign early in a run:
 - **to few directions** (dimensionally), behind a batch norm that holds s up: the effective rank of the centred rows is below
   `LOST_RANK` of the rank that the random network had on the same batch size and width, which is what was attainable there. In
   the first fifth of a run (`EARLY`) hardly a healthy run loses that much so fast; later the classes may be all there is, and
-  `LOST_RANK_LATE` is asked for. Directions that tell the views apart by `INFORMED` more than the random network's did, and by
+  `LOST_RANK_LATE` is asked for. And they are fewer than `FEW`: of a wide embedding a healthy run may lose four fifths, and keep
+  more than the classes need. Directions that tell the views apart by `INFORMED` more than the random network's did, and by
   half of the most that any did, are what the data need, and no collapse.
 - **to nothing**, where the joint term reads lengths (a distance, a product: VICReg, DINO): the embedding shrinks, or all
   classes become equally likely, while its unit rows may stay apart for long. Said where the deviation of the rows as they stand
@@ -22,7 +23,7 @@ A sentence without a marginal has nothing that would stop any, which is said whe
 
 Two readings in a row must say so. `infomax study collapse` trains every method with and without its guard, and counts what is
 missed and what is called a collapse and is none; the thresholds were chosen on some of its worlds and tried on the others,
-`SHRUNK` and `INFORMED` on the same worlds with another seed.
+`SHRUNK` and `INFORMED` on the same worlds with another seed, `FEW` on CIFAR-10's copy.
 """
 
 import warnings
@@ -42,6 +43,7 @@ from infomax.training.monitor import COLLAPSED_STD, TAU
 EARLY = 0.2
 CLOSED, LOST_INFORMATION = 0.25, 0.1
 LOST_RANK, LOST_RANK_LATE = 0.3, 0.15
+FEW = 20.0
 INFORMED = 0.1  # nats
 SHRUNK = 0.2
 CLOSED_BARE, LOST_RANK_BARE = 0.5, 0.5
@@ -146,7 +148,8 @@ class Watch:
         least = LOST_RANK_BARE if self.bare else LOST_RANK if clock.progress <= EARLY else LOST_RANK_LATE
         # a run that was begun before this was read has no "random"
         informed = been["level"] > max(been.get("random", 0.0) + INFORMED, INFORMED, been["information"] / 2)
-        thin = rank < least * been["rank"] and (self.bare or not informed)
+        few = least * been["rank"] if self.bare else min(least * been["rank"], FEW)
+        thin = rank < few and (self.bare or not informed)
         signs = {"point": std < COLLAPSED_STD or closing, "nothing": shrunk, "directions": thin}
         self.state["why"] = next((why for why, found in signs.items() if found), "")
         self.state["suspicious"] = self.state["suspicious"] + 1 if self.state["why"] else 0

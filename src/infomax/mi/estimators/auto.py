@@ -175,7 +175,10 @@ def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> 
     began = time.process_time()
     found = plugin(x, y, seed=seed)
     scarce = found.rare or len(np.unique(np.stack([x, y]), axis=1).T) > len(x) / 5
-    most = max(found.value + Z * found.se, upper(found.value, found.bias, found.own_se, len(x), int(x.max() * y.max())))
+    most = None
+    if not scarce:
+        by_law = upper(found.value, found.bias, found.own_se, len(x), int(x.max() * y.max()))
+        most = max(found.value + Z * found.se, by_law)
     # a table too thin to simulate from: for the lower limit, take off the most that it can be
     least = found.value - max(0.0, found.largest_bias - found.bias if scarce else 0.0) - Z * found.se
     reading = EstimatorReading(
@@ -183,7 +186,7 @@ def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> 
         found.value,
         se=found.se,
         lo=max(0.0, least) if found.p <= CHANCE_COUNTS else 0.0,
-        hi=None if scarce else most,
+        hi=most,
         ceiling=min(entropy(x), entropy(y)),
         seconds=time.process_time() - began,
     )

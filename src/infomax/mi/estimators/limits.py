@@ -40,6 +40,9 @@ def upper(value: float, bias: float, se: float, n: int, df: int) -> float:
         scale = spread / biased
     if scale == 0.0:
         return value
-    seen = df + 2 * n * value / scale
+    size = 2 * n * value / scale
+    seen = df + size
+    if seen > 1e9:  # the law is normal there, and from 1e11 on `chndtr` is no number
+        return scale * (size + 1.96 * math.sqrt(2 * df + 4 * size)) / (2 * n)
     far = (math.sqrt(seen) + 4.0) ** 2  # were MI that high, a reading this low would be four deviations away
-    return scale * float(brentq(lambda size: chndtr(seen, df, size) - 0.025, 0.0, far)) / (2 * n)
+    return scale * float(brentq(lambda at: chndtr(seen, df, at) - 0.025, 0.0, far)) / (2 * n)
