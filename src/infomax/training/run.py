@@ -13,6 +13,7 @@
 | run.lock | there while a process trains in the folder, or where one was killed; in nobody's way |
 """
 
+import errno
 import json
 import platform
 import shlex
@@ -42,6 +43,9 @@ from infomax.training.sharding import Strategy
 
 LOCK = "run.lock"
 """Held by the process that trains in a folder. The system lets go of it when that one dies, though the file may stay."""
+
+NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
+"""What file systems say that know no locks, some network ones for instance."""
 
 
 def unclaimed(out: str | Path) -> Path:
@@ -87,6 +91,9 @@ def alone(path: Path | None) -> Iterator[None]:
     Args:
         path: the folder, which is made where it is missing; None: there is none.
 
+    Warns:
+        UserWarning: where the file system has no locks, so that nobody sees to it.
+
     Raises:
         ConfigError: where one does. DataError: where nothing can be written.
     """
@@ -99,10 +106,16 @@ def alone(path: Path | None) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise ConfigError(
-            f"{path}: another process is training in it: wait until that one has ended, or stop it first"
+            f"{path}: another process is training in it: wait until that one has ended, or stop it first; if none does (one "
+            f"was killed where the file system has no locks), remove {path / LOCK}"
         ) from None
     except OSError as error:
-        raise unwritable(path / LOCK, b"", error) from error
+        if error.errno not in NO_LOCKS:
+            raise unwritable(path / LOCK, b"", error) from error
+        warnings.warn(
+            f"{path}: its file system has no locks ({error.strerror}): see to it yourself that no other process trains in it",
+            stacklevel=2,
+        )
     try:
         yield
     finally:
