@@ -64,7 +64,9 @@ def unclaimed(out: str | Path) -> Path:
 
 
 def _of_no_run(file: Path) -> bool:
-    return file.name == LOCK or (file.name == "config.json" and file.is_file() and file.stat().st_size == 0)
+    if file.name == LOCK or file.match("config.json.*.tmp"):  # killed while it was being written
+        return True
+    return file.name == "config.json" and file.is_file() and file.stat().st_size == 0
 
 
 def claim(out: str | Path, mark: str | None = None) -> Path:
@@ -191,7 +193,7 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     log, rows = folder / LOG, []
     if not log.is_file():
         return []
-    for number, line in enumerate(log.read_text(encoding="utf-8").splitlines(keepends=True), 1):
+    for number, line in enumerate(log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True), 1):
         try:
             rows.append(dict(json.loads(line)))
         except (ValueError, TypeError):
