@@ -357,7 +357,8 @@ def test_a_killed_process_leaves_nothing_in_the_way(tmp_path):
     with pytest.raises(Stopped):
         fit(tmp_path / "run", views=stopping_views(signal.SIGTERM, 7))
     _begun_with(tmp_path / "run", json.loads((tmp_path / "whole" / "config.json").read_text()))
-    halves = [tmp_path / "run" / f for f in ("learner.safetensors.7.tmp", "checkpoints/000000008.safetensors.tmp")]
+    files = ("config.json", "environment.json", "learner.safetensors", "embedding.safetensors", "log.jsonl", "log.csv")
+    halves = [tmp_path / "run" / f"{f}.7.tmp" for f in (*files, "checkpoints/000000008.safetensors")]
     for file in (*halves, tmp_path / "run" / "run.lock"):
         file.write_bytes(b"")
     (tmp_path / "run" / "environment.json").unlink()
@@ -373,6 +374,12 @@ def test_a_folder_whose_run_was_killed_before_it_began_is_free(tmp_path):
     with pytest.raises(im.DataError, match="is empty: the run was killed before it began; begin it anew"):
         im.Run.resume(tmp_path, progress=False)
     assert len(fit(tmp_path, epochs=1).history) == 1
+
+
+def test_a_folder_whose_run_was_killed_in_its_first_file_is_free(tmp_path):
+    (tmp_path / "config.json.77.tmp").write_text("{")
+    assert len(fit(tmp_path, epochs=1).history) == 1
+    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_an_unreadable_checkpoint_gives_way_to_the_one_before(tmp_path):

@@ -84,6 +84,25 @@ def test_a_run_that_continues_at_another_pace_takes_it_up_and_its_schedule_does_
     assert 590 < 110 + watch.at <= 600
 
 
+def test_a_run_that_stopped_after_its_first_update_times_another_before_it_foresees(tmp_path, monkeypatch):
+    watch = Watch(monkeypatch)
+    update, peaks = loop.update, []
+
+    def timed(job, position, clock, *asked):
+        watch.at += 2.0 if position.step < 2 else 0.1
+        peaks.append(clock.total)
+        if len(peaks) in (1, 5):
+            signal.raise_signal(signal.SIGINT)
+        return update(job, position, clock, *asked)
+
+    monkeypatch.setattr(loop, "update", timed)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "run", budget="1h")
+    with pytest.raises(KeyboardInterrupt):
+        im.Run.resume(tmp_path / "run", progress=False)
+    assert peaks[1:3] == [1001, 1002] and peaks[3:] == pytest.approx([35_963, 35_963], abs=3)
+
+
 def test_a_run_by_time_that_continues_makes_every_update_at_the_rate_it_would_have_had(tmp_path, monkeypatch):
     watch = Watch(monkeypatch)
     update, rates, stops = loop.update, [], []

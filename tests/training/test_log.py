@@ -47,6 +47,7 @@ def test_all_is_written_anew_where_the_columns_change_or_the_files_are_not_its_o
         lambda: history.append({"epoch": 4, "loss": 0.0, "probe": 61.5}),
         lambda: (tmp_path / "log.csv").unlink(),
         lambda: (tmp_path / "log.jsonl").write_text("{}\n"),
+        lambda: history[-1].update(loss=9.0),
         lambda: history.pop(),
         lambda: history.__setitem__(slice(None), rows(5)),
     ):
@@ -76,6 +77,10 @@ def test_a_line_that_was_cut_is_no_row_and_is_mended_by_the_next(tmp_path, monke
     monkeypatch.undo()
     kept.write(tmp_path, history)
     assert holds(tmp_path, history)
+    whole = (tmp_path / "log.jsonl").read_bytes()
+    (tmp_path / "log.jsonl").write_bytes(whole + b"\xff\xfe")
+    assert read_log(tmp_path) == history
+    (tmp_path / "log.jsonl").write_bytes(whole)
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write('{"epoch": 5\n')
     with pytest.raises(DataError, match="line 5 is damaged"):

@@ -4,11 +4,15 @@ import signal
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from sklearn.linear_model import LogisticRegression
 
 import infomax as im
 from infomax.data import Dataset, Graph
 from infomax.evaluate.run import features, some_held
+from infomax.parallel import local_slice
+from infomax.training.feed import Feed
 from infomax.training.online import Online, OnlineProbe, as_text
 
 ONLINE = {"online_probe": True, "online_knn": True}
@@ -63,6 +67,31 @@ def test_a_sample_that_took_anothers_place_is_learnt_by_the_label_that_it_took(m
     monkeypatch.setattr(OnlineProbe, "update", lambda self, z, labels: learnt.append(labels) or update(self, z, labels))
     fit(data=data, epochs=1, online_probe=True)
     assert (torch.cat(learnt) == 2).all()
+
+
+def replacing(rank, folder):
+    if folder:
+        dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    data, encoder = im.data.load("gaussians"), torch.nn.Linear(2, 3, bias=False)
+    torch.nn.init.ones_(encoder.weight)
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=2, size=1), projector=())
+    online = Online(learner, Feed(data, im.views.Gaussian(0.1), 200), probe=True, knn=False, gauged=50, size=None)
+    index = torch.arange(200)
+    mine = index[local_slice(200)]
+    data.labels[mine] = (data.labels[mine] + 1) % 5  # as shards do, each in what it decodes
+    online.learn([encoder(data.images[mine].flatten(1)).detach()], index)
+    if not folder:
+        return online.state()
+    torch.save(online.state(), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_processes_learn_of_each_other_which_labels_were_taken(tmp_path):
+    mp.spawn(replacing, (tmp_path,), nprocs=2)
+    one = replacing(0, None)
+    for rank in (0, 1):
+        two = torch.load(tmp_path / f"{rank}.pt")
+        assert all(torch.allclose(two[key], value) for key, value in one.items())
 
 
 def test_a_stopped_run_continues_with_its_probe(tmp_path, monkeypatch):

@@ -193,9 +193,9 @@ def _settle(folder: Path) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Remove the halves of weights and checkpoints that a killed process left; for who is alone in the folder of a run."""
+    """Remove the halves of files that a killed process left; for who is alone in the folder of a run."""
     if rank() == 0:
-        for half in (*folder.glob("learner.safetensors*.tmp"), *(folder / FOLDER).glob("*.tmp")):
+        for half in (*folder.glob("*.tmp"), *(folder / FOLDER).glob("*.tmp")):
             half.unlink(missing_ok=True)
 
 

@@ -51,7 +51,9 @@ class Length:
             self.limit, of_processor = limit_of(budget)
         self._now = time.process_time if of_processor else time.perf_counter
         self._began = self._now()
-        self._start, self._pace = 0, 0.0
+        self._start, self._pace = 0, 0.0  # 0: not known
+        self.paced = False
+        """Whether totals rest on the time of updates; until then they hold a place."""
         self._first: tuple[int, float] | None = None  # the first update stands apart: what it compiles, others have
 
     def take_up(self, step: int, spent: float, foreseen: int = 0) -> None:
@@ -60,11 +62,16 @@ class Length:
         Args:
             step: updates made.
             spent: seconds gone.
-            foreseen: the total as it last stood; 0: it is not known, and all updates take what those made took.
+            foreseen: the total as it last stood; 0: it is not known, and all updates take what those made took, unless that
+                was the first alone.
         """
         if self.timed:
             self._began, self._start, self._first = self._now() - spent, step, None
-            self._pace = (self.limit - spent) / (foreseen - step) if foreseen > step else spent / step
+            if foreseen > step:
+                self._pace = (self.limit - spent) / (foreseen - step)
+            else:
+                self._pace = spent / step if step > 1 else 0.0
+            self.paced = self._pace > 0
 
     @property
     def spent(self) -> float:
@@ -84,11 +91,12 @@ class Length:
         if spent >= self.limit:
             return max(step, 1)
         if step == self._start:  # at least one more: it is an update that writes an epoch's row
-            return max(step + round((self.limit - spent) / self._pace), step + 1) if step else UNKNOWN
+            return max(step + round((self.limit - spent) / self._pace), step + 1) if self._pace else step + UNKNOWN
         if self._first is None:
-            past = min(self._start, PAST)
+            past = min(self._start, PAST) if self._pace else 0
             self._first = (step - past, spent - past * self._pace)
         before, then = self._first
         if step == before:
             return step + UNKNOWN
+        self.paced = True
         return step + int((self.limit - spent) * (step - before) / max(spent - then, 1e-9))

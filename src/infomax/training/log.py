@@ -19,6 +19,7 @@ class Log:
     def __init__(self) -> None:
         self._rows = 0
         self._last: Row | None = None
+        self._was: Row = {}  # a copy of it: a row may be changed in place
         self._columns: list[str] = []
         self._sizes: dict[str, int] = {}
 
@@ -34,7 +35,7 @@ class Log:
             DataError: where they cannot be written. A line may be cut then, which readers leave out.
         """
         new, columns = history[self._rows :], set(self._columns)
-        grows = 0 < self._rows <= len(history) and history[self._rows - 1] is self._last
+        grows = 0 < self._rows <= len(history) and history[self._rows - 1] is self._last and self._last == self._was
         grows = grows and all(row.keys() <= columns for row in new) and self._stands(folder)
         if not grows:
             new, self._columns = history, list(dict.fromkeys(key for row in history for key in row))
@@ -48,6 +49,7 @@ class Log:
                 write_bytes(folder / name, data, durable=durable)
             self._sizes[name] = len(data) + (self._sizes[name] if grows else 0)
         self._rows, self._last = len(history), history[-1] if history else None
+        self._was = dict(self._last or {})
 
     def _stands(self, folder: Path) -> bool:
         """Whether nobody else has touched the files."""

@@ -228,8 +228,9 @@ def _go(job: Job, path: Path | None, progress: bool, *, continued: bool = False)
                 if path is not None and rank() == 0 and not continued:
                     claim(path, "config.json")
                 run.path = path
-                if continued and path is not None:
+                if path is not None:
                     checkpoint.tidy(path)
+                if continued and path is not None:
                     position, scaler = checkpoint.restore(path, job.learner, job.optimizer, run.config)
                     job.place.precision.load(scaler)
                 run.history = position.history
@@ -262,7 +263,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool) -> 
 
     def save(ended: bool = False) -> None:
         position.seconds, position.spent = time.perf_counter() - began, length.limit if ended else length.spent
-        position.foreseen = total if length.timed else 0
+        position.foreseen = total if length.paced else 0
         if run.path is not None:
             keep = run.config[checkpoint.MACHINE]["keep"]
             checkpoint.save(

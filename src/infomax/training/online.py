@@ -25,7 +25,7 @@ from infomax.data.order import spread
 from infomax.errors import DataError
 from infomax.evaluate.knn import knn_predict
 from infomax.learner import Learner
-from infomax.parallel import gather_rows, world
+from infomax.parallel import gather_rows, local_slice, world
 from infomax.training.feed import Feed
 
 SHARE, MOST = 0.15, 1000
@@ -171,11 +171,13 @@ class Online:
         if "probe" not in self.asked:
             return
         h = gather_rows(_first(heard, len(index) // world()).contiguous())
-        rows = self.learns[index]
+        # of a sample that could not be decoded only the process that tried knows whose label it took
+        labels = gather_rows(self._labels(index[local_slice(len(index))])[:, None].to(h.device))[:, 0]
+        rows = self.learns[index].to(h.device)
         if self.learner is None:
             self.learner = OnlineProbe(h.shape[1], len(self.classes), h.device)
         if rows.sum() > 1:
-            self.learner.update(h[rows.to(h.device)], self._labels(index[rows]).to(h.device))
+            self.learner.update(h[rows], labels[rows])
 
     @torch.no_grad()
     def read(self, heard: Sequence[Tensor]) -> dict[str, float]:

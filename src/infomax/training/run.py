@@ -13,6 +13,7 @@
 | run.lock | there while a process trains in the folder, or where one was killed; in nobody's way |
 """
 
+import errno
 import json
 import platform
 import shlex
@@ -43,6 +44,9 @@ from infomax.training.sharding import Strategy
 LOCK = "run.lock"
 """Held by the process that trains in a folder. The system lets go of it when that one dies, though the file may stay."""
 
+NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
+"""What file systems say that know no locks, some network ones for instance."""
+
 
 def unclaimed(out: str | Path) -> Path:
     """A folder that a run may be kept in, untouched: asked before data are read, which takes long.
@@ -60,7 +64,9 @@ def unclaimed(out: str | Path) -> Path:
 
 
 def _of_no_run(file: Path) -> bool:
-    return file.name == LOCK or (file.name == "config.json" and file.is_file() and file.stat().st_size == 0)
+    if file.name == LOCK or file.match("config.json.*.tmp"):  # killed while it was being written
+        return True
+    return file.name == "config.json" and file.is_file() and file.stat().st_size == 0
 
 
 def claim(out: str | Path, mark: str | None = None) -> Path:
@@ -87,6 +93,9 @@ def alone(path: Path | None) -> Iterator[None]:
     Args:
         path: the folder, which is made where it is missing; None: there is none.
 
+    Warns:
+        UserWarning: where the file system has no locks, so that nobody sees to it.
+
     Raises:
         ConfigError: where one does. DataError: where nothing can be written.
     """
@@ -99,10 +108,16 @@ def alone(path: Path | None) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise ConfigError(
-            f"{path}: another process is training in it: wait until that one has ended, or stop it first"
+            f"{path}: another process is training in it: wait until that one has ended, or stop it first; if none does (one "
+            f"was killed where the file system has no locks), remove {path / LOCK}"
         ) from None
     except OSError as error:
-        raise unwritable(path / LOCK, b"", error) from error
+        if error.errno not in NO_LOCKS:
+            raise unwritable(path / LOCK, b"", error) from error
+        warnings.warn(
+            f"{path}: its file system has no locks ({error.strerror}): see to it yourself that no other process trains in it",
+            stacklevel=2,
+        )
     try:
         yield
     finally:
@@ -178,7 +193,7 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     log, rows = folder / LOG, []
     if not log.is_file():
         return []
-    for number, line in enumerate(log.read_text(encoding="utf-8").splitlines(keepends=True), 1):
+    for number, line in enumerate(log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True), 1):
         try:
             rows.append(dict(json.loads(line)))
         except (ValueError, TypeError):
