@@ -2,10 +2,12 @@ import math
 import warnings
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from infomax.data import Dataset, Graph, load, statistics
 from infomax.errors import DataError, NoSuchSplit
@@ -126,7 +128,7 @@ def test_statistics_of_many_images_and_of_a_list_are_numpys() -> None:
     assert statistics(list(torch.from_numpy(images))) == (pytest.approx(mean), pytest.approx(std))
 
 
-@pytest.mark.parametrize("shape", [(3001, 7), (200, 1, 1000), (130, 3, 100)])
+@pytest.mark.parametrize("shape", [(3001, 7), (200, 1, 1000), (130, 3, 100), (3, 2, 300_001)])
 def test_statistics_of_floats_are_numpys_and_those_of_any_number_of_threads(shape: tuple[int, ...]) -> None:
     x = torch.from_numpy(GENERATOR.normal(7, 3, shape).astype(np.float32))
     axes = tuple(i for i in range(len(shape)) if i != 1)
@@ -139,6 +141,31 @@ def test_statistics_of_floats_are_numpys_and_those_of_any_number_of_threads(shap
         assert statistics(x) == (mean, std)
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 2**17 + 3), (2, 2, 2**18), (9, 2**17 + 1)])
+def test_statistics_of_long_samples_copy_little_at_a_time(shape: tuple[int, ...]) -> None:
+    most = 0
+
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal most
+            made = func(*args, **(kwargs or {}))
+            if isinstance(made, torch.Tensor) and made.dtype == torch.float64:
+                most = max(most, made.numel())
+            return made
+
+    x = torch.rand(shape)
+    with Watched():
+        statistics(x)
+    assert 0 < most <= 2**18
+
+
+def test_statistics_are_taken_where_the_samples_lie() -> None:
+    x = torch.rand(5, 3)
+    with torch.device("meta"):  # stands for any device but theirs
+        found = statistics(x)
+    assert found == statistics(x)
 
 
 def test_statistics_of_levels_are_the_nearest_numbers_to_the_exact_ones() -> None:

@@ -261,7 +261,8 @@ def statistics(images: Tensor | Sequence[Tensor]) -> tuple[tuple[float, ...], tu
     if isinstance(images, Tensor) and images.is_floating_point():
         images = images if images.ndim == 3 else images.flatten(0, -2)
         n, channels = images.numel() / images.shape[1], images.shape[1]
-        mean = _summed(images, torch.zeros(channels, dtype=torch.float64), power=1) / n
+        centre = torch.zeros(channels, dtype=torch.float64, device=images.device)
+        mean = _summed(images, centre, power=1) / n
         return _as_tuples(mean.tolist(), (_summed(images, mean, power=2) / n).tolist())
     parts = torch.split(images, 4096) if isinstance(images, Tensor) else images
     levels = np.zeros((images[0].shape[-1], 256))
@@ -270,27 +271,41 @@ def statistics(images: Tensor | Sequence[Tensor]) -> tuple[tuple[float, ...], tu
     return moments(levels)
 
 
+_PART = 2**18
+"""Numbers that are copied at a time to sum them: 2 MB."""
+
+
 def _summed(samples: Tensor, centre: Tensor, power: int) -> Tensor:
     """The sum of (x - centre)^power over the samples of each channel, N x C or N x C x L: the same bits on every machine.
 
     Additions of two numbers at a time are; a library's sum is taken in an order that threads and vector units decide.
     """
 
-    def halved(rows: Tensor) -> Tensor:
-        while len(rows) > 1:
-            half = len(rows) // 2
-            rows = torch.cat((rows[:half] + rows[half : 2 * half], rows[2 * half :]))
-        return rows[0]
+    def halved(x: Tensor, dim: int) -> Tensor:
+        while (n := x.shape[dim]) > 1:
+            pairs = x.narrow(dim, 0, n // 2) + x.narrow(dim, n // 2, n // 2)
+            x = torch.cat((pairs, x.narrow(dim, n - 1, 1)), dim) if n % 2 else pairs
+        return x.select(dim, 0)
+
+    def sum_of(part: Tensor) -> Tensor:
+        x = part.to(torch.float64) - centre
+        x = halved(x * x if power == 2 else x, 0)
+        return x if x.ndim == 1 else halved(x, 1)
 
     centre = centre.reshape(-1, *(1,) * (samples.ndim - 2))
-
-    def off(part: Tensor) -> Tensor:
-        x = part.to(torch.float64) - centre
-        return x * x if power == 2 else x
-
-    parts = torch.split(samples, max(1, 2**18 // max(1, samples[0].numel())))  # a copy of 2 MB at a time
-    total = halved(torch.stack([halved(off(part)) for part in parts]))
-    return halved(total.T) if samples.ndim == 3 else total
+    parts = torch.split(samples, max(1, _PART // max(1, samples[0].numel())))
+    if samples.ndim == 3:
+        length = max(1, _PART // samples.shape[1])
+        parts = tuple(piece for part in parts for piece in torch.split(part, length, 2))
+    sums: list[Tensor] = []  # of 2^k parts each, k falling: so few are held, whatever their number
+    for count, part in enumerate(parts, 1):
+        sums.append(sum_of(part))
+        while count % 2 == 0:
+            sums.append(sums.pop() + sums.pop())
+            count //= 2
+    while len(sums) > 1:
+        sums.append(sums.pop() + sums.pop())
+    return sums[0]
 
 
 def count_levels(images: Tensor) -> NDArray[np.float64]:
