@@ -268,6 +268,9 @@ def test_a_graph_takes_masks_and_any_whole_numbers() -> None:
     graph = Graph(torch.eye(3).double(), edges, [0, 1, 0], train=mask, val=[1], test=mask.numpy())  # type: ignore[arg-type]
     assert graph.x is graph.images and graph.x.dtype == torch.float32 and graph.edge_index.dtype == torch.int64
     assert [ids.tolist() for ids in (graph.train, graph.val, graph.test)] == [[0, 2], [1], [0, 2]]
+    old = mask.to(torch.uint8)
+    of_bytes = Graph(torch.eye(3), edges, train=old, val=old * 2, test=old.numpy())  # type: ignore[arg-type]
+    assert [ids.tolist() for ids in (of_bytes.train, of_bytes.val, of_bytes.test)] == [[0, 2], [2, 0, 2], [0, 2]]
     for ids, said in ((mask[:2], "type torch.bool"), (torch.tensor([3]), r"shape \(1,\) names no nodes of 0\.\.2")):
         with pytest.raises(DataError, match=f"train of {said}"):
             Graph(torch.eye(3), torch.zeros(2, 0, dtype=torch.int64), train=ids)

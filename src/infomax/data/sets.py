@@ -132,7 +132,7 @@ class Graph(Dataset):
         x: N x F features.
         edge_index: 2 x E whole numbers; an undirected edge stands in it twice.
         labels: N whole numbers, or `None`.
-        train: ids of the nodes whose labels may be learnt from, or a mask of N booleans.
+        train: ids of the nodes whose labels may be learnt from, or a mask of N booleans (or 0 and 1 as uint8).
         val: of the nodes to choose by.
         test: of the nodes to report on.
         classes: name of each label, or `None`.
@@ -178,7 +178,9 @@ class Graph(Dataset):
             return torch.zeros(0, dtype=torch.int64)
         if isinstance(given, np.ndarray | list) and np.asarray(given).dtype == np.bool_:
             given = torch.as_tensor(given)
-        if isinstance(given, Tensor) and given.dtype == torch.bool and given.shape == (len(self),):
+        if isinstance(given, np.ndarray) and given.dtype == np.uint8:
+            given = torch.from_numpy(given.copy())
+        if isinstance(given, Tensor) and given.shape == (len(self),) and _is_mask(given):
             return given.nonzero()[:, 0]
         ids = _whole(given, what, self.name)
         if ids.ndim != 1 or (len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(self)):
@@ -187,6 +189,10 @@ class Graph(Dataset):
                 f"mask of {len(self)} booleans"
             )
         return ids
+
+
+def _is_mask(given: Tensor) -> bool:
+    return given.dtype == torch.bool or (given.dtype == torch.uint8 and bool((given <= 1).all()))
 
 
 def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
