@@ -275,7 +275,11 @@ def test_a_graph_takes_masks_and_any_whole_numbers() -> None:
         with pytest.raises(DataError, match=f"train of {said}"):
             Graph(torch.eye(3), torch.zeros(2, 0, dtype=torch.int64), train=ids)
     with pytest.raises(DataError, match=r"edge_index of type torch\.float32"):
-        Graph(torch.eye(3), torch.zeros(2, 0))
+        Graph(torch.eye(3), torch.zeros(2, 1))
+    for none in (torch.zeros(2, 0), [[], []], np.zeros((2, 0))):
+        graph = Graph(torch.eye(3), none, train=[], val=torch.tensor([]))  # type: ignore[arg-type]
+        assert graph.edge_index.shape == (2, 0)
+        assert {part.dtype for part in (graph.edge_index, graph.train, graph.val)} == {torch.int64}
     with pytest.raises(DataError, match="features of nodes of shape"):
         Graph(torch.zeros(3, 2, 4), torch.zeros(2, 0, dtype=torch.int64))
 

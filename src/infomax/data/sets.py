@@ -239,7 +239,9 @@ def _whole(given: Any, what: str, name: str) -> Tensor:
     """Whole numbers as int64: the same tensor, where they are."""
     if not isinstance(given, Tensor):
         array = np.asarray(given)
-        given = torch.from_numpy(array.astype(np.int64)) if array.dtype.kind in "iu" else array
+        given = torch.from_numpy(array.astype(np.int64)) if array.dtype.kind in "iu" or array.size == 0 else array
+    if isinstance(given, Tensor) and given.numel() == 0:  # floats, where nothing is said of their type
+        return given.to(torch.int64)
     if (
         not isinstance(given, Tensor)
         or given.dtype.is_floating_point
