@@ -246,6 +246,9 @@ def test_labels_of_a_dataset_of_ones_own_may_be_any_whole_numbers(
     assert data.labels is not None and data.labels.dtype == torch.int64 and data.labels.tolist() == [2, 0, 1]
     words = Dataset(torch.zeros(3, 2), ["cat", "ant", "cat"])  # type: ignore[arg-type]
     assert words.labels is not None and words.labels.tolist() == [1, 0, 1] and words.classes == ["ant", "cat"]
+    for objects, found in ((["cat", "ant", "cat"], [1, 0, 1]), ([2, np.int32(0), 1], [2, 0, 1])):
+        data = Dataset(torch.zeros(3, 2), np.array(objects, dtype=object))  # type: ignore[arg-type]
+        assert data.labels is not None and data.labels.dtype == torch.int64 and data.labels.tolist() == found
     held = torch.tensor([0, 1, 0])
     assert Dataset(torch.zeros(3, 2), held).labels is held  # what shards mend, the data set sees
 
@@ -255,6 +258,9 @@ def test_a_dataset_of_ones_own_that_cannot_be_says_why() -> None:
         Dataset(torch.zeros(3, 2), torch.zeros(3), name="mine")
     with pytest.raises(DataError, match=r"labels of type float64: give whole numbers"):
         Dataset(torch.zeros(3, 2), [0.5, 1.0, 2.0])  # type: ignore[arg-type]
+    for gap in (math.nan, None, 1):
+        with pytest.raises(DataError, match=r"labels of type object: give whole numbers, or words"):
+            Dataset(torch.zeros(3, 2), np.array(["cat", gap, "ant"], dtype=object))  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"float images range over \[7, 7\]"):
         Dataset(torch.full((3, 8, 8, 3), 7.0))
     for second in (np.zeros((8, 8), np.uint8), torch.zeros(8, 8, 3), torch.zeros(8, 8, 1, dtype=torch.uint8), "b.png"):

@@ -230,6 +230,12 @@ def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
 
 def _as_labels(given: Any, classes: list[str] | None, name: str) -> tuple[Tensor, list[str] | None]:
     array = given if isinstance(given, Tensor) else np.asarray(given)
+    if isinstance(array, np.ndarray) and array.dtype.kind == "O":  # pandas' words, say
+        values = array.tolist()
+        if any(
+            all(isinstance(one, kind) for one in values) for kind in (str, int | np.integer)
+        ):  # numpy mixes as words
+            array = np.array(values)
     if isinstance(array, np.ndarray) and array.dtype.kind == "U":
         return of_words(array, classes, name)
     return _whole(array, "labels", name), classes
@@ -248,7 +254,8 @@ def _whole(given: Any, what: str, name: str) -> Tensor:
         or given.dtype.is_complex
         or given.dtype == torch.bool
     ):
-        raise DataError(f"{name}: {what} of type {given.dtype}: give whole numbers")
+        words = ", or words" if what == "labels" else ""
+        raise DataError(f"{name}: {what} of type {given.dtype}: give whole numbers{words}")
     return given.to(torch.int64)
 
 
