@@ -268,6 +268,18 @@ def test_a_dataset_of_ones_own_that_cannot_be_says_why() -> None:
             Dataset([np.zeros((8, 8, 3), np.uint8), second])  # type: ignore[list-item]
 
 
+def test_a_list_of_arrays_shares_their_memory_where_torch_can() -> None:
+    image = GENERATOR.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    closed = image.copy()
+    closed.setflags(write=False)
+    given = [image, image[::-1], image[:, ::-1], closed]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = Dataset(given)  # type: ignore[arg-type]
+    assert all(np.array_equal(found.numpy(), one) for found, one in zip(data.images, given, strict=True))
+    assert np.shares_memory(data.images[0].numpy(), image) and not np.shares_memory(data.images[3].numpy(), closed)
+
+
 def test_a_graph_takes_masks_and_any_whole_numbers() -> None:
     mask = torch.tensor([True, False, True])
     edges = np.array([[0, 1], [1, 2]], np.int32)

@@ -179,7 +179,7 @@ class Graph(Dataset):
         if isinstance(given, np.ndarray | list) and np.asarray(given).dtype == np.bool_:
             given = torch.as_tensor(given)
         if isinstance(given, np.ndarray) and given.dtype == np.uint8:
-            given = torch.from_numpy(given.copy())
+            given = _as_tensor(given)
         if isinstance(given, Tensor) and given.shape == (len(self),) and _is_mask(given):
             return given.nonzero()[:, 0]
         ids = _whole(given, what, self.name)
@@ -208,7 +208,7 @@ def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
         if isinstance(given, Tensor):  # numpy knows no bfloat16, whose every value a float32 holds
             given = (given.float() if given.dtype == torch.bfloat16 else given).detach().cpu().numpy()
         return as_samples(given, name)
-    images = [torch.from_numpy(one) if isinstance(one, np.ndarray) and one.dtype == np.uint8 else one for one in given]
+    images = [_as_tensor(one) if isinstance(one, np.ndarray) and one.dtype == np.uint8 else one for one in given]
     for i, one in enumerate(images):
         if (
             not isinstance(one, Tensor)
@@ -226,6 +226,12 @@ def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
                 "all samples as one array"
             )
     return images
+
+
+def _as_tensor(array: np.ndarray) -> Tensor:
+    """The same memory; a copy of what torch cannot hold: what is turned over, or not to be written to."""
+    held = array.flags.writeable and min(array.strides, default=0) >= 0
+    return torch.from_numpy(array if held else array.copy())
 
 
 def _as_labels(given: Any, classes: list[str] | None, name: str) -> tuple[Tensor, list[str] | None]:
