@@ -217,7 +217,7 @@ def _labels_by_folder(root: Path, files: list[Path], kept: list[int]) -> tuple[T
 
 def _renumber(labels: Tensor, classes: list[str], known: list[str], root: Path) -> tuple[Tensor, list[str]]:
     number = {name: i for i, name in enumerate(known)}
-    used = [classes[i] for i in labels.unique().tolist()]  # a folder of which nothing is kept asks for no class
+    used = [classes[i] for i in sorted(set(labels.tolist()))]  # a folder of which nothing is kept asks for no class
     if unknown := [name for name in used if name not in number]:
         raise DataError(f"{root}: class {unknown[0]!r} is not among the training classes ({', '.join(known)})")
     return torch.tensor([number.get(name, -1) for name in classes])[labels], known
