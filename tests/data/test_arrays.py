@@ -2,10 +2,12 @@ import math
 import warnings
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from infomax.data import Dataset, Graph, load, statistics
 from infomax.errors import DataError, NoSuchSplit
@@ -126,7 +128,7 @@ def test_statistics_of_many_images_and_of_a_list_are_numpys() -> None:
     assert statistics(list(torch.from_numpy(images))) == (pytest.approx(mean), pytest.approx(std))
 
 
-@pytest.mark.parametrize("shape", [(3001, 7), (200, 1, 1000), (130, 3, 100)])
+@pytest.mark.parametrize("shape", [(3001, 7), (200, 1, 1000), (130, 3, 100), (3, 2, 300_001)])
 def test_statistics_of_floats_are_numpys_and_those_of_any_number_of_threads(shape: tuple[int, ...]) -> None:
     x = torch.from_numpy(GENERATOR.normal(7, 3, shape).astype(np.float32))
     axes = tuple(i for i in range(len(shape)) if i != 1)
@@ -139,6 +141,31 @@ def test_statistics_of_floats_are_numpys_and_those_of_any_number_of_threads(shap
         assert statistics(x) == (mean, std)
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 2**17 + 3), (2, 2, 2**18), (9, 2**17 + 1)])
+def test_statistics_of_long_samples_copy_little_at_a_time(shape: tuple[int, ...]) -> None:
+    most = 0
+
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal most
+            made = func(*args, **(kwargs or {}))
+            if isinstance(made, torch.Tensor) and made.dtype == torch.float64:
+                most = max(most, made.numel())
+            return made
+
+    x = torch.rand(shape)
+    with Watched():
+        statistics(x)
+    assert 0 < most <= 2**18
+
+
+def test_statistics_are_taken_where_the_samples_lie() -> None:
+    x = torch.rand(5, 3)
+    with torch.device("meta"):  # stands for any device but theirs
+        found = statistics(x)
+    assert found == statistics(x)
 
 
 def test_statistics_of_levels_are_the_nearest_numbers_to_the_exact_ones() -> None:
@@ -219,6 +246,9 @@ def test_labels_of_a_dataset_of_ones_own_may_be_any_whole_numbers(
     assert data.labels is not None and data.labels.dtype == torch.int64 and data.labels.tolist() == [2, 0, 1]
     words = Dataset(torch.zeros(3, 2), ["cat", "ant", "cat"])  # type: ignore[arg-type]
     assert words.labels is not None and words.labels.tolist() == [1, 0, 1] and words.classes == ["ant", "cat"]
+    for objects, found in ((["cat", "ant", "cat"], [1, 0, 1]), ([2, np.int32(0), 1], [2, 0, 1])):
+        data = Dataset(torch.zeros(3, 2), np.array(objects, dtype=object))  # type: ignore[arg-type]
+        assert data.labels is not None and data.labels.dtype == torch.int64 and data.labels.tolist() == found
     held = torch.tensor([0, 1, 0])
     assert Dataset(torch.zeros(3, 2), held).labels is held  # what shards mend, the data set sees
 
@@ -228,11 +258,26 @@ def test_a_dataset_of_ones_own_that_cannot_be_says_why() -> None:
         Dataset(torch.zeros(3, 2), torch.zeros(3), name="mine")
     with pytest.raises(DataError, match=r"labels of type float64: give whole numbers"):
         Dataset(torch.zeros(3, 2), [0.5, 1.0, 2.0])  # type: ignore[arg-type]
+    for gap in (math.nan, None, 1):
+        with pytest.raises(DataError, match=r"labels of type object: give whole numbers, or words"):
+            Dataset(torch.zeros(3, 2), np.array(["cat", gap, "ant"], dtype=object))  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"float images range over \[7, 7\]"):
         Dataset(torch.full((3, 8, 8, 3), 7.0))
     for second in (np.zeros((8, 8), np.uint8), torch.zeros(8, 8, 3), torch.zeros(8, 8, 1, dtype=torch.uint8), "b.png"):
         with pytest.raises(DataError, match=r"sample 1 of the list is .*: give a list of images H x W x C uint8"):
             Dataset([np.zeros((8, 8, 3), np.uint8), second])  # type: ignore[list-item]
+
+
+def test_a_list_of_arrays_shares_their_memory_where_torch_can() -> None:
+    image = GENERATOR.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    closed = image.copy()
+    closed.setflags(write=False)
+    given = [image, image[::-1], image[:, ::-1], closed]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = Dataset(given)  # type: ignore[arg-type]
+    assert all(np.array_equal(found.numpy(), one) for found, one in zip(data.images, given, strict=True))
+    assert np.shares_memory(data.images[0].numpy(), image) and not np.shares_memory(data.images[3].numpy(), closed)
 
 
 def test_a_graph_takes_masks_and_any_whole_numbers() -> None:
@@ -241,11 +286,18 @@ def test_a_graph_takes_masks_and_any_whole_numbers() -> None:
     graph = Graph(torch.eye(3).double(), edges, [0, 1, 0], train=mask, val=[1], test=mask.numpy())  # type: ignore[arg-type]
     assert graph.x is graph.images and graph.x.dtype == torch.float32 and graph.edge_index.dtype == torch.int64
     assert [ids.tolist() for ids in (graph.train, graph.val, graph.test)] == [[0, 2], [1], [0, 2]]
+    old = mask.to(torch.uint8)
+    of_bytes = Graph(torch.eye(3), edges, train=old, val=old * 2, test=old.numpy())  # type: ignore[arg-type]
+    assert [ids.tolist() for ids in (of_bytes.train, of_bytes.val, of_bytes.test)] == [[0, 2], [2, 0, 2], [0, 2]]
     for ids, said in ((mask[:2], "type torch.bool"), (torch.tensor([3]), r"shape \(1,\) names no nodes of 0\.\.2")):
         with pytest.raises(DataError, match=f"train of {said}"):
             Graph(torch.eye(3), torch.zeros(2, 0, dtype=torch.int64), train=ids)
     with pytest.raises(DataError, match=r"edge_index of type torch\.float32"):
-        Graph(torch.eye(3), torch.zeros(2, 0))
+        Graph(torch.eye(3), torch.zeros(2, 1))
+    for none in (torch.zeros(2, 0), [[], []], np.zeros((2, 0))):
+        graph = Graph(torch.eye(3), none, train=[], val=torch.tensor([]))  # type: ignore[arg-type]
+        assert graph.edge_index.shape == (2, 0)
+        assert {part.dtype for part in (graph.edge_index, graph.train, graph.val)} == {torch.int64}
     with pytest.raises(DataError, match="features of nodes of shape"):
         Graph(torch.zeros(3, 2, 4), torch.zeros(2, 0, dtype=torch.int64))
 

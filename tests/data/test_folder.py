@@ -144,6 +144,10 @@ def test_splits_are_folders_and_statistics_are_of_train(tmp_path: Path) -> None:
     test = load(tmp_path, split="test")
     assert test.labels is not None and test.labels.tolist() == [1] and test.classes == ["a", "b"]
     assert test.mean == pytest.approx((0.5, 0.5, 0.5)) == load(tmp_path).mean
+    (tmp_path / "val" / "aa").mkdir()
+    (tmp_path / "val" / "aa" / "0.png").write_bytes(b"no image")
+    test = load(tmp_path, split="test")
+    assert test.labels is not None and test.labels.tolist() == [1] and test.skipped == ("aa/0.png",)
     paint(tmp_path / "val" / "c" / "0.png", (0, 0, 0))
     with pytest.raises(DataError, match="class 'c' is not among the training classes"):
         load(tmp_path, split="test")

@@ -4,6 +4,7 @@ import sys
 import tarfile
 import warnings
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import infomax as im
 from infomax.data import gather, load, order
 from infomax.data.encoded import Encoded
 from infomax.data.order import batches, blockwise
+from infomax.data.parquet import Parquets
 from infomax.data.shards import Shards
 from infomax.errors import DataError, NoSuchSplit
 from infomax.evaluate.embed import duplicates, embed
@@ -175,6 +177,22 @@ def test_blocks_are_read_once_and_only_two_windows_are_held(
             with data.images._lock:
                 assert data.images._rows_held <= 2 * 32 + 2 * 8
     assert sorted(seen) == list(range(40))
+
+
+def test_the_start_reads_its_blocks_at_once_and_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for bound in ("WINDOW_ROWS", "WINDOW_BLOCKS"):
+        monkeypatch.setattr(f"infomax.data.shards.{bound}", 1)
+    shards.write_parquets(tmp_path, shards.pictures(72), group=6)
+    read, all_begun = Parquets.read, Barrier(12)
+    begun: list[int] = []
+
+    def waiting(self: Parquets, block: int) -> list[bytes | None]:
+        begun.append(block)
+        all_begun.wait(timeout=5)
+        return read(self, block)
+
+    monkeypatch.setattr(Parquets, "read", waiting)
+    assert len(load(tmp_path)) == 72 and sorted(begun) == list(range(12))
 
 
 @kinds

@@ -90,7 +90,6 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     """Read every image below a folder as uint8 RGB.
 
     Where every image lies in a folder directly below the top one, and there are several, these folders are the
-    Where every image lies in a folder directly below the top one, and there are several, these folders are the
     classes; any other layout, flat or nested, has no labels. Where there are folders `train` (`training`) and `test` (or
     `testing`, `val`, `validation`, `valid`: the first of them that there is), in capitals too, they are the splits; a folder
     `train` and nothing else is the whole. A real folder is read once, however many links lead to it.
@@ -217,10 +216,11 @@ def _labels_by_folder(root: Path, files: list[Path], kept: list[int]) -> tuple[T
 
 
 def _renumber(labels: Tensor, classes: list[str], known: list[str], root: Path) -> tuple[Tensor, list[str]]:
-    unknown = [c for c in classes if c not in known]
-    if unknown:
+    number = {name: i for i, name in enumerate(known)}
+    used = [classes[i] for i in sorted(set(labels.tolist()))]  # a folder of which nothing is kept asks for no class
+    if unknown := [name for name in used if name not in number]:
         raise DataError(f"{root}: class {unknown[0]!r} is not among the training classes ({', '.join(known)})")
-    return torch.tensor([known.index(c) for c in classes])[labels], known
+    return torch.tensor([number.get(name, -1) for name in classes])[labels], known
 
 
 def read_files(

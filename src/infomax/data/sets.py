@@ -132,7 +132,7 @@ class Graph(Dataset):
         x: N x F features.
         edge_index: 2 x E whole numbers; an undirected edge stands in it twice.
         labels: N whole numbers, or `None`.
-        train: ids of the nodes whose labels may be learnt from, or a mask of N booleans.
+        train: ids of the nodes whose labels may be learnt from, or a mask of N booleans (or 0 and 1 as uint8).
         val: of the nodes to choose by.
         test: of the nodes to report on.
         classes: name of each label, or `None`.
@@ -178,7 +178,9 @@ class Graph(Dataset):
             return torch.zeros(0, dtype=torch.int64)
         if isinstance(given, np.ndarray | list) and np.asarray(given).dtype == np.bool_:
             given = torch.as_tensor(given)
-        if isinstance(given, Tensor) and given.dtype == torch.bool and given.shape == (len(self),):
+        if isinstance(given, np.ndarray) and given.dtype == np.uint8:
+            given = _as_tensor(given)
+        if isinstance(given, Tensor) and given.shape == (len(self),) and _is_mask(given):
             return given.nonzero()[:, 0]
         ids = _whole(given, what, self.name)
         if ids.ndim != 1 or (len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(self)):
@@ -187,6 +189,10 @@ class Graph(Dataset):
                 f"mask of {len(self)} booleans"
             )
         return ids
+
+
+def _is_mask(given: Tensor) -> bool:
+    return given.dtype == torch.bool or (given.dtype == torch.uint8 and bool((given <= 1).all()))
 
 
 def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
@@ -202,7 +208,7 @@ def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
         if isinstance(given, Tensor):  # numpy knows no bfloat16, whose every value a float32 holds
             given = (given.float() if given.dtype == torch.bfloat16 else given).detach().cpu().numpy()
         return as_samples(given, name)
-    images = [torch.from_numpy(one) if isinstance(one, np.ndarray) and one.dtype == np.uint8 else one for one in given]
+    images = [_as_tensor(one) if isinstance(one, np.ndarray) and one.dtype == np.uint8 else one for one in given]
     for i, one in enumerate(images):
         if (
             not isinstance(one, Tensor)
@@ -222,8 +228,20 @@ def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
     return images
 
 
+def _as_tensor(array: np.ndarray) -> Tensor:
+    """The same memory; a copy of what torch cannot hold: what is turned over, or not to be written to."""
+    held = array.flags.writeable and min(array.strides, default=0) >= 0
+    return torch.from_numpy(array if held else array.copy())
+
+
 def _as_labels(given: Any, classes: list[str] | None, name: str) -> tuple[Tensor, list[str] | None]:
     array = given if isinstance(given, Tensor) else np.asarray(given)
+    if isinstance(array, np.ndarray) and array.dtype.kind == "O":  # pandas' words, say
+        values = array.tolist()
+        if any(
+            all(isinstance(one, kind) for one in values) for kind in (str, int | np.integer)
+        ):  # numpy mixes as words
+            array = np.array(values)
     if isinstance(array, np.ndarray) and array.dtype.kind == "U":
         return of_words(array, classes, name)
     return _whole(array, "labels", name), classes
@@ -233,14 +251,17 @@ def _whole(given: Any, what: str, name: str) -> Tensor:
     """Whole numbers as int64: the same tensor, where they are."""
     if not isinstance(given, Tensor):
         array = np.asarray(given)
-        given = torch.from_numpy(array.astype(np.int64)) if array.dtype.kind in "iu" else array
+        given = torch.from_numpy(array.astype(np.int64)) if array.dtype.kind in "iu" or array.size == 0 else array
+    if isinstance(given, Tensor) and given.numel() == 0:  # floats, where nothing is said of their type
+        return given.to(torch.int64)
     if (
         not isinstance(given, Tensor)
         or given.dtype.is_floating_point
         or given.dtype.is_complex
         or given.dtype == torch.bool
     ):
-        raise DataError(f"{name}: {what} of type {given.dtype}: give whole numbers")
+        words = ", or words" if what == "labels" else ""
+        raise DataError(f"{name}: {what} of type {given.dtype}: give whole numbers{words}")
     return given.to(torch.int64)
 
 
@@ -261,7 +282,8 @@ def statistics(images: Tensor | Sequence[Tensor]) -> tuple[tuple[float, ...], tu
     if isinstance(images, Tensor) and images.is_floating_point():
         images = images if images.ndim == 3 else images.flatten(0, -2)
         n, channels = images.numel() / images.shape[1], images.shape[1]
-        mean = _summed(images, torch.zeros(channels, dtype=torch.float64), power=1) / n
+        centre = torch.zeros(channels, dtype=torch.float64, device=images.device)
+        mean = _summed(images, centre, power=1) / n
         return _as_tuples(mean.tolist(), (_summed(images, mean, power=2) / n).tolist())
     parts = torch.split(images, 4096) if isinstance(images, Tensor) else images
     levels = np.zeros((images[0].shape[-1], 256))
@@ -270,27 +292,41 @@ def statistics(images: Tensor | Sequence[Tensor]) -> tuple[tuple[float, ...], tu
     return moments(levels)
 
 
+_PART = 2**18
+"""Numbers that are copied at a time to sum them: 2 MB."""
+
+
 def _summed(samples: Tensor, centre: Tensor, power: int) -> Tensor:
     """The sum of (x - centre)^power over the samples of each channel, N x C or N x C x L: the same bits on every machine.
 
     Additions of two numbers at a time are; a library's sum is taken in an order that threads and vector units decide.
     """
 
-    def halved(rows: Tensor) -> Tensor:
-        while len(rows) > 1:
-            half = len(rows) // 2
-            rows = torch.cat((rows[:half] + rows[half : 2 * half], rows[2 * half :]))
-        return rows[0]
+    def halved(x: Tensor, dim: int) -> Tensor:
+        while (n := x.shape[dim]) > 1:
+            pairs = x.narrow(dim, 0, n // 2) + x.narrow(dim, n // 2, n // 2)
+            x = torch.cat((pairs, x.narrow(dim, n - 1, 1)), dim) if n % 2 else pairs
+        return x.select(dim, 0)
+
+    def sum_of(part: Tensor) -> Tensor:
+        x = part.to(torch.float64) - centre
+        x = halved(x * x if power == 2 else x, 0)
+        return x if x.ndim == 1 else halved(x, 1)
 
     centre = centre.reshape(-1, *(1,) * (samples.ndim - 2))
-
-    def off(part: Tensor) -> Tensor:
-        x = part.to(torch.float64) - centre
-        return x * x if power == 2 else x
-
-    parts = torch.split(samples, max(1, 2**18 // max(1, samples[0].numel())))  # a copy of 2 MB at a time
-    total = halved(torch.stack([halved(off(part)) for part in parts]))
-    return halved(total.T) if samples.ndim == 3 else total
+    parts = torch.split(samples, max(1, _PART // max(1, samples[0].numel())))
+    if samples.ndim == 3:
+        length = max(1, _PART // samples.shape[1])
+        parts = tuple(piece for part in parts for piece in torch.split(part, length, 2))
+    sums: list[Tensor] = []  # of 2^k parts each, k falling: so few are held, whatever their number
+    for count, part in enumerate(parts, 1):
+        sums.append(sum_of(part))
+        while count % 2 == 0:
+            sums.append(sums.pop() + sums.pop())
+            count //= 2
+    while len(sums) > 1:
+        sums.append(sums.pop() + sums.pop())
+    return sums[0]
 
 
 def count_levels(images: Tensor) -> NDArray[np.float64]:

@@ -79,8 +79,10 @@ class Shards(Encoded, ABC):
             DataError: a shard that cannot be read; a sample that cannot be decoded, with `on_error="stop"`, or where none of
                 the thousand that follow can be either.
         """
-        begun = [self._block(self._block_of(row)) for row in rows]  # all of them, before the first is waited for
-        raw = [block.result()[row - self._first[self._block_of(row)]] for row, block in zip(rows, begun, strict=True)]
+        return self.decode_raw(rows, self.raw(rows))
+
+    def decode_raw(self, rows: Sequence[int], raw: Sequence[bytes | None]) -> list[Tensor]:
+        """As `decode`, of encoded images that have been read."""
         images = list(decoders().map(self._decoded, raw))
         return [self._next_whole(row, i) if isinstance(i, str) else i for row, i in zip(rows, images, strict=True)]
 
@@ -104,11 +106,11 @@ class Shards(Encoded, ABC):
                 self._rows_held -= int(self.blocks[oldest])
             return begun
 
-    def raw(self, row: int) -> bytes | None:
-        """The encoded image of a row; None: it has none."""
-        block = self._block_of(row)
-        raw: bytes | None = self._block(block).result()[row - self._first[block]]
-        return raw
+    def raw(self, rows: Sequence[int]) -> Block:
+        """The encoded images of some rows; None: a row has none."""
+        places = [self._block_of(row) for row in rows]
+        begun = {block: self._block(block) for block in dict.fromkeys(places)}  # all, before the first is waited for
+        return [begun[block].result()[row - self._first[block]] for row, block in zip(rows, places, strict=True)]
 
     def _decoded(self, raw: bytes | None) -> Tensor | str:
         return "the sample holds no image" if raw is None else decoded(io.BytesIO(raw), self.resize, self.top)
@@ -117,7 +119,7 @@ class Shards(Encoded, ABC):
         if self.on_error == "stop":
             raise DataError(f"{self.name(row)}: cannot be decoded ({why}); mend it, or ask to skip such samples")
         for other in range(row + 1, row + 1 + min(_TRIES, self.n - 1)):
-            image = self._decoded(self.raw(other % self.n))
+            image = self._decoded(self.raw([other % self.n])[0])
             if isinstance(image, Tensor):
                 self.replaced[row] = self.name(row)
                 if self.labels is not None:
@@ -143,12 +145,14 @@ def as_dataset(
         of_train: the train split, where this is another one: its statistics count.
     """
     shards.labels = labels
+    rows, looked_at = shards.spread(SAMPLE).tolist(), shards.spread(LOOKED_AT).tolist()
+    wanted = rows if of_train is not None else sorted({*rows, *looked_at})
+    held = dict(zip(wanted, shards.raw(wanted), strict=True))  # for both: large blocks do not all stay in memory
     if of_train is not None:
         shards.top = cast(Shards, of_train.images).top
     else:
-        seen = map(shards.raw, shards.spread(LOOKED_AT).tolist())
-        shards.top = white([io.BytesIO(raw) for raw in seen if raw])
-    some = shards.decode(shards.spread(SAMPLE).tolist())
+        shards.top = white([io.BytesIO(raw) for raw in map(held.__getitem__, looked_at) if raw])
+    some = shards.decode_raw(rows, [held[row] for row in rows])
     shapes = {image.shape for image in some}
     if len(shapes) == 1:
         shards.shape = cast(tuple[int, int, int], tuple(shapes.pop()))
