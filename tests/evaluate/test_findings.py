@@ -1,5 +1,6 @@
 """What is said of an evaluation: of which weights, on which data, chosen how, and over which runs."""
 
+import errno
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -305,3 +306,12 @@ def test_labels_of_one_class_are_refused(at, capsys):
     assert found["embedding"]["mi"]["infonce"]["n"] == 40
     with pytest.raises(DataError, match=r"--online-knn: all labels of .* are \[0\], and an accuracy needs two"):
         train(None, Dataset(torch.from_numpy(x), torch.zeros(40, dtype=torch.int64)), online_knn=True)
+
+
+def test_a_file_system_without_locks_keeps_findings_all_the_same(at, capsys, monkeypatch):
+    def refuses(self, *_, **__):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("infomax.evaluate.findings.FileLock.acquire", refuses)
+    (found,) = told(capsys, "seed0", "--protocols", "knn")["runs"]
+    assert json.loads((at / "seed0" / "evaluation.json").read_text())["small.npz"]["knn"] == found["knn"]

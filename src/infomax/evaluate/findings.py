@@ -16,6 +16,7 @@ from infomax.errors import DataError
 from infomax.evaluate.kept import key
 from infomax.evaluate.protocols import CHOSEN, statement
 from infomax.training.checkpoint import write_bytes
+from infomax.training.run import NO_LOCKS
 
 KEPT, LOCK = "evaluation.json", "evaluation.lock"
 WAIT = 60.0  # seconds for a lock that is held for milliseconds
@@ -71,9 +72,15 @@ def keep(folder: Path, found: Mapping[str, Any]) -> None:
     """
     try:
         with FileLock(folder / LOCK, timeout=WAIT):
-            write_bytes(folder / KEPT, json.dumps(_together(read(folder), found), indent=2).encode() + b"\n")
+            _write(folder, found)
     except OSError as error:  # of the lock: a file system that can only be read, or whose holder hangs
-        raise DataError(f"cannot write {folder / KEPT}: {error.strerror or error}") from error
+        if error.errno not in NO_LOCKS:
+            raise DataError(f"cannot write {folder / KEPT}: {error.strerror or error}") from error
+        _write(folder, found)
+
+
+def _write(folder: Path, found: Mapping[str, Any]) -> None:
+    write_bytes(folder / KEPT, json.dumps(_together(read(folder), found), indent=2).encode() + b"\n")
 
 
 def _together(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
