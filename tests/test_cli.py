@@ -201,6 +201,13 @@ def test_options_from_a_file_are_those_of_the_command_line(tmp_path, capsys):
     assert code == 0 and yaml.safe_load(again) == said | {"both_ways": False}
 
 
+def test_a_misspelt_command_of_a_sweep_is_named(tmp_path, capsys):
+    code, _, err = run(capsys, "sweep", "statu", tmp_path)
+    assert code == 2 and "no command 'sweep statu': did you mean 'status'?" in err
+    code, _, err = run(capsys, "sweep", tmp_path / "grid.yaml", tmp_path)
+    assert code == 2 and "no command" not in err
+
+
 def test_a_length_beside_a_file_stands_for_the_other_that_is_in_it(tmp_path, capsys):
     for text, asked, epochs, budget in (
         ("budget: 5min", ("--epochs", "3"), 3, None),

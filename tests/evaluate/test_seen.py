@@ -28,7 +28,7 @@ def test_a_file_of_features_is_looked_at_again_without_encoding(tmp_path, capsys
     assert main(["inspect", str(path), "--outliers", "1", "--duplicates", "0.99999"]) == 0
     said = capsys.readouterr().out
     assert "30 rows of 6" in said and "07.png" in said.splitlines()[2]
-    assert "1 pairs of cosine 0.99999" in said and "05.png  21.png" in said
+    assert "1 pair of cosine 0.99999" in said and "05.png  21.png" in said
     assert main(["inspect", str(path)]) == 0
     assert "farthest" in (said := capsys.readouterr().out) and "pairs of cosine 0.99 or more" in said
     assert main(["inspect", str(path), "--duplicates", "2"]) == 2 and "(0, 1]" in capsys.readouterr().err

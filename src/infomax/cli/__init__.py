@@ -11,6 +11,7 @@
 import os
 import sys
 import warnings
+from difflib import get_close_matches
 
 from cyclopts import App, CycloptsError
 
@@ -33,7 +34,7 @@ from infomax.cli.studies import (
 )
 from infomax.cli.sweeps import best, page, status, sweep, table
 from infomax.cli.train import continued, from_file, resumed, train, train_command
-from infomax.errors import InfomaxError
+from infomax.errors import InfomaxError, nearest
 from infomax.training.interrupt import Stopped
 
 __all__ = [
@@ -96,7 +97,7 @@ def _run(tokens: list[str]) -> int:
             tokens = resumed(tokens)
         application(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        return _say(" ".join(str(error).split()), 2)
+        return _say(_misspelt(tokens) or " ".join(str(error).split()), 2)
     except InfomaxError as error:
         return _say(str(error), 2)
     except Stopped as stopped:
@@ -109,6 +110,14 @@ def _run(tokens: list[str]) -> int:
     except KeyboardInterrupt:
         return _say("stopped; what had been written stays", 130)
     return 0
+
+
+def _misspelt(tokens: list[str]) -> str | None:
+    """What to say of `sweep statu FOLDER`, whose second word was read as a grid, and the third as too much."""
+    known = ("status", "best", "table", "page")
+    if tokens[:1] != ["sweep"] or len(tokens) < 3 or tokens[1] in known or not get_close_matches(tokens[1], known):
+        return None
+    return f"no command 'sweep {tokens[1]}': {nearest(tokens[1], known)}"
 
 
 def _say(message: str, status: int) -> int:

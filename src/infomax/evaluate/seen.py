@@ -85,7 +85,10 @@ def say(z: Tensor, names: list[str], lonely: int | None, twins: float | None) ->
     if twins is not None:
         pairs = duplicates(z, twins, most=SHOWN)
         few = f", the {SHOWN} closest" if pairs.total > SHOWN else ""
-        print(f"{pairs.total:,} pairs of cosine {twins:g} or more" + (f"{few} (cosine, samples):" if pairs else ""))
+        print(
+            f"{pairs.total:,} {'pair' if pairs.total == 1 else 'pairs'} of cosine {twins:g} or more"
+            + (f"{few} (cosine, samples):" if pairs else "")
+        )
         for i, j, near in pairs:
             print(f"  {near:.4f}  {names[i]}  {names[j]}")
         if pairs.total > SHOWN:
