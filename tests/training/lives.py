@@ -11,15 +11,20 @@ import random
 import shutil
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 import infomax as im
 from infomax.training import checkpoint
 
 torch.set_num_threads(1)
+# tqdm's own lock is shared with forked processes: one that is killed at that instant keeps it for ever, and all wait
+tqdm.set_lock(threading.RLock())
+tqdm.monitor_interval = 0
 OPTIONS = {
     "jmi": {"projector": (16, 8)},
     "sdmi": {"projector": (16, 8)},

@@ -11,17 +11,21 @@ import random
 import shutil
 import signal
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from tqdm import tqdm
 
 import infomax as im
 from infomax.training import checkpoint
 
 torch.set_num_threads(1)
+tqdm.set_lock(threading.RLock())  # as in lives.py
+tqdm.monitor_interval = 0
 
 
 def train(data: str, out: Path) -> None:
