@@ -312,6 +312,6 @@ def test_a_file_system_without_locks_keeps_findings_all_the_same(at, capsys, mon
     def refuses(self, *_, **__):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("infomax.evaluate.findings.FileLock.acquire", refuses)
+    monkeypatch.setattr("infomax.locks.FileLock.acquire", refuses)
     (found,) = told(capsys, "seed0", "--protocols", "knn")["runs"]
     assert json.loads((at / "seed0" / "evaluation.json").read_text())["small.npz"]["knn"] == found["knn"]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import nn
 
 from infomax import __version__
@@ -15,8 +14,8 @@ from infomax.data import Dataset
 from infomax.errors import DataError
 from infomax.evaluate.kept import key
 from infomax.evaluate.protocols import CHOSEN, statement
+from infomax.locks import held
 from infomax.training.checkpoint import write_bytes
-from infomax.training.run import NO_LOCKS
 
 KEPT, LOCK = "evaluation.json", "evaluation.lock"
 WAIT = 60.0  # seconds for a lock that is held for milliseconds
@@ -71,16 +70,10 @@ def keep(folder: Path, found: Mapping[str, Any]) -> None:
         DataError: where they cannot be written, or what was found before is damaged.
     """
     try:
-        with FileLock(folder / LOCK, timeout=WAIT):
-            _write(folder, found)
+        with held(folder / LOCK, WAIT):
+            write_bytes(folder / KEPT, json.dumps(_together(read(folder), found), indent=2).encode() + b"\n")
     except OSError as error:  # of the lock: a file system that can only be read, or whose holder hangs
-        if error.errno not in NO_LOCKS:
-            raise DataError(f"cannot write {folder / KEPT}: {error.strerror or error}") from error
-        _write(folder, found)
-
-
-def _write(folder: Path, found: Mapping[str, Any]) -> None:
-    write_bytes(folder / KEPT, json.dumps(_together(read(folder), found), indent=2).encode() + b"\n")
+        raise DataError(f"cannot write {folder / KEPT}: {error.strerror or error}") from error
 
 
 def _together(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,15 +6,16 @@ import math
 import shutil
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 import infomax
 from infomax.errors import ConfigError
+from infomax.locks import held
 from infomax.training.interrupt import Stopped
 from infomax.training.run import environment, unclaimed, write_atomically
 
@@ -152,8 +153,9 @@ def _clear(path: Path) -> None:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Nobody else in this folder."""
-    try:
-        with FileLock(path / LOCK, timeout=0):
-            yield
-    except Timeout:
-        raise ConfigError(f"{path}: this study is being run in it; choose another --out") from None
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(path / LOCK))
+        except Timeout:
+            raise ConfigError(f"{path}: this study is being run in it; choose another --out") from None
+        yield

@@ -14,13 +14,15 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import Timeout
 
 from infomax.errors import ConfigError, DataError, command, nearest
+from infomax.locks import held
 from infomax.sweep.grid import WHERE, Cell
 from infomax.training.checkpoint import plain, written
 from infomax.training.run import read_log, write_atomically
@@ -103,10 +105,10 @@ class Folder:
         """The file of what a cell prints."""
         return self.path / "logs" / f"{name}.txt"
 
-    def lock(self, name: str) -> BaseFileLock:
-        """The lock that whoever runs a cell holds; it falls with its process, however that ends."""
+    def lock(self, name: str, wait: float = -1.0) -> AbstractContextManager[None]:
+        """The lock that whoever runs a cell holds; see `infomax.locks.held`."""
         (self.path / "locks").mkdir(parents=True, exist_ok=True)
-        return FileLock(self.path / "locks" / name)
+        return held(self.path / "locks" / name, wait)
 
     def result(self, name: str) -> dict[str, Any] | None:
         """What result.json of a cell says."""
@@ -153,7 +155,7 @@ class Folder:
         if not (self.path / "locks" / name).exists():
             return False
         try:
-            with self.lock(name).acquire(timeout=0):
+            with self.lock(name, 0.0):
                 return False
         except Timeout:
             return True

@@ -13,7 +13,6 @@
 | run.lock | there while a process trains in the folder, or where one was killed; in nobody's way |
 """
 
-import errno
 import json
 import platform
 import shlex
@@ -21,18 +20,19 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from torch import Tensor
 
 from infomax.data import Dataset
 from infomax.errors import ConfigError, DataError, beside
 from infomax.learner import Learner
+from infomax.locks import held
 from infomax.parallel import rank, world
 from infomax.training.checkpoint import distinct, fill, step_of, unwritable, write_bytes, written
 from infomax.training.frames import FILE as FRAMES
@@ -43,9 +43,6 @@ from infomax.training.sharding import Strategy
 
 LOCK = "run.lock"
 """Held by the process that trains in a folder. The system lets go of it when that one dies, though the file may stay."""
-
-NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
-"""What file systems say that know no locks, some network ones for instance."""
 
 
 def unclaimed(out: str | Path) -> Path:
@@ -102,28 +99,22 @@ def alone(path: Path | None) -> Iterator[None]:
     if path is None or rank() > 0:
         yield
         return
-    lock = FileLock(path / LOCK)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ConfigError(
-            f"{path}: another process is training in it: wait until that one has ended, or stop it first; if none does (one "
-            f"was killed where the file system has no locks), remove {path / LOCK}"
-        ) from None
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
+    with ExitStack() as stack:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(path / LOCK))
+        except Timeout:
+            raise ConfigError(
+                f"{path}: another process is training in it: wait until that one has ended, or stop it first; if none does "
+                f"(one was killed where the file system has no locks), remove {path / LOCK}"
+            ) from None
+        except OSError as error:
             raise unwritable(path / LOCK, b"", error) from error
-        warnings.warn(
-            f"{path}: its file system has no locks ({error.strerror}): see to it yourself that no other process trains in it",
-            stacklevel=2,
-        )
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            (path / LOCK).unlink()
-        lock.release()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                (path / LOCK).unlink()
 
 
 @contextmanager

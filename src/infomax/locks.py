@@ -1,0 +1,50 @@
+"""One process at a time: a lock file that the system lets go of when its holder dies, however that ends."""
+
+import errno
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+NONE = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
+"""What file systems say that know no locks, some network ones for instance."""
+
+
+@contextmanager
+def held(path: Path, wait: float = 0.0) -> Iterator[None]:
+    """Hold a lock meanwhile.
+
+    Args:
+        path: the lock's file; it stays.
+        wait: seconds for another holder; below 0: for ever.
+
+    Warns:
+        UserWarning: where the file system has no locks, so that nobody sees to it.
+
+    Raises:
+        Timeout: another one holds it. OSError: its file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, held(Path(folder) / "lock"):
+        ...     pass
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=wait)
+    except Timeout:  # an OSError, too
+        raise
+    except OSError as error:
+        if error.errno not in NONE:
+            raise
+        warnings.warn(
+            f"{path.parent}: its file system has no locks ({error.strerror}): see to it yourself that no other process works "
+            "in it",
+            stacklevel=3,
+        )
+    try:
+        yield
+    finally:
+        lock.release()
