@@ -201,11 +201,14 @@ def test_options_from_a_file_are_those_of_the_command_line(tmp_path, capsys):
     assert code == 0 and yaml.safe_load(again) == said | {"both_ways": False}
 
 
-def test_a_misspelt_command_of_a_sweep_is_named(tmp_path, capsys):
+def test_a_misspelt_command_of_a_sweep_is_named(tmp_path, capsys, monkeypatch):
     code, _, err = run(capsys, "sweep", "statu", tmp_path)
     assert code == 2 and "no command 'sweep statu': did you mean 'status'?" in err
-    code, _, err = run(capsys, "sweep", tmp_path / "grid.yaml", tmp_path)
-    assert code == 2 and "no command" not in err
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "table.yaml").touch()
+    for words in (("table.yaml", "--wrokers", "3"), ("table.yaml", "more"), ("tabel", "--wrokers", "3")):
+        code, _, err = run(capsys, "sweep", *words)
+        assert code == 2 and "no command" not in err
 
 
 def test_a_length_beside_a_file_stands_for_the_other_that_is_in_it(tmp_path, capsys):

@@ -42,7 +42,7 @@ def held(path: Path, wait: float = 0.0) -> Iterator[None]:
         warnings.warn(
             f"{path.parent}: its file system has no locks ({error.strerror}): see to it yourself that no other process works "
             "in it",
-            stacklevel=3,
+            stacklevel=2,
         )
     try:
         yield

@@ -259,8 +259,12 @@ def test_a_dataset_of_ones_own_that_cannot_be_says_why() -> None:
     with pytest.raises(DataError, match=r"labels of type float64: give whole numbers"):
         Dataset(torch.zeros(3, 2), [0.5, 1.0, 2.0])  # type: ignore[arg-type]
     for gap in (math.nan, None, 1):
-        with pytest.raises(DataError, match=r"labels of type object: give whole numbers, or words"):
-            Dataset(torch.zeros(3, 2), np.array(["cat", gap, "ant"], dtype=object))  # type: ignore[arg-type]
+        for labels in (words := ["cat", gap, "ant"], np.array(words, dtype=object)):
+            with pytest.raises(DataError, match=r"labels of type object: give whole numbers, or words"):
+                Dataset(torch.zeros(3, 2), labels)  # type: ignore[arg-type]
+    mask = np.array([True, True, False])[::-1]
+    turned = Graph(torch.eye(3), torch.tensor([[0], [1]]), train=mask, val=(True, False, False))  # type: ignore[arg-type]
+    assert turned.train.tolist() == [1, 2] and turned.val.tolist() == [0]
     with pytest.raises(DataError, match=r"float images range over \[7, 7\]"):
         Dataset(torch.full((3, 8, 8, 3), 7.0))
     for second in (np.zeros((8, 8), np.uint8), torch.zeros(8, 8, 3), torch.zeros(8, 8, 1, dtype=torch.uint8), "b.png"):

@@ -8,6 +8,7 @@ from infomax.cli import main
 from infomax.errors import ConfigError
 from infomax.sweep import Cell, Folder, read
 from infomax.sweep.page import marginals, write
+from infomax.sweep.run import _stands
 
 FIXED = {"method": "jmi", "data": "gaussians"}
 
@@ -130,6 +131,17 @@ def test_where_nothing_is_finite_there_is_no_best(tmp_path, tell):
     assert code == 0 and json.loads(said, parse_constant=pytest.fail)[0]["metrics"] == {"linear": None, "knn": 1}
     code, said = tell("table", path, "--csv")
     assert code == 0 and said.count("nan") == 2
+
+
+def test_results_beyond_all_numbers_are_passed_by(tmp_path, tell):
+    huge = [({"lr": 1, "seed": s}, {"linear": v}) for s, v in enumerate((1e308, 1.2e308))]
+    beyond = [({"lr": 2, "seed": s}, {"linear": v}) for s, v in enumerate((float("inf"), float("-inf")))]
+    path = made_up(tmp_path, [*huge, *beyond, ({"lr": 3, "seed": 0}, {"linear": float("nan")})])
+    code, said = tell("best", path, "--json")
+    assert code == 0 and json.loads(said)["mean"] == 1.1e308
+    assert tell("table", path)[0] == 0 and tell("page", path)[0] == 0
+    rows = {row.name: row for row in Folder(path).rows()}
+    assert _stands(rows, "linear", "min").startswith("best linear 1000")
 
 
 def test_the_text_of_an_option_stands_on_a_page_as_it_is(tmp_path):

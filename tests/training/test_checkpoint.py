@@ -359,12 +359,13 @@ def test_a_killed_process_leaves_nothing_in_the_way(tmp_path):
     _begun_with(tmp_path / "run", json.loads((tmp_path / "whole" / "config.json").read_text()))
     files = ("config.json", "environment.json", "learner.safetensors", "embedding.safetensors", "log.jsonl", "log.csv")
     halves = [tmp_path / "run" / f"{f}.7.tmp" for f in (*files, "checkpoints/000000008.safetensors")]
-    for file in (*halves, tmp_path / "run" / "run.lock"):
+    others = [tmp_path / "run" / f for f in ("notes.tmp", "evaluation.json.7.tmp")]  # somebody else's
+    for file in (*halves, *others, tmp_path / "run" / "run.lock"):
         file.write_bytes(b"")
     (tmp_path / "run" / "environment.json").unlink()
     im.Run.resume(tmp_path / "run", views=own_views, progress=False)
     assert_same_end(tmp_path / "whole", tmp_path / "run")
-    assert not any(half.exists() for half in halves)
+    assert not any(half.exists() for half in halves) and all(other.exists() for other in others)
     assert json.loads((tmp_path / "run" / "environment.json").read_text())["continued"][0]["step"] == 7
 
 

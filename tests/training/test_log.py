@@ -80,6 +80,9 @@ def test_a_line_that_was_cut_is_no_row_and_is_mended_by_the_next(tmp_path, monke
     whole = (tmp_path / "log.jsonl").read_bytes()
     (tmp_path / "log.jsonl").write_bytes(whole + b"\xff\xfe")
     assert read_log(tmp_path) == history
+    (tmp_path / "log.jsonl").write_bytes(b'{"epoch": 1, "lo\x0b\n' + whole)  # no end of a line, though Python's
+    with pytest.raises(DataError, match="line 1 is damaged"):
+        read_log(tmp_path)
     (tmp_path / "log.jsonl").write_bytes(whole)
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write('{"epoch": 5\n')

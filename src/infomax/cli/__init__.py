@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from difflib import get_close_matches
+from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
@@ -40,6 +41,10 @@ from infomax.training.interrupt import Stopped
 __all__ = [
     "application", "as_token", "described_arguments", "head", "is_head", "main", "strict", "train", "train_command",
 ]  # fmt: skip
+
+
+SWEEPS = (status, best, table, page)
+"""Commands below `infomax sweep`."""
 
 
 def application(argv: list[str]) -> App:
@@ -71,7 +76,7 @@ def application(argv: list[str]) -> App:
     app.command(study)
     sweeps = App(name="sweep")
     sweeps.default(strict(sweep))
-    for each in (status, best, table, page):
+    for each in SWEEPS:
         sweeps.command(strict(each))
     app.command(sweeps)
     return app
@@ -114,10 +119,12 @@ def _run(tokens: list[str]) -> int:
 
 def _misspelt(tokens: list[str]) -> str | None:
     """What to say of `sweep statu FOLDER`, whose second word was read as a grid, and the third as too much."""
-    known = ("status", "best", "table", "page")
-    if tokens[:1] != ["sweep"] or len(tokens) < 3 or tokens[1] in known or not get_close_matches(tokens[1], known):
+    of_sweeps = [each.__name__ for each in SWEEPS]
+    if tokens[:1] != ["sweep"] or len(tokens) < 3 or tokens[1] in of_sweeps or Path(tokens[1]).exists():
         return None
-    return f"no command 'sweep {tokens[1]}': {nearest(tokens[1], known)}"
+    if tokens[2].startswith("-") or not get_close_matches(tokens[1], of_sweeps):
+        return None
+    return f"no command 'sweep {tokens[1]}': {nearest(tokens[1], of_sweeps)}"
 
 
 def _say(message: str, status: int) -> int:

@@ -176,10 +176,8 @@ class Graph(Dataset):
         """Ids of nodes, given as such or as a mask."""
         if given is None:
             return torch.zeros(0, dtype=torch.int64)
-        if isinstance(given, np.ndarray | list) and np.asarray(given).dtype == np.bool_:
-            given = torch.as_tensor(given)
-        if isinstance(given, np.ndarray) and given.dtype == np.uint8:
-            given = _as_tensor(given)
+        if not isinstance(given, Tensor) and (array := np.asarray(given)).dtype in (np.bool_, np.uint8):
+            given = _as_tensor(array)
         if isinstance(given, Tensor) and given.shape == (len(self),) and _is_mask(given):
             return given.nonzero()[:, 0]
         ids = _whole(given, what, self.name)
@@ -236,11 +234,11 @@ def _as_tensor(array: np.ndarray) -> Tensor:
 
 def _as_labels(given: Any, classes: list[str] | None, name: str) -> tuple[Tensor, list[str] | None]:
     array = given if isinstance(given, Tensor) else np.asarray(given)
+    if isinstance(array, np.ndarray) and array.dtype.kind == "U" and not isinstance(given, np.ndarray):
+        array = np.asarray(given, dtype=object)  # numpy makes a word of whatever stands among words
     if isinstance(array, np.ndarray) and array.dtype.kind == "O":  # pandas' words, say
         values = array.tolist()
-        if any(
-            all(isinstance(one, kind) for one in values) for kind in (str, int | np.integer)
-        ):  # numpy mixes as words
+        if any(all(isinstance(one, kind) for one in values) for kind in (str, int | np.integer)):
             array = np.array(values)
     if isinstance(array, np.ndarray) and array.dtype.kind == "U":
         return of_words(array, classes, name)
@@ -342,9 +340,8 @@ def count_levels(images: Tensor) -> NDArray[np.float64]:
 def moments(levels: NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel by the counts of its levels, C x 256; see `statistics`."""
     found = []
-    for counts in levels.astype(
-        np.int64
-    ).tolist():  # whole numbers of any size: exact, and so the same on every machine
+    # whole numbers of any size: exact, and so the same on every machine
+    for counts in levels.astype(np.int64).tolist():
         n = sum(counts)
         first, second = (sum(level**power * count for level, count in enumerate(counts)) for power in (1, 2))
         found.append((first / (255 * n), (n * second - first**2) / (255 * n) ** 2))

@@ -268,13 +268,13 @@ def settings(rows: Iterable[Row], metric: str, goal: str = "max") -> list[Settin
             continue
         values = [row.metrics[metric] for row in found]
         n, finite = len(values), all(map(math.isfinite, values))
-        mean = math.fsum(values) / n if finite else math.nan
+        mean = math.fsum(v / n for v in values) if finite else math.nan
         sd = math.hypot(*(v - mean for v in values)) / math.sqrt(n - 1) if n > 1 else None
         options = {k: found[0].options.get(k) for k in keys}
         missing = tuple(row for row in group if metric not in row.metrics)
         made.append(Setting(options, tuple(found), mean, sd, found[0].metrics.get(f"{metric}_se"), missing))
-    known_of = [s for s in made if math.isfinite(s.mean)]
-    ordered = sorted(known_of, key=lambda s: (bool(s.missing), s.mean if goal == "min" else -s.mean))
+    comparable = [s for s in made if math.isfinite(s.mean)]
+    ordered = sorted(comparable, key=lambda s: (bool(s.missing), s.mean if goal == "min" else -s.mean))
     return ordered + [s for s in made if not math.isfinite(s.mean)]
 
 

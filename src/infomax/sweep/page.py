@@ -140,7 +140,7 @@ def marginals(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figure"
         order = sorted({json.dumps(v): v for v in drawn}.values(), key=lambda v: v if numbers else _text(v))
         x = [v if numbers else plain(_text(v)) for v in order]
         groups = [[r.metrics[metric] for r in rows if r.options.get(key) == v] for v in order]
-        means = [math.fsum(g) / len(g) for g in groups]
+        means = [math.fsum(v / len(g) for v in g) if all(map(math.isfinite, g)) else math.nan for g in groups]
         every = [v if numbers else plain(_text(v)) for v in drawn]
         said = [row.name for row in rows]
         figure.add_trace(

@@ -1,5 +1,6 @@
 """The loop of a sweep: ask for cells, give them to a runner, see how they end."""
 
+import math
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,7 +144,8 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
 
 
 def _stands(ended: dict[str, Row], metric: str, goal: str) -> str:
-    values = [row.metrics[metric] for row in ended.values() if metric in row.metrics]
+    every = (row.metrics.get(metric, math.nan) for row in ended.values())
+    values = [value for value in every if math.isfinite(value)]
     best = f"best {metric} {(max if goal == 'max' else min)(values):.2f}" if values else ""
     failed = sum(row.state == "failed" for row in ended.values())
     return ", ".join(filter(None, (best, f"{failed} failed" if failed else "")))

@@ -192,10 +192,15 @@ def _settle(folder: Path) -> None:
             os.close(handle)
 
 
+FILES = ("config.json", "environment.json", "learner.safetensors", "embedding.safetensors", "log.jsonl", "log.csv")
+"""What is written beside the checkpoints while a run trains; an evaluation or a page of it may be written at the same time."""
+
+
 def tidy(folder: Path) -> None:
     """Remove the halves of files that a killed process left; for who is alone in the folder of a run."""
     if rank() == 0:
-        for half in (*folder.glob("*.tmp"), *(folder / FOLDER).glob("*.tmp")):
+        own = (half for name in FILES for half in folder.glob(f"{name}.*tmp"))
+        for half in (*own, *(folder / FOLDER).glob("*.tmp")):
             half.unlink(missing_ok=True)
 
 

@@ -15,6 +15,7 @@
 
 import json
 import platform
+import re
 import shlex
 import shutil
 import sys
@@ -184,7 +185,8 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     log, rows = folder / LOG, []
     if not log.is_file():
         return []
-    for number, line in enumerate(log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True), 1):
+    lines = re.findall(r"[^\n]*\n|[^\n]+", log.read_text(encoding="utf-8", errors="replace"))
+    for number, line in enumerate(lines, 1):
         try:
             rows.append(dict(json.loads(line)))
         except (ValueError, TypeError):
