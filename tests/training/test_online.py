@@ -41,7 +41,7 @@ def test_it_moves_no_weight_and_says_how_well_classes_are_named(options):
     p = row["online_probe"] / 100
     assert row["online_probe_se"] == pytest.approx(100 * (p * (1 - p) / 375) ** 0.5)
     assert "online linear probe" in as_text(row)
-    assert "on 375 held-out samples" in as_text(row)
+    assert "on 375 test samples" in as_text(row)
     assert not seen.learner.encoder._forward_hooks
 
 

@@ -227,10 +227,10 @@ def as_text(row: Mapping[str, float]) -> str | None:
 
     Example:
         >>> as_text({"online_knn": 90.0, "online_knn_se": 3.0, "online_n": 100})
-        'while training: kNN (k = 20) 90.0 % +- 3.0 (binomial), on 100 held-out samples'
+        'while training: kNN (k = 20) 90.0 % +- 3.0 (binomial), on 100 test samples'
     """
     names = {"online_probe": "online linear probe", "online_knn": f"kNN (k = {NEIGHBOURS})"}
     said = [
         f"{name} {row[key]:.1f} % +- {row[f'{key}_se']:.1f} (binomial)" for key, name in names.items() if key in row
     ]
-    return f"while training: {', '.join(said)}, on {row['online_n']} held-out samples" if said else None
+    return f"while training: {', '.join(said)}, on {row['online_n']} test samples" if said else None
