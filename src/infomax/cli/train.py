@@ -103,8 +103,8 @@ def train(
         keep: the last checkpoints to keep.
         gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch.
         intervals: read mutual information with its limits there: some 20 ms more an epoch, at 1000 samples.
-        online_probe: of labelled data: a linear probe that learns beside the run, off its gradient, tried after every epoch on test
-            samples: nothing is to be chosen by it.
+        online_probe: of labelled data: a linear probe that learns beside the run, off its gradient, tried after every epoch on
+            test samples: nothing is to be chosen by it.
         online_knn: likewise nearest neighbours of the encoder's features.
         wandb: project of Weights & Biases to log to as well (WANDB_MODE=offline: to disk); needs its package.
     """
