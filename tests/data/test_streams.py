@@ -21,7 +21,8 @@ from infomax.data.order import batches, blockwise
 from infomax.data.parquet import Parquets
 from infomax.data.shards import Shards
 from infomax.errors import DataError, NoSuchSplit
-from infomax.evaluate.embed import duplicates, embed
+from infomax.evaluate.embed import embed
+from infomax.evaluate.neighbours import duplicates
 from infomax.training.feed import Feed, view_function
 from infomax.views import rng
 

@@ -11,12 +11,12 @@ import torch
 
 import infomax as im
 from infomax.cli import main
+from infomax.cli.pages import reported
 from infomax.data import Dataset
 from infomax.errors import DataError
 from infomax.evaluate import over, sgd_probe
 from infomax.evaluate.findings import keep, read
 from infomax.evaluate.protocols import PROTOCOLS, lines, statement
-from infomax.report.command import reported
 from infomax.training.stands import stands
 
 

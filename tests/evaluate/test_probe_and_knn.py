@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from infomax import evaluate as ev
 from infomax.errors import ConfigError, DataError, NumericsError
-from infomax.evaluate.embed import duplicates, neighbours, outliers
+from infomax.evaluate.neighbours import duplicates, neighbours, outliers
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import infomax as im
 from infomax.data import Dataset, load
 from infomax.errors import DataError
 from infomax.evaluate import run as protocol
-from infomax.evaluate.run import splits
+from infomax.evaluate.splits import splits
 
 
 def points(n=40, classes=2):

@@ -12,13 +12,16 @@ from infomax.cli import main
 from infomax.data import Dataset, Graph, load
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate import lidar, linear_probe, sgd_probe, sgd_probes, spectrum
-from infomax.evaluate.embed import duplicates, embed, neighbours, outliers
+from infomax.evaluate.embed import embed
+from infomax.evaluate.features import features
 from infomax.evaluate.finetune import finetuned, shown
 from infomax.evaluate.kept import key
+from infomax.evaluate.neighbours import duplicates, neighbours, outliers
 from infomax.evaluate.over import summary
 from infomax.evaluate.pairing import two_runs
 from infomax.evaluate.protocols import PROTOCOLS, chosen, lines
-from infomax.evaluate.run import evaluate, features, splits
+from infomax.evaluate.run import evaluate
+from infomax.evaluate.splits import splits
 from infomax.training import Run
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infomax.cli.pages import reported
 from infomax.report import Page, mi_curves, spheres
-from infomax.report.command import reported
 from infomax.training.frames import FILE, Frames
 
 pytestmark = pytest.mark.browser

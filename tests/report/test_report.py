@@ -1,6 +1,7 @@
 import json
 import shutil
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ from tests_html import Tags, headings
 
 import infomax as im
 from infomax.cli import main
+from infomax.cli.pages import reported
 from infomax.data import Dataset, sbm
 from infomax.errors import ConfigError, DataError
 from infomax.report import samples
-from infomax.report.command import reported
 from infomax.report.run import report, write
 from infomax.report.subject import Subject, named_apart
 from infomax.training.frames import FILE
@@ -184,7 +185,7 @@ def test_runs_are_told_apart(runs, tmp_path):
     assert len({look.colour for look in looks.values()}) == 5
 
 
-def test_what_cannot_be_drawn_is_one_line(tmp_path, runs, capsys):
+def test_what_cannot_be_drawn_is_one_line(tmp_path, runs, capsys, monkeypatch):
     assert main(["report"]) == 2
     assert "name a run" in capsys.readouterr().err
     (tmp_path / "report.html").touch()
@@ -198,5 +199,13 @@ def test_what_cannot_be_drawn_is_one_line(tmp_path, runs, capsys):
         assert said in capsys.readouterr().err
     assert main(["report", str(runs[0]), str(runs[0])]) == 2
     assert "named twice" in capsys.readouterr().err
+    monkeypatch.setattr("infomax.report.run.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="umap-learn"):
         write([Subject.at(runs[0])], tmp_path / "a.html", umap=True)
+
+
+def test_umap_lays_out_the_features(runs, tmp_path):
+    if find_spec("umap") is None:
+        pytest.skip("umap-learn is not installed")
+    page = write([Subject.at(runs[0])], tmp_path / "a.html", umap=True)
+    assert "UMAP" in page.read_text(encoding="utf-8")

@@ -8,8 +8,8 @@ import pytest
 from tests_html import Tags, headings
 
 from infomax.cli import main
+from infomax.cli.pages import kind, reported
 from infomax.errors import ConfigError, DataError
-from infomax.report.command import kind, reported
 from infomax.studies import theory
 from infomax.studies.tables.work import Asked
 

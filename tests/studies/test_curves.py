@@ -17,7 +17,7 @@ from infomax import encoders, methods
 from infomax.cli import main
 from infomax.data import load
 from infomax.errors import ConfigError, DataError
-from infomax.evaluate.run import features
+from infomax.evaluate.features import features
 from infomax.studies import collapse, curves, origin, periodic, pool, verdict
 from infomax.studies.curves import judge
 from infomax.studies.curves import train as curves_train

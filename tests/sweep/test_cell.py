@@ -18,7 +18,7 @@ from infomax import cli
 from infomax.data import load
 from infomax.errors import ConfigError
 from infomax.evaluate import linear_probe
-from infomax.evaluate.run import splits
+from infomax.evaluate.splits import splits
 from infomax.sweep import Cell, Folder, read, run, settings, varied
 from infomax.sweep.cell import _Split, complete, record
 from infomax.training.interrupt import Stopped

@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 
 import infomax as im
 from infomax.data import Dataset, Graph
-from infomax.evaluate.run import features, some_held
+from infomax.evaluate.features import features
+from infomax.evaluate.splits import some_held
 from infomax.parallel import local_slice
 from infomax.training.feed import Feed
 from infomax.training.online import Online, OnlineProbe, as_text

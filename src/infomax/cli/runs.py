@@ -150,7 +150,7 @@ def report(
         root: where named data sets lie.
         umap: lay the features out by UMAP as well (needs umap-learn).
     """
-    from infomax.report.command import reported
+    from infomax.cli.pages import reported
 
     if not folders:
         raise ConfigError(f"name a run, a sweep or a study: {typed('report RUN')}")

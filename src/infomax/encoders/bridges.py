@@ -67,7 +67,7 @@ def resnet(name: str, channels: int = 3, size: int = 32) -> Features:
     return Features(net, width)
 
 
-def from_torchvision(name: str, channels: int = 3, size: int = 32, **options: object) -> Features:
+def from_torchvision(name: str, channels: int = 3, size: int = 32, **options: Any) -> Features:
     """Build any classifier of torchvision by name, take its classifier off, and find the width by running it.
 
     Args:
@@ -103,7 +103,7 @@ def from_torchvision(name: str, channels: int = 3, size: int = 32, **options: ob
     return _measured(net, f"torchvision/{name}", channels, size)
 
 
-def from_timm(name: str, channels: int = 3, size: int = 32, **options: object) -> Features:
+def from_timm(name: str, channels: int = 3, size: int = 32, **options: Any) -> Features:
     """Build any model of timm by name, without its classifier, and find the width by running it.
 
     Args:
@@ -131,7 +131,7 @@ def from_timm(name: str, channels: int = 3, size: int = 32, **options: object) -
     return _measured(net, f"timm/{name}", channels, size)
 
 
-def _built(make: Callable[[], Any], name: str, size: int, options: dict[str, object]) -> Any:
+def _built(make: Callable[[], Any], name: str, size: int, options: dict[str, Any]) -> Any:
     """What `make` builds, or why it cannot."""
     try:
         return make()

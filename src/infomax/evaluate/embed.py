@@ -1,4 +1,4 @@
-"""Features of a data set as a file, and what can be seen in them: samples that stand alone, and near-duplicates."""
+"""Features of a data set as a file."""
 
 import contextlib
 import importlib.util
@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError, DataError
-from infomax.evaluate.features import run_size
-from infomax.evaluate.numbers import finite
-from infomax.evaluate.run import features, fits, whole_rows
+from infomax.evaluate.features import features, fits, run_size
+from infomax.evaluate.splits import whole_rows
 from infomax.training.checkpoint import write_bytes
 from infomax.training.feed import dataset
 
@@ -22,114 +20,6 @@ if TYPE_CHECKING:
     from infomax.training.run import Run
 
 KINDS = (".npz", ".parquet")
-ROWS = 1024  # compared at once
-
-
-@torch.no_grad()
-def neighbours(z: Tensor, k: int = 10) -> tuple[Tensor, Tensor]:
-    """Cosine similarity to the k nearest other rows, and which they are: N x k each, nearest first.
-
-    Args:
-        z: features, N x D, any scale.
-        k: neighbours a row, fewer where there are not as many rows.
-
-    Raises:
-        DataError: fewer than two rows. NumericsError: NaN or infinity in z.
-
-    Example:
-        >>> near, which = neighbours(torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), k=1)
-        >>> near[:, 0].tolist(), which[:2, 0].tolist()
-        ([1.0, 1.0, 0.0], [1, 0])
-    """
-    if z.ndim != 2 or len(z) < 2:
-        raise DataError(f"neighbours: need N D with at least two rows, got {tuple(z.shape)}")
-    unit = F.normalize(finite(z, "neighbours").float(), dim=-1)
-    near, which = [], []
-    for start in range(0, len(unit), ROWS):
-        block = unit[start : start + ROWS] @ unit.T
-        block[torch.arange(len(block)), start + torch.arange(len(block))] = -2.0  # a row is no neighbour of itself
-        values, rows = block.topk(min(k, len(unit) - 1), dim=-1)
-        near.append(values)
-        which.append(rows)
-    return torch.cat(near), torch.cat(which)
-
-
-class Pairs(list[tuple[int, int, float]]):
-    """Pairs of rows with their similarity, the closest first; `total` is how many there are, listed or not."""
-
-    total: int = 0
-
-
-@torch.no_grad()
-def duplicates(z: Tensor, threshold: float = 0.99, most: int = 1000) -> Pairs:
-    """Pairs of rows whose cosine similarity is at least a threshold, the most similar first: all counted, the closest kept.
-
-    A collapsed embedding has nearly N^2 / 2 such pairs; they are counted block by block and never held.
-
-    Args:
-        z: features, N x D, any scale.
-        threshold: the least cosine similarity, in (0, 1].
-        most: pairs to keep.
-
-    Returns:
-        Row, row, similarity, of at most so many pairs; `.total` counts all.
-
-    Raises:
-        ConfigError: a threshold outside (0, 1], or no pair to keep. NumericsError: NaN or infinity in z.
-
-    Example:
-        >>> found = duplicates(torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 0.01]]))
-        >>> found[0][:2], found.total
-        ((0, 2), 1)
-    """
-    if not 0 < threshold <= 1:
-        raise ConfigError(f"duplicates: a cosine similarity of at least {threshold}: give a threshold in (0, 1]")
-    if most < 1:
-        raise ConfigError(f"duplicates: {most} pairs to keep: give at least 1")
-    unit = F.normalize(finite(z, "duplicates").float(), dim=-1)
-    found, least = Pairs(), threshold - 1e-6
-    near, pairs = torch.zeros(0), torch.zeros(0, 2, dtype=torch.int64)
-    for start in range(0, len(unit), ROWS):
-        block = unit[start : start + ROWS] @ unit[start:].T  # of a pair, the later row is the column
-        close = (block >= least).triu_(1)
-        found.total += int(close.count_nonzero())
-        if len(near) == most:
-            close &= block > near[-1]
-        rows = close.any(dim=1).nonzero()[:, 0]
-        if not len(rows):
-            continue
-        values, columns = block[rows].masked_fill_(~close[rows], -2.0).topk(min(most, block.shape[1]), dim=-1)
-        i, at = (values > -2.0).nonzero(as_tuple=True)
-        new = torch.stack([start + rows[i], start + columns[i, at]], dim=1).cpu()
-        near, pairs = torch.cat([near, values[i, at].cpu()]), torch.cat([pairs, new])
-        order = near.argsort(descending=True, stable=True)[:most]
-        near, pairs = near[order], pairs[order]
-    found += [(i, j, value) for (i, j), value in zip(pairs.tolist(), near.tolist(), strict=True)]
-    found.sort(key=lambda pair: (-pair[2], *pair[:2]))
-    return found
-
-
-def outliers(z: Tensor, count: int = 10, k: int = 10) -> list[tuple[int, float]]:
-    """The rows farthest from their k-th nearest neighbour, with that similarity, the loneliest first.
-
-    Args:
-        z: features, N x D, any scale.
-        count: rows to name.
-        k: which neighbour is to be near.
-
-    Returns:
-        Row, similarity.
-
-    Raises:
-        DataError: fewer than two rows. NumericsError: NaN or infinity in z.
-
-    Example:
-        >>> outliers(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), count=1, k=1)[0][0]
-        2
-    """
-    near = neighbours(z, k)[0][:, -1]
-    order = near.argsort()[:count]
-    return list(zip(order.tolist(), near[order].tolist(), strict=True))
 
 
 def embed(

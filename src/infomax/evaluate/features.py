@@ -1,16 +1,24 @@
-"""Frozen features: a module applied to many images in batches, as it behaves in evaluation."""
+"""Frozen features: a module applied to many samples in batches, as it behaves in evaluation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from infomax.data import Dataset, Graph
 from infomax.data.encoded import Encoded
 from infomax.errors import ConfigError, DataError, NumericsError
+from infomax.training.feed import standardises, view_size
+from infomax.views import recipe
+from infomax.views.signal import standardised
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
+
+
+Statistics = tuple[Sequence[float], Sequence[float]]
+"""Mean and std of each channel, images on the [0, 1] scale."""
 
 
 @torch.no_grad()
@@ -84,6 +92,70 @@ def run_size(run: "Run") -> int | None:
     views, asked = run.config["views"], run.config["training"]["size"]
     size: int | None = views.get("size", asked)
     return size
+
+
+def features(
+    encoder: nn.Module,
+    data: Dataset,
+    size: int | None = None,
+    *,
+    statistics: Statistics | None = None,
+    progress: bool = True,
+) -> Tensor:
+    """Features of every sample, in evaluation mode: the whole image, resized and normalised; N x width.
+
+    Args:
+        encoder: view -> features.
+        data: what to encode.
+        size: side of the images in pixels.
+        statistics: mean and std of each channel that the encoder was trained with; by default those of `data`.
+        progress: show a bar over two seconds.
+    """
+    weight = next((p for p in encoder.parameters() if p.is_floating_point()), torch.empty(0))
+    device = weight.device
+    if isinstance(data, Graph):
+        was = encoder.training
+        encoder.eval()
+        with torch.no_grad():
+            z: Tensor = encoder((data.x.to(weight), data.edge_index.to(device)))
+        encoder.train(was)
+        return (z.float() if z.dtype == torch.bfloat16 else z).cpu()
+    if not standardises(data):
+        return encode(encoder, data.images, progress=progress)
+    mean, std = statistics or (data.mean, data.std)
+    if not data.is_images:
+        return encode(encoder, data.images, progress=progress, views=lambda x: standardised(x, mean, std))
+    whole = recipe("none", size=view_size(data, size), mean=mean, std=std)
+
+    def view(images: Any) -> Tensor:
+        return whole(images, torch.arange(len(images)))[0].to(device, memory_format=torch.channels_last)
+
+    return encode(encoder, data.images, progress=progress, views=view)
+
+
+def fits(run: "Run", data: Dataset) -> None:
+    """See that a run's encoder can take some data, by two samples of it, before all are encoded.
+
+    Raises:
+        DataError: naming both kinds of data, where it cannot.
+    """
+    asked = run.config["data"]
+
+    def kind(channels: int, what: str) -> str:
+        return f"{channels} {what}{'' if channels == 1 else 's'}"
+
+    if isinstance(data, Graph):
+        what = kind(data.channels, "feature") + " a node of a graph"
+    else:
+        what = kind(data.channels, "channel" if data.is_images else "dimension")
+    cannot = f"an encoder trained on {asked['name']!r} cannot take {data.name!r} ({what})"
+    if len(asked["mean"]) != data.channels:
+        raise DataError(f"{cannot}: it was trained on {kind(len(asked['mean']), 'channel')}. Give data of its own kind")
+    some = data if isinstance(data, Graph) else Dataset(data.images[:2], mean=data.mean, std=data.std)
+    try:
+        features(run.learner.encoder, some, run_size(run), progress=False)
+    except (RuntimeError, TypeError, ValueError) as error:  # an encoder of the user's may say anything
+        raise DataError(f"{cannot}: {str(error).splitlines()[0]}") from error
 
 
 def _described(images: Tensor | list[Tensor] | Encoded) -> str:

@@ -69,7 +69,7 @@ def finetuned(
     apart = stratified(train.labels[fit], 0.2, seed)
 
     def accuracy(encoder: nn.Module, head: nn.Linear, part: Dataset, rows: Tensor) -> float:
-        from infomax.evaluate.run import features
+        from infomax.evaluate.features import features
 
         assert part.labels is not None
         some = Dataset(gather(part.images, rows), mean=data.mean, std=data.std, name=part.name)

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from infomax.data import Dataset, Graph
 from infomax.errors import ConfigError, DataError, nearest
-from infomax.evaluate.features import run_size
-from infomax.evaluate.run import fits
+from infomax.evaluate.features import fits, run_size
 from infomax.training.feed import Feed, dataset, view_function
 from infomax.training.monitor import BLOCK
 

@@ -1,7 +1,7 @@
 """What a trained encoder is worth: the protocol, written once for runs, the demo and the command line."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from infomax import __version__
-from infomax.data import Dataset, Graph
-from infomax.errors import ConfigError, DataError, NoSuchSplit
+from infomax.data import Dataset
+from infomax.errors import ConfigError, DataError
 from infomax.evaluate.embedding import embedding_gauges, gauge_lines, unseen
-from infomax.evaluate.features import encode, run_size
+from infomax.evaluate.features import features, fits, run_size
 from infomax.evaluate.findings import is_own, weights_of
 from infomax.evaluate.finetune import check as check_finetunes
 from infomax.evaluate.finetune import finetuned
@@ -21,132 +21,15 @@ from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as feature_spread
 from infomax.evaluate.kept import kept, key
 from infomax.evaluate.protocols import FINETUNE, GAUGES, PROTOCOLS, QUICK, chosen, lines, named, statement
+from infomax.evaluate.splits import some_classes, some_held, splits, test_of, whole_rows
 from infomax.learner import Learner
 from infomax.target import Twin
-from infomax.training.feed import dataset, standardises, view_size
+from infomax.training.feed import dataset
 from infomax.training.stands import line as unfinished_line
 from infomax.training.stands import stands
-from infomax.views import recipe
-from infomax.views.signal import standardised
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
-
-Statistics = tuple[Sequence[float], Sequence[float]]
-"""Mean and std of each channel, images on the [0, 1] scale."""
-
-HELD_OUT = 5  # every fifth sample of a class is the test set of data that come without one
-
-
-def features(
-    encoder: nn.Module,
-    data: Dataset,
-    size: int | None = None,
-    *,
-    statistics: Statistics | None = None,
-    progress: bool = True,
-) -> Tensor:
-    """Features of every sample, in evaluation mode: the whole image, resized and normalised; N x width.
-
-    Args:
-        encoder: view -> features.
-        data: what to encode.
-        size: side of the images in pixels.
-        statistics: mean and std of each channel that the encoder was trained with; by default those of `data`.
-        progress: show a bar over two seconds.
-    """
-    weight = next((p for p in encoder.parameters() if p.is_floating_point()), torch.empty(0))
-    device = weight.device
-    if isinstance(data, Graph):
-        was = encoder.training
-        encoder.eval()
-        with torch.no_grad():
-            z: Tensor = encoder((data.x.to(weight), data.edge_index.to(device)))
-        encoder.train(was)
-        return (z.float() if z.dtype == torch.bfloat16 else z).cpu()
-    if not standardises(data):
-        return encode(encoder, data.images, progress=progress)
-    mean, std = statistics or (data.mean, data.std)
-    if not data.is_images:
-        return encode(encoder, data.images, progress=progress, views=lambda x: standardised(x, mean, std))
-    whole = recipe("none", size=view_size(data, size), mean=mean, std=std)
-
-    def view(images: Any) -> Tensor:
-        return whole(images, torch.arange(len(images)))[0].to(device, memory_format=torch.channels_last)
-
-    return encode(encoder, data.images, progress=progress, views=view)
-
-
-def fits(run: "Run", data: Dataset) -> None:
-    """See that a run's encoder can take some data, by two samples of it, before all are encoded.
-
-    Raises:
-        DataError: naming both kinds of data, where it cannot.
-    """
-    asked = run.config["data"]
-
-    def kind(channels: int, what: str) -> str:
-        return f"{channels} {what}{'' if channels == 1 else 's'}"
-
-    if isinstance(data, Graph):
-        what = kind(data.channels, "feature") + " a node of a graph"
-    else:
-        what = kind(data.channels, "channel" if data.is_images else "dimension")
-    cannot = f"an encoder trained on {asked['name']!r} cannot take {data.name!r} ({what})"
-    if len(asked["mean"]) != data.channels:
-        raise DataError(f"{cannot}: it was trained on {kind(len(asked['mean']), 'channel')}. Give data of its own kind")
-    some = data if isinstance(data, Graph) else Dataset(data.images[:2], mean=data.mean, std=data.std)
-    try:
-        features(run.learner.encoder, some, run_size(run), progress=False)
-    except (RuntimeError, TypeError, ValueError) as error:  # an encoder of the user's may say anything
-        raise DataError(f"{cannot}: {str(error).splitlines()[0]}") from error
-
-
-def splits(data: Dataset, test: Dataset | None) -> tuple[Tensor, Tensor, str]:
-    """Rows of train and test within their sets, and how the split came about."""
-    if isinstance(data, Graph):
-        return data.train, data.test, "the graph's public split"
-    n = len(data)
-    if test is not None:
-        return torch.arange(n), torch.arange(len(test)), "the test split of the data set"
-    if data.labels is None:
-        held = torch.arange(n) % HELD_OUT == 0
-    else:
-        rank = torch.zeros_like(data.labels)
-        for c in torch.unique(data.labels):
-            members = data.labels == c
-            rank[members] = torch.arange(int(members.sum()))
-        held = (
-            rank % HELD_OUT == 1
-        )  # the second, seventh, ...: a class of one is learnt from, a class of two tested too
-    which = "" if data.labels is None else " of each class"
-    return (~held).nonzero()[:, 0], held.nonzero()[:, 0], f"every {HELD_OUT}th sample{which} held out as test"
-
-
-def some_held(data: Dataset, held: Tensor) -> None:
-    """Refuse data of which nothing is left to be tested on.
-
-    Raises:
-        DataError: naming what they lack.
-    """
-    if not len(held):
-        what = "names no test nodes" if isinstance(data, Graph) else "has no class of two samples, to hold one out of"
-        raise DataError(f"{data.name!r} {what}: there is nothing to test on")
-
-
-def some_classes(data: Dataset, fit: Tensor) -> None:
-    """Refuse labels of one class, of which every accuracy would be 100 %.
-
-    Raises:
-        DataError: naming the class.
-    """
-    assert data.labels is not None
-    classes = torch.unique(data.labels[fit]).tolist()
-    if len(classes) == 1:
-        raise DataError(
-            f"{data.name!r}: all {len(fit)} training labels are {classes}; an accuracy needs two classes: give data with more, "
-            f"or ask for {GAUGES} alone (--protocols {GAUGES})"
-        )
 
 
 class Findings(dict[str, Any]):
@@ -309,22 +192,6 @@ def second_encoder(learner: Learner) -> nn.Module | None:
         return None
     found: nn.Module = getattr(learner.g, "encoder", learner.g)
     return found
-
-
-def whole_rows(data: Dataset, rows: Tensor) -> Tensor:
-    """The rows that were decoded themselves, of those given."""
-    return rows[~torch.isin(rows, torch.tensor(data.replaced, dtype=rows.dtype))]
-
-
-def test_of(train: Dataset) -> Dataset | None:
-    """The labelled test split of a data set that was loaded by name or path, where it has one."""
-    if train.origin is None or isinstance(train, Graph):
-        return None
-    try:
-        test = dataset(*train.origin, split="test")
-    except NoSuchSplit:
-        return None  # `splits` holds rows out and says so
-    return None if test.labels is None else test
 
 
 def judge(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, float]:

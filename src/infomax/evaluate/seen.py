@@ -9,7 +9,8 @@ from torch import Tensor
 
 from infomax.data.arrays import read_arrays
 from infomax.errors import ConfigError, DataError
-from infomax.evaluate.embed import KINDS, duplicates, outliers
+from infomax.evaluate.embed import KINDS
+from infomax.evaluate.neighbours import duplicates, outliers
 
 SHOWN = 20
 """Near-duplicates that are printed, the closest."""

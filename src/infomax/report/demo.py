@@ -25,7 +25,7 @@ def page(path: Path, rows: Mapping[str, Mapping[str, float]], runs: "Mapping[str
         runs: the trained methods, by name.
         test: digits that no method saw.
     """
-    from infomax.evaluate.run import features
+    from infomax.evaluate.features import features
 
     known = torch.zeros(len(test), dtype=torch.int64) if test.labels is None else test.labels
 

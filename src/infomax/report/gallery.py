@@ -47,7 +47,7 @@ def neighbours(page: Page, samples: Samples) -> Page:
         page: to which they are added.
         samples: with the features of at least one run.
     """
-    from infomax.evaluate.embed import neighbours as nearest
+    from infomax.evaluate.neighbours import neighbours as nearest
 
     found, shares = {}, {}
     for name, z in samples.features.items():

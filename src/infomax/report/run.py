@@ -215,9 +215,9 @@ def _still(samples: Samples, name: str, points: Tensor, note: str = "") -> Pane:
 
 
 def _umap(z: Tensor) -> Tensor:
-    import umap
+    with warnings.catch_warnings(action="ignore"):  # its import, too, tells of what it could use
+        import umap
 
-    with warnings.catch_warnings(action="ignore"):
         near = min(15, len(z) - 1)
         points = umap.UMAP(n_neighbors=near, metric="cosine", random_state=0, n_jobs=1).fit_transform(z.numpy())
     return torch.as_tensor(points - points.mean(0))

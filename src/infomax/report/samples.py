@@ -104,8 +104,7 @@ def _looked_at(subjects: "list[Subject]", style: str) -> Samples:
 
 def encoded(subject: "Subject", data: Dataset, rows: Tensor) -> Tensor:
     """Features of some rows; of a graph, whose nodes hang together, all are computed."""
-    from infomax.evaluate.features import run_size
-    from infomax.evaluate.run import features
+    from infomax.evaluate.features import features, run_size
     from infomax.training.run import Run
 
     assert subject.learner is not None

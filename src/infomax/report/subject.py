@@ -173,7 +173,7 @@ def _same(data: "Dataset | None", asked: Mapping[str, Any]) -> bool:
 
 def _fit(subject: Subject, *, strict: bool) -> None:
     """See that the encoder takes the data, before anything is drawn of them."""
-    from infomax.evaluate.run import fits
+    from infomax.evaluate.features import fits
 
     if subject.learner is None or subject.data is None:
         return

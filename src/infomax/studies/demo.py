@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from infomax import encoders, methods
 from infomax.data import load
 from infomax.errors import command
-from infomax.evaluate.run import features, judge
+from infomax.evaluate.features import features
+from infomax.evaluate.run import judge
 from infomax.learner import CollapseWarning, Learner
 from infomax.training import Run, train
 from infomax.training.monitor import collapsed

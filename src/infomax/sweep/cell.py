@@ -24,8 +24,8 @@ import infomax as im
 from infomax.data import NAMES, Dataset, Graph
 from infomax.errors import DataError, InfomaxError
 from infomax.evaluate import knn_accuracy, linear_probe
-from infomax.evaluate.features import run_size
-from infomax.evaluate.run import features, fits, splits, test_of
+from infomax.evaluate.features import features, fits, run_size
+from infomax.evaluate.splits import splits, test_of
 from infomax.sweep.folder import Folder
 from infomax.sweep.metrics import JUDGED
 from infomax.training import Run

@@ -100,7 +100,7 @@ class Online:
     """
 
     def __init__(self, learner: Learner, feed: Feed, *, probe: bool, knn: bool, gauged: int, size: int | None) -> None:
-        from infomax.evaluate.run import some_held, splits, test_of
+        from infomax.evaluate.splits import some_held, splits, test_of
 
         data = feed.data
         self.asked = [n for n, wanted in (("probe", probe), ("knn", knn)) if wanted]
@@ -186,7 +186,7 @@ class Online:
         Args:
             heard: the encoder's outputs on the samples of the run's gauges, in evaluation mode.
         """
-        from infomax.evaluate.run import features
+        from infomax.evaluate.features import features
 
         z = _first(heard, len(self.bank))
         if self.held is None:

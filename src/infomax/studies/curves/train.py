@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from infomax.data import Dataset, gather
 from infomax.data.order import spread as spread_rows
 from infomax.errors import NoSuchSplit
+from infomax.evaluate.features import features
 from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as unit_spread
-from infomax.evaluate.run import features, judge, splits
+from infomax.evaluate.run import judge
+from infomax.evaluate.splits import splits
 from infomax.learner import CollapseWarning, Learner
 from infomax.marginal import Predictor
 from infomax.mi import readings

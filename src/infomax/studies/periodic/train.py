@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from infomax import encoders
 from infomax.data import Dataset
 from infomax.errors import ConfigError, nearest
+from infomax.evaluate.features import features
 from infomax.evaluate.gauges import angle_gaps
 from infomax.evaluate.protocols import PROTOCOLS
-from infomax.evaluate.run import features
 from infomax.learner import CollapseWarning
 from infomax.studies.curves.train import halves, view_of
 from infomax.studies.periodic.grammar import Sentence, build

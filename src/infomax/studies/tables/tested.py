@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
-from infomax.evaluate.run import features, judge, splits, test_of
+from infomax.evaluate.features import features
+from infomax.evaluate.run import judge
+from infomax.evaluate.splits import splits, test_of
 from infomax.studies.tables.sources import Source
 from infomax.training.feed import dataset, encoder_for
 from infomax.training.run import Run, write_atomically

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from infomax.errors import ConfigError, DataError, beside, command
-from infomax.report.tables import kept
+from infomax.studies.tables.page import kept
 
 Kind = Literal["run", "sweep", "study", "tables"]
 
@@ -80,9 +80,9 @@ def reported(
 
         return write_sweep(first, out)
     if kinds[0] == "tables":
-        from infomax.report.tables import write as write_tables
+        from infomax.studies.tables.page import write as write_tables
 
         return write_tables(first, out)
-    from infomax.report.study import write as write_study
+    from infomax.studies.page import write as write_study
 
     return write_study(first, out)

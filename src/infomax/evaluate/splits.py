@@ -1,0 +1,74 @@
+"""Which samples an accuracy is learnt from, and which it is tested on."""
+
+import torch
+from torch import Tensor
+
+from infomax.data import Dataset, Graph
+from infomax.errors import DataError, NoSuchSplit
+from infomax.evaluate.protocols import GAUGES
+from infomax.training.feed import dataset
+
+HELD_OUT = 5  # every fifth sample of a class is the test set of data that come without one
+
+
+def splits(data: Dataset, test: Dataset | None) -> tuple[Tensor, Tensor, str]:
+    """Rows of train and test within their sets, and how the split came about."""
+    if isinstance(data, Graph):
+        return data.train, data.test, "the graph's public split"
+    n = len(data)
+    if test is not None:
+        return torch.arange(n), torch.arange(len(test)), "the test split of the data set"
+    if data.labels is None:
+        held = torch.arange(n) % HELD_OUT == 0
+    else:
+        rank = torch.zeros_like(data.labels)
+        for c in torch.unique(data.labels):
+            members = data.labels == c
+            rank[members] = torch.arange(int(members.sum()))
+        held = (
+            rank % HELD_OUT == 1
+        )  # the second, seventh, ...: a class of one is learnt from, a class of two tested too
+    which = "" if data.labels is None else " of each class"
+    return (~held).nonzero()[:, 0], held.nonzero()[:, 0], f"every {HELD_OUT}th sample{which} held out as test"
+
+
+def some_held(data: Dataset, held: Tensor) -> None:
+    """Refuse data of which nothing is left to be tested on.
+
+    Raises:
+        DataError: naming what they lack.
+    """
+    if not len(held):
+        what = "names no test nodes" if isinstance(data, Graph) else "has no class of two samples, to hold one out of"
+        raise DataError(f"{data.name!r} {what}: there is nothing to test on")
+
+
+def some_classes(data: Dataset, fit: Tensor) -> None:
+    """Refuse labels of one class, of which every accuracy would be 100 %.
+
+    Raises:
+        DataError: naming the class.
+    """
+    assert data.labels is not None
+    classes = torch.unique(data.labels[fit]).tolist()
+    if len(classes) == 1:
+        raise DataError(
+            f"{data.name!r}: all {len(fit)} training labels are {classes}; an accuracy needs two classes: give data with more, "
+            f"or ask for {GAUGES} alone (--protocols {GAUGES})"
+        )
+
+
+def whole_rows(data: Dataset, rows: Tensor) -> Tensor:
+    """The rows that were decoded themselves, of those given."""
+    return rows[~torch.isin(rows, torch.tensor(data.replaced, dtype=rows.dtype))]
+
+
+def test_of(train: Dataset) -> Dataset | None:
+    """The labelled test split of a data set that was loaded by name or path, where it has one."""
+    if train.origin is None or isinstance(train, Graph):
+        return None
+    try:
+        test = dataset(*train.origin, split="test")
+    except NoSuchSplit:
+        return None  # `splits` holds rows out and says so
+    return None if test.labels is None else test
