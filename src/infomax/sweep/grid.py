@@ -89,18 +89,20 @@ def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
 
     from cyclopts import CycloptsError
 
-    from infomax import cli, methods
+    from infomax import methods
+    from infomax.cli.options import as_token, head, is_head
+    from infomax.cli.train import train
 
     asked = {str(key).replace("-", "_"): value for key, value in given.items()}
     if "method" not in asked or "data" not in asked:
         raise ConfigError(f"{source}: give {'a method' if 'method' not in asked else 'data'}, fixed or in the grid")
     own = methods.options(str(asked["method"]))
-    known = {n for n, p in inspect.signature(cli.train).parameters.items() if p.kind is p.KEYWORD_ONLY} | set(own)
+    known = {n for n, p in inspect.signature(train).parameters.items() if p.kind is p.KEYWORD_ONLY} | set(own)
     known -= {"out"}
     for key in asked:
         if key not in known:
             raise ConfigError(f"{source}: no option {key!r} of {asked['method']!r}: {nearest(key, known | set(OURS))}")
-    tokens = ["train", "--out=cell", *(cli.as_token(key, value) for key, value in asked.items() if value is not None)]
+    tokens = ["train", "--out=cell", *(as_token(key, value) for key, value in asked.items() if value is not None)]
     try:
         _, bound, _ = _command(str(asked["method"])).parse_args(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -110,8 +112,8 @@ def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     if options["devices"] != 1:
         raise ConfigError(f"{source}: devices={options['devices']}: a cell is one process; give it GPUs by --gpus")
     for key, parameter in own.items():
-        if cli.is_head(parameter) and isinstance(options[key], str):
-            options[key] = list(cli.head(options[key]))
+        if is_head(parameter) and isinstance(options[key], str):
+            options[key] = list(head(options[key]))
     options["method"] = str(options["method"]).replace("-", "_").lower()
     if options["data"] not in NAMES:
         options["data"] = absolute(options["data"])  # a cell may run from another folder
@@ -125,10 +127,11 @@ def _command(method: str) -> "App":
     """`infomax train` alone, with the options of a method; made once, for a grid may have thousands of cells."""
     from cyclopts import App
 
-    from infomax import cli
+    from infomax.cli.options import strict
+    from infomax.cli.train import train_command
 
     app = App(name="infomax")
-    app.command(cli.strict(cli.train_command(["train", f"--method={method}"])), name="train")
+    app.command(strict(train_command(["train", f"--method={method}"])), name="train")
     return app
 
 
