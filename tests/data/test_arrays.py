@@ -21,7 +21,7 @@ def saved(path: Path, **arrays: np.ndarray) -> Path:
     return path / "data.npz"
 
 
-@pytest.mark.parametrize("keys", [("images", "labels"), ("x", "y")])
+@pytest.mark.parametrize("keys", [("images", "labels"), ("x", "y"), ("X", "Y"), ("x", "label"), ("data", "target")])
 def test_npz_with_labels(tmp_path: Path, keys: tuple[str, str]) -> None:
     images = GENERATOR.integers(0, 256, (5, 8, 6, 3), dtype=np.uint8)
     data = load(saved(tmp_path, **{keys[0]: images, keys[1]: np.arange(5, dtype=np.int32)}))
@@ -71,6 +71,26 @@ def test_labels_may_be_words(tmp_path: Path) -> None:
     path = saved(tmp_path, x_train=x, y_train=words, x_test=x[:1], y_test=np.array(["gnu"]))
     with pytest.raises(DataError, match="'gnu' is not among the training classes"):
         load(path, split="test")
+
+
+def test_words_in_one_split_and_numbers_in_the_other_are_refused(tmp_path: Path) -> None:
+    x, words, numbers = np.zeros((2, 2)), np.array(["a", "b"]), np.array([1, 0])
+    for y_train, y_test in ((words, numbers), (numbers, words)):
+        path = saved(tmp_path, x_train=x, y_train=y_train, x_test=x, y_test=y_test)
+        with pytest.raises(
+            DataError, match=r"data\.npz: labels of type .* in one part and .* in another: give numbers in all"
+        ):
+            load(path, split="test")
+
+
+def test_a_file_that_memory_does_not_hold_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((3, 2)))
+    assert len(load((tmp_path / "a.npy").rename(tmp_path / "b.NPY"))) == 3
+    monkeypatch.setattr("infomax.data.arrays.free_memory", lambda: 100)
+    with pytest.raises(DataError, match=r"b\.NPY: .* GB of arrays, .* give images as a folder or as shards"):
+        load(tmp_path / "b.NPY")
 
 
 def test_labels_below_0_are_no_class(tmp_path: Path) -> None:
@@ -251,6 +271,84 @@ def test_labels_of_a_dataset_of_ones_own_may_be_any_whole_numbers(
         assert data.labels is not None and data.labels.dtype == torch.int64 and data.labels.tolist() == found
     held = torch.tensor([0, 1, 0])
     assert Dataset(torch.zeros(3, 2), held).labels is held  # what shards mend, the data set sees
+
+
+NAN = float("nan")
+
+
+class Frame:
+    """As pandas' and others' tables are arrays."""
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.eye(3, 4)
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda: torch.rand(3, 0), r"an array of shape \(3, 0\): give .* at least one number each"),
+        (lambda: torch.rand(0, 3), r"an array of shape \(0, 3\)"),
+        (lambda: torch.rand(3, 2, 0), r"an array of shape \(3, 2, 0\)"),
+        (lambda: torch.zeros(3, 0, 4, 3, dtype=torch.uint8), r"an array of shape \(3, 0, 4, 3\)"),
+        (lambda: torch.zeros(3, 4, 4, 0, dtype=torch.uint8), r"an array of shape \(3, 4, 4, 0\)"),
+        (lambda: torch.tensor(3.0), r"an array of shape \(\)"),
+        (
+            lambda: [torch.zeros(0, 4, 3, dtype=torch.uint8)],
+            r"sample 0 of the list is torch.uint8 of shape \(0, 4, 3\)",
+        ),
+        (
+            lambda: torch.tensor([[1.0, 2.0], [NAN, 2.0]]),
+            "NaN or infinite values in 1 of 2 samples, the first 1: clean",
+        ),
+        (lambda: np.array([[1.0], [2.0], [np.inf]]), "NaN or infinite values in 1 of 3 samples, the first 2: clean"),
+        (lambda: torch.full((3, 2, 9), NAN), "NaN or infinite values in 3 of 3 samples, the first 0"),
+        (lambda: torch.rand(3, 4, dtype=torch.complex64), "an array of type torch.complex64: give numbers"),
+        (lambda: torch.rand(3, 4).to(torch.float8_e4m3fn), "an array of type torch.float8_e4m3fn: give numbers"),
+        (lambda: np.array([[1, "a"]], dtype=object), "an array of type object: give numbers"),
+        (lambda: np.array([["a"]]), "an array of type <U1: give numbers"),
+        (lambda: np.ma.masked_array(np.ones((2, 2)), [[1, 0], [0, 0]]), "an array with masked entries: fill them"),
+        (lambda: torch.eye(3).to_sparse(), "a sparse_coo tensor: give a dense one"),
+        (lambda: torch.rand(3, 4, device="meta"), "a meta tensor: give a dense one"),
+        (lambda: torch.quantize_per_tensor(torch.rand(3, 4), 0.1, 0, torch.quint8), "a quantized tensor"),
+        (lambda: None, "samples of type NoneType: give one array or tensor, or a list"),
+        (lambda: 3, "samples of type int: give one array or tensor, or a list"),
+        (lambda: iter(()), "no samples"),
+    ],
+)
+def test_samples_that_cannot_be_are_one_line_in_python_too(given: Any, said: str) -> None:
+    with pytest.raises(DataError, match=f"mine: {said}"):
+        Dataset(given(), name="mine")
+
+
+def test_samples_that_can_be_are_taken_as_they_are() -> None:
+    for constant in (torch.ones(5, 4), torch.zeros(5, 4, 4, 1, dtype=torch.uint8)):
+        data = Dataset(constant)
+        assert data.images is constant and set(data.std) == {1.0}
+    assert not Dataset(torch.rand(3, 4, requires_grad=True)).images.requires_grad  # type: ignore[union-attr]
+    for frame in (Dataset(Frame()), dataset(Frame())):  # type: ignore[arg-type]
+        assert torch.equal(frame.images, torch.eye(3, 4))  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="taken for signals of 8 channels; grey images are uint8"):
+        Dataset(torch.rand(3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([[1], [1, 2], [3]], "labels that make no array .*: give one whole number or word a sample"),
+        (np.array([2**63 + 1, 0, 1], np.uint64), "labels up to 9223372036854775809: give whole numbers below"),
+        (torch.tensor([0, 1, 2]).to_sparse(), "labels: a sparse_coo tensor"),
+        ([0, 5, 1], "a label 5, but the names of 2 classes: number them from 0 to 1"),
+    ],
+)
+def test_labels_that_cannot_be_are_one_line(labels: Any, said: str) -> None:
+    with pytest.raises(DataError, match=f"mine: {said}"):
+        Dataset(torch.zeros(3, 2), labels, ["a", "b"], name="mine")
+
+
+def test_an_edge_from_nowhere_names_its_node() -> None:
+    with pytest.raises(DataError, match=r"an edge names node -1, but the 3 nodes are 0\.\.2"):
+        Graph(torch.eye(3), torch.tensor([[0, -1], [1, 2]]))
 
 
 def test_a_dataset_of_ones_own_that_cannot_be_says_why() -> None:

@@ -111,7 +111,7 @@ def _read(
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return read_folder(path, split, resize, on_error)
-    if path.is_file() and path.suffix in (".npy", ".npz"):
+    if path.is_file() and path.suffix.lower() in (".npy", ".npz"):
         return read_array(path, split)
     if path.is_file():
         raise DataError(f"{path}: a file of this kind is not known: give an .npy or .npz file, or a folder of images")

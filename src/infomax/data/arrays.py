@@ -10,18 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infomax.data.labels import of_numbers, of_words
-from infomax.data.sets import Dataset, statistics
+from infomax.data.labels import of_numbers, of_one_kind, of_words
+from infomax.data.machine import free_memory
+from infomax.data.sets import Dataset, dense, statistics
 from infomax.errors import DataError, NoSuchSplit
 
-_IMAGE_KEYS = ("images", "x", "data", "arr_0")
-_LABEL_KEYS = ("labels", "y", "targets", "arr_1")
+_IMAGE_KEYS = ("images", "x", "X", "data", "arr_0")
+_LABEL_KEYS = ("labels", "label", "y", "Y", "targets", "target", "arr_1")
 
 _UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 
 
-def as_samples(array: np.ndarray, name: str) -> Tensor:
-    """Check an array and give it as uint8 images N x H x W x C, float points N x D, or float signals N x C x L.
+def as_samples(given: np.ndarray | Tensor, name: str) -> Tensor:
+    """Check an array or a tensor and give it as uint8 images N x H x W x C, float points N x D, or float signals N x C x L: a
+    tensor that is such already as it is.
 
     | array | taken for |
     |---|---|
@@ -31,11 +33,12 @@ def as_samples(array: np.ndarray, name: str) -> Tensor:
     | N x H x W x C integers in 0..255, bool, or floats in [0, 1] | images; N x C x H x W with 1, 3 or 4 channels is turned |
 
     Args:
-        array: the samples along the first axis.
+        given: the samples along the first axis.
         name: for the error messages.
 
     Raises:
-        DataError: a rank, type or range that is neither images nor signals nor points.
+        DataError: a rank, type or range that is neither images nor signals nor points; no sample, or none with a number;
+            NaN or infinity; masked entries.
 
     Example:
         >>> as_samples(np.zeros((2, 3, 8, 8)), "mine").shape
@@ -43,23 +46,18 @@ def as_samples(array: np.ndarray, name: str) -> Tensor:
         >>> as_samples(np.zeros((2, 12, 500)), "ecg").dtype
         torch.float32
     """
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"{name}: an array of type {array.dtype}: give numbers")
-    if array.ndim not in (2, 3, 4) or array.size == 0:
-        raise DataError(
-            f"{name}: an array of shape {array.shape}: give images N x H x W (x C), points N x D or "
-            "signals N x C x L, and at least one"
-        )
-    low, high = float(array.min()), float(array.max())
-    if not np.isfinite(low + high):
-        raise DataError(f"{name}: the array holds NaN or infinite values: clean it first")
+    low, high = _range(given, name)
+    if isinstance(given, Tensor):
+        given = given.detach() if given.requires_grad else given
+        if (given.dtype, given.ndim) in ((torch.uint8, 4), (torch.float32, 2), (torch.float32, 3)):
+            _warn_of_squares(given, low, high, name)
+            return given
+        # numpy knows no bfloat16, whose every value a float32 holds
+        array = (given.float() if given.dtype == torch.bfloat16 else given).numpy(force=True)
+    else:
+        array = given
     if array.ndim == 2 or (array.ndim == 3 and array.dtype.kind == "f"):
-        if array.ndim == 3 and array.shape[1] == array.shape[2] and low >= 0 and high <= 1:
-            warnings.warn(
-                f"{name}: floats of shape {array.shape} are taken for signals of {array.shape[1]} channels; "
-                "grey images are uint8, or N x H x W x 1",
-                stacklevel=2,
-            )
+        _warn_of_squares(array, low, high, name)
         if max(-low, high) > float(np.finfo(np.float32).max):
             raise DataError(f"{name}: values range over [{low:g}, {high:g}], beyond what 32 bits hold: scale them")
         held = array.astype(np.float32)
@@ -85,6 +83,44 @@ def as_samples(array: np.ndarray, name: str) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array.astype(np.uint8)))
 
 
+def _range(given: np.ndarray | Tensor, name: str) -> tuple[float, float]:
+    """The least and the greatest value of what may be samples: finite numbers in 2 to 4 dimensions, and at least one."""
+    if isinstance(given, Tensor):
+        dense(given, name)
+        numbers = not given.is_complex() and not (given.is_floating_point() and given.dtype.itemsize < 2)
+    else:
+        if np.ma.is_masked(given):
+            raise DataError(f"{name}: an array with masked entries: fill them, or leave such samples out")
+        numbers = given.dtype.kind in "fiub"
+    if not numbers:
+        raise DataError(f"{name}: an array of type {given.dtype}: give numbers (floats of 16 bits or more)")
+    if given.ndim not in (2, 3, 4) or 0 in given.shape:
+        raise DataError(
+            f"{name}: an array of shape {tuple(given.shape)}: give images N x H x W (x C), points N x D or "
+            "signals N x C x L, at least one, and of at least one number each"
+        )
+    low, high = map(float, torch.aminmax(given.detach()) if isinstance(given, Tensor) else (given.min(), given.max()))
+    if not np.isfinite(low + high):
+        bad = ~(torch.isfinite(given) if isinstance(given, Tensor) else np.isfinite(given)).reshape(len(given), -1).all(
+            1
+        )
+        raise DataError(
+            f"{name}: NaN or infinite values in {int(bad.sum()):,} of {len(given):,} samples, the first "
+            f"{int(bad.nonzero()[0][0])}: clean them, or leave such samples out"
+        )
+    return low, high
+
+
+def _warn_of_squares(samples: np.ndarray | Tensor, low: float, high: float, name: str) -> None:
+    """Warn of signals that look like grey images."""
+    if samples.ndim == 3 and samples.shape[1] == samples.shape[2] and low >= 0 and high <= 1:
+        warnings.warn(
+            f"{name}: floats of shape {tuple(samples.shape)} are taken for signals of {samples.shape[1]} channels; "
+            "grey images are uint8, or N x H x W x 1",
+            stacklevel=3,
+        )
+
+
 def _warn_of_steps(array: np.ndarray, held: np.ndarray, name: str) -> None:
     """Warn of columns (signals: channels) that 32 bits round to fewer steps than an image's levels, or to a constant."""
     if array.dtype.itemsize < 4 or array.dtype == np.float32:
@@ -107,8 +143,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Every array of an `.npz` by its name; the one of an `.npy` as `images`.
 
     Raises:
-        DataError: a file that is cut, corrupt, or holds Python objects.
+        DataError: a file that is cut, corrupt, holds Python objects, or more than memory does.
     """
+    if path.stat().st_size > (free := free_memory()):
+        raise DataError(
+            f"{path}: {path.stat().st_size / 1e9:.1f} GB of arrays, which are read as a whole, and {free / 1e9:.1f} GB of free "
+            "memory: give images as a folder or as shards, which are decoded on use"
+        )
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
@@ -169,9 +210,11 @@ def _labelled(arrays: dict[str, np.ndarray], split: str, n: int, name: str) -> t
         raise DataError(f"{name}: labels of type {y.dtype}: give whole numbers, or words")
     if y.shape != (n,):
         raise DataError(f"{name}: {n} samples but labels of shape {y.shape}: give one label a sample")
+    of_train = None if split == "train" else _find(arrays, _LABEL_KEYS, "train")
+    if of_train is not None:
+        of_one_kind(of_train, y, name)
     if y.dtype.kind != "U":
         return of_numbers(y, name), classes
-    of_train = None if split == "train" else _find(arrays, _LABEL_KEYS, "train")
     if classes is None and of_train is not None:
         classes = of_words(_flat(of_train), None, name)[1]
     return of_words(y, classes, name)

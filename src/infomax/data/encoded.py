@@ -84,6 +84,10 @@ class Encoded(ABC):
         share, start, lengths = count // len(chosen), self.blocks.cumsum(0) - self.blocks, self.blocks.tolist()
         return torch.cat([start[b] + torch.linspace(0, lengths[b] - 1, min(share, lengths[b])).long() for b in chosen])
 
+    def names(self, rows: Iterable[int]) -> list[str] | None:
+        """What samples are called, where the set itself knows it."""
+        return None
+
     def expect(self, rows: Sequence[int]) -> None:  # noqa: B027  (most sets have nothing to begin)
         """Be told what is wanted soon; reading may begin."""
 
@@ -109,13 +113,20 @@ def _brightest(file: Path | IO[bytes]) -> tuple[str, float] | None:
     from PIL import Image
 
     try:
-        with Image.open(file) as image:
+        with Image.open(_regular(file)) as image:
             values = np.asarray(image, dtype=np.float64) if _is_wide(image.mode) else None
             return None if values is None or not np.isfinite(values).all() else (image.mode, float(values.max()))
     except MemoryError:
         raise
     except Exception:  # who decodes it says what is wrong
         return None
+
+
+def _regular(file: Path | IO[bytes]) -> Path | IO[bytes]:
+    """The same; who opens a pipe or a socket waits for ever."""
+    if isinstance(file, Path) and not file.is_file() and file.exists():
+        raise OSError("no regular file")
+    return file
 
 
 def _is_wide(mode: str) -> bool:
@@ -133,7 +144,7 @@ def decoded(file: Path | IO[bytes], resize: int | None = None, top: float = WIDE
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(file) as opened:
+        with Image.open(_regular(file)) as opened:
             image = ImageOps.exif_transpose(opened)
             if _is_wide(image.mode):
                 # Pillow clips wide grey values at 255; a 16-bit scan keeps its contrast this way.

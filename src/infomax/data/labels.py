@@ -45,12 +45,32 @@ def of_numbers(values: np.ndarray, name: str) -> Tensor | None:
         (tensor([2, 0]), None)
     """
     values = values.astype(np.int64)
-    if not (values < 0).any():
-        return torch.from_numpy(values)
-    if not (values < 0).all():
+    return None if some_missing(values < 0, name) else torch.from_numpy(values)
+
+
+def some_missing(missing: np.ndarray, name: str) -> bool:
+    """Whether samples have no label, so that the set counts as one without; warn where only some have none.
+
+    Args:
+        missing: of each sample, whether it has no label.
+        name: what was asked for.
+    """
+    if missing.any() and not missing.all():
         warnings.warn(
-            f"{name}: {(values < 0).sum():,} of {len(values):,} samples have no label (a number below 0 stands for none), so "
+            f"{name}: {missing.sum():,} of {len(missing):,} samples have no label (a number below 0 stands for none), so "
             "these data count as unlabelled: to judge by labels, give the labelled samples alone (evaluate --data)",
-            stacklevel=2,
+            stacklevel=3,
         )
-    return None
+    return bool(missing.any())
+
+
+def of_one_kind(first: np.ndarray, second: np.ndarray, name: str) -> None:
+    """Refuse words beside numbers, which would each be numbered on their own.
+
+    Raises:
+        DataError: one is of words and the other is not.
+    """
+    if (first.dtype.kind == "U") != (second.dtype.kind == "U"):
+        raise DataError(
+            f"{name}: labels of type {first.dtype} in one part and {second.dtype} in another: give numbers in all, or words"
+        )

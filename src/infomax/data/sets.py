@@ -1,7 +1,7 @@
 """What a data set is."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,8 +53,6 @@ class Dataset:
     files: list[str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if len(self.images) == 0:
-            raise DataError(f"{self.name}: no samples")
         self.images = _as_images(self.images, self.name)
         if self.labels is not None:
             self.labels, self.classes = _as_labels(self.labels, self.classes, self.name)
@@ -66,6 +64,11 @@ class Dataset:
             raise DataError(
                 f"{self.name}: {int((self.labels < 0).sum()):,} labels below 0: number the classes from 0, and give samples "
                 "without a label apart, as data with labels=None"
+            )
+        if self.labels is not None and self.classes is not None and int(self.labels.max()) >= len(self.classes):
+            raise DataError(
+                f"{self.name}: a label {int(self.labels.max())}, but the names of {len(self.classes)} classes: number them "
+                f"from 0 to {len(self.classes) - 1}, or name every class"
             )
         if not self.mean:
             some = self.images
@@ -89,6 +92,17 @@ class Dataset:
         Of shards alone: a folder leaves such files out when it is gone through.
         """
         return sorted(self.images.replaced) if isinstance(self.images, Encoded) else []
+
+    def names(self, rows: Iterable[int]) -> list[str] | None:
+        """What samples are called: their files below the folder, or shard and place of each; None: they have no names.
+
+        Example:
+            >>> Dataset(torch.zeros(2, 3)).names([0]), Dataset(torch.zeros(2, 3), files=["a.png", "b.png"]).names([1])
+            (None, ['b.png'])
+        """
+        if self.files is not None:
+            return [self.files[row] for row in rows]
+        return self.images.names(rows) if isinstance(self.images, Encoded) else None
 
     def undecoded(self, fate: str) -> str | None:
         """The samples that could not be decoded when they were used, counted and named, in one line; None: there are none.
@@ -160,14 +174,15 @@ class Graph(Dataset):
     ) -> None:
         super().__init__(images=x, labels=labels, classes=classes, name=name)
         if not isinstance(self.images, Tensor) or self.images.ndim != 2:
-            raise DataError(f"{name}: features of nodes of shape {tuple(x.shape)}: give N x F")
+            raise DataError(f"{name}: features of nodes of shape {tuple(x.shape)}: give N x F numbers")
         self.x = self.images
         self.edge_index = _whole(edge_index, "edge_index", name)
         if self.edge_index.ndim != 2 or self.edge_index.shape[0] != 2:
             raise DataError(f"{name}: edge_index of shape {tuple(self.edge_index.shape)}: give 2 x E")
         edges = self.edge_index
-        if edges.numel() and not 0 <= int(edges.min()) <= int(edges.max()) < len(x):
-            raise DataError(f"{name}: an edge names node {int(edges.max())}, but there are {len(x)} nodes")
+        if edges.numel() and not 0 <= int(edges.min()) <= int(edges.max()) < len(self):
+            wrong = int(edges.min() if int(edges.min()) < 0 else edges.max())
+            raise DataError(f"{name}: an edge names node {wrong}, but the {len(self)} nodes are 0..{len(self) - 1}")
         self.train, self.val, self.test = (
             self._nodes(ids, what) for ids, what in ((train, "train"), (val, "val"), (test, "test"))
         )
@@ -194,25 +209,27 @@ def _is_mask(given: Tensor) -> bool:
 
 
 def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
-    if isinstance(given, Encoded):
-        return given
-    if isinstance(given, Tensor) and (given.dtype, given.ndim) in (
-        (torch.uint8, 4), (torch.float32, 2), (torch.float32, 3)
-    ):  # fmt: skip
-        return given
-    if isinstance(given, Tensor | np.ndarray):
+    if isinstance(given, Tensor) or hasattr(given, "__array__"):  # of pandas, say
         from infomax.data.arrays import as_samples  # which builds on this module
 
-        if isinstance(given, Tensor):  # numpy knows no bfloat16, whose every value a float32 holds
-            given = (given.float() if given.dtype == torch.bfloat16 else given).detach().cpu().numpy()
-        return as_samples(given, name)
-    images = [_as_tensor(one) if isinstance(one, np.ndarray) and one.dtype == np.uint8 else one for one in given]
+        return as_samples(given if isinstance(given, Tensor | np.ndarray) else np.asarray(given), name)
+    if not isinstance(given, Iterable | Encoded):
+        raise DataError(
+            f"{name}: samples of type {type(given).__name__}: give one array or tensor, or a list of images"
+        )
+    images = given if isinstance(given, Encoded) else list(given)
+    if len(images) == 0:
+        raise DataError(f"{name}: no samples")
+    if isinstance(images, Encoded):
+        return images
+    images = [_as_tensor(one) if isinstance(one, np.ndarray) and one.dtype == np.uint8 else one for one in images]
     for i, one in enumerate(images):
         if (
             not isinstance(one, Tensor)
             or one.dtype != torch.uint8
             or one.ndim != 3
             or one.shape[2] != images[0].shape[2]
+            or 0 in one.shape
         ):
             what = (
                 f"{one.dtype} of shape {tuple(one.shape)}"
@@ -232,8 +249,24 @@ def _as_tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(array if held else array.copy())
 
 
+def dense(given: Tensor, name: str) -> None:
+    """Refuse tensors whose numbers do not lie in memory one by one.
+
+    Raises:
+        DataError: a sparse or quantized tensor, or one without data.
+    """
+    kind = "quantized" if given.is_quantized else "meta" if given.is_meta else str(given.layout).removeprefix("torch.")
+    if kind != "strided":
+        raise DataError(f"{name}: a {kind} tensor: give a dense one with its numbers, such as x.to_dense()")
+
+
 def _as_labels(given: Any, classes: list[str] | None, name: str) -> tuple[Tensor, list[str] | None]:
-    array = given if isinstance(given, Tensor) else np.asarray(given)
+    try:
+        array = given if isinstance(given, Tensor) else np.asarray(given)
+    except ValueError as error:  # lists of unequal lengths
+        raise DataError(
+            f"{name}: labels that make no array ({error}): give one whole number or word a sample"
+        ) from None
     if isinstance(array, np.ndarray) and array.dtype.kind == "U" and not isinstance(given, np.ndarray):
         array = np.asarray(given, dtype=object)  # numpy makes a word of whatever stands among words
     if isinstance(array, np.ndarray) and array.dtype.kind == "O":  # pandas' words, say
@@ -247,8 +280,12 @@ def _as_labels(given: Any, classes: list[str] | None, name: str) -> tuple[Tensor
 
 def _whole(given: Any, what: str, name: str) -> Tensor:
     """Whole numbers as int64: the same tensor, where they are."""
-    if not isinstance(given, Tensor):
+    if isinstance(given, Tensor):
+        dense(given, f"{name}: {what}")
+    else:
         array = np.asarray(given)
+        if array.dtype == np.uint64 and array.size and array.max() >= 2**63:
+            raise DataError(f"{name}: {what} up to {array.max()}: give whole numbers below 2^63")
         given = torch.from_numpy(array.astype(np.int64)) if array.dtype.kind in "iu" or array.size == 0 else array
     if isinstance(given, Tensor) and given.numel() == 0:  # floats, where nothing is said of their type
         return given.to(torch.int64)

@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from infomax.data import Dataset, Graph, batches, gather, load
-from infomax.data.arrays import as_samples
 from infomax.data.encoded import Encoded
 from infomax.data.folder import OnError
 from infomax.data.machine import cores
@@ -43,10 +41,9 @@ def dataset(data: Any, root: str | None = None, split: str = "train", on_error: 
     if isinstance(data, Dataset):
         return data
     if isinstance(data, Tensor):
-        # numpy knows no bfloat16, whose every value a float32 holds
-        data = (data.float() if data.dtype == torch.bfloat16 else data).detach().cpu().numpy()
-    if isinstance(data, np.ndarray):
-        return Dataset(as_samples(data, "data"))
+        return Dataset(data if data.is_meta else data.cpu())
+    if hasattr(data, "__array__"):
+        return Dataset(data)
     if not isinstance(data, str | os.PathLike):
         raise DataError(
             f"data of type {type(data).__name__}: give the name or path of a data set, one array or tensor of N samples, or an "
