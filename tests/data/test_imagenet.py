@@ -48,7 +48,10 @@ def test_tiny_imagenet_says_what_is_missing_and_where_it_comes_from(tiny: Path, 
     with pytest.raises(DataError, match=r"no tiny-imagenet-200/wnids\.txt in .*tiny-imagenet-200\.zip"):
         load("tiny-imagenet", root=tmp_path / "nowhere")
     (tiny / "val" / "images" / "val_0.png").unlink()
-    assert load("tiny-imagenet", root=tiny, split="test").skipped == (str(Path("val/images/val_0.png")),)
+    whole = load("tiny-imagenet", root=tiny, split="test")
+    assert whole.skipped == (str(Path("val/images/val_0.png")),) and whole.names([0]) == [
+        str(Path("val/images/val_1.png"))
+    ]
     with pytest.raises(DataError, match=r"val_0\.png: cannot be decoded"):
         load("tiny-imagenet", root=tiny, split="test", on_error="stop")
     (tiny / "val" / "val_annotations.txt").write_text("val_1.png\tn77\n")

@@ -116,8 +116,8 @@ def test_what_cannot_be_decoded_is_replaced_by_the_next_and_named(tmp_path: Path
     assert torch.equal(taken, expected)  # type: ignore[arg-type]
     assert sorted(data.images.replaced) == data.replaced == [10, 11, 59]
     assert im.data.Dataset(torch.zeros(2, 3)).replaced == []
-    where = {"tar": "part-002.tar, sample 19", "parquet": "part-002.parquet, row 19"}[kind]
-    assert data.images.replaced[59] == str(tmp_path / "broken" / where)
+    where = {"tar": "part-002.tar/a/00059.jpg", "parquet": "part-002.parquet, row 19"}[kind]
+    assert data.images.replaced[59] == where == data.names([59])[0]  # type: ignore[index]
     assert data.labels is not None and data.labels[59] == 0
     feed = Feed(data, view_function(data), batch_size=20)
     with (
@@ -125,7 +125,8 @@ def test_what_cannot_be_decoded_is_replaced_by_the_next_and_named(tmp_path: Path
         feed.ahead([(0, 0)]),
     ):
         feed(0, 0)
-    with pytest.raises(DataError, match=r"part-00.*: cannot be decoded .*ask to skip"):
+    first = {"tar": "part-000.tar/a/00010.jpg", "parquet": "part-000.parquet, row 10"}[kind]
+    with pytest.raises(DataError, match=rf"{tmp_path / 'broken' / first}: cannot be decoded .*ask to skip"):
         load(tmp_path / "broken", on_error="stop")
 
 
@@ -137,13 +138,17 @@ def test_what_cannot_be_decoded_is_neither_embedded_nor_judged_but_named(tmp_pat
     path = shards.write_tars(tmp_path / "shards", images)
     with pytest.warns(UserWarning, match="2 samples could not be decoded, and the next"):
         run = im.train(learner, path, epochs=1, batch_size=8, size=8, progress=False, gauge_samples=16)
-    with pytest.warns(UserWarning, match="2 samples could not be decoded, left out: .*sample 4, .*sample 7"):
+    with pytest.warns(
+        UserWarning, match="2 samples could not be decoded, left out: part-000.tar/a/00004.jpg, part-001.tar/a/00017"
+    ):
         z, names = embed(run, path, tmp_path / "z.npz", progress=False)
-    assert len(z) == 28 and names == [str(row) for row in range(30) if row not in (4, 17)]
+    assert len(z) == 28 and names == [
+        f"part-{row // 10:03}.tar/a/{row:05}.jpg" for row in range(30) if row not in (4, 17)
+    ]
     assert not duplicates(z, threshold=1.0)
     with np.load(tmp_path / "z.npz") as read:
         assert len(read["features"]) == len(read["labels"]) == len(read["names"]) == 28
-    with pytest.warns(UserWarning, match="2 samples could not be decoded, left out: .*sample 4, "):
+    with pytest.warns(UserWarning, match="2 samples could not be decoded, left out: .*/00004.jpg, "):
         found = run.evaluate(protocols="knn")
     assert found["train"] + found["test"] == 28
 
@@ -296,6 +301,42 @@ def test_pictures_of_one_sample_share_its_label_and_what_is_beside_them_is_count
         assert len(load(f"{seg}#seg.jpg")) == 2
 
 
+def test_a_sample_of_a_tar_is_named_by_its_shard_and_member_whatever_these_are_called(tmp_path: Path) -> None:
+    for shard in ("b/x.tar", "a/x.tar"):
+        (tmp_path / shard).parent.mkdir()
+        tar_of(tmp_path / shard, ["./n\udcffe.jpg", f"{'long' * 40}.jpg"])
+    data = load(tmp_path)
+    told = [rf"{folder}/x.tar/{name}" for folder in "ab" for name in (r"./n\xffe.jpg", f"{'long' * 40}.jpg")]
+    assert data.names(range(4)) == told and load(tmp_path / "b").names([1]) == [f"x.tar/{'long' * 40}.jpg"]
+    cut = tar_of(tmp_path / "a" / "x.tar", ["1.jpg"])
+    cut.write_bytes(cut.read_bytes()[:1000])
+    assert load(tmp_path).skipped == (str(cut),), "nothing of it is whole"
+
+
+@pytest.mark.parametrize("below", ["", "./", "photos/", "./my/photos/"])
+def test_folders_side_by_side_in_a_tar_are_classes_as_in_a_folder(tmp_path: Path, below: str) -> None:
+    tar_of(tmp_path / "train-0.tar", [f"{below}cat/1.jpg", f"{below}cat/._1.jpg", f"{below}dog/1.jpg"])
+    tar_of(tmp_path / "train-1.tar", [f"{below}ant/1.jpg", f"{below}dog/2.jpg"])
+    tar_of(tmp_path / "test.tar", ["dog/7.jpg"])
+    data, test = load(tmp_path), load(tmp_path, split="test")
+    assert data.labels is not None and data.labels.tolist() == [1, 2, 0, 2] and data.classes == ["ant", "cat", "dog"]
+    assert test.labels is not None and test.labels.tolist() == [2] and test.classes == data.classes
+    tar_of(tmp_path / "test.tar", ["gnu/7.jpg"])
+    with pytest.raises(DataError, match="class 'gnu' is not among the training classes"):
+        load(tmp_path, split="test")
+
+
+def test_folders_in_a_tar_that_are_no_classes_are_said_and_cls_goes_first(tmp_path: Path) -> None:
+    for i, astray in enumerate(("train/cat/1.jpg", "3.jpg")):
+        path = tar_of(tmp_path / f"{i}.tar", ["cat/1.jpg", "dog/1.jpg", astray])
+        with pytest.warns(UserWarning, match=r"\d\.tar: no labels: no sample has a \.cls, and the folders .* unlike '"):
+            assert load(path).labels is None
+    with warnings.catch_warnings(action="error"):
+        assert load(tar_of(tmp_path / "one.tar", ["cat/1.jpg", "cat/2.jpg"])).labels is None
+        data = load(tar_of(tmp_path / "cls.tar", ["cat/1.jpg", "cat/1.cls", "dog/1.jpg", "dog/1.cls"]))
+    assert data.labels is not None and data.labels.tolist() == [1, 3] and data.classes is None
+
+
 @kinds
 def test_wide_images_in_shards_have_one_scale_that_of_train(tmp_path: Path, kind: str) -> None:
     images = []
@@ -339,6 +380,41 @@ def test_a_column_is_found_or_named(tmp_path: Path) -> None:
         assert load(tmp_path / "hidden.parquet").labels is None
 
 
+def parquet_of(path: Path, label: object, n: int = 3) -> Path:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path.parent.mkdir(exist_ok=True)
+    parquet.write_table(pa.table({"image": shards.pictures(n), "label": label}), path)
+    return path
+
+
+def test_labels_of_parquet_may_be_missing_categories_and_yes_or_no_but_not_silently_none(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    for values, found in (
+        (pa.array(["b", "a", "b"]).dictionary_encode(), [1, 0, 1]),
+        (pa.array([True, False, True]), [1, 0, 1]),
+        (pa.array([None] * 3, pa.int64()), None),
+        (pa.array([None] * 3, pa.string()), None),
+    ):
+        labels = load(parquet_of(tmp_path / "a.parquet", values)).labels
+        assert found == (None if labels is None else labels.tolist())
+    for some in ([0, None, 1], ["a", None, "b"]):
+        with pytest.warns(UserWarning, match="1 of 3 samples have no label"):
+            assert load(parquet_of(tmp_path / "a.parquet", some)).labels is None
+    with pytest.warns(UserWarning, match="no labels: the column 'label' is of type double; labels are whole numbers"):
+        assert load(parquet_of(tmp_path / "a.parquet", [0.0, 1.0, 2.0])).labels is None
+
+
+def test_words_and_numbers_are_not_numbered_side_by_side(tmp_path: Path) -> None:
+    for name in ("1", "test"):
+        for first, second in ((["a", "b", "a"], [0, 1, 0]), ([0, 1, 0], ["a", "b", "a"])):
+            parquet_of(tmp_path / "p" / "train-0.parquet", first)
+            parquet_of(tmp_path / "p" / f"train-{name}.parquet".replace("train-test", "test"), second)
+            with pytest.raises(DataError, match=r"labels of type .* in one part and .*: give numbers in all, or words"):
+                load(tmp_path / "p", split="test" if name == "test" else "train")
+        for file in (tmp_path / "p").iterdir():
+            file.unlink()
+
+
 @kinds
 def test_damaged_shards_are_one_line(tmp_path: Path, kind: str) -> None:
     MAKE[kind](tmp_path, shards.pictures(12), shards=1)
@@ -350,7 +426,7 @@ def test_damaged_shards_are_one_line(tmp_path: Path, kind: str) -> None:
     if kind == "tar":
         file.write_bytes(content[: len(content) // 2])
         data = load(tmp_path)
-        assert 3 < len(data) < 9 and data.skipped == (f"{file}, from sample {len(data)} on",)
+        assert 3 < len(data) < 9 and data.skipped == (f"what follows {file.name}/a/{len(data) - 1:05}.jpg",)
         with pytest.raises(DataError, match="is cut short"):
             load(tmp_path, on_error="stop")
 
@@ -370,7 +446,7 @@ def test_a_cut_tar_loses_its_last_sample_and_no_label(tmp_path: Path, within: st
     }[within]
     file.write_bytes(file.read_bytes()[:stop])
     data = load(tmp_path)
-    assert len(data) == 10 and data.skipped == (f"{file}, from sample 4 on",) and whole.skipped == ()
+    assert len(data) == 10 and data.skipped == ("what follows part-000.tar/a/00003.jpg",) and whole.skipped == ()
     assert data.labels is not None and whole.labels is not None
     assert data.labels.tolist() == [*whole.labels[:4].tolist(), *whole.labels[6:].tolist()]
     with pytest.raises(DataError, match=r"part-000\.tar: the shard is cut short"):

@@ -119,4 +119,5 @@ def _read(
     found = read_files([file for file, _ in chosen], base, resize, on_error, keep=True)
     of_train = found if chosen is train else read_files([file for file, _ in train], base, resize, on_error, keep=False)
     labels = torch.tensor([label for _, label in chosen])[torch.tensor(found.kept)]
-    return Dataset(found.images, labels, classes, name, of_train.mean, of_train.std, tuple(found.skipped))
+    names = [str(chosen[i][0].relative_to(base)) for i in found.kept]
+    return Dataset(found.images, labels, classes, name, of_train.mean, of_train.std, tuple(found.skipped), files=names)

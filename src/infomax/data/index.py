@@ -17,7 +17,7 @@ import numpy as np
 
 Arrays = dict[str, np.ndarray]
 
-FORMAT = 2
+FORMAT = 3
 """Of what is kept, and of how it is found out: an index of another is not read."""
 
 

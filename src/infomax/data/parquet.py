@@ -1,6 +1,7 @@
 """Parquet files with a column of encoded images, as Hugging Face `datasets` writes them."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from infomax.data import index
 from infomax.data.folder import OnError
-from infomax.data.labels import of_numbers, of_words
+from infomax.data.labels import of_numbers, of_one_kind, of_words, some_missing
 from infomax.data.machine import cores
 from infomax.data.sets import Dataset
 from infomax.data.shards import Block, Shards, as_dataset, identities, opened
@@ -44,8 +45,8 @@ class Parquets(Shards):
         resize: int | None = None,
         on_error: OnError = "skip",
     ) -> None:
-        super().__init__(lengths, resize, on_error)
-        self.files, self.column = files, column
+        super().__init__(files, lengths, resize, on_error)
+        self.column = column
         self.places = [(shard, group) for shard, count in enumerate(groups) for group in range(count)]
         self.shard_starts = [self._first[block] for block, (_, group) in enumerate(self.places) if group == 0]
 
@@ -64,7 +65,7 @@ class Parquets(Shards):
         parts = (chunk.field("bytes") if pa.types.is_struct(kind) else chunk for chunk in column.chunks)
         return [image for part in parts for image in part.to_pylist()]
 
-    def name(self, row: int) -> str:
+    def place(self, row: int) -> str:
         """Shard and row of a sample."""
         shard = int(np.searchsorted(self.shard_starts, row, side="right")) - 1
         return f"{self.files[shard]}, row {row - self.shard_starts[shard]}"
@@ -93,12 +94,22 @@ def read_parquets(
     """
     schema = _schema(train[0])
     column = _image_column(schema, image_key, name)
-    label = next((key for key in LABEL_KEYS if key in schema.names and _is_label(schema.field(key).type)), None)
+    named = [key for key in LABEL_KEYS if key in schema.names and key != column]
+    label = next((key for key in named if _is_label(schema.field(key).type)), None)
+    if named and label is None:
+        warnings.warn(
+            f"{name}: no labels: the column {named[0]!r} is of type {schema.field(named[0]).type}; labels are whole numbers or "
+            "words",
+            stacklevel=2,
+        )
     found = _index(files, column, label)
     shards = Parquets(files, found["groups"].tolist(), torch.from_numpy(found["lengths"]), column, resize, on_error)
     of_train = None if train == files else read_parquets(train, train, name, image_key, resize, on_error)
     known = None if of_train is None else of_train.classes
-    labels, classes = _labels(found.get("labels"), _names(schema, label), known, name)
+    values = found.get("labels")
+    if of_train is not None and of_train.labels is not None and values is not None:
+        of_one_kind(_index(train, column, label)["labels"], values, name)
+    labels, classes = _labels(values, _names(schema, label), known, name)
     return as_dataset(shards, labels, classes, name, of_train)
 
 
@@ -144,10 +155,14 @@ def _image_column(schema: "pyarrow.Schema", image_key: str | None, name: str) ->
     raise DataError(f"{name}: {asked} (seen: {seen}): name it behind a #, as in {name.split('#')[0]}#COLUMN")
 
 
-def _is_label(kind: "pyarrow.DataType") -> bool:
+def _is_label(kind: "pyarrow.DataType", words: bool = False) -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    if pa.types.is_dictionary(kind):  # as categories are written
+        kind = kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return True
+    return not words and bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))
 
 
 def _index(files: list[str], column: str, label: str | None) -> index.Arrays:
@@ -163,9 +178,8 @@ def _index(files: list[str], column: str, label: str | None) -> index.Arrays:
             if label is None:
                 return rows, None
             values = parquet.read(columns=[label]).column(label)
-            if values.null_count:
-                raise DataError(f"{file}: the labels {label!r} of {values.null_count} rows are missing")
-            return rows, np.array(values.to_pylist())
+            none: Any = "" if _is_label(values.type, words=True) else -1
+            return rows, np.array([none if value is None else value for value in values.to_pylist()])
 
     def make() -> index.Arrays:
         from tqdm.auto import tqdm
@@ -179,6 +193,9 @@ def _index(files: list[str], column: str, label: str | None) -> index.Arrays:
             "lengths": np.array([n for rows, _ in parts for n in rows], np.int64),
         }
         labels = [values for _, values in parts if values is not None and len(values)]
+        for file, (_, values) in zip(files, parts, strict=True):
+            if values is not None and len(values):
+                of_one_kind(labels[0], values, file)
         return found | ({"labels": np.concatenate(labels)} if labels else {})
 
     _arrow()
@@ -202,6 +219,6 @@ def _labels(
     if values is None:
         return None, None
     if values.dtype.kind == "U":
-        return of_words(values, known, name)
+        return (None, None) if some_missing(values == "", name) else of_words(values, known, name)
     labels = of_numbers(values, name)
     return labels, None if labels is None else names

@@ -7,11 +7,12 @@ continues at any sample by reading its block, and nothing about the position has
 """
 
 import io
+import os
 import re
 from abc import ABC, abstractmethod
 from bisect import bisect
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,7 @@ class Shards(Encoded, ABC):
     which one depends on the data alone, so that a run that is continued, or several processes, see the same.
 
     Args:
+        files: the shards.
         lengths: samples of each block, in the order of the samples.
         resize: scale the shorter side to this many pixels and cut the middle square.
         on_error: `skip` replaces what cannot be decoded and names it in `replaced`; `stop` raises.
@@ -52,8 +54,13 @@ class Shards(Encoded, ABC):
 
     blocks: Tensor
 
-    def __init__(self, lengths: Tensor, resize: int | None = None, on_error: str = "skip") -> None:
+    def __init__(
+        self, files: Sequence[str], lengths: Tensor, resize: int | None = None, on_error: str = "skip"
+    ) -> None:
         super().__init__(int(lengths.sum()), None)
+        self.files = files
+        same = os.path.commonprefix([*files])  # noqa: RUF071  (addresses are no paths)
+        self._root = len(same[: max(same.rfind("/"), same.rfind(os.sep)) + 1])
         self.blocks, self.resize, self.on_error = lengths, resize, on_error
         self.labels: Tensor | None = None
         self.top = WIDEST
@@ -69,8 +76,16 @@ class Shards(Encoded, ABC):
         """The encoded images of a block."""
 
     @abstractmethod
+    def place(self, row: int) -> str:
+        """Where a sample lies: its shard, and what it is called there."""
+
     def name(self, row: int) -> str:
-        """Where a sample lies, for people."""
+        """The same below the folder that holds all the shards, as files of a folder are named."""
+        return self.place(row)[self._root :]
+
+    def names(self, rows: Iterable[int]) -> list[str]:
+        """What samples are called."""
+        return [self.name(row) for row in rows]
 
     def decode(self, rows: Sequence[int]) -> list[Tensor]:
         """The images of some rows, each H x W x 3 uint8.
@@ -117,7 +132,7 @@ class Shards(Encoded, ABC):
 
     def _next_whole(self, row: int, why: str) -> Tensor:
         if self.on_error == "stop":
-            raise DataError(f"{self.name(row)}: cannot be decoded ({why}); mend it, or ask to skip such samples")
+            raise DataError(f"{self.place(row)}: cannot be decoded ({why}); mend it, or ask to skip such samples")
         for other in range(row + 1, row + 1 + min(_TRIES, self.n - 1)):
             image = self._decoded(self.raw([other % self.n])[0])
             if isinstance(image, Tensor):
@@ -125,7 +140,7 @@ class Shards(Encoded, ABC):
                 if self.labels is not None:
                     self.labels[row] = self.labels[other % self.n]  # what is seen keeps the label that belongs to it
                 return image
-        raise DataError(f"{self.name(row)}: cannot be decoded ({why}), and none of the samples after it can")
+        raise DataError(f"{self.place(row)}: cannot be decoded ({why}), and none of the samples after it can")
 
 
 def as_dataset(

@@ -2,8 +2,10 @@
 
 000017.jpg  000017.cls  000017.seg.png                  image and label of one sample; what else it has is left out
 2024-05-01 09.03.33.png  2024-05-01 09.04.10.png        no image's name ends at the first dot: each is a sample
+photos/cat/1.jpg  photos/dog/1.jpg                      no .cls anywhere: folders side by side are the classes
 """
 
+import posixpath
 import tarfile
 import warnings
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ import torch
 
 from infomax.data import index
 from infomax.data.folder import EXTENSIONS, OnError
-from infomax.data.labels import of_numbers
+from infomax.data.labels import of_numbers, of_words
 from infomax.data.machine import cores
 from infomax.data.sets import Dataset
 from infomax.data.shards import Block, Shards, as_dataset, identities, opened
@@ -35,6 +37,7 @@ class Tars(Shards):
         shard: of each sample, its shard's number.
         offset: of each sample, where its image begins in the shard.
         size: of each sample, the bytes of its image; 0: it has none.
+        members: of each sample, the name of its image; one after the other, each with a NUL behind it, in UTF-8.
         resize, on_error: see `Shards`.
     """
 
@@ -44,16 +47,18 @@ class Tars(Shards):
         shard: np.ndarray,
         offset: np.ndarray,
         size: np.ndarray,
+        members: np.ndarray,
         resize: int | None = None,
         on_error: OnError = "skip",
     ) -> None:
-        self.files, self.shard, self.offset, self.size = files, shard, offset, size
+        self.shard, self.offset, self.size = shard, offset, size
+        self.members, self._member_ends = members, np.flatnonzero(members == 0)
         lengths = [
             min(BLOCK, count - start)
             for count in np.bincount(shard, minlength=len(files)).tolist()
             for start in range(0, count, BLOCK)
         ]
-        super().__init__(torch.tensor(lengths), resize, on_error)
+        super().__init__(files, torch.tensor(lengths), resize, on_error)
 
     def read(self, block: int) -> Block:
         """One piece of one shard."""
@@ -75,10 +80,11 @@ class Tars(Shards):
             piece[a - start : a - start + n] if n else None for a, n in zip(offset.tolist(), size.tolist(), strict=True)
         ]
 
-    def name(self, row: int) -> str:
-        """Shard and number of a sample."""
-        within = row - int(np.searchsorted(self.shard, self.shard[row]))
-        return f"{self.files[self.shard[row]]}, sample {within}"
+    def place(self, row: int) -> str:
+        """Shard and member of a sample."""
+        start = self._member_ends[row - 1] + 1 if row else 0
+        member = self.members[start : self._member_ends[row]].tobytes().decode("utf-8", "backslashreplace")
+        return f"{self.files[self.shard[row]]}/{member}"
 
 
 def read_tars(
@@ -89,7 +95,8 @@ def read_tars(
     resize: int | None = None,
     on_error: OnError = "skip",
 ) -> Dataset:
-    """Read WebDataset shards: images under `jpg`, `png`, ..., labels, where every sample has one, under `cls`.
+    """Read WebDataset shards: images under `jpg`, `png`, ..., labels, where every sample has one, under `cls`; where none has,
+    the folders of the images are the classes, if there are several and all lie side by side.
 
     Args:
         files: the shards of the split asked for.
@@ -100,33 +107,58 @@ def read_tars(
         on_error: `skip` or `stop` at what cannot be read.
 
     Raises:
-        DataError: a shard that is no plain tar file, or no images.
+        DataError: a shard that is no plain tar file, no images, or a class that train does not have.
     """
     found = _index(files, image_key, on_error)
     if len(found["size"]) == 0:
         seen = ", ".join(found["endings"].tolist()) or "none"
         wanted = f"under {image_key!r}" if image_key else "of a known kind"
         raise DataError(f"{name}: no images {wanted} in its {len(files)} tar shards (endings seen: {seen})")
-    shards = Tars(files, found["shard"], found["offset"], found["size"], resize, on_error)
-    labels = of_numbers(found["label"], name)
+    places = found["shard"], found["offset"], found["size"]
+    shards = Tars(files, *places, found["members"], resize, on_error)
     of_train = None if train == files else read_tars(train, train, name, image_key, resize, on_error)
+    labels, classes = of_numbers(found["label"], name), None
+    if not any(ending.rpartition(".")[2] == "cls" for ending in found["endings"].tolist()):
+        labels, classes = _by_folder(found["folders"].tolist(), found["folder"], of_train, name)
     if count := int(found["beside"].sum()):
         warnings.warn(
             f"{name}: {count:,} image{'' if count == 1 else 's'} beside another of the same name up to the first dot, left out "
             f"(the first: {found['first'][0]}): to have these, name their ending behind a #",
             stacklevel=2,
         )
-    some = as_dataset(shards, labels, None, name, of_train)
+    some = as_dataset(shards, labels, classes, name, of_train)
+    counts = np.bincount(found["shard"], minlength=len(files))
     some.skipped = tuple(
-        f"{file}, from sample {count} on"
-        for file, count, cut in zip(files, np.bincount(found["shard"], minlength=len(files)), found["cut"], strict=True)
+        f"what follows {shards.name(end - 1)}" if count else file
+        for file, count, end, cut in zip(files, counts.tolist(), counts.cumsum().tolist(), found["cut"], strict=True)
         if cut
     )
     return some
 
 
+def _by_folder(
+    folders: list[str], folder: np.ndarray, of_train: Dataset | None, name: str
+) -> tuple[torch.Tensor | None, list[str] | None]:
+    """Labels and classes by the folders of the images; see `read_tars`."""
+    known = None if of_train is None else of_train.classes
+    if known is None and (of_train is not None or len(folders) < 2):
+        return None, None
+    beside = {parent for parent, _, _ in (path.rpartition("/") for path in folders)}
+    if "" in folders or len(beside) > 1:
+        if of_train is None:
+            warnings.warn(
+                f"{name}: no labels: no sample has a .cls, and the folders in the tar are classes only where all images lie in "
+                f"folders side by side, unlike {folders[0] or 'the top'!r} and {folders[-1]!r}: pack it so, or give each image "
+                "a .cls",
+                stacklevel=3,
+            )
+        return None, None
+    words, classes = of_words(np.array([path.rpartition("/")[2] for path in folders]), known, name)
+    return words[torch.from_numpy(folder)], classes
+
+
 def _index(files: list[str], image_key: str | None, on_error: OnError) -> index.Arrays:
-    """Shard, offset, size and label of every sample, read from the headers alone."""
+    """Shard, offset, size, label, name and folder of every sample, read from the headers alone."""
 
     def make() -> index.Arrays:
         from tqdm.auto import tqdm
@@ -135,8 +167,15 @@ def _index(files: list[str], image_key: str | None, on_error: OnError) -> index.
             reading = pool.map(lambda file: _headers(file, image_key), files)
             parts = list(tqdm(reading, total=len(files), desc="index", unit="shard", delay=2, leave=False))
         samples = [(number, *sample) for number, part in enumerate(parts) for sample in part.samples]
-        columns = np.array(samples, np.int64).reshape(-1, 4).T
+        columns = np.array([sample[:4] for sample in samples], np.int64).reshape(-1, 4).T
+        names = [sample[4] for sample in samples]
+        folders, folder = np.unique([_folder(name) for name in names], return_inverse=True)
         return dict(zip(("shard", "offset", "size", "label"), columns, strict=True)) | {
+            "members": np.frombuffer(
+                "".join(f"{name}\0" for name in names).encode("utf-8", "surrogateescape"), np.uint8
+            ),
+            "folders": folders.astype(np.str_),
+            "folder": folder.astype(np.int64),
             "endings": np.array(sorted({ending for part in parts for ending in part.endings}), np.str_),
             "cut": np.array([part.cut for part in parts], np.bool_),
             "beside": np.array([len(part.beside) for part in parts], np.int64),
@@ -151,17 +190,17 @@ def _index(files: list[str], image_key: str | None, on_error: OnError) -> index.
 
 
 class _Shard(NamedTuple):
-    """What the headers of a shard tell: offset, size and label of every sample, the endings seen, names of images that are
-    left out since they lie beside another, and whether the shard is cut short."""
+    """What the headers of a shard tell: offset, size, label and name of every sample, the endings seen, names of images that
+    are left out since they lie beside another, and whether the shard is cut short."""
 
-    samples: list[tuple[int, int, int]]
+    samples: list[tuple[int, int, int, str]]
     endings: set[str]
     beside: list[str]
     cut: bool
 
 
 def _headers(file: str, image_key: str | None) -> _Shard:
-    samples: list[tuple[int, int, int]] = []
+    samples: list[tuple[int, int, int, str]] = []
     endings: set[str] = set()
     beside: list[str] = []
     key, cut = "", False
@@ -177,7 +216,8 @@ def _headers(file: str, image_key: str | None) -> _Shard:
     def end(chosen: list[tarfile.TarInfo]) -> None:
         for image in chosen:
             label = labels.get(_stem(image)) or labels.get(key)
-            samples.append((image.offset_data, image.size, _label(file, *label) if label else _NO_LABEL))
+            told = _label(file, *label) if label else _NO_LABEL
+            samples.append((image.offset_data, image.size, told, image.name))
 
     with opened(file) as raw:
         length = raw.seek(0, 2)
@@ -214,7 +254,7 @@ def _headers(file: str, image_key: str | None) -> _Shard:
             cut = True
         whole = chosen()
         if cut:  # the last may lack its label, and with it the whole set would
-            labelled = bool(labels) or any(label != _NO_LABEL for *_, label in samples)
+            labelled = bool(labels) or any(label != _NO_LABEL for _, _, label, _ in samples)
             whole = [image for image in whole[:-1] if not labelled or _stem(image) in labels]
         end(whole)
     return _Shard(samples, endings, beside, cut)
@@ -224,6 +264,11 @@ def _members(tar: tarfile.TarFile) -> Any:
     while (member := tar.next()) is not None:
         tar.members = []  # type: ignore[attr-defined]  # else it keeps every header
         yield member
+
+
+def _folder(name: str) -> str:
+    """The folder of a member, without what `tar` writes before it; undecodable bytes spelt out."""
+    return posixpath.normpath(f"/{name}").rpartition("/")[0].lstrip("/").encode("utf-8", "backslashreplace").decode()
 
 
 def _stem(member: tarfile.TarInfo) -> str:

@@ -1,7 +1,7 @@
 """Features of a data set as a file."""
 
-import contextlib
 import importlib.util
+import io
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,7 @@ def embed(
         progress: show a bar.
 
     Returns:
-        N x D, and the names of the samples: their files below the folder, or their rows.
+        N x D, and the names of the samples: their files below the folder, shard and member of each, or their rows.
 
     Raises:
         ConfigError: a file that exists, or of another kind, or a `.parquet` file without pyarrow. DataError: data that
@@ -67,28 +67,15 @@ def embed(
     z = features(branch, samples, run_size(run), statistics=statistics, progress=progress)
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = whole_rows(samples, torch.arange(len(samples)))
-    z, names = z[rows], [samples.files[row] if samples.files else str(row) for row in rows.tolist()]
+    z, names = z[rows], samples.names(rows.tolist()) or [str(row) for row in rows.tolist()]
     if told := samples.undecoded("left out"):
         warnings.warn(told, stacklevel=2)
     table: dict[str, Any] = {"features": z.numpy(), "names": np.array(names)}
     if samples.labels is not None:
         table["labels"] = samples.labels[rows].numpy()
-    if path.suffix == ".npz":
-        if samples.classes:
-            table["classes"] = np.array(samples.classes)
-        temporary = path.with_name(path.name + ".tmp")
-        try:
-            with temporary.open("wb") as file:
-                np.savez(file, **table)
-            temporary.replace(path)
-        except BaseException as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise DataError(f"cannot write {path}: {error.strerror or error}") from error
-            raise
-        return z, names
-    write_bytes(path, _parquet(table))
+    if samples.classes:
+        table["classes"] = np.array(samples.classes)
+    write_bytes(path, _npz(table) if path.suffix == ".npz" else _parquet(table))
     return z, names
 
 
@@ -100,9 +87,13 @@ def _arrow(path: Path) -> None:
         )
 
 
-def _parquet(table: dict[str, Any]) -> bytes:
-    import io
+def _npz(table: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **table)
+    return buffer.getvalue()
 
+
+def _parquet(table: dict[str, Any]) -> bytes:
     import pyarrow as arrow
     from pyarrow import parquet
 

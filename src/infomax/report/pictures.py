@@ -136,7 +136,7 @@ def lines(signal: Tensor, side: int = 64) -> Image.Image:
 def names(data: Dataset, rows: Tensor) -> list[str]:
     """What samples are called: their files, or their numbers."""
     what = "node" if isinstance(data, Graph) else "sample"
-    return [f"{what} {row}" if data.files is None else data.files[row] for row in rows.tolist()]
+    return data.names(rows.tolist()) or [f"{what} {row}" for row in rows.tolist()]
 
 
 def words(data: Dataset, rows: Tensor, most: int = 4) -> list[str] | None:
