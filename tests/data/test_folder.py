@@ -135,6 +135,11 @@ def test_names_that_are_no_text_are_spelt_out(tmp_path: Path) -> None:
         pytest.skip("this system's files have names of text")
     data = load(tmp_path)
     assert data.files == ["a\\udcff.png"] and len(data) == 1
+    for folder in (b"caf\xe9", b"tea"):
+        os.mkdir(os.fsencode(tmp_path) + b"/" + folder)
+        paint(Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + folder)) / "0.png", (1, 2, 3))
+    os.remove(os.fsencode(tmp_path) + b"/a\xff.png")
+    assert load(tmp_path).classes == ["caf\\udce9", "tea"], "classes too"
 
 
 def test_splits_are_folders_and_statistics_are_of_train(tmp_path: Path) -> None:
@@ -153,7 +158,7 @@ def test_splits_are_folders_and_statistics_are_of_train(tmp_path: Path) -> None:
         load(tmp_path, split="test")
 
 
-@pytest.mark.parametrize("name", ["validation", "valid"])
+@pytest.mark.parametrize("name", ["validation", "valid", "dev"])
 def test_a_held_out_folder_by_any_of_its_names_is_no_part_of_train(tmp_path: Path, name: str) -> None:
     for part, shade in (("train", 0), (name, 255)):
         for label in ("a", "b"):
@@ -175,6 +180,29 @@ def test_splits_go_by_longer_names_and_capitals_too(tmp_path: Path, names: tuple
     assert len(data) == 2 and data.labels is None and len(load(tmp_path, split="test")) == 1
     paint(tmp_path / names[0] / "a" / "0.png", (1, 2, 3))
     assert len(load(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("beside", ["unlabeled", "extra/more"])
+def test_a_folder_train_beside_no_held_out_one_is_said_where_it_costs_the_labels(tmp_path: Path, beside: str) -> None:
+    for place in ("train/a", "train/b", f"{beside}/a"):
+        paint(tmp_path / place / "0.png", (1, 2, 3))
+    with pytest.warns(
+        UserWarning, match=r"its folder train and what lies beside it are taken together, without labels"
+    ):
+        data = load(tmp_path)
+    assert len(data) == 3 and data.labels is None
+    for vehicle in ("train", "plane"):
+        paint(tmp_path / "vehicles" / vehicle / "0.png", (1, 2, 3))
+    data = load(tmp_path / "vehicles")
+    assert data.classes == ["plane", "train"], "a class by that name is no split"
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    paint(tmp_path / "a.png", (1, 2, 3))
+    os.mkfifo(tmp_path / "b.png")
+    (tmp_path / "c.png").symlink_to("nothing")
+    data = load(tmp_path)
+    assert data.files == ["a.png"] and data.skipped == ("b.png", "c.png")
 
 
 def test_a_stray_picture_that_takes_the_labels_is_named(classes: Path) -> None:
@@ -233,4 +261,5 @@ def test_a_train_folder_alone_keeps_its_labels(tmp_path: Path) -> None:
         load(tmp_path, split="test")
     paint(tmp_path / "plane" / "0.png", (0, 0, 0))
     paint(tmp_path / "train" / "0.png", (0, 0, 0))
-    assert len(load(tmp_path)) == 4, "here `train` is a folder like any other"
+    with pytest.warns(UserWarning, match="its folder train and what lies beside it are taken together"):
+        assert len(load(tmp_path)) == 4, "here `train` is a folder like any other"

@@ -21,7 +21,7 @@ from infomax.errors import ConfigError, DataError, NoSuchSplit
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
 
 TRAIN_FOLDERS = ("train", "training")
-TEST_FOLDERS = ("test", "testing", "val", "validation", "valid")
+TEST_FOLDERS = ("test", "testing", "val", "validation", "valid", "dev")
 """Folders that are the splits, in small letters or capitals: the first of either that there is."""
 
 OnError = Literal["skip", "stop"]
@@ -91,8 +91,8 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
 
     Where every image lies in a folder directly below the top one, and there are several, these folders are the
     classes; any other layout, flat or nested, has no labels. Where there are folders `train` (`training`) and `test` (or
-    `testing`, `val`, `validation`, `valid`: the first of them that there is), in capitals too, they are the splits; a folder
-    `train` and nothing else is the whole. A real folder is read once, however many links lead to it.
+    `testing`, `val`, `validation`, `valid`, `dev`: the first of them that there is), in capitals too, they are the splits; a
+    folder `train` and nothing else is the whole. A real folder is read once, however many links lead to it.
 
     Every file is decoded once, to know which are whole and what the statistics are. Where all of them together fit
     `budget()` they stay in memory; else they are decoded again when they are used, and what was found is kept in an index,
@@ -128,6 +128,12 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
         of_train = read_files(train_files, train_root, resize, on_error, keep=False, top=top)
         mean, std = of_train.mean, of_train.std
         known = _labels_by_folder(train_root, train_files, of_train.kept)[1]
+    if classes is None and root == path and (train := _named(path, TRAIN_FOLDERS)):
+        warnings.warn(
+            f"{path}: its folder {train.name} and what lies beside it are taken together, without labels: call the held-out "
+            f"folder test or val, or give {train}",
+            stacklevel=2,
+        )
     if known is not None and len(known) == 1:
         labels, classes = None, None  # one folder of pictures inside another tells nothing apart
     elif labels is not None and classes is not None and known is not None:
@@ -199,7 +205,9 @@ def _image_files(root: Path, errors: list[OSError]) -> Iterator[Path]:
 
 def _labels_by_folder(root: Path, files: list[Path], kept: list[int]) -> tuple[Tensor | None, list[str] | None]:
     """Labels of the files that are kept, and the classes of all: one whose every file is broken stays a class."""
-    names = [parts[0] if len(parts) == 2 else None for parts in (file.relative_to(root).parts for file in files)]
+    names = [
+        _printable(parts[0]) if len(parts) == 2 else None for parts in (file.relative_to(root).parts for file in files)
+    ]
     elsewhere = [i for i in kept if names[i] is None]
     classes = sorted({name for name in names if name is not None})
     if elsewhere:
