@@ -1,4 +1,6 @@
+import importlib.util
 import json
+import os
 import shutil
 import sys
 
@@ -12,7 +14,7 @@ from infomax.cli import main
 from infomax.data import Dataset, Graph, load
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate import lidar, linear_probe, sgd_probe, sgd_probes, spectrum
-from infomax.evaluate.embed import embed
+from infomax.evaluate.embed import KINDS, embed
 from infomax.evaluate.features import features
 from infomax.evaluate.finetune import finetuned, shown
 from infomax.evaluate.kept import key
@@ -219,13 +221,18 @@ def test_embed_writes_a_new_file_and_names_what_it_saw(runs, tmp_path, capsys):
 
 
 def test_embed_leaves_no_half_of_a_file(runs, tmp_path, capsys, monkeypatch):
-    def full(file, **table):
-        file.write(b"half of it")
+    there = []
+
+    def full(half, path):
+        there.extend(tmp_path.iterdir())
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
-    assert main(["embed", str(runs / "0"), "digits", "--out", str(tmp_path / "emb.npz")]) == 2
-    assert "cannot write" in capsys.readouterr().err and not list(tmp_path.iterdir())
+    monkeypatch.setattr("infomax.training.checkpoint.os.replace", full)
+    for kind in KINDS:
+        if kind == ".npz" or importlib.util.find_spec("pyarrow"):
+            assert main(["embed", str(runs / "0"), "digits", "--out", str(tmp_path / f"emb{kind}")]) == 2
+            assert "cannot write" in capsys.readouterr().err and not list(tmp_path.iterdir())
+            assert there.pop().name == f"emb{kind}.{os.getpid()}.tmp", "of this process alone"
 
 
 def test_what_is_found_is_said_though_it_cannot_be_kept(runs, capsys, monkeypatch):
@@ -451,7 +458,7 @@ def test_fine_tuning_moves_a_copy_and_tells_its_spread(runs):
 def test_fine_tuning_shows_crops_and_flips_of_images_alone():
     x = torch.randint(0, 256, (6, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     data, rows = Dataset(x, mean=(0.5,) * 3, std=(0.25,) * 3), torch.arange(6)
-    words, views = shown(data, 8)
+    words, views = shown(data, 8, flip=0.5)
     spec = im.views.ImageView(size=8, scale=(0.08, 1.0), flip=0.5)
     (expected,) = im.views.Views((spec,), data.mean, data.std)(x, rows, seed=3, epoch=2)
     assert words == "random crops and flips" and torch.equal(views(x, rows, 3, 2), expected)
@@ -466,6 +473,34 @@ def test_fine_tuning_shows_crops_and_flips_of_images_alone():
         assert words == "the samples themselves" and torch.equal(views(x, rows, 0, 0).flatten(1), z), (
             "as the frozen encoder sees them"
         )
+
+
+def test_fine_tuning_mirrors_what_the_runs_own_views_mirror(monkeypatch):
+    class Looked(Exception):
+        pass
+
+    def looked(data, size, flip):
+        raise Looked(shown(data, size, flip)[0], flip)
+
+    monkeypatch.setattr("infomax.evaluate.finetune.shown", looked)
+    own = tuple(im.views.ImageView(size=8, flip=chance) for chance in (0.0, 0.25))
+
+    def mine(batch, index, *, seed, epoch):
+        return [batch.permute(0, 3, 1, 2) / 255] * 2
+
+    for views, words in (
+        ("simclr", ("random crops and flips", 0.5)),
+        ("auto", ("random crops and flips", 0.5)),
+        ("gentle", ("random crops", 0.0)),
+        (im.views.Views(own), ("random crops and flips", 0.25)),
+        (mine, ("random crops", 0.0)),
+    ):
+        torch.manual_seed(0)
+        learner = im.methods.jmi(im.encoders.get("mlp", channels=1, size=8, hidden=8), projector=(8,))
+        run = im.train(learner, "digits", views=views, epochs=1, batch_size=700, progress=False, gauge_samples=16)
+        with pytest.raises(Looked) as seen:
+            run.evaluate(protocols="finetune")
+        assert seen.value.args == words
 
 
 def test_fine_tuning_is_asked_for_by_name():

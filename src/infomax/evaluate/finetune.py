@@ -1,13 +1,15 @@
 """Fine-tuning: the encoder itself learns the labels, from where the run left it.
 
 A copy of the encoder and a linear head are trained together by AdamW (cosine, no warm-up): of images on a random crop (8 to
-100 % of the area), mirrored half of the time; of anything else on the samples themselves. The rate of the encoder is chosen on
+100 % of the area), mirrored as often as the run's own views are, since a mirrored 2 is no digit; of anything else on the
+samples themselves. The rate of the encoder is chosen on
 a held-out fifth of train, once; then the training is repeated on all of train with other seeds, and each looks at the test set
 once. The head, which starts from zero, takes ten times the encoder's rate.
 """
 
 import copy
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +67,7 @@ def finetuned(
     asked = run.config["data"]
     data = copy.copy(train)
     data.mean, data.std = tuple(asked["mean"]), tuple(asked["std"])
-    seen, views = shown(data, size)
+    seen, views = shown(data, size, mirrored(run.config["views"]["made"]))
     apart = stratified(train.labels[fit], 0.2, seed)
 
     def accuracy(encoder: nn.Module, head: nn.Linear, part: Dataset, rows: Tensor) -> float:
@@ -109,7 +111,19 @@ def finetuned(
     }
 
 
-def shown(data: Dataset, size: int | None = None) -> tuple[str, Callable[[Any, Tensor, int, int], Tensor]]:
+def mirrored(made: str) -> float:
+    """How often the views of a run are mirrored, by what its configuration says of them; 0 of a function, which does not say.
+
+    Example:
+        >>> mirrored(repr(Views((ImageView(size=8, flip=0.5),)))), mirrored("mine.views")
+        (0.5, 0.0)
+    """
+    return max((float(chance) for chance in re.findall(r"\bflip=([\d.e-]+)", made)), default=0.0)
+
+
+def shown(
+    data: Dataset, size: int | None = None, flip: float = 0.0
+) -> tuple[str, Callable[[Any, Tensor, int, int], Tensor]]:
     """What the encoder learns from: in words, and as a function (batch, index, seed, epoch) -> one view of each sample.
 
     Brought to mean 0 and standard deviation 1 as the frozen encoder's features are.
@@ -117,6 +131,7 @@ def shown(data: Dataset, size: int | None = None) -> tuple[str, Callable[[Any, T
     Args:
         data: of which kind, and with which statistics.
         size: side of image views in pixels.
+        flip: how often an image is mirrored.
 
     Example:
         >>> words, views = shown(Dataset(torch.ones(3, 2)))
@@ -124,8 +139,9 @@ def shown(data: Dataset, size: int | None = None) -> tuple[str, Callable[[Any, T
         ('the samples themselves', torch.Size([3, 2]))
     """
     if data.is_images:
-        made = Views((ImageView(size=view_size(data, size)),), data.mean, data.std)
-        return "random crops and flips", lambda batch, index, seed, epoch: made(batch, index, seed=seed, epoch=epoch)[0]
+        made = Views((ImageView(size=view_size(data, size), flip=flip),), data.mean, data.std)
+        words = "random crops and flips" if flip else "random crops"
+        return words, lambda batch, index, seed, epoch: made(batch, index, seed=seed, epoch=epoch)[0]
     scaled = standardises(data)
     return "the samples themselves", lambda x, *_: standardised(x, data.mean, data.std) if scaled else x
 
