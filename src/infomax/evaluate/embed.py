@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infomax.errors import ConfigError, DataError
+from infomax.errors import ConfigError
 from infomax.evaluate.features import features, fits, run_size
 from infomax.evaluate.splits import whole_rows
 from infomax.training.checkpoint import write_bytes
