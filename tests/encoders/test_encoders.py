@@ -1,9 +1,11 @@
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+import infomax as im
 from infomax import encoders
 from infomax.data import sbm
 from infomax.errors import ConfigError
@@ -141,3 +143,19 @@ def test_timm_models_by_name() -> None:
         assert encoder(torch.zeros(2, channels, size, size)).shape == (2, width) and encoder.width == width
     with pytest.raises(ConfigError, match="did you mean"):
         encoders.get("timm/resnet_18")
+
+
+def test_a_run_from_pretrained_weights_is_read_back_where_they_are_gone(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm", reason="needs the extra infomax[timm]")
+    start = tmp_path / "start.pth"
+    torch.save(timm.create_model("resnet10t").state_dict(), start)
+    options = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(start)}}
+    encoder = encoders.get("timm/resnet10t", size=32, **options)
+    assert torch.equal(encoder.body.conv1[0].weight, torch.load(start)["conv1.0.weight"])  # type: ignore[union-attr,index]
+    data = torch.randint(0, 256, (16, 32, 32, 3), dtype=torch.uint8)
+    learner = im.methods.jmi(encoder, projector=(8,))
+    im.train(learner, data, epochs=1, batch_size=8, out=tmp_path / "run", progress=False)
+    start.unlink()
+    again = im.Run.load(tmp_path / "run")
+    assert again.learner.encoder.recipe == {"name": "timm/resnet10t", "channels": 3, "size": 32, **options}
+    assert all(torch.equal(a, b) for a, b in zip(again.learner.parameters(), learner.parameters(), strict=True))

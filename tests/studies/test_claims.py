@@ -67,6 +67,8 @@ def test_the_ledger_end_to_end(toy_folder, tmp_path, capsys):
     rows = {r["name"]: r for r in found["claims"]}
     assert len(rows) == len(found["claims"]) >= 20
     assert found["commit"] == commit()
+    said = "".join(f" --{name} {folders[name].name}" for name in ("toy", "theory", "fig2", "fig7"))
+    assert found["command"] == f"infomax study claims --out claims{said}"  # every study that was read, not run
     assert sum(found["counts"].values()) == len(rows) and set(found["counts"]) == set(VERDICTS)
     assert {r["verdict"] for r in rows.values()} <= set(VERDICTS)
     assert all(

@@ -4,7 +4,7 @@ encoder = infomax.encoders.get("resnet18", channels=3, size=32)
 encoder.width  # 512
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -16,7 +16,7 @@ from infomax.encoders.small import MLP, ResNet8, Toy
 from infomax.encoders.width import width_of
 from infomax.errors import ConfigError, nearest
 
-__all__ = ["GCN", "MLP", "NAMES", "Features", "ResNet1d", "ResNet8", "Toy", "get", "resnet", "width_of"]
+__all__ = ["GCN", "MLP", "NAMES", "Features", "ResNet1d", "ResNet8", "Toy", "again", "get", "resnet", "width_of"]
 
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "toy": lambda channels, size, **options: Toy(**options),
@@ -70,6 +70,22 @@ def get(name: str, channels: int = 3, size: int = 32, **options: Any) -> nn.Modu
         raise ConfigError(f"encoder {name} for {channels} channels and size {size}: both are at least 1")
     encoder = _build(name, channels, size, options)
     encoder.recipe = {"name": name, "channels": channels, "size": size, **options}  # type: ignore[assignment]
+    return encoder
+
+
+_WEIGHTS = ("pretrained", "checkpoint_path")
+"""Options of timm's that say which weights a model begins with, and nothing of its layers."""
+
+
+def again(recipe: Mapping[str, Any]) -> nn.Module:
+    """Build an encoder from its `recipe` whose weights are about to be read from elsewhere: no others are fetched.
+
+    Example:
+        >>> again({"name": "mlp", "channels": 1, "size": 8}).recipe
+        {'name': 'mlp', 'channels': 1, 'size': 8}
+    """
+    encoder = get(**{name: value for name, value in recipe.items() if name not in _WEIGHTS})
+    encoder.recipe = dict(recipe)  # type: ignore[assignment]
     return encoder
 
 

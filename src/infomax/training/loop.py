@@ -123,7 +123,8 @@ def train(
         gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch.
         intervals: read mutual information with its limits there: some 20 ms more an epoch, at 1000 samples.
         online_probe, online_knn: of labelled data, beside the run and off its gradient: a linear probe and nearest
-            neighbours of the encoder's features, tried after every epoch on held-out samples (`infomax.training.online`).
+            neighbours of the encoder's features, tried after every epoch on test samples: nothing is to be chosen by
+            them (`infomax.training.online`).
         progress: show a bar, with rate and time left.
 
     Returns:

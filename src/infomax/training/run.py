@@ -256,7 +256,7 @@ def rebuilt(folder: Path, config: dict[str, Any]) -> Learner:
             f"it: Run.load({str(folder)!r}, learner=...) or Run.resume({str(folder)!r}, learner=...)"
         )
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in config["method"].items() if k != "method"}
-    return methods.build(config["method"]["method"], encoders.get(**config["encoder"]), **options)
+    return methods.build(config["method"]["method"], encoders.again(config["encoder"]), **options)
 
 
 @dataclass

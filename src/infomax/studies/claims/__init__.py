@@ -75,7 +75,8 @@ def run(
     size = budget_of(budget, BUDGETS)  # one that there is not is said before anything is made
     folders = {"toy": toy, "theory": theory, "fig2": fig2, "fig7": fig7, "periodic": periodic, "table1": table1}
     folders |= {"collapse": collapse}
-    given = {name: Path(path) for name, path in folders.items() if path is not None}
+    asked = {name: Path(path) for name, path in folders.items() if path is not None}
+    given = dict(asked)
     for path in given.values():
         read(path)
     if toy is not None:
@@ -99,8 +100,7 @@ def run(
             **origin(),
             "command": "infomax study claims --out claims"
             + f" --budget {budget}" * (budget != "minutes")
-            + _told("earlier", earlier)
-            + _told("table1", table1),
+            + "".join(_told(name, path) for name, path in {"data": data, **asked, "earlier": earlier}.items()),
             "claims": rows,
             "counts": {v: sum(r["verdict"] == v for r in rows) for v in VERDICTS},
             "seconds": time.perf_counter() - began,
