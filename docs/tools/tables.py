@@ -1,28 +1,38 @@
 """Write tables of the pages below from the files that hold their numbers: `python docs/tools/tables.py`; none of them is typed.
 
-A block begins with a line `<!-- results: FILE -->` and ends with `<!-- end -->`; what stands between is written anew.
+A block begins with a line `<!-- results: FILE -->` and ends with `<!-- end -->`; what stands between is written anew, of a
+race against lightly `<!-- results: FILE, seed by seed -->` with every seed.
 """
 
 import json
 import re
 import statistics
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from infomax.studies import periodic
+from infomax.studies.collapse import judge as collapse
+from infomax.studies.curves import judge as curves
 from infomax.studies.tables.work import as_markdown
-from infomax.studies.verdict import judged
+from infomax.studies.verdict import judged, shown
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("reproduction.md", "performance.md")
+PAGES = ("collapse.md", "reproduction.md", "performance.md")
 NAMES = {"cifar10": "CIFAR-10 (JPEG copy)", "fashion-mnist": "Fashion-MNIST", "simclr": "SimCLR", "byol": "BYOL"}
 NAMES |= {"barlow-twins": "Barlow Twins", "vicreg": "VICReg"}
-BLOCK = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- results: (\S+?)(, seed by seed)? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def written(text: str, root: Path = ROOT) -> str:
     """A page with every block written from its file."""
-    return BLOCK.sub(lambda found: found[1] + block(json.loads((root / found[2]).read_text("utf-8"))) + found[3], text)
+
+    def anew(found: re.Match[str]) -> str:
+        results = json.loads((root / found[2]).read_text("utf-8"))
+        return found[1] + (races if found[3] else block)(results) + found[4]
+
+    return BLOCK.sub(anew, text)
 
 
 def ledger(results: dict[str, Any]) -> str:
@@ -46,6 +56,146 @@ def reason(row: dict[str, Any]) -> str:
     """The first two of the differences that a claim is judged by, and how many more there are; else what was measured."""
     parts, more = judged(row).split("; ")[:2], len(row["judged_by"]) - 2
     return "; ".join(parts) + f"; and {more} more" * (more > 0) if row["judged_by"] else row["measured"]
+
+
+def lined(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n" + "\n".join(lines) + "\n\n"
+
+
+def figure2(results: dict[str, Any]) -> str:
+    """Where each method's information, accuracy and rank end."""
+    heads = (
+        "",
+        "cos-DV",
+        "InfoNCE",
+        "JSD",
+        "epochs in which cos-DV does not fall",
+        "linear probe, %",
+        "effective rank",
+    )
+    return lined(
+        heads,
+        (
+            [
+                curves.label(name),
+                *(shown(curves.last(runs, f"mi_{key}")) for key in curves.ESTIMATORS),
+                shown(curves.rising(curves.curve(runs, "mi_dv"))),
+                shown(curves.last(runs, "linear")),
+                shown(curves.last(runs, "effective_rank"), 1),
+            ]
+            for name, runs in curves.grouped(results["rows"]).items()
+        ),
+    )
+
+
+PROBED = ("linear", "linear_g", "std", "std_g")
+
+
+def figure7(results: dict[str, Any]) -> str:
+    """What the ablations end with, and when they were flagged."""
+    heads = ("", "linear probe, %: f", "g", "std", "std of g", "effective rank", "flagged as collapsing")
+    rows = []
+    for name, runs in curves.grouped(results["rows"]).items():
+        ends = [shown(curves.last(runs, k)) if k in runs[0] or k == "std" else "" for k in PROBED]
+        when = [run["flagged"] for run in runs if run["flagged"] is not None]
+        flagged = f"{len(when)} of {len(runs)}" + (f", after {max(when):.0%} of the run" if when else "")
+        rows.append([curves.label(name), *ends, shown(curves.last(runs, "effective_rank"), 1), flagged])
+    return lined(heads, rows)
+
+
+def second_round(results: dict[str, Any]) -> str:
+    """The best sentences of the periodic table and the named ones, with fresh seeds, the best first."""
+    columns = {"few": "5 labels a class, %", "min_gap": "min gap, degrees"}
+    columns |= {"linear": "linear probe, %", "std": "std", "effective_rank": "effective rank"}
+    score = "min_gap" if results["settings"]["data"] == "gaussians" else "few"
+    keys = [score] if score == "min_gap" else [key for key in columns if key != "min_gap"]
+    best = sorted(results["again"], key=lambda c: -statistics.mean(periodic.values(c, score)))
+    return lined(
+        ("sentence", "name", *(columns[key] for key in keys)),
+        (
+            [
+                str(periodic.sentence_of(c)),
+                c["name"] or "**new**",
+                *(shown(periodic.values(c, key), 1 if key == "effective_rank" else 2) for key in keys),
+            ]
+            for c in best
+        ),
+    )
+
+
+def watched(results: dict[str, Any]) -> str:
+    """How every sentence ended in every world, and when it was flagged as what."""
+    rows = collapse.table(results["rows"])
+    return lined(list(rows[0]), (list(row.values()) for row in rows))
+
+
+def accuracy(results: dict[str, Any]) -> str:
+    """Accuracy by seconds, a table a data set: ours first, then lightly by how much time it had."""
+    cells, said = results["cells"], ""
+    for data, name in (("cifar10", "CIFAR-10 (JPEG q75 copy)"), ("fashion-mnist", "Fashion-MNIST")):
+        alike: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
+        for c in cells:
+            if c["data"] == data:
+                alike.setdefault((c["method"] or "", c["contestant"], c["seconds"]), []).append(c)
+        ours = {
+            (c["method"], c["seed"]): c["linear"] for c in cells if c["contestant"] == "infomax" and c["data"] == data
+        }
+        order = ["", "simclr", "byol", "barlow-twins", "vicreg"]
+        who = ["untrained", "pixels", "infomax", "lightly", "lightly-full"]
+        rows = []
+        for (method, contestant, seconds), same in sorted(
+            alike.items(), key=lambda item: (order.index(item[0][0]), who.index(item[0][1]), -item[0][2])
+        ):
+            linear, near = (_spread([c[key] for c in same]) for key in ("linear", "knn"))
+            images = f"{statistics.mean(c['images'] for c in same):,.0f}" if method else "-"
+            ahead = _spread([ours[method, c["seed"]] - c["linear"] for c in same]) if "lightly" in contestant else ""
+            what = {"untrained": "untrained", "pixels": "raw pixels"}.get(contestant)
+            if what is None:
+                full = ", full size" if contestant == "lightly-full" else ""
+                what = f"{NAMES[method]}: {contestant.split('-')[0]}, {seconds:g} s{full}"
+            if contestant == "infomax":
+                what, linear = f"**{what}**", f"**{linear}**"
+            rows.append([what, images, linear, near, ahead, str(len(same))])
+        heads = (
+            "images seen",
+            "logistic regression, %",
+            "nearest neighbours, %",
+            "infomax ahead by, seed by seed",
+            "seeds",
+        )
+        said += lined((name, *heads), rows)
+    return said.replace("\n\n\n", "\n\n")
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.mean(values):.2f}" + (f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else "")
+
+
+BESIDE = {"simsiam": "SimSiam", "sdmi": "**SDMI**", "sdmi, views in one graph": "SDMI, both views in one graph",
+          "sdmi, Algorithm 1 as written": "SDMI, Algorithm 1 as written", "byol": "BYOL", "moco_v3": "MoCo v3",
+          "dino": "DINO", "simclr": "SimCLR", "simclr, accumulate='views'": 'SimCLR, `accumulate="views"`',
+          "simsiam, accumulate='views'": 'SimSiam, `accumulate="views"`'}  # fmt: skip
+"""The rows of the table of memory, and what they are called there."""
+
+
+def memory(results: dict[str, Any]) -> str:
+    """GiB of a step, and over SimSiam's, an encoder and batch a column."""
+    columns = (("resnet18", 32, 512), ("resnet50", 224, 256), ("resnet50", 224, 64))
+    found = {(r["what"], r["encoder"], r["size"], r["batch"]): r for r in results["rows"]}
+    rows = []
+    for what, name in BESIDE.items():
+        row = [name]
+        for k, column in enumerate(columns):
+            r = found[what, *column]
+            cell = f"{r['bytes'] / 2**30:.{1 if k else 2}f}" + (
+                f" ({r['of_simsiam']:.2f})" if what != "simsiam" else ""
+            )
+            row.append(f"**{cell}**" if what == "sdmi" else cell)
+        rows.append(row)
+    heads = ("GiB (over SimSiam's)", *(f"{'ResNet-' + e[6:]}, {size} px, {batch}" for e, size, batch in columns))
+    return lined(heads, rows)
 
 
 def races(results: dict[str, Any]) -> str:
@@ -91,11 +241,20 @@ def _race(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> str:
 
 
 def block(results: dict[str, Any]) -> str:
-    """A table with the command that made it, where, and what that took; or the ledger."""
+    """What is told of a file of results; of a table of the paper also the command, where it ran, and what that took."""
+    figure = results.get("settings", {}).get("figure")
+    if figure is not None:
+        return {"fig2": figure2, "fig7": figure7}[figure](results)
+    if results.get("study") == "collapse":
+        return watched(results)
     if "counts" in results:
         return ledger(results)
+    if "again" in results:
+        return second_round(results)
+    if "of_simsiam" in results.get("rows", [{}])[0]:
+        return memory(results)
     if "cells" in results and "parts" not in results:
-        return races(results)
+        return accuracy(results)
     spent = results.get("cpu_seconds")
     took = f", {spent:,.0f} processor seconds" if spent else ""
     made = f"{results['settings']['machine']}, torch {results['environment']['torch']}, revision {results['commit']}"
