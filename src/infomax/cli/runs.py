@@ -191,7 +191,7 @@ def views(
 
 
 def demo(*, out: str = "runs/demo", seed: int = 0) -> None:
-    """Train five methods on scikit-learn's digits, watch one collapse, and write a page: two minutes on two cores.
+    """Train five methods on scikit-learn's digits, watch one collapse, and write a page: some three minutes on one core.
 
     Args:
         out: folder for the page and the numbers; a number is added where it exists.

@@ -1,4 +1,4 @@
-"""The main job in two minutes on two cores, on data that ship with scikit-learn: train, judge, watch a collapse, look."""
+"""The main job in some three minutes on one core, on data that ship with scikit-learn: train, judge, watch a collapse, look."""
 
 import json
 import time
