@@ -144,7 +144,9 @@ def test_a_compiled_step_takes_the_other_loop(asked):
     left, right = (t.float() for t in sides(60, 32, 0.5))
     expected = log_mean_exp(left, right)
     found = torch.compile(log_mean_exp, backend="eager")(left, right)
-    assert asked == [60] and found.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert asked == [60]
+    # the formula takes log N(N-1) from log Z in 32 bits: two numbers of 8
+    assert found.item() == pytest.approx(expected.item(), abs=1e-6)
 
 
 DIGEST = """

@@ -242,3 +242,38 @@ def test_refusals():
         kernels.log_sum_exp(torch.zeros(4, 3), torch.zeros(5, 2))
     with pytest.raises(NumericsError, match="at least two"):
         kernels.mean_softplus(torch.zeros(1, 3), torch.zeros(1, 3))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")  # torch's own, of its jvp
+@each_kernel
+def test_torch_transforms_them_as_it_does_the_formula(name):
+    tiled, reference = PAIRS[name]
+    left, right = draw(6, 3, scale=2.0, seed=1, lead=(2,))
+    torch.testing.assert_close(torch.func.vmap(tiled)(left, right), reference(left, right))
+    sides = left[0], right[0]
+    found, expected = (torch.func.grad(f, argnums=(0, 1))(*sides) for f in (tiled, reference))
+    torch.testing.assert_close(found, expected)
+    found, expected = (torch.func.jvp(f, sides, sides) for f in (tiled, reference))
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(torch.func.hessian(tiled)(*sides), torch.func.hessian(reference)(*sides))
+
+
+@each_kernel
+def test_the_compiler_takes_them_whole(name):
+    torch.compiler.reset()
+    tiled, reference = PAIRS[name]
+    tensors = draw(6, 3, scale=2.0, seed=1)
+    value, gradients = value_and_gradients(torch.compile(tiled, fullgraph=True, backend="aot_eager"), *tensors)
+    expected, theirs = value_and_gradients(reference, *tensors)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(gradients, theirs)
+
+
+def test_the_compiler_goes_round_scores_of_too_many_pairs(monkeypatch):
+    torch.compiler.reset()
+    monkeypatch.setattr(blocks, "BLOCK_ELSEWHERE", 35)
+    tensors = draw(6, 3, scale=2.0, seed=1)
+    with pytest.raises(torch._dynamo.exc.TorchDynamoException):
+        torch.compile(kernels.log_mean_exp, fullgraph=True, backend="eager")(*tensors)
+    torch.compiler.reset()
+    torch.testing.assert_close(torch.compile(kernels.log_mean_exp, backend="eager")(*tensors), dv(*tensors))

@@ -87,6 +87,22 @@ def check(name: str, left: Tensor, right: Tensor, *, rectangular: bool = False) 
     return left, right
 
 
+def traced(left: Tensor, right: Tensor) -> bool:
+    """Whether a kernel is to be read by its formula: where torch takes it apart to compile or to transform it.
+
+    torch.func knows no pass over blocks, and a compiler fuses the formula itself; scores of very many pairs would be too
+    large a matrix to write out, and the compiler then breaks its graph around the kernel.
+
+    Example:
+        >>> norms = torch.func.vmap(lambda z: z.norm() if traced(z, z) else torch.zeros(()))
+        >>> norms(torch.ones(2, 4, 1)), traced(torch.ones(4, 1), torch.ones(4, 1))
+        (tensor([2., 2.]), False)
+    """
+    if torch.compiler.is_compiling():
+        return left.shape[:-1].numel() * right.shape[-2] <= BLOCK_ELSEWHERE
+    return bool(torch._C._are_functorch_transforms_active())
+
+
 def exact(t: Tensor) -> Any:
     """The context in which a kernel computes: in the type of its input, whatever autocast would have."""
     return torch.autocast(t.device.type, enabled=False)

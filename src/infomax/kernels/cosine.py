@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import NumericsError
-from infomax.kernels.blocks import WIDE, by_formula, check, diagonal, exact, room
+from infomax.kernels.blocks import WIDE, by_formula, check, diagonal, exact, room, traced
 from infomax.kernels.partition import sum_up
 
 _EPS = 1e-12  # as `F.normalize` has it
@@ -49,8 +49,18 @@ def cosine_dv(z_a: Tensor, z_b: Tensor, tau: float | Tensor) -> Tensor:
     if z_a.shape[-2] < 2:
         raise NumericsError(f"cosine_dv: {z_a.shape[-2]} row holds no pair i != j; give at least two")
     tau = tau.reshape(()) if isinstance(tau, Tensor) else z_a.new_tensor(tau)
+    if traced(z_a, z_b):
+        with exact(z_a):
+            return _cosine_dv(z_a, z_b, tau)
     value: Tensor = _CosineDV.apply(z_a, z_b, tau, torch.is_grad_enabled())
     return value
+
+
+def _cosine_dv(z_a: Tensor, z_b: Tensor, tau: Tensor) -> Tensor:
+    """The formula."""
+    n, t = z_a.shape[-2], F.normalize(z_a, dim=-1) @ F.normalize(z_b, dim=-1).mT / tau
+    false = t.masked_fill(diagonal(t), -math.inf).flatten(-2).logsumexp(-1) - math.log(n * (n - 1))
+    return t.diagonal(dim1=-2, dim2=-1).mean(-1) - false
 
 
 class _CosineDV(torch.autograd.Function):
@@ -76,14 +86,7 @@ class _CosineDV(torch.autograd.Function):
         z_a, z_b, tau, *grads, slopes = ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradient is to be differentiated in its turn: by the formula as it reads
             with exact(z_a):
-                n = z_a.shape[-2]
-
-                def formula(x: Tensor, y: Tensor, temperature: Tensor) -> Tensor:
-                    t = F.normalize(x, dim=-1) @ F.normalize(y, dim=-1).mT / temperature
-                    false = t.masked_fill(diagonal(t), -math.inf).flatten(-2).logsumexp(-1) - math.log(n * (n - 1))
-                    return t.diagonal(dim1=-2, dim2=-1).mean(-1) - false
-
-                return *by_formula(formula, upstream, z_a, z_b, tau), None
+                return *by_formula(_cosine_dv, upstream, z_a, z_b, tau), None
         # in the order of the rows, so that the leaf can take the tensor as its gradient
         a, b = (None if g is None else torch.mul(g, upstream[..., None, None], out=g.new_empty(g.shape)) for g in grads)
         of_tau = (slopes * upstream).sum().to(tau.dtype) if ctx.needs_input_grad[2] else None

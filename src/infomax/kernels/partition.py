@@ -37,6 +37,7 @@ from infomax.kernels.blocks import (
     room,
     tame,
     tiles,
+    traced,
     without_true_pairs,
 )
 
@@ -66,6 +67,9 @@ def log_mean_exp(left: Tensor, right: Tensor) -> Tensor:
     left, right = check("log_mean_exp", left, right)
     if left.shape[-2] < 2:
         raise NumericsError(f"log_mean_exp: {left.shape[-2]} row holds no pair i != j; give at least two")
+    if traced(left, right):
+        with exact(left):
+            return _log_mean_exp(left, right)
     value: Tensor = _LogMeanExp.apply(left, right, torch.is_grad_enabled())
     return value
 
@@ -91,8 +95,25 @@ def mean_log_sum_exp(left: Tensor, right: Tensor, own: Tensor | None = None) -> 
     if own is not None:
         _, own = check("mean_log_sum_exp", left, own)
     left, right = check("mean_log_sum_exp", left, right)
+    if traced(left, right):
+        with exact(left):
+            return _mean_log_sum_exp(left, right, own)
     value: Tensor = _MeanLogSumExp.apply(left, right, own, torch.is_grad_enabled())
     return value
+
+
+def _log_mean_exp(left: Tensor, right: Tensor) -> Tensor:
+    """The formula."""
+    t, n = left @ right.mT, left.shape[-2]
+    return t.masked_fill(diagonal(t), -math.inf).flatten(-2).logsumexp(-1) - math.log(n * (n - 1))
+
+
+def _mean_log_sum_exp(left: Tensor, right: Tensor, own: Tensor | None) -> Tensor:
+    """The formula."""
+    t = left @ right.mT
+    if own is not None:
+        t = torch.cat([t, (left @ own.mT).masked_fill(diagonal(t), -math.inf)], -1)
+    return t.logsumexp(-1).mean(-1)
 
 
 def _with_ones(t: Tensor) -> Tensor:
@@ -129,12 +150,7 @@ class _LogMeanExp(torch.autograd.Function):
         left, right, *grads = ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradient is to be differentiated in its turn: by the formula as it reads
             with exact(left):
-
-                def formula(x: Tensor, y: Tensor) -> Tensor:
-                    t = x @ y.mT
-                    return t.masked_fill(diagonal(t), -math.inf).flatten(-2).logsumexp(-1)
-
-                a, b = by_formula(formula, upstream, left, right)
+                a, b = by_formula(_log_mean_exp, upstream, left, right)
             return a, b, None
         a, b = (None if g is None else g * upstream[..., None, None] for g in grads)
         return a, b, None
@@ -232,14 +248,7 @@ class _MeanLogSumExp(torch.autograd.Function):
         left, right, own, *grads = ctx.saved_tensors
         if torch.is_grad_enabled():
             with exact(left):
-
-                def formula(x: Tensor, y: Tensor, z: Tensor | None) -> Tensor:
-                    t = x @ y.mT
-                    if z is not None:
-                        t = torch.cat([t, (x @ z.mT).masked_fill(diagonal(t), -math.inf)], -1)
-                    return t.logsumexp(-1).mean(-1)
-
-                a, b, c = by_formula(formula, upstream, left, right, own)
+                a, b, c = by_formula(_mean_log_sum_exp, upstream, left, right, own)
             return a, b, c, None
         a, b, c = (None if g is None else g * upstream[..., None, None] for g in grads)
         return a, b, c, None

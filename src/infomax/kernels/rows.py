@@ -23,6 +23,7 @@ from infomax.kernels.blocks import (
     size,
     tame,
     tiles,
+    traced,
     without_true_pairs,
 )
 
@@ -47,6 +48,9 @@ def log_sum_exp(left: Tensor, right: Tensor, *, true_pairs: bool = True) -> tupl
         (tensor([4., 4.]), tensor([2., 2., 2., 2.]))
     """
     left, right = check("log_sum_exp", left, right, rectangular=True)
+    if traced(left, right):
+        with exact(left):
+            return _log_sum_exp(left, right, true_pairs)
     rows, columns = _LogSumExp.apply(left, right, true_pairs)
     return rows, columns
 
@@ -71,8 +75,23 @@ def self_mean_log_sum_exp(z: Tensor) -> Tensor:
         tensor(3.)
     """
     z, _ = check("self_mean_log_sum_exp", z, z)
+    if traced(z, z):
+        with exact(z):
+            return _self_log_sum_exp(z).mean(-1)
     rows: Tensor = _SelfLogSumExp.apply(z)
     return rows.mean(-1)
+
+
+def _log_sum_exp(left: Tensor, right: Tensor, true_pairs: bool) -> tuple[Tensor, Tensor]:
+    """The formula."""
+    t = left @ right.mT
+    t = t if true_pairs else t.masked_fill(diagonal(t), -math.inf)
+    return t.logsumexp(-1), t.logsumexp(-2)
+
+
+def _self_log_sum_exp(z: Tensor) -> Tensor:
+    """The formula."""
+    return _log_sum_exp(z, z, False)[0]
 
 
 class _LogSumExp(torch.autograd.Function):
@@ -98,12 +117,11 @@ class _LogSumExp(torch.autograd.Function):
             return None, None, None
         with exact(left):
             if torch.is_grad_enabled():  # the gradient is to be differentiated in its turn: by the formula as it reads
-                kept = [(k, w) for k, w in ((-1, u), (-2, v)) if w is not None]
+                kept = [(k, w) for k, w in enumerate((u, v)) if w is not None]
 
                 def formula(x: Tensor, y: Tensor) -> list[Tensor]:
-                    t = x @ y.mT
-                    t = t if ctx.true_pairs else t.masked_fill(diagonal(t), -math.inf)
-                    return [t.logsumexp(k) for k, _ in kept]
+                    both = _log_sum_exp(x, y, ctx.true_pairs)
+                    return [both[k] for k, _ in kept]
 
                 # the weights may come of the partitions, and so of the factors: they are no part of the formula
                 a, b = by_formula(formula, [w for _, w in kept], left, right)
@@ -196,12 +214,7 @@ class _SelfLogSumExp(torch.autograd.Function):
         n, d = z.shape[-2:]
         with exact(z):
             if torch.is_grad_enabled():
-
-                def formula(x: Tensor) -> Tensor:
-                    t = x @ x.mT
-                    return t.masked_fill(diagonal(t), -math.inf).logsumexp(-1)
-
-                return by_formula(formula, u, z)[0]
+                return by_formula(_self_log_sum_exp, u, z)[0]
             grad = torch.zeros_like(z).view(-1, n, d)
             for p, x in enumerate(z.reshape(-1, n, d)):
                 _self_weigh(x, rows.reshape(-1, n)[p], u.reshape(-1, n)[p], grad[p])

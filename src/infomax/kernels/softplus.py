@@ -24,6 +24,7 @@ from infomax.kernels.blocks import (
     room,
     tame,
     tiles,
+    traced,
     without_true_pairs,
 )
 
@@ -48,8 +49,17 @@ def mean_softplus(left: Tensor, right: Tensor) -> Tensor:
     left, right = check("mean_softplus", left, right)
     if left.shape[-2] < 2:
         raise NumericsError(f"mean_softplus: {left.shape[-2]} row holds no pair i != j; give at least two")
+    if traced(left, right):
+        with exact(left):
+            return _mean_softplus(left, right)
     value: Tensor = _MeanSoftplus.apply(left, right, torch.is_grad_enabled())
     return value
+
+
+def _mean_softplus(left: Tensor, right: Tensor) -> Tensor:
+    """The formula."""
+    t, n = left @ right.mT, left.shape[-2]
+    return F.softplus(t, threshold=88.0).masked_fill(diagonal(t), 0.0).sum((-2, -1)) / (n * (n - 1))
 
 
 def foldings(largest: float, dtype: torch.dtype) -> int:
@@ -89,12 +99,7 @@ class _MeanSoftplus(torch.autograd.Function):
         left, right, *grads = ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradient is to be differentiated in its turn: by the formula as it reads
             with exact(left):
-
-                def formula(x: Tensor, y: Tensor) -> Tensor:
-                    t, n = x @ y.mT, x.shape[-2]
-                    return F.softplus(t, threshold=88.0).masked_fill(diagonal(t), 0.0).sum((-2, -1)) / (n * (n - 1))
-
-                a, b = by_formula(formula, upstream, left, right)
+                a, b = by_formula(_mean_softplus, upstream, left, right)
             return a, b, None
         a, b = (None if g is None else g * upstream[..., None, None] for g in grads)
         return a, b, None
