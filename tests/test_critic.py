@@ -46,6 +46,12 @@ def test_a_score_of_directions_ignores_length(critic, seed, scale, other):
     torch.testing.assert_close(critic.crossed(scale * a, other * b), critic.crossed(a, b))
 
 
+def test_a_score_of_directions_is_declared_as_one(make):
+    a, b = rows(0, 4, 3), rows(1, 5, 3)
+    critic = make(3)
+    assert torch.allclose(critic.crossed(2 * a, 3 * b), critic.crossed(a, b)) is critic.of_directions
+
+
 def test_leading_dimensions_are_independent_problems(make):
     a, b = rows(0, 2, 3, 5, 4), rows(1, 2, 3, 6, 4)
     critic = make(4)

@@ -16,6 +16,7 @@ class Critic(nn.Module):
     """T(a, b) in nats; subclass it and define `paired` and `crossed`."""
 
     symmetric = False  # T(a, b) = T(b, a): say True only where it holds, and each pair is then read once
+    of_directions = False  # T(a, b) = T(a/|a|, b/|b|): a queue then keeps unit rows, as MoCo's does
 
     def paired(self, a: Tensor, b: Tensor) -> Tensor:
         """T of each true pair: ... N D, ... N D -> ... N."""
@@ -78,6 +79,8 @@ class Cosine(Dot):
         tensor([10.])
     """
 
+    of_directions = True
+
     def factors(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Unit rows, the left ones divided by the temperature."""
         return F.normalize(a, dim=-1) / self.temperature, F.normalize(b, dim=-1)
@@ -95,6 +98,7 @@ class Chord(Critic):
     """
 
     symmetric = True
+    of_directions = True
 
     def paired(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... N."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from infomax import (
     Alignment,
     Bilinear,
+    Chord,
     Clock,
     ConfigError,
     Cosine,
@@ -176,6 +177,18 @@ def test_the_queue_goes_round():
     assert torch.equal(term.queue[1], torch.tensor([0.0, 1.0]))
 
 
+@pytest.mark.parametrize(
+    "critic", [Cosine(0.5), Chord(), Dot(0.5), Euclidean(), Bilinear(3)], ids=lambda c: type(c).__name__
+)
+def test_a_remembered_row_scores_as_it_would_in_the_batch(critic):
+    a, b = (z.float() for z in pair(0, n=6))
+    remembered = 5 * pair(1, n=4)[1].float()
+    term = InfoNCE(critic, queue=4, width=3)
+    term.observe({1: remembered}, Clock())
+    expected = torch.cat([critic.paired(a, b).unsqueeze(1), critic.crossed(a, remembered)], 1)
+    torch.testing.assert_close(term.candidates(a, b), expected)
+
+
 def test_more_keys_than_places_leave_the_newest():
     term = InfoNCE(Cosine(0.5), queue=3, width=2)
     term.observe({0: torch.tensor([[1.0, 0], [1, 0]]), 1: torch.tensor([[0.0, 1], [0, 1], [0, 1]])}, Clock())
@@ -214,6 +227,8 @@ def test_one_row_has_no_false_pair():
     with pytest.raises(NumericsError, match=r"1 row holds no pair i != j; give at least two"):
         DonskerVaradhan(Cosine()).penalty(torch.ones(1, 3), torch.ones(1, 3))
     assert DonskerVaradhan(Cosine(), all_pairs=True).penalty(torch.ones(1, 3), torch.ones(1, 3)).isfinite()
+    with pytest.raises(NumericsError, match=r"1 row holds no pair i != j; give at least two"):
+        TaylorDonskerVaradhan(Cosine()).penalty(torch.ones(1, 3), torch.ones(1, 3))
 
 
 def test_what_cannot_be_built():

@@ -77,7 +77,7 @@ class InfoNCE(Marginal):
     Args:
         critic: the T that the joint term reads too.
         own_view: the other rows of a are negatives as well: M = 2N - 1.
-        queue: remembered negatives (rows); M = 1 + queue.
+        queue: remembered negatives (rows), at first of random directions; M = 1 + queue.
         width: D of the embeddings; needed with a queue.
 
     Where sources differ: eq. 20 of the paper has a mean inside the logarithm *and* + log N, which reads log N too high.
@@ -143,9 +143,10 @@ class InfoNCE(Marginal):
 
     @torch.no_grad()
     def observe(self, k: Views, clock: Clock) -> None:
-        """Write the unit targets over the oldest rows of the queue, round and round."""
+        """Write the targets over the oldest rows of the queue, round and round; unit rows, where the critic reads no more."""
         if self.has_queue:
-            rows = F.normalize(torch.cat(list(k.values())), dim=-1)[-len(self.queue) :]
+            rows = torch.cat(list(k.values()))[-len(self.queue) :]
+            rows = F.normalize(rows, dim=-1) if self.critic.of_directions else rows
             where = (self.pointer + torch.arange(len(rows), device=rows.device)) % len(self.queue)
             self.queue[where] = rows.to(self.queue.dtype)
             self.pointer.copy_((self.pointer + len(rows)) % len(self.queue))
@@ -183,6 +184,8 @@ class TaylorDonskerVaradhan(Marginal):
     def moments(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and (population) variance of T over the N(N-1) pairs i != j."""
         n = a.shape[-2]
+        if n < 2:
+            raise NumericsError(f"TaylorDonskerVaradhan: {n} row holds no pair i != j; give at least two")
         a, b = self.critic.factors(a, b)
         # T less its value at the means, as one product of D + 2 columns: small variances do not cancel in float32
         at_a, at_b, one = a.mean(-2, keepdim=True), b.mean(-2, keepdim=True), torch.ones_like(a[..., :1])
