@@ -101,6 +101,15 @@ def test_what_cannot_be_compared():
         learner.score({0: torch.ones(2, 2)}, {0: torch.ones(2, 2)})
 
 
+@pytest.mark.parametrize("target", [Shared(), im.EMA()], ids=["at once", "view by view"])
+def test_an_embedding_without_columns_is_refused(target):
+    cos = Cosine(0.5)
+    learner = Learner(nn.Sequential(nn.Linear(12, 1), nn.Flatten(0)), target, Alignment(cos), DonskerVaradhan(cos))
+    for look in (learner, learner.climb):
+        with pytest.raises(DataError, match=r"'own': an embedding of shape \(16,\): an encoder gives N x D"):
+            look(two_views())
+
+
 def test_a_step_climbs():
     learner, views = jmi(), two_views()
     optimizer = torch.optim.SGD(learner.parameters(), lr=0.5)
@@ -133,6 +142,16 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_alone_and_says_where():
         learner.f.weight.fill_(float("inf"))
     with pytest.raises(im.NumericsError, match="student's embedding of view 0 is not finite, though the input is"):
         im.step(learner, views, optimizer)
+
+
+def test_a_nan_in_a_view_of_single_numbers_is_named_by_its_row():
+    cos = Cosine(0.5)
+    branch = nn.Sequential(nn.Unflatten(0, (-1, 1)), nn.Linear(1, 4))
+    learner = Learner(branch, Shared(), Alignment(cos), DonskerVaradhan(cos))
+    views = [torch.randn(16), torch.randn(16)]
+    views[0][2] = float("nan")
+    with pytest.raises(im.NumericsError, match=r"view 0 of the input holds NaN or infinity, in rows \[2\] of 16"):
+        im.step(learner, views, torch.optim.SGD(learner.parameters(), lr=0.1))
 
 
 def test_a_critic_that_overflows_is_told_apart():
@@ -247,6 +266,33 @@ def test_only_one_views_activations_live_where_views_are_apart():
     learner = im.methods.sdmi(Net(12, 4), projector=())
     learner.climb(two_views())
     assert alive == ["looked", "looked", "held", "let go", "held", "let go"]
+
+
+def test_a_loss_of_ones_own_is_what_is_climbed():
+    class Squared(Learner):
+        def loss(self, bound, n):
+            return super().loss(bound, n) ** 2
+
+    torch.manual_seed(0)
+    cos, views = Cosine(0.5), two_views()
+    learner = Squared(nn.Linear(12, 4), im.EMA(), Alignment(cos), im.InfoNCE(cos))
+    learner.climb(views)
+    (expected,) = torch.autograd.grad(learner(views).loss, [learner.f.weight])
+    torch.testing.assert_close(learner.f.weight.grad, expected)
+
+
+@pytest.mark.parametrize("name", im.methods.METHODS)
+@pytest.mark.parametrize("narrow", [torch.bfloat16, torch.float16])
+def test_branches_go_to_16_bits_and_what_compares_them_stays_in_32(name, narrow, tiny):
+    learner = im.methods.build(name, nn.Linear(12, 24), **tiny(name)).to(narrow)
+    for part, module in learner.named_children():
+        expected = narrow if part in ("f", "g") else torch.float32
+        assert {t.dtype for t in module.state_dict().values() if t.is_floating_point()} <= {expected}
+    output = learner([v.to(narrow) for v in two_views(n=32)])
+    output.loss.backward()
+    learner.after_step(output, Clock())
+    assert output.loss.dtype == torch.float32 and output.loss.isfinite()
+    assert {t.dtype for t in learner.double().state_dict().values() if t.is_floating_point()} == {torch.float64}
 
 
 def test_what_changes_the_views_together_keeps_them_together():

@@ -82,6 +82,12 @@ def test_an_ema_can_start_fresh():
     assert not torch.equal(f[2].weight, g[2].weight)
 
 
+@pytest.mark.parametrize("target", [EMA(), EMA(start="fresh"), Twin()], ids=["copy", "fresh", "twin"])
+def test_a_second_encoder_is_not_made_of_weights_that_are_not_there(target):
+    with pytest.raises(ConfigError, match="LazyLinear has no weights yet: run the encoder on a batch first"):
+        target.second(nn.Sequential(nn.LazyLinear(3)))
+
+
 def test_an_ema_averages_parameters_and_leaves_buffers_alone():
     target, f = EMA(0.9, anneal=False), branch()
     g = target.second(f)

@@ -37,7 +37,7 @@ def _spoiled_rows(views: Sequence[Any]) -> str:
     for i, view in enumerate(views):
         if isinstance(view, Tensor) and not torch.isfinite(view).all():
             first = rank() * len(view)
-            bad = (~torch.isfinite(view)).flatten(1).any(1).nonzero().flatten().add(first).tolist()
+            bad = (~torch.isfinite(view)).reshape(len(view), -1).any(1).nonzero().flatten().add(first).tolist()
             return f"view {i} of the input holds NaN or infinity, in rows {bad[:5]} of {world() * len(view)}"
     return ""
 

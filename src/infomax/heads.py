@@ -151,6 +151,22 @@ class Prototypes(nn.Module):
         return F.linear(F.normalize(z, dim=-1), F.normalize(self.weight, dim=1) if self.unit else self.weight)
 
 
+def drawn(module: nn.Module) -> nn.Module:
+    """The same module, where it has weights that a second encoder can be made of.
+
+    Raises:
+        ConfigError: a lazy layer that has seen no batch.
+
+    Example:
+        >>> drawn(nn.Linear(2, 1))
+        Linear(in_features=2, out_features=1, bias=True)
+    """
+    for m in module.modules():
+        if any(nn.parameter.is_lazy(p) for p in m.parameters(recurse=False)):
+            raise ConfigError(f"{type(m).__name__} has no weights yet: run the encoder on a batch first")
+    return module
+
+
 @torch.no_grad()
 def reset(module: nn.Module) -> nn.Module:
     """Give every weight a new value of the same law, in place: how a second encoder becomes independent of the first.
@@ -161,9 +177,7 @@ def reset(module: nn.Module) -> nn.Module:
     Raises:
         ConfigError: a lazy layer that has seen no batch.
     """
-    for m in module.modules():
-        if any(nn.parameter.is_lazy(p) for p in m.parameters(recurse=False)):
-            raise ConfigError(f"{type(m).__name__} has no weights yet to draw anew: run the encoder on a batch first")
+    for m in drawn(module).modules():
         before = [p.clone() for p in m.parameters(recurse=False)]
         again = getattr(m, "reset_parameters", None)
         if callable(again):

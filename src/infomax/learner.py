@@ -8,8 +8,8 @@ loss  = scale * (offset - bound)                         the authors' own number
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -125,11 +125,25 @@ class Learner(nn.Module):
             raise ConfigError(f"a learner has no {sorted(unknown)}; edit one of {sorted(words)}")
         words |= parts
         marginals = words.pop("marginals")
-        return Learner(self.f, words.pop("target"), words.pop("joint"), *marginals, **words)
+        edited = Learner(self.f, words.pop("target"), words.pop("joint"), *marginals, **words)
+        edited.accumulate = self.accumulate
+        return edited
 
     def extra_repr(self) -> str:
         """What is no module: the name, the target, and how the loss is made of the bound."""
         return f"{self.name!r}, target={self.target!r}, scale={self.scale:g}, offset={self.offset:g}"
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        def wide(t: Tensor) -> Tensor:
+            moved = fn(t)
+            narrowed = moved.dtype in NARROW and t.dtype not in NARROW
+            return t.to(moved.device, torch.float32) if narrowed else moved
+
+        super()._apply(fn, recurse=False)  # type: ignore[no-untyped-call]
+        for name, part in self.named_children() if recurse else ():
+            # embeddings of 16 bits are compared in 32: what compares them (predictors, queues, centres) stays there
+            part._apply(fn if name in ("f", "g") else wide)  # type: ignore[no-untyped-call]
+        return self
 
     @property
     def symmetric(self) -> bool:
@@ -178,7 +192,7 @@ class Learner(nn.Module):
     @property
     def by_view(self) -> bool:
         """Whether the views need not share a graph: targets are cut off, and the bound is a sum over the students."""
-        whole = type(self).forward is Learner.forward and type(self).score is Learner.score
+        whole = all(getattr(type(self), verb) is getattr(Learner, verb) for verb in ("forward", "score", "loss"))
         apart = isinstance(self.target, Apart) and type(self.target).look is Apart.look
         return whole and apart and all(separates(m) for m in self.marginals)
 
@@ -240,6 +254,9 @@ class Learner(nn.Module):
 
     def _rows(self, views: Sequence[Any], z: Views, k: Views) -> int:
         """N, where the embeddings are N x D and can be compared."""
+        for v in (*z.values(), *k.values()):
+            if v.ndim < 2:
+                raise DataError(f"{self.name!r}: an embedding of shape {tuple(v.shape)}: an encoder gives N x D")
         rows = {v.shape[-2] for v in (*z.values(), *k.values())}
         if len(rows) > 1:
             raise DataError(f"the views differ in their number of rows: {sorted(rows)}")
@@ -279,9 +296,12 @@ class Learner(nn.Module):
         return inner if isinstance(inner, nn.Module) else self.f
 
 
+NARROW = (torch.float16, torch.bfloat16)
+
+
 def widened(side: Views) -> Views:
     """Embeddings of 16 bits in 32, where differences of scores and sums of exponentials can be told apart."""
-    return {i: z.float() if z.dtype in (torch.float16, torch.bfloat16) else z for i, z in side.items()}
+    return {i: z.float() if z.dtype in NARROW else z for i, z in side.items()}
 
 
 def step(

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from infomax.clock import Clock
 from infomax.errors import ConfigError
-from infomax.heads import reset
+from infomax.heads import drawn, reset
 from infomax.marginal.base import Views
 from infomax.parallel import mine
 from infomax.pieces import InPieces
@@ -189,7 +189,7 @@ class EMA(Apart):
 
     def second(self, f: nn.Module) -> nn.Module:
         """A copy that no optimizer sees."""
-        g = copy.deepcopy(f)
+        g = copy.deepcopy(drawn(f))
         return (reset(g) if self.start == "fresh" else g).requires_grad_(False)
 
     def branches(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> tuple[nn.Module, nn.Module]:

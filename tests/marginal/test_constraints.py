@@ -190,6 +190,16 @@ def test_the_queue_counts_once_it_is_full():
     torch.testing.assert_close(term.queue[1, 8:], nn.functional.normalize(z[1], dim=1)[:4])
 
 
+def test_more_target_views_than_queues_are_refused_only_where_there_are_queues():
+    z = views(count=3)
+    _, codes = Sinkhorn(Prototypes(3, 5)).double().constrain(z, z, Clock())
+    assert list(codes) == [0, 1, 2]
+    with pytest.raises(ConfigError, match=r"3 views give targets, and 2 have a queue: take Sinkhorn\(views=3\)"):
+        Sinkhorn(Prototypes(3, 5), queue=4).double().constrain(z, z, Clock())
+    with pytest.raises(ConfigError, match="views 0 >= 1"):
+        Sinkhorn(Prototypes(3, 5), views=0)
+
+
 def test_the_queue_waits_for_its_epoch():
     term = Sinkhorn(Prototypes(3, 5), queue=4, queue_epoch=2).double()
     term.observe(views(), Clock(step=19, steps_per_epoch=10))

@@ -83,7 +83,5 @@ def test_a_new_draw_passes_over_what_is_empty_and_refuses_what_is_not_there_yet(
     empty = nn.Module()
     empty.nothing = nn.Parameter(torch.zeros(0, 3))
     assert reset(empty).nothing.shape == (0, 3)
-    with pytest.raises(
-        im.ConfigError, match="LazyLinear has no weights yet to draw anew: run the encoder on a batch first"
-    ):
+    with pytest.raises(im.ConfigError, match="LazyLinear has no weights yet: run the encoder on a batch first"):
         reset(nn.Sequential(nn.LazyLinear(3)))

@@ -162,7 +162,7 @@ class Sinkhorn(Marginal):
         iterations: Sinkhorn rounds.
         queue: remembered embeddings a view, balanced together with the batch (0: none). Used once it is full.
         queue_epoch: the epoch from which the queue is filled.
-        views: target views, each with a queue of its own.
+        views: target views, each with a queue of its own, where there is any.
 
     Example:
         >>> term = Sinkhorn(Prototypes(4, 3))
@@ -187,10 +187,10 @@ class Sinkhorn(Marginal):
         views: int = 2,
     ) -> None:
         super().__init__()
-        if not (temperature > 0 and epsilon > 0) or queue < 0 or iterations < 1:
+        if not (temperature > 0 and epsilon > 0) or queue < 0 or iterations < 1 or views < 1:
             raise ConfigError(
                 f"Sinkhorn codes: temperature {temperature} and epsilon {epsilon} must be > 0, queue {queue} >= 0, "
-                f"iterations {iterations} >= 1"
+                f"iterations {iterations} and views {views} >= 1"
             )
         self.prototypes = prototypes
         self.temperature, self.epsilon, self.iterations = temperature, epsilon, iterations
@@ -205,8 +205,14 @@ class Sinkhorn(Marginal):
 
     def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
         """Log-probabilities of the students, codes of the targets: N x K."""
+        views, length, _ = self.queue.shape
+        if length and len(k) > views:
+            raise ConfigError(
+                f"Sinkhorn codes: {len(k)} views give targets, and {views} have a queue: take Sinkhorn(views={len(k)}), or a "
+                f"target of views={views}"
+            )
         students = {i: F.log_softmax(self.prototypes(v) / self.temperature, -1) for i, v in z.items()}
-        return students, {j: self.codes(v, self.queue[q]) for q, (j, v) in enumerate(k.items())}
+        return students, {j: self.codes(v, self.queue[q if length else 0]) for q, (j, v) in enumerate(k.items())}
 
     @torch.no_grad()
     def observe(self, k: Views, clock: Clock) -> None:

@@ -55,11 +55,7 @@ def prepare(
     check(options.accumulate, learner.f, learner.g)
     learner.accumulate = options.accumulate
     if where.dtype is not None:
-        # embeddings of 16 bits are compared in 32: what compares them (predictors, queues, centres) stays there
-        narrow = where.dtype == torch.bfloat16
-        for part in (learner.f, learner.g) if narrow else (learner,):
-            if part is not None:
-                part.to(where.dtype)
+        learner.to(where.dtype)
     if machine["strategy"] == "fsdp" and world() > 1:
         same_start(learner.cpu().to(memory_format=torch.contiguous_format).train())
         climbs = sharding.sharded(learner, where.device)
