@@ -268,6 +268,16 @@ def test_only_one_views_activations_live_where_views_are_apart():
     assert alive == ["looked", "looked", "held", "let go", "held", "let go"]
 
 
+def test_a_cut_that_would_change_the_numbers_is_refused_where_it_is_asked_for():
+    learner = im.methods.jmi(nn.Linear(12, 8), projector=(6, 4))  # a batch norm in it
+    with pytest.raises(ConfigError, match=r"accumulate=2: batch norm .* accumulate='views'"):
+        learner.accumulate = 2
+    learner.accumulate = "views"
+    assert learner.edit(name="another").accumulate == "views"
+    with pytest.raises(ConfigError, match="accumulate=0"):
+        learner.accumulate = 0
+
+
 def test_a_loss_of_ones_own_is_what_is_climbed():
     class Squared(Learner):
         def loss(self, bound, n):

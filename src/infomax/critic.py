@@ -33,6 +33,9 @@ class Dot(Critic):
     Args:
         temperature: divides the product; > 0, no unit.
 
+    Raises:
+        ConfigError: a temperature that is not positive.
+
     Example:
         >>> a = torch.eye(2)
         >>> Dot(temperature=0.5).crossed(a, a)
@@ -72,6 +75,9 @@ class Cosine(Dot):
 
     Args:
         temperature: T lies in [-1/temperature, 1/temperature].
+
+    Raises:
+        ConfigError: a temperature that is not positive.
 
     Example:
         >>> a = torch.tensor([[3.0, 4.0]])
@@ -134,6 +140,9 @@ class Bilinear(Critic):
     Args:
         width: D of both embeddings; W starts as the identity.
         temperature: divides the product.
+
+    Raises:
+        ConfigError: a temperature that is not positive.
 
     Example:
         >>> Bilinear(3).crossed(torch.ones(2, 3), torch.ones(4, 3)).shape

@@ -21,7 +21,7 @@ from infomax.finite import not_finite
 from infomax.joint import Joint
 from infomax.marginal.base import Marginal, Views, separates
 from infomax.parallel import average_gradients, gathered, mine, together, total_norm
-from infomax.pieces import Accumulate, InPieces
+from infomax.pieces import Accumulate, InPieces, check
 from infomax.precision import FULL, Precision, begins, held_back
 from infomax.target import Apart, Target, encode, held
 
@@ -60,11 +60,13 @@ class Learner(nn.Module):
         rules: learning rate and weight decay of some parameters, unless a run asks otherwise (`infomax.training.rules`).
 
     Raises:
-        DataError: fewer than two views, or views of different length, or a batch of one.
+        ConfigError: parts in another order than this.
+        DataError: when it looks: fewer than two views, views of different length, a batch of one, or embeddings not N x D.
 
     Attributes:
         f, g: the branches; g is None where there is no second one.
-        accumulate: how the encoding of a batch is cut to save memory; the numbers stay the same (see `infomax.pieces`).
+        accumulate: how the encoding of a batch is cut to save memory; the numbers stay the same, and a cut that would change
+            them is refused (see `infomax.pieces`).
         recipe: the method and options it was built with, where a function of `infomax.methods` built it; else empty.
 
     Example:
@@ -98,7 +100,7 @@ class Learner(nn.Module):
         self.f, self.g = branch, target.second(branch)
         self.recipe: dict[str, Any] = {}
         self.rules: Rules = {} if rules is None else rules
-        self.accumulate: Accumulate = 1
+        self._accumulate: Accumulate = 1
         if not marginals:
             warnings.warn(
                 f"{name!r} has no marginal: nothing keeps its embedding from collapsing", CollapseWarning, stacklevel=2
@@ -144,6 +146,16 @@ class Learner(nn.Module):
             # embeddings of 16 bits are compared in 32: what compares them (predictors, queues, centres) stays there
             part._apply(fn if name in ("f", "g") else wide)  # type: ignore[no-untyped-call]
         return self
+
+    @property
+    def accumulate(self) -> Accumulate:
+        """How the encoding of a batch is cut."""
+        return self._accumulate
+
+    @accumulate.setter
+    def accumulate(self, pieces: Accumulate) -> None:
+        check(pieces, self.f, self.g)
+        self._accumulate = pieces
 
     @property
     def symmetric(self) -> bool:

@@ -157,6 +157,9 @@ class EMA(Apart):
         start: `copy` of f, or `fresh` weights (BGRL).
         views, one_way: as in `Target`.
 
+    Raises:
+        ConfigError: a momentum outside [0, 1], another start, or an encoder whose lazy layers have no weights yet.
+
     Example:
         >>> target, f = EMA(momentum=0.9, anneal=False), nn.Linear(1, 1, bias=False)
         >>> g = target.second(f)
@@ -238,6 +241,9 @@ class Twin(Apart):
         every: what alternates: a whole E-pass over the data, then a whole M-pass (`epoch`, Algorithm 1), or an E- and an
             M-update for each batch (`batch`).
         other: the second encoder; None: the first one's architecture with fresh weights.
+
+    Raises:
+        ConfigError: another `every`, or an encoder whose lazy layers have no weights yet.
 
     Example:
         >>> list(Twin(every="epoch").order(2))

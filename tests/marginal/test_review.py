@@ -47,6 +47,8 @@ def test_an_own_critic_that_says_nothing_is_read_both_ways():
         lambda: im.methods.vicreg(nn.Linear(4, 4), projector=(), eps=-1.0),
         lambda: im.methods.dino(nn.Linear(4, 4), projector=(), prototypes=4, center_momentum=2.0),
         lambda: im.methods.dino(nn.Linear(4, 4), projector=(), prototypes=4, temperature=float("nan")),
+        lambda: im.methods.dino(nn.Linear(4, 4), projector=(), prototypes=4, target_temperature_start=0.0),
+        lambda: im.methods.dino(nn.Linear(4, 4), projector=(), prototypes=4, target_temperature_epochs=-1),
         lambda: im.methods.w_mse(nn.Linear(4, 4), projector=(), iterations=0),
         lambda: im.methods.jmi(nn.Linear(4, 4), projector=256),
         lambda: im.Bilinear(4, temperature=0.0),

@@ -71,7 +71,8 @@ class Whitening(Marginal):
         eps: shrinks the covariance towards the identity.
 
     Raises:
-        NumericsError: where N <= D, N is no multiple of `size`, or the covariance is singular.
+        ConfigError: a number that cannot be.
+        NumericsError: where N <= D without shrinkage, N is no multiple of `size`, or the covariance is singular.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -164,6 +165,9 @@ class Sinkhorn(Marginal):
         queue_epoch: the epoch from which the queue is filled.
         views: target views, each with a queue of its own, where there is any.
 
+    Raises:
+        ConfigError: a number that cannot be; when it looks, more views that give targets than queues.
+
     Example:
         >>> term = Sinkhorn(Prototypes(4, 3))
         >>> z = {0: torch.randn(8, 4), 1: torch.randn(8, 4)}
@@ -239,6 +243,9 @@ class Centering(Marginal):
         warmup_epochs: epochs over which it rises linearly.
         momentum: of the centre.
 
+    Raises:
+        ConfigError: a temperature, warm-up or momentum that cannot be.
+
     Example:
         >>> term = Centering(3)
         >>> _, target = term.constrain({}, {0: torch.randn(8, 3)}, Clock())
@@ -260,8 +267,12 @@ class Centering(Marginal):
         momentum: float = 0.9,
     ) -> None:
         super().__init__()
-        if not (temperature > 0 and target_temperature > 0):
-            raise ConfigError(f"temperatures must be > 0, not {temperature} and {target_temperature}")
+        start = target_temperature if warmup_temperature is None else warmup_temperature
+        if not (temperature > 0 and target_temperature > 0 and start > 0) or warmup_epochs < 0:
+            raise ConfigError(
+                f"centred targets: temperatures must be > 0, not {temperature}, {target_temperature} and {start} (warm-up); "
+                f"and warmup_epochs {warmup_epochs} >= 0"
+            )
         if not 0 <= momentum <= 1:
             raise ConfigError(f"the centre's momentum must lie between 0 and 1, not {momentum}")
         self.temperature, self.target_temperature, self.momentum = temperature, target_temperature, momentum

@@ -17,6 +17,9 @@ class VarianceCovariance(Marginal):
         covariance: weight of the covariances (the authors': 1).
         eps: under the root.
 
+    Raises:
+        ConfigError: a negative eps.
+
     Where sources differ: the authors average the hinge over the two views; solo-learn sums it, twice the weight.
 
     Example:

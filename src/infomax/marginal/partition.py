@@ -38,6 +38,9 @@ class DonskerVaradhan(Marginal):
         all_pairs: average over all N^2 pairs, the true ones included, instead of the N(N-1) others. The paper's eq. 15
             leaves them out; the mean over all pairs reads lower.
 
+    Raises:
+        NumericsError: when it looks at one row, which has no pair i != j.
+
     Where sources differ: the paper's Algorithms 1-2 write DV(.; tau) without saying where tau enters; here T = cos/tau in
     both terms. The log of a sample mean is biased, so a batch can read above the truth: compare at equal N only.
 
@@ -79,6 +82,9 @@ class InfoNCE(Marginal):
         own_view: the other rows of a are negatives as well: M = 2N - 1.
         queue: remembered negatives (rows), at first of random directions; M = 1 + queue.
         width: D of the embeddings; needed with a queue.
+
+    Raises:
+        ConfigError: an empty queue, one without width, or one together with `own_view`.
 
     Where sources differ: eq. 20 of the paper has a mean inside the logarithm *and* + log N, which reads log N too high.
 
@@ -161,6 +167,9 @@ class TaylorDonskerVaradhan(Marginal):
     Args:
         critic: `Dot` or `Cosine`.
         coefficient: 1/2 is the expansion (eq. 24); the paper's eq. 11 writes 1.
+
+    Raises:
+        ConfigError: a critic that is no product. NumericsError: when it looks at one row.
 
     Where the paper errs: eq. 24 is *not* a lower bound on DV (on 100 tight clusters at temperature 0.1 it reads twice
     the truth), and under the product law Var[T] = tr(Sigma_A Sigma_B): a within-view covariance penalty.

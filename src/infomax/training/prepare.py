@@ -11,7 +11,6 @@ from torch.optim import Optimizer
 from infomax.errors import ConfigError
 from infomax.learner import Learner
 from infomax.parallel import same_start, world
-from infomax.pieces import check
 from infomax.training import checkpoint, sharding
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import described
@@ -52,7 +51,6 @@ def prepare(
     root = None if root is None else str(Path(root).expanduser().resolve())
     made = view_function(samples, views, options.size, options.local_views)
     feed = Feed(samples, made, options.batch_size, options.seed, where.device, where.dtype)
-    check(options.accumulate, learner.f, learner.g)
     learner.accumulate = options.accumulate
     if where.dtype is not None:
         learner.to(where.dtype)
