@@ -13,7 +13,16 @@ from infomax.errors import ConfigError
 
 
 class Critic(nn.Module):
-    """T(a, b) in nats; subclass it and define `paired` and `crossed`."""
+    """T(a, b) in nats; subclass it and define `paired` and `crossed`.
+
+    Example:
+        >>> class Laplace(Critic):
+        ...     symmetric = True
+        ...     def paired(self, a, b): return -(a - b).abs().sum(-1)
+        ...     def crossed(self, a, b): return -torch.cdist(a, b, p=1)
+        >>> Laplace().crossed(torch.eye(2), torch.eye(2)).diagonal()
+        tensor([-0., -0.])
+    """
 
     symmetric = False  # T(a, b) = T(b, a): say True only where it holds, and each pair is then read once
     of_directions = False  # T(a, b) = T(a/|a|, b/|b|): a queue then keeps unit rows, as MoCo's does

@@ -10,7 +10,16 @@ from infomax.moments import standardize
 
 
 class Joint(nn.Module):
-    """E_p(a,b)[T]; subclass it and define `forward(a, b)`."""
+    """E_p(a,b)[T]; subclass it and define `forward(a, b)`.
+
+    Example:
+        >>> class Closest(Joint):
+        ...     symmetric = True
+        ...     def forward(self, a, b): return -(a - b).abs().sum(-1).mean(-1)
+        >>> import torch
+        >>> Closest()(torch.zeros(2, 3), torch.ones(2, 3))
+        tensor(-3.)
+    """
 
     symmetric = False  # forward(a, b) = forward(b, a)
 

@@ -18,6 +18,14 @@ class Marginal(nn.Module):
     A class that writes its own `constrain` may say `separates = True`: every student and the targets are then changed each
     by itself, in the same order, and keep their shape: constrain(z, k) = (constrain({i: z_i}, {}) for every i,
     constrain({}, k)). Where the target is cut off too, one view's graph can be let go before the next one is made.
+
+    Example:
+        >>> class Short(Marginal):
+        ...     symmetric = True
+        ...     def penalty(self, a, b): return (a.square().mean((-2, -1)) + b.square().mean((-2, -1))) / 2
+        >>> import torch
+        >>> Short().penalty(torch.ones(2, 3), torch.ones(2, 3))
+        tensor(1.)
     """
 
     explicit = False  # a log-partition (in the population limit), so that joint - penalty is a bound on I(A; B)
