@@ -20,9 +20,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
 
 Views = dict[int, Tensor]
 
@@ -94,11 +96,14 @@ def together(z: Views, k: Views) -> tuple[Views, Views]:
 @torch.no_grad()
 def average_gradients(parameters: Iterable[Tensor]) -> None:
     """Replace every gradient by its mean over the processes, in one collective a number type; shards have theirs."""
-    if world() == 1:
+    if world() == 1 or not (whole_ones := [p for p in parameters if p.requires_grad and not is_shard(p)]):
         return
     by_type: dict[torch.dtype, list[Tensor]] = {}
-    for p in parameters:
-        if p.grad is not None and not is_shard(p):
+    # an encoder that skips layers at random may have used one here alone: else one layer's gradient would meet another's
+    somewhere = anywhere(*(p.grad is not None for p in whole_ones), device=whole_ones[0].device)
+    for p, graded in zip(whole_ones, somewhere, strict=True):
+        if graded:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
             by_type.setdefault(p.grad.dtype, []).append(p.grad)
     for grads in by_type.values():
         flat = torch.cat([g.flatten() for g in grads])
@@ -166,9 +171,9 @@ def from_first(t: Tensor) -> Tensor:
     """What the first process has drawn, in all of them: their generators differ, so that their dropout does."""
     if world() == 1:
         return t
-    # nccl speaks between GPUs alone, gloo between any
+    # nccl speaks between GPUs alone, gloo between any; and neither has every number type, but both have bytes
     sent = t.cuda() if dist.get_backend() == "nccl" else t
-    dist.broadcast(sent, src=0)
+    dist.broadcast(sent.reshape(-1).view(torch.uint8), src=0)
     return sent.to(t.device)
 
 
@@ -220,25 +225,46 @@ class _Normalize(torch.autograd.Function):
         return (upstream - mean.view(shape) - y * along.view(shape)) * scale.view(shape), None
 
 
-def _batch_norm(module: _BatchNorm, x: Tensor) -> Tensor:
-    """A batch norm's forward pass, its moments over the rows of all processes."""
-    if not (module.training or module.running_mean is None):
-        return type(module).forward(module, x)
-    module._check_input_dim(x)  # type: ignore[no-untyped-call]
+def _shared_batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """`F.batch_norm`, its moments over the rows of all processes."""
+    if not training:
+        return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
     wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-    y, mean, var, count = _Normalize.apply(wide, module.eps)
-    if module.training and module.track_running_stats and module.num_batches_tracked is not None:
+    y, mean, var, count = _Normalize.apply(wide, eps)
+    if running_mean is not None and running_var is not None:
         with torch.no_grad():
-            module.num_batches_tracked.add_(1)
-            share = 1 / float(module.num_batches_tracked) if module.momentum is None else module.momentum
-            assert module.running_mean is not None and module.running_var is not None
-            module.running_mean.lerp_(mean.to(module.running_mean.dtype), share)
-            module.running_var.lerp_((var * count / (count - 1)).to(module.running_var.dtype), share)
-    if module.weight is not None:
-        shape = [1, -1] + [1] * (x.ndim - 2)
-        y = y * module.weight.view(shape) + module.bias.view(shape)
-    out: Tensor = y.to(x.dtype)
-    return out
+            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+            running_var.lerp_((var * count / (count - 1)).to(running_var.dtype), momentum)
+    shape = [1, -1] + [1] * (x.ndim - 2)
+    if weight is not None:
+        y = y * weight.view(shape)
+    if bias is not None:
+        y = y + bias.view(shape)
+    return y.to(x.dtype)
+
+
+class _SharedMoments(TorchFunctionMode):
+    """What calls `F.batch_norm` meanwhile takes the moments of all processes."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return (_shared_batch_norm if func is F.batch_norm else func)(*args, **(kwargs or {}))
+
+
+def _batch_norm(module: _BatchNorm, x: Tensor) -> Tensor:
+    """A batch norm's own forward pass, with what its class does beside (timm's end on an activation)."""
+    # torch's synchronised one refuses a CPU
+    forward = _BatchNorm.forward if type(module) is nn.SyncBatchNorm else type(module).forward
+    with _SharedMoments():
+        return forward(module, x)
 
 
 def _torch_sync(module: _BatchNorm) -> Any:
@@ -265,7 +291,7 @@ def synchronized(*branches: nn.Module | None) -> Iterator[None]:
         found = (m for b in branches if b is not None for m in b.modules())
         norms = list(dict.fromkeys(m for m in found if isinstance(m, _BatchNorm)))
     for m in norms:
-        fused = dist.get_backend() == "nccl" and not isinstance(m, nn.SyncBatchNorm)
+        fused = dist.get_backend() == "nccl" and type(m).forward is _BatchNorm.forward
         m.forward = _torch_sync(m) if fused else functools.partial(_batch_norm, m)  # type: ignore[method-assign]
     try:
         yield

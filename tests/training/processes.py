@@ -35,14 +35,21 @@ class Block(nn.Module):
         return y
 
 
+class NormAct(nn.BatchNorm1d):
+    """A batch norm that ends on an activation, as timm has them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).relu()
+
+
 class Ensemble(nn.Module):
-    """A net with a convolution and both kinds of batch norm, one of them with a cumulative average."""
+    """A net with a convolution and both kinds of batch norm, one of them with a cumulative average, and one of its own."""
 
     def __init__(self) -> None:
         super().__init__()
         self.width = 9
         self.block = Block()
-        self.out = nn.Sequential(nn.Linear(3 * (WIDTH - 2), 9), nn.BatchNorm1d(9, affine=False), nn.ReLU())
+        self.out = nn.Sequential(nn.Linear(3 * (WIDTH - 2), 9), NormAct(9, affine=False))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.out(self.block(x.unsqueeze(1)).flatten(1))
@@ -113,6 +120,26 @@ def said() -> dict[str, str]:
     return found
 
 
+def skipped(rank: int) -> list[float | None]:
+    """Averaged gradients of layers of one size, of which each of two processes has skipped another."""
+    layers = [nn.Parameter(torch.zeros(1)) for _ in range(4)]
+    for n, p in enumerate(layers[:3]):
+        p.grad = None if n == 1 + rank else torch.full((1,), 10.0 + n)
+    parallel.average_gradients(layers)
+    return [None if p.grad is None else p.grad.item() for p in layers]
+
+
+def of_every_type(rank: int) -> nn.Module:
+    """A module whose buffers have the types that a backend may not speak."""
+    net = nn.Module()
+    for dtype in (torch.bool, torch.int16, torch.complex64, torch.float8_e4m3fn):
+        net.register_buffer(str(dtype).rpartition(".")[2], torch.full((2, 1), 1.0 - rank).to(dtype))
+    net.register_buffer("none", torch.zeros(0, 3, dtype=torch.int16))
+    net.register_buffer("one", torch.tensor(1 - rank, dtype=torch.int16))
+    parallel.same_start(net)
+    return net
+
+
 def work(rank: int, world: int, folder: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world)
@@ -122,6 +149,16 @@ def work(rank: int, world: int, folder: Path) -> None:
     found |= {f"{name} in shards": one for name, one in everything(shards=True).items()}
     net = nn.Linear(2, 2)
     parallel.same_start(net)
-    torch.save({"found": found, "messages": messages, "start": net.weight.detach()}, folder / f"{rank}.pt")
+    started = {n: b.to(torch.complex64) for n, b in of_every_type(rank).named_buffers()}
+    torch.save(
+        {
+            "found": found,
+            "messages": messages,
+            "start": net.weight.detach(),
+            "skipped": skipped(rank),
+            "types": started,
+        },
+        folder / f"{rank}.pt",
+    )
     dist.barrier()
     dist.destroy_process_group()

@@ -61,6 +61,15 @@ def test_all_processes_start_alike(two):
     assert torch.equal(two[0]["start"], two[1]["start"])
 
 
+def test_buffers_of_every_type_start_alike(two):
+    for process in two:
+        assert len(process["types"]) == 6 and all((b == 1).all() for b in process["types"].values())
+
+
+def test_a_layer_that_one_process_skipped_has_the_share_of_the_others(two):
+    assert [process["skipped"] for process in two] == [[10.0, 5.5, 6.0, None]] * 2
+
+
 def test_one_process_changes_nothing():
     z = {0: torch.zeros(2, 3)}
     assert together(z, z) == (z, z) and gather_rows(z[0]) is z[0]
