@@ -122,6 +122,11 @@ def launched_processes() -> int | None:
     return int(os.environ["LOCAL_WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
 
 
+def _one_task_of_slurm() -> bool:
+    """Whether this is the only process of its kind in a job of SLURM, though the job may have been given more tasks."""
+    return "SLURM_NTASKS" in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) == 1
+
+
 def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32-true") -> Place:
     """Choose the device, and start the other processes where several are asked for.
 
@@ -161,6 +166,7 @@ def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32
         return Place(where, dtype, _unscaled(precision, where))
 
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment
 
     alone = [where.index] if where.type == "cuda" and where.index is not None and processes * nodes == 1 else processes
     fabric = Fabric(
@@ -169,8 +175,15 @@ def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32
         num_nodes=nodes,
         strategy="ddp" if processes * nodes > 1 else "auto",
         precision="16-mixed" if precision == "16-mixed" else "32-true",
+        # Fabric takes a job of SLURM's for one whose tasks are the processes, and would start none, or wait for them
+        plugins=[LightningEnvironment()] if launched_processes() is None and _one_task_of_slurm() else None,
     )
     fabric.launch()
+    if fabric.world_size != processes * nodes:
+        raise ConfigError(
+            f"devices={processes}, but {fabric.world_size} processes were started around this one: give devices as many as "
+            "there are tasks, or start them by torchrun"
+        )
     scaled = precision == "16-mixed"
     return Place(fabric.device, dtype, Scaled(fabric) if scaled else _unscaled(precision, fabric.device))
 
