@@ -109,7 +109,13 @@ class Branch(nn.Module):
 
     def forward(self, view: object) -> Tensor:
         """One view of every sample -> N x D."""
-        z: Tensor = self.projector(self.encoder(view))
+        h = self.encoder(view)
+        if not isinstance(h, Tensor):
+            raise ConfigError(
+                f"{type(self.encoder).__name__} gives a {type(h).__name__}: an encoder gives one tensor, N x D; take the "
+                "features out of what it gives in a module of your own around it"
+            )
+        z: Tensor = self.projector(h)
         return z
 
 

@@ -143,6 +143,8 @@ def test_timm_models_by_name() -> None:
         assert encoder(torch.zeros(2, channels, size, size)).shape == (2, width) and encoder.width == width
     with pytest.raises(ConfigError, match="did you mean"):
         encoders.get("timm/resnet_18")
+    with pytest.raises(ConfigError, match=r"timm/resnet18\.nope cannot be built .*Invalid pretrained tag"):
+        encoders.get("timm/resnet18.nope")
 
 
 def test_a_run_from_pretrained_weights_is_read_back_where_they_are_gone(tmp_path: Path) -> None:
@@ -159,3 +161,14 @@ def test_a_run_from_pretrained_weights_is_read_back_where_they_are_gone(tmp_path
     again = im.Run.load(tmp_path / "run")
     assert again.learner.encoder.recipe == {"name": "timm/resnet10t", "channels": 3, "size": 32, **options}
     assert all(torch.equal(a, b) for a, b in zip(again.learner.parameters(), learner.parameters(), strict=True))
+
+
+def test_weights_that_cannot_be_fetched_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    timm = pytest.importorskip("timm", reason="needs the extra infomax[timm]")
+
+    def offline(*_: object, **__: object) -> None:
+        raise FileNotFoundError("cannot find the requested files in the local cache\nsecond line")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(ConfigError, match=r"^the weights of timm/resnet18 cannot be fetched .*local cache\): connect"):
+        encoders.get("timm/resnet18", pretrained=True)

@@ -122,7 +122,7 @@ def from_timm(name: str, channels: int = 3, size: int = 32, **options: Any) -> F
         raise ConfigError(f"encoder timm/{name} needs timm: uv sync --extra timm, or pip install timm") from error
     if not timm.is_model(name.split(".")[0]):
         raise ConfigError(f"timm has no model {name!r}: {_like(name, timm.list_models())}")
-    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    config = _built(lambda: timm.get_pretrained_cfg(name, allow_unregistered=True), f"timm/{name}", size, options)
     if config is not None and config.fixed_input_size:
         options.setdefault("img_size", size)
     net = _built(
@@ -135,7 +135,12 @@ def _built(make: Callable[[], Any], name: str, size: int, options: dict[str, Any
     """What `make` builds, or why it cannot."""
     try:
         return make()
-    except (TypeError, AssertionError, ValueError) as error:
+    except OSError as error:  # timm lets through whatever its download meets
+        reason = str(error).split("\n")[0]
+        raise ConfigError(
+            f"the weights of {name} cannot be fetched ({reason}): connect, or have them in its cache"
+        ) from error
+    except (TypeError, AssertionError, ValueError, RuntimeError) as error:
         given = ", ".join(f"{option}={value!r}" for option, value in options.items()) or "no options"
         reason = str(error).split("\n")[0]
         raise ConfigError(

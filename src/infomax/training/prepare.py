@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, InfomaxError
 from infomax.learner import Learner
 from infomax.parallel import same_start, world
 from infomax.training import checkpoint, sharding
@@ -93,13 +93,19 @@ def _try_out(learner: Learner, feed: Feed) -> None:
     """Encode two samples, so that an encoder that cannot take these views is told at once, in our words."""
     view = feed.fixed(2)[0]
     modes = [(m, m.training) for m in learner.modules()]
+    shape = tuple(view.shape) if isinstance(view, Tensor) else type(view).__name__
     try:
-        learner.eval().f(view)
-    except RuntimeError as error:
-        shape = tuple(view.shape) if isinstance(view, Tensor) else type(view).__name__
-        raise ConfigError(
-            f"the encoder cannot take views of {feed.data.name!r} of shape {shape}: {str(error).splitlines()[0]}"
-        ) from error
+        z = learner.eval().f(view)
+    except InfomaxError:
+        raise
+    except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
+        said = f"{str(error) or type(error).__name__}".splitlines()[0]
+        raise ConfigError(f"the encoder cannot take views of {feed.data.name!r} of shape {shape}: {said}") from error
     finally:
         for m, mode in modes:
             m.training = mode
+    if not isinstance(z, Tensor) or z.ndim != 2 or (isinstance(view, Tensor) and len(z) != len(view)):
+        got = f"embeddings of shape {tuple(z.shape)}" if isinstance(z, Tensor) else f"a {type(z).__name__}"
+        raise ConfigError(
+            f"views of {feed.data.name!r} of shape {shape} became {got}: an encoder gives N x D; add pooling or flattening"
+        )
