@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from torch import nn
 
 import infomax as im
 from infomax.training import checkpoint, loop
-from infomax.training.interrupt import Stopped
+from infomax.training.interrupt import Stopped, noted_signals
 
 LIVES = Path(__file__).with_name("lives.py")
 
@@ -166,6 +167,15 @@ def test_a_signal_ends_the_update_and_writes_a_checkpoint(tmp_path, number):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_handler_that_is_not_pythons_is_left_alone(monkeypatch):
+    """In R or Julia a signal may have one that Python cannot name."""
+    set_to = []
+    monkeypatch.setattr(signal, "signal", lambda number, handler: set_to.append((number, handler)))
+    with noted_signals(active=True):
+        assert len(set_to) == 2
+    assert len(set_to) == 2
+
+
 def test_a_signal_before_the_first_update_leaves_a_run_that_continues(tmp_path, monkeypatch):
     begun = loop.begun
 
@@ -226,6 +236,96 @@ def test_a_full_disk_is_one_clear_line_and_the_last_checkpoint_is_intact(tmp_pat
     im.Run.resume(tmp_path / "run", progress=False)
     fit(tmp_path / "whole")
     assert_same_end(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path, monkeypatch):
+    made = Path.mkdir
+
+    def full(self, *more, **others):
+        if self.name == checkpoint.FOLDER:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        made(self, *more, **others)
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(im.DataError, match=r"cannot write .*000000000.safetensors .*the disk is full"):
+        fit(tmp_path / "run")
+
+
+def test_a_nan_is_named_though_its_file_cannot_be_written(tmp_path, monkeypatch):
+    def views(batch, index, seed=0, epoch=0):
+        return [batch.float(), batch.float() * (float("nan") if epoch == 1 else 1)]
+
+    whole = checkpoint.write_bytes
+
+    def full(path, data, **how):
+        if path.name == "nan.json":
+            raise checkpoint.unwritable(path, data, OSError(errno.ENOSPC, ""))
+        whole(path, data, **how)
+
+    monkeypatch.setattr(checkpoint, "write_bytes", full)
+    with (
+        pytest.warns(UserWarning, match="the disk is full"),
+        pytest.raises(im.NumericsError, match="view 1 of the input"),
+    ):
+        fit(tmp_path / "run", views=views)
+
+
+@pytest.mark.parametrize(("number", "goes"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_a_file_system_that_settles_no_folders_is_none_that_cannot_be_written(tmp_path, monkeypatch, number, goes):
+    settle = os.fsync
+
+    def fsync(handle):
+        if Path(f"/proc/self/fd/{handle}").resolve().is_dir():
+            raise OSError(number, os.strerror(number))
+        settle(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if goes:
+        checkpoint.write_bytes(tmp_path / "file", b"all", durable=True)
+    else:
+        with pytest.raises(im.DataError, match="cannot write"):
+            checkpoint.write_bytes(tmp_path / "file", b"all", durable=True)
+    assert (tmp_path / "file").read_bytes() == b"all"
+
+
+@pytest.mark.parametrize("name", ["learner.safetensors", "log.jsonl"])
+@pytest.mark.parametrize("at", [8, None])
+def test_what_a_loss_of_power_took_beside_the_checkpoints_is_written_anew(tmp_path, monkeypatch, name, at):
+    """Only checkpoints, and the end of a run, are on the disk for sure."""
+    fit(tmp_path / "whole")
+    die_at(monkeypatch, at)
+    with pytest.raises(Power) if at else nullcontext():
+        fit(tmp_path / "run")
+    monkeypatch.undo()
+    (tmp_path / "run" / name).write_bytes(b"\0" * 400 + b"\n")
+    seen = at is None or name == "log.jsonl"  # the weights of a run that has not ended are not looked at
+    with pytest.warns(UserWarning, match="damaged.*goes on from its checkpoint") if seen else nullcontext():
+        run = im.Run.resume(tmp_path / "run", progress=False)
+    assert len(run.history) == 3
+    assert_same_end(tmp_path / "whole", tmp_path / "run")
+
+
+def die_at(monkeypatch, step):
+    """Let the next run end without a word before an update; None: let it be."""
+    update = loop.update
+
+    def until(job, position, *where):
+        if position.step == step:
+            raise Power
+        return update(job, position, *where)
+
+    monkeypatch.setattr(loop, "update", until)
+
+
+def test_a_file_of_ones_own_among_the_checkpoints_is_left_alone(tmp_path, monkeypatch):
+    folder = tmp_path / "run" / checkpoint.FOLDER
+    die_at(monkeypatch, 4)
+    with pytest.raises(Power):
+        fit(tmp_path / "run")
+    monkeypatch.undo()
+    (folder / "best.safetensors").write_bytes(b"mine")
+    im.Run.resume(tmp_path / "run", progress=False)
+    assert (folder / "best.safetensors").read_bytes() == b"mine" and len(checkpoint.written(tmp_path / "run")) == 2
 
 
 def test_another_configuration_never_resumes(tmp_path):

@@ -161,3 +161,70 @@ def test_graph_nodes_are_one_batch(tmp_path):
     run = im.train(learner, graph, epochs=30, lr=5e-3, progress=False)
     assert run.history[-1]["bound"] > run.history[0]["bound"]
     assert run.evaluate()["linear"] > 90
+
+
+def test_what_the_caller_draws_next_does_not_hang_on_a_run():
+    torch.manual_seed(8)
+    state = torch.get_rng_state()
+    fit()
+    torch.manual_seed(8)  # `fit` seeds by itself
+    learner = im.methods.jmi(im.encoders.get("toy"), projector=())
+    before = torch.get_rng_state()
+    im.train(learner, "gaussians", epochs=1, progress=False)
+    assert torch.equal(torch.get_rng_state(), before) and not torch.equal(before, state)
+
+
+def test_a_run_that_fails_before_its_first_update_leaves_no_hook(monkeypatch, tmp_path):
+    def full(*_, **__):
+        raise im.DataError("the disk is full")
+
+    monkeypatch.setattr("infomax.training.checkpoint.save", full)
+    learner = im.methods.jmi(im.encoders.get("toy"), projector=())
+    with pytest.raises(im.DataError, match="the disk is full"):
+        im.train(learner, "gaussians", epochs=1, out=tmp_path / "run", online_probe=True, progress=False)
+    assert not learner.encoder._forward_hooks
+
+
+class Gives(nn.Module):
+    """An encoder of signals that gives something else than N x D."""
+
+    width = 2
+
+    def __init__(self, what):
+        super().__init__()
+        self.layer, self.what = nn.Linear(2, 2), what
+
+    def forward(self, x):
+        h = self.layer(x.mT)
+        return {"a dict": {"x": h}, "a tuple": (h, h), "steps": h, "numbers": h.mean((1, 2))}[self.what]
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("a dict", "Gives gives a dict: an encoder gives one tensor, N x D"),
+        ("a tuple", "Gives gives a tuple: an encoder gives one tensor, N x D"),
+        ("steps", r"of shape \(2, 2, 20\) became embeddings of shape \(2, 20, 2\): an encoder gives N x D"),
+        ("numbers", r"of shape \(2, 2, 20\) became embeddings of shape \(2,\): an encoder gives N x D"),
+    ],
+)
+def test_an_encoder_that_gives_something_else_is_told_before_the_run(what, said):
+    learner = im.methods.simclr(Gives(what), projector=())
+    with pytest.raises(im.ConfigError, match=said):
+        im.train(learner, torch.randn(32, 2, 20), epochs=1, progress=False)
+
+
+def test_an_encoder_that_asks_for_more_than_a_view_is_told_before_the_run():
+    class Asks(nn.Linear):
+        def forward(self, x, *, mask):
+            return super().forward(x)
+
+    learner = im.methods.simclr(Asks(2, 3), projector=())
+    with pytest.raises(im.ConfigError, match=r"cannot take views of 'gaussians' .*missing 1 required .*'mask'"):
+        im.train(learner, "gaussians", epochs=1, progress=False)
+
+
+def test_a_branch_that_gives_one_number_a_sample_is_told():
+    learner = im.methods.simclr(Gives("numbers"), projector=())
+    with pytest.raises(im.DataError, match=r"the embedding of view 0 has shape \(8,\): a branch gives N x D"):
+        learner([torch.randn(8, 2, 20)] * 2)

@@ -188,6 +188,9 @@ def _settle(folder: Path) -> None:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
+        except OSError as error:  # the file is there by now
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
+                raise
         finally:
             os.close(handle)
 
@@ -205,8 +208,8 @@ def tidy(folder: Path) -> None:
 
 
 def written(folder: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
-    return sorted((folder / FOLDER).glob("*.safetensors"))
+    """The checkpoints of a run, oldest first; a file of another name is somebody's own."""
+    return sorted(path for path in (folder / FOLDER).glob("*.safetensors") if path.stem.isdecimal())
 
 
 def step_of(path: Path) -> int:
@@ -262,8 +265,11 @@ def save(
     data = serialize(
         {name: whole(t).detach().cpu().contiguous() for name, t in tensors.items()}, {"infomax": json.dumps(header)}
     )
-    (folder / FOLDER).mkdir(exist_ok=True)
     path = folder / FOLDER / f"{position.step:09d}.safetensors"
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, data, error) from error
     write_bytes(path, data, durable=True)
     for old in written(folder)[:-keep]:
         old.unlink()
@@ -333,7 +339,9 @@ def _newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["infomax"])  # noqa: SIM118  (no mapping)
         except SafetensorError as error:
             warnings.warn(f"{path} cannot be read ({error}): going back to the one before", stacklevel=2)
-    raise DataError(f"{folder} has no checkpoint to continue from: it ended before its first one. Start it anew")
+    raise DataError(
+        f"{folder} has no checkpoint to continue from: it ended before its first one. Remove it, and start it anew"
+    )
 
 
 def distinct(learner: nn.Module) -> dict[str, Tensor]:

@@ -47,7 +47,8 @@ def noted_signals(active: bool) -> Iterator[list[int]]:
         yield seen
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # else it was set by no Python (in R, or Julia), which cannot set it back
+                signal.signal(number, handler)
 
 
 def interval(every: int | str) -> Callable[[int], bool]:

@@ -5,6 +5,7 @@ import itertools
 import shlex
 import signal
 import time
+import warnings
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
@@ -33,7 +34,7 @@ from infomax.training.optim import OptimizerName
 from infomax.training.options import Options
 from infomax.training.prepare import Job, prepare
 from infomax.training.rules import rate
-from infomax.training.run import Run, alone, begun, claim, read_config, rebuilt, unclaimed
+from infomax.training.run import Run, alone, begun, claim, read_config, read_log, rebuilt, unclaimed
 from infomax.training.sharding import Strategy, take_up
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
@@ -176,10 +177,8 @@ def resume(
     """Continue a run; see `Run.resume`."""
     config = read_config(path)
     made, asked = rebuilt(path, config) if learner is None else learner, config["training"]
-    if (path / "log.jsonl").is_file():
-        ended = Run.load(path, made)
-        if len(ended.history) == asked["epochs"] and asked.get("budget") is None:
-            return ended
+    if (ended := _ended(path, made, asked)) is not None:
+        return ended
     if data is None and config["data"]["source"] is None:
         raise DataError(f"the data of {path} had no name: give them, Run.resume(path, data=...)")
     if views is None and config["views"]["own"]:
@@ -207,6 +206,18 @@ def resume(
     return _go(job, path, progress, continued=True)
 
 
+def _ended(path: Path, learner: Learner, asked: Mapping[str, Any]) -> Run | None:
+    """A run that has had all its epochs, read back; None of any other, which needs no more than a checkpoint that is whole."""
+    try:
+        whole = asked.get("budget") is None and len(read_log(path)) == asked["epochs"]
+        return Run.load(path, learner) if whole else None
+    except DataError as error:
+        if not checkpoint.written(path):
+            raise
+        warnings.warn(f"{error}. The run goes on from its checkpoint, which writes it anew", stacklevel=2)
+        return None
+
+
 def _as_begun(data: Dataset, asked: Mapping[str, Any]) -> Dataset:
     """The data with the mean and standard deviation that a run was begun with, where another machine rounded otherwise.
 
@@ -223,7 +234,9 @@ def _as_begun(data: Dataset, asked: Mapping[str, Any]) -> Dataset:
 
 def _go(job: Job, path: Path | None, progress: bool, *, continued: bool = False) -> Run:
     run, position = job.run, Position()
-    with noted_signals(path is not None) as signals:  # from now on there is a folder, which can be continued
+    # an update seeds torch's generators by its number: what the caller draws next is not to hang on that
+    drawn = torch.random.fork_rng(range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ())  # type: ignore[no-untyped-call]
+    with drawn, noted_signals(path is not None) as signals:  # from now on there is a folder, which can be continued
         try:
             with alone(path):
                 if path is not None and rank() == 0 and not continued:
@@ -271,10 +284,6 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool) -> 
                 run.path, learner, job.optimizer, position, run.config, job.place.precision.state(), keep=keep
             )
 
-    if position.step == 0:
-        frames.see(0, monitor.two_sides(learner, beside.views)[0][places])
-        run.save_frames()  # before the checkpoint: what continues from it finds them
-        save()
     bar = tqdm(
         total=total, initial=position.step, desc=learner.name, unit="step", disable=not progress or rank() > 0, delay=2
     )
@@ -289,6 +298,13 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool) -> 
         elsewhere as log_elsewhere,
         looking,
     ):
+        if position.step == 0:
+            frames.see(0, monitor.two_sides(learner, beside.views)[0][places])
+            run.save_frames()  # before the checkpoint: what continues from it finds them
+            save()
+        elif position.step == total:  # it had ended, and what it wrote then was lost
+            take_up(run.learner, learner)
+            run.save(durable=True)
         while position.step < total:
             epoch, nth = divmod(position.step, len(order))
             batch, phase = order[nth]

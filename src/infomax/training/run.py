@@ -75,10 +75,13 @@ def claim(out: str | Path, mark: str | None = None) -> Path:
         mark: a file that a run writes first: of two that found the folder empty only one has it.
 
     Raises:
-        ConfigError: where it exists and is not empty.
+        ConfigError: where it exists and is not empty. DataError: where it cannot be made.
     """
     path = unclaimed(out)
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, b"", error) from error
     if mark is not None and (path / mark).is_file() and (path / mark).stat().st_size > 0:
         raise ConfigError(f"{path}: another run has just begun in it; choose another --out")
     return path

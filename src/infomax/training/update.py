@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from infomax.clock import Clock
+from infomax.errors import DataError
 from infomax.learner import NotFiniteError, Output, step
 from infomax.marginal import Marginal
 from infomax.parallel import rank
@@ -60,4 +61,7 @@ def _note(job: Job, clock: Clock, sweep: int, batch: int, message: str) -> None:
     if job.run.path is not None and job.run.writes:
         said = clock._asdict() | {"epoch": clock.epoch, "sweep": sweep, "batch": batch, "message": message}
         said["samples"] = job.feed.index(sweep, batch).tolist()
-        checkpoint.write_bytes(job.run.path / "nan.json", json.dumps(said, indent=1).encode())
+        try:
+            checkpoint.write_bytes(job.run.path / "nan.json", json.dumps(said, indent=1).encode())
+        except DataError as error:  # where the NaN stands is said in any case
+            warnings.warn(str(error), stacklevel=2)
