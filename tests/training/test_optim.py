@@ -131,6 +131,15 @@ def test_every_name_builds_and_descends():
         assert (p < 1).all(), name
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_complex_weights_descend(name):
+    p = torch.nn.Parameter(torch.ones(2, 2, dtype=torch.complex64))
+    optimizer = build_optimizer([p], name, lr=0.1)
+    p.abs().square().sum().backward()
+    optimizer.step()
+    assert (p.abs() < 1).all()
+
+
 def test_groups_keep_their_own_rate_and_frozen_parameters_stay_out():
     a, b, frozen = (torch.nn.Parameter(torch.ones(2, 2)) for _ in range(3))
     frozen.requires_grad_(False)

@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import subprocess
 import sys
 import types
 
@@ -37,6 +39,27 @@ def spoiled(epoch_of_nan, rows=(7,)):
 
     first = int(Feed(im.data.load("gaussians"), made, 500, seed=5).index(epoch_of_nan, 2)[0])
     return views
+
+
+def test_a_warm_up_longer_than_the_run_is_refused_before_data_are_read():
+    with pytest.raises(im.ConfigError, match=r"warmup_epochs=3: longer than the run, of epochs=2"):
+        im.train(im.methods.jmi(nn.Linear(2, 2), projector=()), "no such data", epochs=2, warmup_epochs=3)
+
+
+def test_a_job_of_slurm_starts_its_processes_itself(tmp_path):
+    """SLURM_NTASKS=1 would have Fabric start none, 2 wait for a second one; torchrun and srun are not meant."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from infomax.training.devices import place\nfrom infomax.parallel import by_rank, rank\n"
+        "place('cpu', 2)\nranks = by_rank(rank())\nprint(ranks) if rank() == 0 else None\n"
+    )
+    named = ("PROCID", "LOCALID", "NODEID")
+    job = {f"SLURM_{name}": "0" for name in named} | {"SLURM_NTASKS": "2", "SLURM_JOB_NAME": "train"}
+    said = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=200, check=False,
+        env=os.environ | job | {"OMP_NUM_THREADS": "1", "SLURM_JOB_ID": "1", "SLURM_NODELIST": "localhost"},
+    )  # fmt: skip
+    assert said.stdout.endswith("[0, 1]\n"), said.stderr
 
 
 def test_a_gradient_is_shortened_to_the_norm_and_never_lengthened():

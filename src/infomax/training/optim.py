@@ -198,7 +198,8 @@ def build_optimizer(
         return LARS(groups, lr, weight_decay, momentum, eta=0.02, clip=True)
     # One kernel for all parameters: on a GPU a flag on the device can hold it back (`learner.step`); on a CPU, where an update
     # takes as long as reading and writing the weights, they are read and written once, and not once an operation.
-    devices = {"shard" if is_shard(p) else p.device.type for group in groups for p in group["params"]}
+    kinds = [p for group in groups for p in group["params"]]
+    devices = {"no" if is_shard(p) or p.is_complex() else p.device.type for p in kinds}
     fused = devices in ({"cuda"}, {"cpu"}) or None
     if name == "adam":
         return _Adam(groups, lr, weight_decay=weight_decay, fused=fused)

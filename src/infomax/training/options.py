@@ -71,6 +71,10 @@ class Options:
             raise ConfigError(f"seed={self.seed}: give a whole number from 0 on, of at most 63 bits")
         if not 0 <= self.warmup < float("inf"):
             raise ConfigError(f"warmup_epochs={self.warmup_epochs}: give a number of epochs, 0 or more")
+        if self.budget is None and self.warmup > self.epochs:
+            raise ConfigError(
+                f"warmup_epochs={self.warmup_epochs}: longer than the run, of epochs={self.epochs}; give less, or more epochs"
+            )
         if self.lr_batch is not None and (not isinstance(self.lr_batch, int) or self.lr_batch < 1):
             raise ConfigError(f"lr_batch={self.lr_batch!r}: give the batch that lr is meant for, such as 256")
         if self.budget is not None:
