@@ -249,7 +249,8 @@ def _shared_batch_norm(
         y = y * weight.view(shape)
     if bias is not None:
         y = y + bias.view(shape)
-    return y.to(x.dtype)
+    out: Tensor = y.to(x.dtype)
+    return out
 
 
 class _SharedMoments(TorchFunctionMode):

@@ -166,7 +166,7 @@ def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32
         return Place(where, dtype, _unscaled(precision, where))
 
     from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments import LightningEnvironment
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
     alone = [where.index] if where.type == "cuda" and where.index is not None and processes * nodes == 1 else processes
     fabric = Fabric(
