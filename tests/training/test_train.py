@@ -226,5 +226,5 @@ def test_an_encoder_that_asks_for_more_than_a_view_is_told_before_the_run():
 
 def test_a_branch_that_gives_one_number_a_sample_is_told():
     learner = im.methods.simclr(Gives("numbers"), projector=())
-    with pytest.raises(im.DataError, match=r"the embedding of view 0 has shape \(8,\): a branch gives N x D"):
+    with pytest.raises(im.DataError, match=r"an embedding of shape \(8,\): an encoder gives N x D"):
         learner([torch.randn(8, 2, 20)] * 2)
