@@ -28,6 +28,7 @@ def folder(tmp_path: Path, results: object) -> Path:
         ("fig2-digits", "Over training"),
         ("fig7-digits", "Claims"),
         ("periodic-table-digits", "The best, again"),
+        ("collapse-digits-seed103", "How each run ended, and what was said of it"),
     ],
 )
 def test_what_was_kept_makes_the_page_again(tmp_path, name, section):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from infomax.data import load
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate.features import features
 from infomax.studies import collapse, curves, origin, periodic, pool, verdict
-from infomax.studies.curves import judge
+from infomax.studies.curves import judge, page
 from infomax.studies.curves import train as curves_train
 from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, JMI_FAMILY, PreviousEpoch, build, cells
 from infomax.studies.curves.train import flagged, halves, run_cell, some_of
@@ -373,3 +374,14 @@ def test_an_interrupt_ends_the_children(monkeypatch):
         pool.run_all(time.sleep, [0, 600, 600], 2, stop)
     assert all(child.returncode == -signal.SIGKILL for child in begun)
     assert time.monotonic() - start < 300  # did not wait for who sleeps
+
+
+def test_a_bar_of_fig7_lies_beside_its_name(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(page, "_png", lambda figure: drawn.append(figure) or b"")
+    page.fig7_png(json.loads((Path(__file__).parents[2] / "results" / "fig7-digits.json").read_text())["rows"])
+    (axes, *_) = drawn[0].axes
+    middles = [bar.get_y() + bar.get_height() / 2 for bar in axes.patches]
+    names = dict(zip([text.get_text() for text in axes.get_yticklabels()], axes.get_yticks(), strict=True))
+    assert names["SimSiam"] in middles and names["SDMI"] not in middles
+    assert [middle for middle in middles if abs(middle - names["SDMI"]) < 0.5] == pytest.approx([-0.2, 0.2])

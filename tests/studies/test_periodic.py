@@ -1,15 +1,19 @@
 """The periodic table: which sentences can be said, which have a name, and a cell that fails stops no other."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from infomax import methods
 from infomax.errors import ConfigError, DataError
+from infomax.report.looks import NEUTRAL
 from infomax.studies import periodic
 from infomax.studies.origin import commit
+from infomax.studies.periodic import draw
 from infomax.studies.periodic.grammar import (
     JOINTS,
     MARGINALS,
@@ -201,3 +205,15 @@ def test_what_cannot_be_is_said_before_anything_is_made(tmp_path, wrong):
     with pytest.raises(ConfigError):
         periodic.run(tmp_path / "out", **wrong)
     assert not (tmp_path / "out").exists()
+
+
+def test_cells_hold_their_names_and_both_pictures_share_their_colours():
+    results = json.loads((Path(__file__).parents[2] / "results" / "periodic-table-digits.json").read_text())
+    figure = draw._heat(results, "few")
+    heat, names = figure.data
+    lines = max(text.count("<br>") + 1 for text in names.text)
+    assert figure.layout.height / len(heat.y) > 12 * lines > 36
+    shade = [v for row in heat.z for v in row if v is not None]
+    assert (heat.zmin, heat.zmax) == draw._shades(np.array(shade)) and heat.zmin > min(shade)
+    assert set(names.textfont.color) == {"#ffffff", "#222222", NEUTRAL} and len(names.text) == len(names.textfont.color)
+    assert heat.colorbar.title.text == results["settings"]["score"]

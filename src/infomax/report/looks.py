@@ -30,9 +30,12 @@ _STYLES = {
     "sdmi_g": Style("SDMI g", "#D55E00", "dash", "circle-open"),
     "jmi": Style("JMI", "#0072B2"),
     "sdmi, no marginal": Style("SDMI, no marginal", "#7F8A96", "dot"),
+    "sdmi, no marginal, predictors": Style("SDMI, no marginal, predictors", "#D55E00", "dot", "circle-open"),
     "taylor_jmi": Style("Taylor-JMI", "#0072B2", "dash", "circle-open"),
     "simclr": Style("SimCLR", "#56B4E9", "solid", "square"),
     "simsiam": Style("SimSiam", "#009E73", "solid", "diamond"),
+    "simsiam, no predictor": Style("SimSiam, no predictor", "#009E73", "dot", "diamond-open"),
+    "simsiam with cos-DV": Style("SimSiam with cos-DV", "#009E73", "dash", "diamond-open"),
     "byol": Style("BYOL", "#E69F00", "solid", "cross"),
     "bgrl": Style("BGRL", "#E69F00", "dash", "cross"),
     "moco": Style("MoCo", "#CC79A7", "solid", "x"),
@@ -47,10 +50,11 @@ _STYLES = {
     "raw": Style("raw pixels", NEUTRAL, "dot"),
     "random": Style("random encoder", NEUTRAL, "dash"),
 }
+_LABELLED = {known.label: known for known in _STYLES.values()}
 
 
 def style(method: str) -> Style:
-    """Return how a method is drawn; a name of your own gets a style that stays the same from run to run.
+    """Return how a method is drawn, by its name or its label; a name of your own has a style that stays from run to run.
 
     Example:
         >>> style("moco_v3").label, style("moco_v3").colour
@@ -60,6 +64,8 @@ def style(method: str) -> Style:
     """
     if method in _STYLES:
         return _STYLES[method]
+    if method in _LABELLED:
+        return _LABELLED[method]
     return Style(method, CLASSES[zlib.crc32(method.encode()) % len(CLASSES)], "dashdot")
 
 

@@ -36,6 +36,8 @@ def write(folder: Path, out: str | Path | None = None) -> Path:
 
 def _page_of(results: Results) -> Callable[[Path, Results], Page]:
     """Which study wrote them, by what they hold."""
+    if results.get("study") == "collapse":
+        return _collapse
     if "cells" in results and "again" in results:
         return _periodic
     if "counts" in results and "claims" in results:
@@ -62,6 +64,13 @@ def _periodic(folder: Path, results: Results) -> Page:
 
     score = SCORES[results["settings"]["data"]][0]
     return page(results, score, png(results, score))
+
+
+def _collapse(folder: Path, results: Results) -> Page:
+    from infomax.studies.collapse import page
+
+    made: Page = page(results)
+    return made
 
 
 def _claims(folder: Path, results: Results) -> Page:

@@ -94,7 +94,7 @@ def run(
         kept.write(results)  # before it is judged: what was run is kept, whatever the judge meets
         results["claims"] = claims(rows)
         kept.write(results)
-        _page(results).write(kept.path / "index.html")
+        page(results).write(kept.path / "index.html")
     return results
 
 
@@ -108,20 +108,21 @@ def _said(worlds: Sequence[str], names: Sequence[str], seeds: int, first_seed: i
     return said + f" --seeds {seeds}" * (seeds != 1) + f" --first-seed {first_seed}" * (first_seed != 100)
 
 
-def _page(results: Mapping[str, Any]) -> Any:
+def page(results: Mapping[str, Any]) -> Any:
+    """The study's page, of what `results.json` holds."""
     from infomax.report import Page
     from infomax.studies.curves.page import RULE, claim_row
 
-    page = Page("Collapse, seen in time?", _counts(results))
-    page.section("How each run ended, and what was said of it").table(
+    made = Page("Collapse, seen in time?", _counts(results))
+    made.section("How each run ended, and what was said of it").table(
         table(results["rows"]),
         "std and effective rank at the end; then what the watch said, and after which share of the run. Collapsed: std below "
         "0.1, or std or effective rank below a quarter of the whole method's in the same world (of a whole method: of the "
         "median of all).",
     )
     if results["claims"]:
-        page.section("Claims").table([claim_row(c) for c in results["claims"]], RULE)
-    return page.section("Settings").table(
+        made.section("Claims").table([claim_row(c) for c in results["claims"]], RULE)
+    return made.section("Settings").table(
         [{"world": w, **{k: str(v) for k, v in each.items()}} for w, each in results["settings"]["worlds"].items()]
     )
 

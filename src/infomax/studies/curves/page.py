@@ -76,32 +76,35 @@ def fig7_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
     }
     for axes, (key, (title, key_g)) in zip(bars, keys.items(), strict=True):
         for k, (name, each) in enumerate(runs.items()):
-            for at, which in ((-0.2, key), (0.2, key_g)):
-                if which in each[0] or which in each[0]["history"][-1]:
-                    values = last(each, which)
-                    sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-                    alpha = 1.0 if which == key else 0.45
-                    axes.barh(
-                        k + at,
-                        values.mean(),
-                        0.38,
-                        xerr=sd,
-                        color=style(name.split("_")[0]).colour,
-                        alpha=alpha,
-                        ecolor="#333",
-                    )
-                    axes.text(
-                        0.99,
-                        k + at,
-                        f"{values.mean():.2f}",
-                        transform=axes.get_yaxis_transform(),
-                        va="center",
-                        ha="right",
-                        fontsize=8,
-                    )
+            read = [which for which in (key, key_g) if which in each[0] or which in each[0]["history"][-1]]
+            for n, which in enumerate(read):
+                at = 0.4 * (n - (len(read) - 1) / 2)  # beside the name, whether there are two or one
+                values = last(each, which)
+                sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+                alpha = 1.0 if which == key else 0.45
+                axes.barh(
+                    k + at,
+                    values.mean(),
+                    0.38,
+                    xerr=sd,
+                    color=style(name.split("_")[0]).colour,
+                    alpha=alpha,
+                    ecolor="#333",
+                )
+                axes.text(
+                    0.99,
+                    k + at,
+                    f"{values.mean():.2f}",
+                    transform=axes.get_yaxis_transform(),
+                    va="center",
+                    ha="right",
+                    fontsize=8,
+                )
         axes.set_yticks(range(len(runs)), [label(n) for n in runs] if key == "linear" else [""] * len(runs))
         axes.invert_yaxis()
         axes.set_xlim(0, 1.2 * axes.get_xlim()[1])  # room for the numbers
+        if key == "linear":
+            axes.set_xticks(range(0, 101, 20))
         axes.set_title(title, fontsize=11)
     figure.suptitle("Solid: f; pale: g. Mean ± sd over seeds")
     return _png(figure)

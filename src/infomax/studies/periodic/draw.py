@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from infomax.report import Page
+from infomax.report.looks import NEUTRAL
 from infomax.studies.curves.page import RULE, claim_row
 from infomax.studies.periodic import collapsed, failed, sentence_of, values
 from infomax.studies.periodic.grammar import JOINTS, TARGETS, marginals_of
@@ -44,14 +45,13 @@ def png(results: Mapping[str, Any], score: str) -> bytes:
     shade = np.array([[_mean(cells.get((r, c)), score) for c in columns] for r in rows], dtype=float)
     figure = Figure(figsize=(21, 2.2 + 0.42 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
-    known = shade[np.isfinite(shade)]
-    low, high = np.quantile(known, [0.1, 1.0]) if known.size else (0.0, 1.0)
+    low, high = _shades(shade)
     drawn = axes.imshow(np.ma.masked_invalid(shade), cmap="YlGnBu", vmin=low, vmax=high, aspect="auto")
     for i, r in enumerate(rows):
         for j, c in enumerate(columns):
             text, look = _text(cells.get((r, c)), score)
-            dark = np.isfinite(shade[i, j]) and shade[i, j] > low + 0.6 * (high - low)
-            axes.text(j, i, text, ha="center", va="center", fontsize=7.5, color="white" if dark else "#222", **look)
+            ink = _ink(_none(shade[i, j]), low, high)
+            axes.text(j, i, text, ha="center", va="center", fontsize=7.5, color=ink, **look)
     axes.set_yticks(range(len(rows)), [short(r) for r in rows])
     axes.set_xticks(range(len(columns)), [c.split()[1] for c in columns], rotation=30, ha="right")
     for k, joint in enumerate(JOINTS):
@@ -69,6 +69,20 @@ def png(results: Mapping[str, Any], score: str) -> bytes:
     return file.getvalue()
 
 
+def _shades(shade: Any) -> tuple[float, float]:
+    """The ends of the colours: the lowest tenth shares one, or the collapsed cells would take them all."""
+    known = shade[np.isfinite(shade)]
+    low, high = np.quantile(known, [0.1, 1.0]) if known.size else (0.0, 1.0)
+    return float(low), float(high)
+
+
+def _ink(value: float | None, low: float, high: float) -> str:
+    """Of what is written on a colour: what stands on none is read on light and on dark pages."""
+    if value is None:
+        return NEUTRAL
+    return "#ffffff" if value > low + 0.6 * (high - low) else "#222222"
+
+
 def _mean(cell: Mapping[str, Any] | None, score: str) -> float:
     found = [] if cell is None else values(cell, score)
     return float(np.mean(found)) if found else float("nan")
@@ -82,7 +96,8 @@ def _text(cell: Mapping[str, Any] | None, score: str) -> tuple[str, dict[str, An
     number = f"{mark}{mean:.1f}" if np.isfinite(mean) else mark
     if cell["name"] is None:
         return number, {}
-    return f"{cell['name'].replace(', ', chr(10))}\n{number}", {"weight": "bold", "linespacing": 0.95}
+    name = cell["name"].replace(", ", "\n").replace(" with ", "\nwith ")
+    return f"{name}\n{number}", {"weight": "bold", "linespacing": 0.95}
 
 
 def page(results: Mapping[str, Any], score: str, picture: bytes) -> Page:
@@ -106,10 +121,12 @@ def page(results: Mapping[str, Any], score: str, picture: bytes) -> Page:
         "package and no ablation of the paper; the literature may know it. Collapse is that of the embedding behind the "
         "projector; the accuracy is the encoder's, which can stay high where the embedding closes."
     )
-    out.image(picture, f"Colour: {settings['score']}.")
     out.figure(
-        _heat(results, score), "The same to point at: every number of a cell, or the reason why it cannot be said."
+        _heat(results, score),
+        f"Colour: {settings['score']}. ×: the embedding collapsed; !: failed; ·: cannot be said. Point at a cell for all its "
+        "numbers, or for the reason why it cannot be said.",
     )
+    out.image(picture, "The same as one picture: open it by itself for its full size.")
     out.section("The best, again").table(
         [_row(c) for c in sorted(results["again"], key=lambda c: -np.nan_to_num(_mean(c, score)))],
         f"{settings['best']} unnamed sentences, chosen in the first round, and all named ones: {settings['best_seeds']} "
@@ -146,22 +163,32 @@ def _row(cell: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _heat(results: Mapping[str, Any], score: str) -> Any:
-    from plotly.graph_objects import Figure, Heatmap
+    from plotly.graph_objects import Figure, Heatmap, Scatter
 
     from infomax.report.figures import template
 
     rows, columns, cells = _grid(results)
     shade = [[_none(_mean(cells.get((r, c)), score)) for c in columns] for r in rows]
     said = [[_hover(cells.get((r, c))) for c in columns] for r in rows]
-    text = [[_text(cells.get((r, c)), score)[0].replace("\n", "<br>") for c in columns] for r in rows]
+    written = [[_text(cells.get((r, c)), score)[0] for c in columns] for r in rows]
+    text = [[t.replace("\n", "<br>") for t in line] for line in written]
+    lines = max((t.count("\n") + 1 for line in written for t in line), default=1)
+    low, high = _shades(np.array(shade, dtype=float))
     heat = Heatmap(
-        z=shade, x=columns, y=[short(r) for r in rows], customdata=said, text=text, texttemplate="%{text}",
-        hovertemplate="%{customdata}<extra></extra>", colorscale="YlGnBu", textfont={"size": 9}, xgap=1, ygap=1,
+        z=shade, x=columns, y=[short(r) for r in rows], customdata=said,
+        hovertemplate="%{customdata}<extra></extra>", colorscale="YlGnBu", xgap=1, ygap=1,
+        zmin=low, zmax=high, colorbar={"title": {"text": results["settings"]["score"], "side": "right"}},
     )  # fmt: skip
-    figure = Figure(heat)
+    inks = [_ink(value, low, high) for line in shade for value in line]
+    names = Scatter(
+        x=[c for _ in rows for c in columns], y=[short(r) for r in rows for _ in columns], mode="text", hoverinfo="skip",
+        text=[t for line in text for t in line], textfont={"size": 9, "color": inks}, showlegend=False,
+    )  # fmt: skip
+    figure = Figure([heat, names])
     figure.update_layout(
-        template=template(), height=120 + 34 * len(rows), meta={"min_width": 1300}, yaxis={"autorange": "reversed"}
-    )
+        template=template(), height=120 + max(34, 13 * lines) * len(rows), meta={"min_width": 1300},
+        xaxis={"range": [-0.5, len(columns) - 0.5]}, yaxis={"range": [len(rows) - 0.5, -0.5]},
+    )  # fmt: skip
     return figure
 
 
