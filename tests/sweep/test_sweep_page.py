@@ -71,3 +71,9 @@ def test_a_table_by_another_metric_than_the_sweep_s_own_has_the_highest_first(tm
     for by, first in ((None, "1.00"), ("loss", "1.00"), ("linear", "70.00")):
         table(str(tmp_path), by)
         assert first in capsys.readouterr().out.splitlines()[1]
+
+
+def test_what_was_not_set_is_a_dash_and_minutes_are_a_clocks(folder):
+    text = write(folder.path).read_text()
+    assert "<td>None</td>" not in text and "<td>\N{EN DASH}</td>" in text
+    assert "<td>0.00</td>" in text

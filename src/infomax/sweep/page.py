@@ -17,7 +17,8 @@ from infomax.sweep.metrics import aim, judged
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-SCALE = "Viridis"
+SCALE = ((0.0, "#3B7DD8"), (0.5, "#A08C9A"), (1.0, "#E68A00"))
+"""Legible on light and on dark paper, from end to end, and to the colour-blind."""
 LOGARITHMIC = 10.0
 """Positive values that span more than this are drawn by their logarithm."""
 
@@ -69,7 +70,7 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
             **{k: _literal(r.options.get(k)) for k in keys},
             metric: r.metrics.get(metric),
         }
-        | {"minutes": r.seconds / 60, "error": literal(r.error) if r.error else None}
+        | {"minutes": _minutes(r.seconds), "error": literal(r.error) if r.error else None}
         for r in rows
     ]
     bare = all(line["error"] is None for line in lines)
@@ -201,8 +202,15 @@ def _named(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{k} {_literal(v)}" for k, v in options.items()) or "the only one"
 
 
-def _literal(value: Any) -> str:
-    """A value in a table: a path may hold stars, which are no markdown."""
+def _minutes(seconds: float) -> str | None:
+    """As a clock would say it, not in four digits of a part of one."""
+    return f"{seconds / 60:.2f}" if math.isfinite(seconds) else None
+
+
+def _literal(value: Any) -> str | None:
+    """A value in a table, a dash where there is none: a path may hold stars, which are no markdown."""
+    if value is None:
+        return None
     return literal(value) if isinstance(value, str) and value else _text(value)
 
 
