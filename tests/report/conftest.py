@@ -50,6 +50,20 @@ def runs(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
+def long_names(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on photographs of classes whose names are sentences."""
+    folder, rng = tmp_path_factory.mktemp("data") / "photos", np.random.default_rng(0)
+    for name in (
+        "a class whose name is as long as if it described the whole photograph in a sentence, or two",
+        "x" * 120,
+    ):
+        (folder / name).mkdir(parents=True)
+        for number in range(12):
+            Image.fromarray(rng.integers(0, 255, (12, 10, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
+    return trained(tmp_path_factory.mktemp("runs") / "long", folder, 3, 1)
+
+
+@pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose embedding lies on a sphere."""
     out = tmp_path_factory.mktemp("runs") / "toy"

@@ -8,6 +8,8 @@ import pytest
 
 from infomax.cli.pages import reported
 from infomax.report import Page, mi_curves, spheres
+from infomax.sweep.folder import Row
+from infomax.sweep.page import coordinates
 from infomax.training.frames import FILE, Frames
 
 pytestmark = pytest.mark.browser
@@ -16,6 +18,7 @@ POINTS = """(root, k) => {
   const pane = root.querySelectorAll(".plane")[k], trace = pane._fullData[0];
   return [trace.x, trace.y, trace.z].filter(Boolean).map(axis => Array.from(axis));
 }"""
+LONG = "a class whose name is as long as if it described the whole photograph in a sentence, or two"
 PLACE = """(root, i) => {
   const pane = root.querySelector(".plane"), full = pane._fullLayout, box = pane.getBoundingClientRect();
   const { x, y } = pane._fullData[0], { xaxis, yaxis } = full;
@@ -129,3 +132,65 @@ def test_a_page_is_legible_in_light_and_dark_and_on_a_small_screen(tmp_path, vis
     assert (light[0] > light[1] + 300) if scheme == "light" else (light[1] > light[0] + 300)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 420
     assert visit.complaints == []
+
+
+OVERLAP = """pairs => pairs.filter(([a, b]) => {
+  const [p, q] = [a, b].map(e => e.getBoundingClientRect());
+  return p.width && q.width && p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 1 && q.top < p.bottom - 1;
+}).length"""
+
+
+def test_no_text_lies_on_other_text(tmp_path, visit, long_names):
+    page = visit.open(reported([long_names], tmp_path / "page.html"))
+    for number in (0, 1):
+        visit.drawn(number)
+    for width in (1400, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(600)
+        ticks = """() => [...document.querySelectorAll(".explorer .plane")].flatMap(plot => ["x", "y"].flatMap(axis =>
+          [...plot.querySelectorAll(`.${axis}tick text`)].map(tick => [plot.querySelector(`.${axis}title`), tick])))"""
+        assert page.evaluate(f"() => ({ticks})().length") > 10
+        assert page.evaluate(f"() => ({OVERLAP})(({ticks})())") == 0
+        labels = """() => [...document.querySelectorAll(".rows th .label")].flatMap(label =>
+          [...label.closest("tr").querySelectorAll("td .thumb, td figure")].map(other => [label, other]))"""
+        assert page.evaluate(f"() => ({labels})().length") > 10
+        assert page.evaluate(f"() => ({OVERLAP})(({labels})())") == 0
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    named = page.locator(".legend button").first.get_attribute("title")
+    assert named == f"{LONG}: show these alone"
+
+
+def test_the_scheme_may_change_after_the_map_and_keys_keep_their_place(tmp_path, visit, toy):
+    page = visit.open(reported([toy], tmp_path / "page.html"))
+    explorer = visit.drawn(1)
+    explorer.locator("[name=map]").select_option("1")
+    page.wait_for_function("() => document.querySelectorAll('.explorer')[1].querySelector('.plane .xtitle')")
+    explorer.locator(".panes").press("ArrowRight")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(600)
+    ink = page.evaluate("() => getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()")
+    line = page.evaluate("() => getComputedStyle(document.documentElement).getPropertyValue('--line').trim()")
+    full = explorer.locator(".plane").first.evaluate(
+        "e => [e._fullLayout.font.color, e._fullLayout.xaxis.gridcolor, e._fullData[1].marker.color]"
+    )
+    assert full == [ink, line, ink]
+    second = explorer.locator(".legend button").nth(1)
+    second.focus()
+    second.press("Enter")
+    assert (
+        explorer.locator(".legend button").nth(1).evaluate("e => e === document.activeElement && e.ariaPressed")
+        == "true"
+    )
+    assert visit.complaints == []
+
+
+def test_parallel_coordinates_are_legible_in_the_dark(tmp_path, visit):
+    rows = [Row(f"{k}", "finished", {"lr": 10.0**-k, "seed": k}, {"linear": 90.0 + k}, 1, 1.0, None) for k in (1, 2, 3)]
+    visit.page.emulate_media(color_scheme="dark")
+    page = visit.open(Page("t").figure(coordinates(rows, ["lr", "seed"], "linear")).write(tmp_path / "page.html"))
+    page.wait_for_selector(".parcoords .axis text")
+    text, line = page.evaluate(
+        """() => [".parcoords .axis text", ".parcoords .axis path"].map(s => getComputedStyle(document.querySelector(s)))
+          .map((style, k) => k ? style.stroke : style.textShadow)"""
+    )
+    assert text == "none" and line == "rgb(154, 167, 180)"

@@ -5,6 +5,7 @@ import torch
 from infomax.errors import DataError
 from infomax.report import Panel, mi_curves, mi_panels, spheres, style
 from infomax.report.looks import _STYLES
+from infomax.studies.curves.plan import FIG7, LABELS
 
 
 def texts(figure):
@@ -118,3 +119,30 @@ def test_the_last_epoch_is_shown_whatever_the_stride():
 def test_bad_input_is_named(call, message):
     with pytest.raises(DataError, match=message):
         call()
+
+
+def test_small_and_constant_values_fill_their_panel():
+    rates = mi_panels([Panel({"jmi": [2e-5, 1e-5, 0.0]}, "learning rate", unit="")])
+    low, high = rates.layout.yaxis.range
+    assert high - low < 3e-5
+    same = mi_panels([Panel({"jmi": [216.0, 216.0]}, "n", unit="")])
+    low, high = same.layout.yaxis.range
+    assert low < 216 < high and high - low > 1
+    noise = mi_panels([Panel({"jmi": [0.0, 1e-9]}, "InfoNCE")])
+    assert np.ptp(noise.layout.yaxis.range) > 1e-4  # a collapse is flat, not its own rounding
+
+
+def test_few_epochs_are_marked_whole():
+    step = lambda epochs: mi_panels([Panel({"jmi": epochs}, "x")], epochs=epochs).layout.xaxis.dtick  # noqa: E731
+    assert step([1, 2, 3]) == 1 and step([0.5, 1.0, 1.5]) is None and step(list(range(100))) is None
+
+
+def test_ceilings_above_stand_below_each_other():
+    figure = mi_panels([Panel({"jmi": [0.0, 1.0]}, "x", {"one": 8.0, "two": 9.0})])
+    assert "\N{UPWARDS ARROW} one = 8<br>\N{UPWARDS ARROW} two = 9" in texts(figure)
+
+
+def test_every_curve_of_fig7_looks_its_own():
+    looks = [style(LABELS.get(name, name)) for name in FIG7]
+    assert len({(s.colour, s.dash) for s in looks}) == len(FIG7)
+    assert [s.label for s in looks[1:3]] == ["SDMI, no marginal", "SDMI, no marginal, predictors"]

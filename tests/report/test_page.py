@@ -105,3 +105,11 @@ def test_bad_input_is_named(tmp_path):
         Page("t").image(b"GIF89a")
     with pytest.raises(DataError, match="it is a folder"):
         Page("t").write(tmp_path)
+
+
+def test_cells_without_a_sign_of_nothing_and_spreads_in_one_piece():
+    rows = [{"m": "a", "f": -0.0, "said": "97.5 ± 0.3 (n = 3)", "empty": None}, {"m": "b", "f": 1.5, "said": "a ± b"}]
+    text = Page("t").table(rows).html()
+    cells = re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", text.split("<tbody>")[1])
+    assert cells[1:3] == ["0.000", "97.5 ±\N{NO-BREAK SPACE}0.3 (n = 3)"] and cells[6] == "a ± b"
+    assert '<th scope="col" class=number>f' in text and '<th scope="col">empty' in text

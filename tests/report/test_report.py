@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import warnings
 from importlib.util import find_spec
@@ -15,9 +16,10 @@ from infomax.cli.pages import reported
 from infomax.data import Dataset, sbm
 from infomax.errors import ConfigError, DataError
 from infomax.report import samples
+from infomax.report.curves import spectra
 from infomax.report.run import report, write
 from infomax.report.subject import Subject, named_apart
-from infomax.training.frames import FILE
+from infomax.training.frames import FILE, Frames
 
 
 @pytest.mark.parametrize("kind", [torch.stack, list])
@@ -209,3 +211,61 @@ def test_umap_lays_out_the_features(runs, tmp_path):
         pytest.skip("umap-learn is not installed")
     page = write([Subject.at(runs[0])], tmp_path / "a.html", umap=True)
     assert "UMAP" in page.read_text(encoding="utf-8")
+
+
+def changed(run, to, **values):
+    """A copy of a run whose last row of the log says something else."""
+    shutil.copytree(run, to)
+    rows = [json.loads(line) for line in (to / "log.jsonl").read_text().splitlines()]
+    for number, row in enumerate(rows):
+        row |= {key: value[number] if isinstance(value, list) else value for key, value in values.items()}
+    (to / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return to
+
+
+def test_a_gauge_that_is_no_number_is_not_called_open(tmp_path, runs):
+    text = reported(
+        [changed(runs[2], tmp_path / "a", std=float("nan"), mi_infonce=-1e-9)], tmp_path / "a.html"
+    ).read_text()
+    assert "unknown: a gauge is no finite number" in text and "<td>open</td>" not in text
+    assert "After 1 epoch: InfoNCE 0.00 of" in text and "std ?." in text
+
+
+def test_online_accuracies_are_curves_with_their_error(tmp_path, runs):
+    logged = {"online_knn": [50.0, 60.0, 70.0], "online_knn_se": 5.0, "online_n": 100, "mine": [1.0, 2.0, 3.0]}
+    text = reported([changed(runs[0], tmp_path / "a", **logged)], tmp_path / "a.html").read_text()
+    titles = re.findall(r'"text":"([^"]*)"', text)
+    assert "kNN beside the run" in titles and "% of test samples" in titles and "mine" in titles
+    assert not {"online_n", "online_knn", "online_knn_se"} & set(titles) and "[65.0000, 75.0000]" in text
+
+
+def test_many_ceilings_are_told_by_their_ends(tmp_path, runs):
+    several = [changed(runs[2], tmp_path / f"{k}", ceiling_infonce=5.0 + k) for k in range(5)]
+    text = reported(several, tmp_path / "a.html").read_text()
+    assert "lowest ceiling = 5" in text and "highest ceiling = 9" in text
+
+
+def test_a_spectrum_has_one_legend_for_runs_of_unequal_length(runs):
+    figure = spectra({run.name: Frames.load(run / FILE) for run in runs})
+    shown = [trace.name for trace in figure.data if trace.showlegend]
+    assert shown == ["epoch 0", "epoch 1", "epoch 2", "epoch 3"]
+    looks = {trace.name: (trace.line.color, trace.legendgroup) for trace in figure.data}
+    assert all((t.line.color, t.legendgroup) == looks[t.name] for t in figure.data)
+    assert [t.name for t in figure.data if t.xaxis == "x3"] == ["epoch 0", "epoch 1"]
+
+
+def test_sections_of_several_data_name_them_as_they_were_asked_for(tmp_path, runs, toy):
+    text = reported([runs[0], toy], tmp_path / "a.html").read_text()
+    asked = json.loads((runs[0] / "config.json").read_text())["data"]["name"]
+    assert f"Features of <code>{asked}</code>" in text and "Features of <code>gaussians</code>" in text
+
+
+def test_only_data_with_labels_are_said_to_have_them(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "flat").mkdir()
+    for k in range(12):
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(tmp_path / "flat" / f"{k}.png")
+    learner = im.methods.vicreg(im.encoders.get("mlp", channels=3, size=8), projector=(4,))
+    im.train(learner, tmp_path / "flat", epochs=1, batch_size=6, size=8, progress=False, out=tmp_path / "run")
+    text = reported([tmp_path / "run"], tmp_path / "a.html").read_text()
+    assert "Clusters are k-means" in text and "Labels are those" not in text and "in every run" not in text

@@ -107,3 +107,10 @@ def test_a_browser_shows_every_picture(tmp_path: Path) -> None:
         check=True,
     )
     assert 'data-wide="true,true,true"' in done.stdout
+
+
+def test_files_are_called_by_their_names(tmp_path: Path) -> None:
+    data = pictures(2)
+    data.files = ["a/<b>.png", "a/*.png"]
+    text = views_page(data, tmp_path / "a.html", "none", size=8).read_text()
+    assert "<code>a/&lt;b&gt;.png</code></figcaption>" in text and "<code>a/*.png</code></figcaption>" in text

@@ -22,7 +22,9 @@ OPTIMISATION = {
     "lr": ("learning rate", ""),
     "seconds": ("seconds an epoch", "s"),
 }
-_DRAWN = {"epoch", "skipped", "bound", "effective_rank", "std", *OPTIMISATION}
+ONLINE = {"online_probe": "linear probe beside the run", "online_knn": "kNN beside the run"}
+_DRAWN = {"epoch", "skipped", "bound", "effective_rank", "std", "online_n", *OPTIMISATION}
+_DRAWN |= {f"{key}{end}" for key in ONLINE for end in ("", "_se")}
 _DRAWN |= {f"{part}_{name}" for part in ("mi", "ceiling") for name in ESTIMATES}
 SPECTRA = 6  # epochs of a spectrum
 
@@ -56,6 +58,19 @@ class _Logs:
         }
         return Panel({name: self.column(name, key) for name in self.rows}, title, ceilings or {}, None, unit, edges)
 
+    def accuracy(self, key: str) -> Panel:
+        """An accuracy on test samples, with its binomial standard error as a band."""
+        values = {name: self.column(name, key) for name in self.rows}
+        errors = {name: self.column(name, f"{key}_se") for name in self.rows}
+        edges = {
+            name: (
+                [v - e for v, e in zip(column, errors[name], strict=True)],
+                [v + e for v, e in zip(column, errors[name], strict=True)],
+            )
+            for name, column in values.items()
+        }
+        return Panel(values, ONLINE[key], {}, None, "% of test samples", edges)
+
     def ceilings(self, key: str) -> dict[str, float]:
         """The last ceiling of every log: one where they agree, else each with its name."""
         last = {}
@@ -65,7 +80,9 @@ class _Logs:
                 last[name] = known[-1]
         if len({f"{v:.6g}" for v in last.values()}) <= 1:
             return dict.fromkeys(["ceiling"], next(iter(last.values()))) if last else {}
-        return {f"ceiling, {style(name).label}": v for name, v in last.items()}
+        if len(last) > 3:
+            return {"lowest ceiling": min(last.values()), "highest ceiling": max(last.values())}
+        return {f"ceiling, {short(style(name).label, 22)}": v for name, v in last.items()}
 
 
 def mi_and_gauges(page: Page, histories: Histories, styles: Mapping[str, Style] | None = None) -> Page:
@@ -103,9 +120,14 @@ def mi_and_gauges(page: Page, histories: Histories, styles: Mapping[str, Style] 
         "methods do not compare.",
     )
     more = [logs.panel(key, said, unit) for key, (said, unit) in OPTIMISATION.items() if logs.has(key)]
+    online = [key for key in ONLINE if logs.has(key)]
+    more += [logs.accuracy(key) for key in online]
     more += [logs.panel(key, key, "") for key in logs.others()]
     if more:
-        draw(more, "Optimisation, and whatever else was logged.")
+        error = (
+            " The band of an accuracy is its binomial standard error: nothing is to be chosen by it." if online else ""
+        )
+        draw(more, f"Optimisation, and whatever else was logged.{error}")
     return page
 
 
@@ -120,6 +142,9 @@ def spectra(frames: Mapping[str, Frames]) -> "Figure":
 
     columns = min(3, len(frames))
     rows = -(-len(frames) // columns)
+    known = sorted({epoch for kept in frames.values() for epoch in kept.epochs})
+    asked = [known[round(j * (len(known) - 1) / (SPECTRA - 1))] for j in range(SPECTRA)]
+    named: set[float] = set()
     figure = make_subplots(
         rows,
         columns,
@@ -128,28 +153,36 @@ def spectra(frames: Mapping[str, Frames]) -> "Figure":
         vertical_spacing=0.3 / rows,
     )
     for k, kept in enumerate(frames.values()):
-        count = len(kept.epochs)
-        chosen = sorted({round(j * (count - 1) / max(SPECTRA - 1, 1)) for j in range(SPECTRA)})
-        for n, place in enumerate(chosen):
+        # The same epochs of every run, or the last before: one legend, and one colour an epoch, in all panels.
+        places = sorted({max((n for n, e in enumerate(kept.epochs) if e <= epoch), default=0) for epoch in asked})
+        for place in places:
+            epoch = kept.epochs[place]
             values = kept.spectra[place].tolist()
             floor = max(values[0], 1e-12) * 1e-7  # below that lies rounding
-            share = n / max(len(chosen) - 1, 1)
+            share = (epoch - known[0]) / max(known[-1] - known[0], 1e-9)
             figure.add_trace(
                 Scatter(
                     x=list(range(1, len(values) + 1)),
                     y=[v if v > floor else None for v in values],
-                    name=f"epoch {kept.epochs[place]:g}",
+                    name=f"epoch {epoch:g}",
                     mode="lines+markers" if len(values) < 20 else "lines",
                     line={"color": _mixed(share), "width": 1.5 + 1.2 * share},
-                    legendgroup=f"{n}" if k == 0 else f"{k}-{n}",
-                    showlegend=k == 0,
-                    hovertemplate=f"epoch {kept.epochs[place]:g}, eigenvalue %{{x}}: %{{y:.3g}}<extra></extra>",
+                    legendgroup=f"{epoch:g}",
+                    legendrank=known.index(epoch) + 1,
+                    showlegend=epoch not in named,
+                    hovertemplate=f"epoch {epoch:g}, eigenvalue %{{x}}: %{{y:.3g}}<extra></extra>",
                 ),
                 k // columns + 1,
                 k % columns + 1,
             )
-    figure.update_yaxes(type="log", tickformat="~g")
-    figure.update_xaxes(title_text="eigenvalue, the largest first")
+            named.add(epoch)
+    drawn = [v for trace in figure.data for v in trace.y if v is not None]
+    wide = bool(drawn) and math.log10(max(drawn) / min(drawn)) >= 2.5
+    # Left to itself plotly marks every digit of a decade, one on the other.
+    figure.update_yaxes(type="log", tickformat="~g", dtick=1 if wide else "D2")
+    figure.update_yaxes(title_text="eigenvalue", title_standoff=6, col=1)
+    most = max(kept.spectra[0].numel() for kept in frames.values())
+    figure.update_xaxes(title_text="eigenvalue number", title_standoff=4, dtick=1 if most < 12 else None)
     height = 340 * rows + 110
     return figure.update_layout(
         template=template(), height=height, legend={"y": -72 / (height - 154)}, margin={"t": 50, "b": 104},

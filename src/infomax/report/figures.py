@@ -121,7 +121,7 @@ def mi_panels(
         row, column = k // columns + 1, k % columns + 1
         _draw_panel(figure, panel, epochs, row, column, shown, styles or {})
         figure.update_yaxes(title_text=panel.unit, title_standoff=6, row=row, col=column)
-        figure.update_xaxes(title_text="epoch", title_standoff=4, row=row, col=column)
+        figure.update_xaxes(title_text="epoch", title_standoff=4, dtick=_whole(epochs), row=row, col=column)
     letters = sum(len((styles or {}).get(name, style(name)).label) + 8 for name in shown)
     legend_lines = 1 + max(len(shown) // 6, letters // 110)
     height = 340 * rows + 60 + 24 * legend_lines
@@ -134,6 +134,12 @@ def mi_panels(
         meta={"min_width": 300 * columns},
     )
     return figure
+
+
+def _whole(epochs: Sequence[float] | None) -> float | None:
+    """The step of an axis of few whole epochs, on which plotly would mark halves."""
+    few = epochs is not None and len(epochs) > 1 and max(epochs) - min(epochs) <= 8
+    return 1.0 if epochs is not None and few and all(float(e).is_integer() for e in epochs) else None
 
 
 def _draw_panel(
@@ -224,13 +230,16 @@ def _draw_levels(
     levels = [(name, value, "dash") for name, value in panel.ceilings.items()]
     if panel.truth is not None:
         levels.append(("true MI", panel.truth, "dot"))
-    span = max(top - bottom, 1e-3)
+    # Rounding is no movement: nats are told apart to a thousandth, anything else to a thousandth of itself.
+    least = 1e-3 if panel.unit.startswith("nats") else 1e-3 * max(abs(top), abs(bottom)) or 1e-3
+    span = max(top - bottom, least)
     # A line more than the curves' own span above them would press them flat.
     inside = [level for level in levels if level[1] <= top + 1.0 * span]
+    above = [f"{plain(name)} = {value:.5g}" for name, value, _ in levels if value > top + 1.0 * span]
     high = max([top, *(value for _, value, _ in inside)])
     low = min([bottom, *(value for _, value, _ in inside)])
-    pad = 0.08 * max(high - low, 1e-3)
-    figure.update_yaxes(range=[low - pad, high + 1.6 * pad], row=row, col=column)
+    pad = 0.08 * max(high - low, least) if high > low else 0.5 * max(abs(high), least)
+    figure.update_yaxes(range=[low - pad, high + (0.6 + max(len(above), 1)) * pad], row=row, col=column)
     for name, value, dash in inside:
         figure.add_hline(value, line={"color": NEUTRAL, "dash": dash, "width": 1.5}, row=row, col=column)
         figure.add_annotation(
@@ -245,14 +254,13 @@ def _draw_levels(
             row=row,
             col=column,
         )
-    above = [f"{plain(name)} = {value:.5g}" for name, value, _ in levels if value > top + 1.0 * span]
     if above:
         figure.add_annotation(
             x=1,
             xref="x domain",
             y=1,
             yref="y domain",
-            text="\N{UPWARDS ARROW} " + ", ".join(above),
+            text="<br>".join(f"\N{UPWARDS ARROW} {name}" for name in above),
             showarrow=False,
             xanchor="right",
             yanchor="top",

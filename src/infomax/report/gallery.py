@@ -29,9 +29,12 @@ VIEW_SIDE = 64
 
 STYLE = """
 .rows th { white-space: nowrap; } .rows th, .rows td { vertical-align: middle; padding-right: .9rem; }
-.rows .strip { display: flex; gap: 6px; }
+.rows .strip { display: flex; gap: 6px; align-items: center; }
 .rows .strip:has(.chip) { flex-wrap: wrap; max-width: 34rem; }
 .rows figure { margin: 0; text-align: center; font-size: .78rem; color: var(--soft); max-width: 8rem; }
+.rows th figure { width: max-content; max-width: 7rem; white-space: normal; }
+.rows .label { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; line-clamp: 2; overflow: hidden;
+  overflow-wrap: anywhere; }
 .rows .thumb.same { outline: 3px solid #009E73; outline-offset: -1px; }
 .rows .thumb.other { outline: 3px dashed #D55E00; outline-offset: -1px; }
 .rows .chip { display: inline-block; border: 1px solid var(--line); border-radius: 4px; padding: .15rem .4rem;
@@ -61,7 +64,7 @@ def neighbours(page: Page, samples: Samples) -> Page:
         cells = [f'<th scope="row">{_one(samples, query)}</th>']
         for near, which in found.values():
             strip = "".join(
-                _one(samples, other, f"{value:.2f}", query)
+                _one(samples, other, f"{value:z.2f}", query)
                 for other, value in zip(which[query].tolist(), near[query].tolist(), strict=True)
             )
             cells.append(f'<td><div class="strip">{strip}</div></td>')
@@ -102,14 +105,10 @@ def _one(samples: Samples, place: int, below: str = "", query: int | None = None
     said = ", ".join(part for part in (samples.names[place], label) if part)
     if samples.sheet is not None:
         shown = samples.sheet.part(samples.style, place, said, kind)
-        under = below or html.escape(label)
+        under = below or f'<span class="label">{html.escape(label)}</span>'
         return f"<figure>{shown}<br>{under}</figure>"
     known = ": ".join([said, samples.words[place]]) if samples.words else said
-    text = (
-        f"{said} {samples.words[place] if samples.words else ''}"
-        if query is None
-        else f"{samples.names[place]}, {below}"
-    )
+    text = known if query is None else f"{samples.names[place]}, {below}"
     return f'<span class="chip {kind}" title="{html.escape(known, quote=True)}">{html.escape(text)}</span>'
 
 
@@ -143,7 +142,7 @@ def pairs(page: Page, samples: Samples, number: int) -> Page:
     for k, place in enumerate(places):
         cells = [f'<th scope="row">{_one(samples, place)}</th>']
         for kind, pictures, cosines in columns.values():
-            said = "" if cosines is None else f"cosine {cosines[k]:.2f}"
+            said = "" if cosines is None else f"cosine {cosines[k]:z.2f}"
             if pictures is None:
                 cells.append(f"<td>{said}</td>")
             else:

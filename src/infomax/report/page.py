@@ -104,7 +104,11 @@ class Page:
         if not rows:
             raise DataError(f"page {self.title!r}: a table needs at least one row (caption: {caption!r})")
         columns = list(dict.fromkeys(key for row in rows for key in row))
-        numeric = {c for c in columns if all(_is_number(row.get(c)) for row in rows)}
+        numeric = {
+            c
+            for c in columns
+            if all(_is_number(row.get(c)) for row in rows) and any(row.get(c) is not None for row in rows)
+        }
 
         def cell(row: Mapping[str, object], column: str) -> str:
             tag = 'th scope="row"' if column == columns[0] else "td"
@@ -280,9 +284,11 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:#.4g}".rstrip(".") if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
-    return markdown.inline(str(value))
+        return f"{value:z#.4g}".rstrip(".") if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
+    return markdown.inline(_SPREAD.sub("±\N{NO-BREAK SPACE}", str(value)))
 
+
+_SPREAD = re.compile(r"± (?=[0-9?])")  # in a narrow column a value and its spread are two lines, and not three
 
 _GENERATOR = '<meta name="generator" content="infomax">'
 

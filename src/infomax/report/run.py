@@ -1,5 +1,6 @@
 """The page of a run, or of several side by side: what was asked, what happened, what was learnt, in pictures."""
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -63,7 +64,7 @@ def write(
     _spectrum(page, subjects)
     _features(page, known, umap=umap)
     for number, samples in enumerate(known):
-        of = f" of {samples.data.name}" if len(known) > 1 else ""
+        of = _of(samples) if len(known) > 1 else ""
         if samples.features:
             gallery.neighbours(page.section(f"Nearest neighbours{of}"), samples)
         gallery.pairs(page.section(f"View pairs{of}"), samples, number)
@@ -89,7 +90,7 @@ def _title(subjects: Sequence[Subject]) -> tuple[str, str]:
         return title, "Not one epoch has ended yet: there is only what was asked."
     last = s.last
     return title, (
-        f"After {s.epochs} epochs: InfoNCE {_number(last, 'mi_infonce')} of at most "
+        f"After {s.epochs} epoch{'' if s.epochs == '1' else 's'}: InfoNCE {_number(last, 'mi_infonce')} of at most "
         f"{_number(last, 'ceiling_infonce')} nats, effective rank {_number(last, 'effective_rank', 1)}, std "
         f"{_number(last, 'std')}{': **collapsed**' if _collapsed(last) else ''}."
     )
@@ -97,11 +98,18 @@ def _title(subjects: Sequence[Subject]) -> tuple[str, str]:
 
 def _number(row: Mapping[str, Any], key: str, digits: int = 2) -> str:
     value = row.get(key)
-    return f"{value:.{digits}f}" if isinstance(value, int | float) else "?"
+    return f"{value:z.{digits}f}" if isinstance(value, int | float) and math.isfinite(value) else "?"
 
 
-def _collapsed(last: Mapping[str, float]) -> bool:
-    return "std" in last and "effective_rank" in last and collapsed(last)
+def _collapsed(last: Mapping[str, Any]) -> bool:
+    return _state(last) == "**collapsed**"
+
+
+def _state(last: Mapping[str, Any]) -> str:
+    read = [last.get(key) for key in ("std", "effective_rank")]
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in read):
+        return "unknown: a gauge is no finite number"
+    return "**collapsed**" if collapsed(last) else "open"
 
 
 def _glance(s: Subject) -> dict[str, object]:
@@ -115,7 +123,7 @@ def _glance(s: Subject) -> dict[str, object]:
         row["InfoNCE, nats"] = f"{_number(last, 'mi_infonce')}{between} of {_number(last, 'ceiling_infonce')}"
         row["effective rank"] = _number(last, "effective_rank", 1)
         row["std"] = _number(last, "std")
-        row["state"] = "**collapsed**" if _collapsed(last) else "open"
+        row["state"] = _state(last)
     return row | accuracies(s)
 
 
@@ -152,8 +160,10 @@ def _embedding(page: Page, subjects: Sequence[Subject], known: Sequence[Samples]
             [Map("embedding", panes)],
             shown,
             f"{what}: {len(first.rows)} samples in views that stay the same, behind the projector; epoch 0 is the untrained "
-            "network. Point at a sample, or step through them by the arrow keys, to see it in every run; click a name below "
-            "to see it alone. Labels are those of the data, which training never saw; clusters are k-means of "
+            "network. Point at a sample, or step through them by the arrow keys, to see it"
+            f"{' in every run' if len(group) > 1 else ''}; click a name below to see it alone. "
+            + ("" if shown.labels is None else "Labels are those of the data, which training never saw. ")
+            + "Clusters are k-means of "
             + ("the features." if samples is not None and samples.features else "these points at the end."),
         )
 
@@ -187,7 +197,7 @@ def _features(page: Page, known: Sequence[Samples], *, umap: bool) -> None:
     for samples in known:
         if not samples.features:
             continue
-        page.section("Features" + (f" of {samples.data.name}" if len(known) > 1 else ""))
+        page.section("Features" + (_of(samples) if len(known) > 1 else ""))
         maps = []
         if all(z.shape[1] == 3 for z in samples.features.values()):
             maps.append(
@@ -208,6 +218,11 @@ def _features(page: Page, known: Sequence[Samples], *, umap: bool) -> None:
             f"Features of the frozen encoder at the end, as unit vectors: {len(samples.rows):,} of "
             f"{len(samples.data):,} samples, whole and without augmentation. Clusters are k-means of all dimensions.",
         )
+
+
+def _of(samples: Samples) -> str:
+    """Which data, as the rest of the page calls them."""
+    return " of " + literal(", ".join(dict.fromkeys(s.asked_for for s in samples.subjects)))
 
 
 def _still(samples: Samples, name: str, points: Tensor, note: str = "") -> Pane:

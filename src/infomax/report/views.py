@@ -13,6 +13,7 @@ from torch import Tensor
 from infomax.data import Dataset, gather
 from infomax.errors import ConfigError
 from infomax.report.figures import CLASSES
+from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.training.feed import dataset, view_function
 from infomax.views import Corruption, Gaussian, Params, Signals, Views
@@ -80,7 +81,7 @@ def views_page(
         "What is drawn depends on the seed, the epoch, the view and the sample's number alone.",
     )
     if isinstance(views, Views):
-        _images(page, views, sources, shown, seed, epoch)
+        _images(page, views, sources, shown, samples.files, seed, epoch)
     elif isinstance(views, Signals) and isinstance(sources, Tensor):
         _signals(page, views, sources, shown, seed, epoch)
     elif isinstance(views, Corruption | Gaussian) and isinstance(sources, Tensor):
@@ -90,14 +91,23 @@ def views_page(
     return page.write(path)
 
 
-def _images(page: Page, views: Views, sources: Tensor | Sequence[Tensor], shown: Tensor, seed: int, epoch: int) -> None:
+def _images(
+    page: Page,
+    views: Views,
+    sources: Tensor | Sequence[Tensor],
+    shown: Tensor,
+    files: Sequence[str] | None,
+    seed: int,
+    epoch: int,
+) -> None:
     plain = replace(views, mean=None, std=None)
     drawn = plain.draw(sources, shown, seed=seed, epoch=epoch)
     made = plain.apply(sources, drawn)
     for i, number in enumerate(shown.tolist()):
         page.section(f"Sample {number}")
         picture = _row_of_images(sources[i], [v[i] for v in made], [p.crop[i].tolist() for p in drawn])
-        page.image(picture, alt=f"sample {number} and its {len(made)} views")
+        name = "" if files is None else literal(files[number])
+        page.image(picture, name, alt=f"sample {number} and its {len(made)} views")
         height, width = sources[i].shape[:2]
         page.table([_said(k, p, i, height, width) for k, p in enumerate(drawn)])
 

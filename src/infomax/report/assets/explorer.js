@@ -57,7 +57,7 @@ document.querySelectorAll(".explorer").forEach(root => {
         marker: { size: deep ? 4 : 7, line: { width: 0 }, color: colours(pane), opacity: deep ? 1 : opacities(pane) } };
       const ring = { mode: "markers", hoverinfo: "skip", showlegend: false, x: [], y: [],
         marker: { size: deep ? 12 : 16, symbol: "circle-open", color: ink(), line: { width: 3, color: ink() } } };
-      const layout = { showlegend: false, hovermode: "closest", margin: { l: 45, r: 10, t: 10, b: 40 }, uirevision: "keep" };
+      const layout = { showlegend: false, hovermode: "closest", margin: { l: 20, r: 10, t: 10, b: 20 }, uirevision: "keep" };
       let data;
       if (deep) {
         const axis = { visible: false, range: [-1.08 * map.reach, 1.08 * map.reach], showspikes: false };
@@ -66,7 +66,7 @@ document.querySelectorAll(".explorer").forEach(root => {
         layout.margin = { l: 0, r: 0, t: 0, b: 0 };
         data = [{ ...dots, type: "scatter3d" }, { ...ring, type: "scatter3d", z: [] }, globe()];
       } else {
-        const axis = { zeroline: false, ticks: "outside", gridcolor: "#dfe4ea", nticks: 7 };
+        const axis = { zeroline: false, ticks: "outside", nticks: 7, automargin: true };
         layout.xaxis = { ...axis, range: map.box[0], title: { text: map.axes[0], standoff: 6 } };
         layout.yaxis = { ...axis, range: map.box[1], title: { text: map.axes[1], standoff: 4 }, scaleanchor: "x" };
         data = [{ ...dots, type: "scatter" }, { ...ring, type: "scatter" }];
@@ -129,6 +129,7 @@ document.querySelectorAll(".explorer").forEach(root => {
   }
 
   function lists() {
+    const held = [...legend.children].indexOf(document.activeElement);
     legend.replaceChildren();
     const used = new Set();
     shown.forEach(pane => (numbersOf(pane) || []).forEach(k => used.add(k)));
@@ -136,12 +137,14 @@ document.querySelectorAll(".explorer").forEach(root => {
       const button = make("button"), dot = make("i");
       button.type = "button";
       dot.style.background = colour(k);
-      button.append(dot, make("span", "", way.value === "label" ? className(k) : `cluster ${k + 1}`));
-      button.title = "show these alone";
+      const name = way.value === "label" ? className(k) : `cluster ${k + 1}`;
+      button.append(dot, make("span", "", name));
+      button.title = `${name}: show these alone`;
       button.setAttribute("aria-pressed", state.only === k);
       button.addEventListener("click", () => { state.only = state.only === k ? null : k; paint(); });
       legend.append(button);
     });
+    if (held >= 0 && legend.children[held]) legend.children[held].focus();  // who walks by keys stays where he was
   }
 
   function mark(pane) {
@@ -222,6 +225,7 @@ document.querySelectorAll(".explorer").forEach(root => {
     choose((state.chosen + steps[event.key] + count) % count, shown[0], null);
   });
   panes.addEventListener("blur", () => { tip.hidden = true; });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => shown.forEach(mark));
   // Spheres are dear to draw: each explorer waits until it is nearly in sight.
   const sight = new IntersectionObserver(entries => {
     if (entries.some(entry => entry.isIntersecting)) { sight.disconnect(); draw(); }

@@ -18,13 +18,20 @@ const infomax = (() => {
       modebar: { bgcolor: clear, color: soft, activecolor: ink } } };
   }
 
-  // Draw into an element, and again where the scheme changes.
+  // Every figure that stands on the page is drawn again where the scheme changes.
+  const drawn = new Map();
+  dark.addEventListener("change", () => drawn.forEach((template, element) => {
+    if (element.isConnected) Plotly.relayout(element, { template: themed(template) });
+    else drawn.delete(element);
+  }));
+
+  // Draw into an element.
   function plot(element, data, layout, frames) {
     const template = layout.template || {};
     delete layout.width;
     const done = Plotly.newPlot(element,
       { data, layout: { ...layout, autosize: true, template: themed(template) }, frames: frames || [], config });
-    dark.addEventListener("change", () => Plotly.relayout(element, { template: themed(template) }));
+    drawn.set(element, template);
     return done;
   }
 
