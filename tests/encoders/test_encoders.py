@@ -8,7 +8,7 @@ from torch import nn
 import infomax as im
 from infomax import encoders
 from infomax.data import sbm
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, DataError
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_gcn_is_the_formula() -> None:
             {"foo": 1},
             "torchvision/squeezenet1_1 cannot be built for images of 32 x 32 with foo=1",
         ),
-        ("torchvision/squeezenet1_1", {"weights": "DEFAULT"}, "with weights='DEFAULT'"),
+        ("torchvision/squeezenet1_1", {"weights": "DEFAULT"}, "weights='DEFAULT': say init='pretrained'"),
         ("torchvision/vit_b_16", {"size": 30}, "torchvision/vit_b_16 cannot be built for images of 30 x 30"),
         ("torchvision/squeezenet1_1", {"size": 8}, "torchvision/squeezenet1_1 cannot take images of 3 x 8 x 8"),
         ("toy", {"final_nrm": False}, "encoder toy: got an unexpected keyword argument 'final_nrm'"),
@@ -170,5 +170,73 @@ def test_weights_that_cannot_be_fetched_are_one_line(monkeypatch: pytest.MonkeyP
         raise FileNotFoundError("cannot find the requested files in the local cache\nsecond line")
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(ConfigError, match=r"^the weights of timm/resnet18 cannot be fetched .*local cache\): connect"):
-        encoders.get("timm/resnet18", pretrained=True)
+    with pytest.raises(
+        DataError, match=r"^the weights of timm/resnet18 cannot be fetched .*local cache second line\): on a"
+    ):
+        encoders.get("timm/resnet18", init="pretrained")
+
+
+def published(name: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+    """A model whose weights lie in torch's cache as if torchvision's had been fetched."""
+    from torchvision import models
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(home))
+    net = models.get_model(name, weights=None)
+    (home / "checkpoints").mkdir(exist_ok=True)
+    file = models.get_model_weights(name).DEFAULT.url.split("/")[-1]
+    torch.save(net.state_dict(), home / "checkpoints" / file)
+    net.fc = nn.Identity()
+    return net.eval()
+
+
+@pytest.mark.parametrize("name", ["torchvision/resnet18", "resnet18"])
+def test_published_weights_are_taken_and_grey_is_seen_as_equal_colours(name, tmp_path, monkeypatch) -> None:
+    net = published("resnet18", tmp_path, monkeypatch)
+    x = torch.randn(2, 1, 96, 96)
+    for channels in (1, 3):
+        encoder = encoders.get(name, channels=channels, size=96, init="pretrained").eval()
+        torch.testing.assert_close(encoder(x.expand(-1, channels, -1, -1)), net(x.expand(-1, 3, -1, -1)))
+    assert encoder.recipe["init"] == "pretrained"
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: "/nowhere")  # read back, nothing is fetched
+    assert encoders.again(encoder.recipe).recipe == encoder.recipe
+
+
+def test_published_weights_that_cannot_be_are_one_line(tmp_path, monkeypatch) -> None:
+    published("resnet18", tmp_path, monkeypatch)
+    with pytest.raises(ConfigError, match="CIFAR stem"):
+        encoders.get("resnet18", size=32, init="pretrained")
+    with pytest.raises(ConfigError, match="resnet8 has no published weights"):
+        encoders.get("resnet8", init="pretrained")
+    with pytest.raises(ConfigError, match="of 3 channels"):
+        encoders.get("torchvision/resnet18", channels=4, size=96, init="pretrained")
+    with pytest.raises(ConfigError, match="init='pretrained' instead"):
+        encoders.get("torchvision/resnet18", weights="DEFAULT")
+
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    with pytest.raises(DataError, match=r"cannot be fetched \(no network\).*resnet34-.*\.pth"):
+        encoders.get("resnet34", size=96, init="pretrained")
+
+
+def test_an_encoder_begins_with_those_of_a_run_or_a_file(tmp_path: Path) -> None:
+    data = torch.randint(0, 256, (16, 16, 16, 3), dtype=torch.uint8)
+    first = im.methods.simclr(encoders.get("resnet8"), projector=(8,))
+    im.train(first, data, epochs=1, batch_size=8, out=tmp_path / "run", progress=False)
+    torch.save(first.encoder.state_dict(), tmp_path / "encoder.pt")
+    for source in (tmp_path / "run", str(tmp_path / "encoder.pt")):
+        encoder = encoders.get("resnet8", init=source)
+        ours, theirs = encoder.state_dict(), first.encoder.state_dict()
+        assert all(torch.equal(ours[n], theirs[n]) for n in theirs) and encoder.recipe["init"] == str(source)
+    with pytest.raises(ConfigError, match=r"another encoder.*and .* here"):
+        encoders.get("resnet8", channels=1, init=tmp_path / "run")
+    bad = tmp_path / "bad.pt"
+    bad.write_bytes(b"not a file of tensors")
+    for source, said in (
+        (bad, "no weights can be read"),
+        (tmp_path, "holds no learner"),
+        (tmp_path / "no", "no weights"),
+    ):
+        with pytest.raises(DataError, match=said):
+            encoders.get("resnet8", init=source)

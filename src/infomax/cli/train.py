@@ -26,6 +26,7 @@ def train(
     data: str,
     out: str,
     encoder: str = "auto",
+    init: str | None = None,
     views: str = "auto",
     epochs: int = 100,
     budget: str | None = None,
@@ -73,6 +74,8 @@ def train(
         out: folder of the run, made anew.
         encoder: resnet8, resnet18, resnet34, resnet50, resnet1d, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a
             small one.
+        init: weights that the encoder begins with: pretrained, those that torchvision or timm publish; a run's folder; or a
+            file of them. By default they are drawn at random.
         views: simclr, weak, byol, vicreg, w-mse, swav, dino, small, gentle, none of images; signals; tabular,
             noise; auto: by data.
         epochs: passes over the data; of sdmi an epoch is an E- and an M-pass.
@@ -121,7 +124,7 @@ def train(
     if this_rank() == 0:
         unclaimed(out)
     samples = dataset(data, root, on_error=on_error)
-    learner = im.methods.build(method, encoder_for(samples, encoder, size), **options)
+    learner = im.methods.build(method, encoder_for(samples, encoder, size, init), **options)
     if this_rank() == 0:
         print(_begun(learner, samples, size, batch_size), flush=True)
     run = im.train(
@@ -365,7 +368,8 @@ def resumed(argv: list[str]) -> list[str]:
     late = {name: value for part in LATE.values() for name, value in part.items()}
     begun = late | config["machine"] | config["training"] | config["method"]
     begun |= {"data": config["data"]["name"], "root": config["data"]["root"], "views": config["views"]["recipe"]}
-    begun |= {"encoder": config["encoder"].get("name"), "out": given["resume"]}
+    begun |= {part: config["encoder"].get(name) for part, name in (("encoder", "name"), ("init", "init"))}
+    begun |= {"out": given["resume"]}
     flags = {name: str(value).lower() for name, value in begun.items() if isinstance(value, bool)}
     begun |= flags
     for name in flags:

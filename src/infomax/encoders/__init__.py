@@ -5,6 +5,7 @@ encoder.width  # 512
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -13,10 +14,24 @@ from infomax.encoders.bridges import Features, from_timm, from_torchvision, resn
 from infomax.encoders.graph import GCN
 from infomax.encoders.signal import ResNet1d
 from infomax.encoders.small import MLP, ResNet8, Toy
+from infomax.encoders.weights import PRETRAINED, begin
 from infomax.encoders.width import width_of
 from infomax.errors import ConfigError, nearest
 
-__all__ = ["GCN", "MLP", "NAMES", "Features", "ResNet1d", "ResNet8", "Toy", "again", "get", "resnet", "width_of"]
+__all__ = [
+    "GCN",
+    "MLP",
+    "NAMES",
+    "Features",
+    "ResNet1d",
+    "ResNet8",
+    "Toy",
+    "again",
+    "begin",
+    "get",
+    "resnet",
+    "width_of",
+]
 
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "toy": lambda channels, size, **options: Toy(**options),
@@ -33,7 +48,7 @@ NAMES = (*_BUILDERS, "torchvision/NAME", "timm/NAME")
 """The encoders known by name."""
 
 
-def get(name: str, channels: int = 3, size: int = 32, **options: Any) -> nn.Module:
+def get(name: str, channels: int = 3, size: int = 32, *, init: str | Path | None = None, **options: Any) -> nn.Module:
     """Build an encoder by name.
 
     | name | for | width |
@@ -51,14 +66,17 @@ def get(name: str, channels: int = 3, size: int = 32, **options: Any) -> nn.Modu
         name: one of the above.
         channels: of the images, dimensions of the points, or features of the nodes.
         size: side of the images in pixels.
-        options: the encoder's own (`final_norm=False` of toy, `hidden` of mlp, `pretrained=True` of timm, ...).
+        init: the weights to begin with: `pretrained`, those that torchvision or timm publish (also of resnet18 to 50, above
+            64 px); a run's folder, its encoder's; or a file (`infomax.encoders.begin`). None: drawn at random.
+        options: the encoder's own (`final_norm=False` of toy, `hidden` of mlp, what timm and torchvision take).
 
     Returns:
         A module that maps a batch to N x width, with the attributes `width` and `recipe` (these arguments, by which a
         run's encoder is built again).
 
     Raises:
-        ConfigError: an unknown name or option, a missing optional package, or a size that the encoder cannot take.
+        ConfigError: an unknown name or option, a missing optional package, a size that the encoder cannot take, or weights of
+            another one. DataError: weights that are not there or cannot be read.
 
     Example:
         >>> import torch
@@ -68,13 +86,17 @@ def get(name: str, channels: int = 3, size: int = 32, **options: Any) -> nn.Modu
     """
     if channels < 1 or size < 1:
         raise ConfigError(f"encoder {name} for {channels} channels and size {size}: both are at least 1")
-    encoder = _build(name, channels, size, options)
-    encoder.recipe = {"name": name, "channels": channels, "size": size, **options}  # type: ignore[assignment]
+    published = init is not None and str(init) == PRETRAINED
+    encoder = _build(name, channels, size, options | ({"pretrained": True} if published else {}))
+    if init is not None and not published:
+        begin(encoder, init)
+    begun = {} if init is None else {"init": str(init)}
+    encoder.recipe = {"name": name, "channels": channels, "size": size, **begun, **options}  # type: ignore[assignment]
     return encoder
 
 
-_WEIGHTS = ("pretrained", "checkpoint_path")
-"""Options of timm's that say which weights a model begins with, and nothing of its layers."""
+_WEIGHTS = ("init", "pretrained", "checkpoint_path")
+"""Options, two of them timm's, that say which weights a model begins with, and nothing of its layers."""
 
 
 def again(recipe: Mapping[str, Any]) -> nn.Module:
@@ -97,6 +119,8 @@ def _build(name: str, channels: int, size: int, options: dict[str, Any]) -> nn.M
         return from_timm(rest, channels, size, **options)
     if name not in _BUILDERS:
         raise ConfigError(f"no encoder {name!r}: {nearest(name, NAMES)}")
+    if "pretrained" in options and not name.startswith(("resnet18", "resnet34", "resnet50")):
+        raise ConfigError(f"encoder {name} has no published weights: take torchvision/NAME or timm/NAME, or init=PATH")
     try:
         return _BUILDERS[name](channels, size, **options)
     except TypeError as error:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from infomax.encoders.width import measured_width
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, DataError
 
 _LAYERS = (nn.Linear, nn.Conv2d)
 
@@ -36,7 +36,7 @@ class Features(nn.Module):
         return out
 
 
-def resnet(name: str, channels: int = 3, size: int = 32) -> Features:
+def resnet(name: str, channels: int = 3, size: int = 32, *, pretrained: bool = False) -> Features:
     """Build torchvision's ResNet without its classifier, with the stem that fits the images.
 
     Up to 64 px the stem is a 3 x 3 convolution of stride 1 and there is no max-pooling (the customary CIFAR variant),
@@ -46,6 +46,10 @@ def resnet(name: str, channels: int = 3, size: int = 32) -> Features:
         name: `resnet18`, `resnet34` or `resnet50`.
         channels: of the images.
         size: side of the images in pixels.
+        pretrained: begin with torchvision's weights, above 64 px.
+
+    Raises:
+        ConfigError: pretrained with the CIFAR stem. DataError: weights that cannot be fetched.
 
     Example:
         >>> resnet("resnet18", size=32).width
@@ -57,6 +61,16 @@ def resnet(name: str, channels: int = 3, size: int = 32) -> Features:
 
     net = models.get_model(name, weights=None)
     width: int = net.fc.in_features
+    if pretrained:
+        if size <= 64:
+            raise ConfigError(
+                f"{name} at {size} px has the CIFAR stem, of which nobody publishes weights: views above 64 px (--size 96), or "
+                f"torchvision/{name}, which has ImageNet's stem at any size"
+            )
+        _publish(net, name)
+        _see(net, channels, name)
+        net.fc = nn.Identity()
+        return Features(net, width)
     net.fc = nn.Identity()
     if size <= 64:
         net.conv1 = nn.Conv2d(channels, 64, 3, 1, 1, bias=False)
@@ -67,17 +81,21 @@ def resnet(name: str, channels: int = 3, size: int = 32) -> Features:
     return Features(net, width)
 
 
-def from_torchvision(name: str, channels: int = 3, size: int = 32, **options: Any) -> Features:
+def from_torchvision(
+    name: str, channels: int = 3, size: int = 32, *, pretrained: bool = False, **options: Any
+) -> Features:
     """Build any classifier of torchvision by name, take its classifier off, and find the width by running it.
 
     Args:
         name: as torchvision lists it.
         channels: of the images; other than 3 renews the first convolution.
         size: side of the images in pixels; vision transformers are built for it.
+        pretrained: begin with torchvision's weights; of grey images the first convolution is the sum over colours.
         options: handed on to torchvision.
 
     Raises:
-        ConfigError: an unknown name, options that the model does not take, or a model that cannot take such images.
+        ConfigError: an unknown name, options that the model does not take, a model that cannot take such images, or weights
+            that do not fit them. DataError: weights that cannot be fetched.
 
     Example:
         >>> from_torchvision("squeezenet1_1", size=64).width
@@ -92,15 +110,62 @@ def from_torchvision(name: str, channels: int = 3, size: int = 32, **options: An
         options.setdefault("image_size", size)
     if name in ("googlenet", "inception_v3"):
         options.setdefault("init_weights", True)  # they warn where it is left open
+    if "weights" in options:
+        raise ConfigError(f"torchvision/{name}: weights={options['weights']!r}: say init='pretrained' instead")
     net = _built(lambda: models.get_model(name, weights=None, **options), f"torchvision/{name}", size, options)
+    if pretrained:
+        _publish(net, name)
     if hasattr(net, "aux_logits"):
         # Auxiliary classifiers make the output a tuple in training; an encoder has one output.
         net.aux_logits = False
         net.AuxLogits = net.aux1 = net.aux2 = None
     _take_off_the_classifier(net)
-    if channels != 3:
+    if pretrained:
+        _see(net, channels, f"torchvision/{name}")
+    elif channels != 3:
         _renew_first_convolution(net, channels)
     return _measured(net, f"torchvision/{name}", channels, size)
+
+
+def _publish(net: nn.Module, name: str) -> None:
+    """Fill a model with the weights that torchvision publishes; what is fetched is not executed."""
+    from torchvision import models
+
+    weights = models.get_model_weights(name).DEFAULT
+    try:
+        tensors = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except OSError as error:
+        raise _unfetched(
+            f"torchvision/{name}", f"{torch.hub.get_dir()}/checkpoints/{weights.url.split('/')[-1]}", error
+        ) from None
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"torchvision/{name}: its published weights are of {weights.transforms().crop_size[0]} px and do not fit "
+            f"({str(error).splitlines()[-1].strip()})"
+        ) from None
+    if hasattr(
+        net, "transform_input"
+    ):  # they were trained behind another normalisation, which the model then does itself
+        net.__dict__["transform_input"] = True
+
+
+def _unfetched(name: str, remedy: str, error: Exception) -> DataError:
+    return DataError(
+        f"the weights of {name} cannot be fetched ({' '.join(str(error).split())[:200]}): on a machine without a "
+        f"network, {remedy}, or begin with a file of weights (init=PATH)"
+    )
+
+
+def _see(net: nn.Module, channels: int, name: str) -> None:
+    """Let a model trained on colours see grey as equal parts of them."""
+    if channels == 3:
+        return
+    first = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
+    if channels != 1 or first is None:
+        raise ConfigError(f"{name}: its published weights are of 3 channels; these images have {channels}")
+    first.in_channels, first.weight = 1, nn.Parameter(first.weight.detach().sum(1, keepdim=True))
 
 
 def from_timm(name: str, channels: int = 3, size: int = 32, **options: Any) -> Features:
@@ -136,10 +201,7 @@ def _built(make: Callable[[], Any], name: str, size: int, options: dict[str, Any
     try:
         return make()
     except OSError as error:  # timm lets through whatever its download meets
-        reason = str(error).split("\n")[0]
-        raise ConfigError(
-            f"the weights of {name} cannot be fetched ({reason}): connect, or have them in its cache"
-        ) from error
+        raise _unfetched(name, "bring the Hub's cache along (HF_HOME)", error) from error
     except (TypeError, AssertionError, ValueError, RuntimeError) as error:
         given = ", ".join(f"{option}={value!r}" for option, value in options.items()) or "no options"
         reason = str(error).split("\n")[0]

@@ -86,7 +86,8 @@ def train(options: Mapping[str, Any], out: Path) -> Run:
     torch.manual_seed(options["seed"])
     samples = dataset(options["data"], options["root"], on_error=options["on_error"])
     heads = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in own}
-    learner = im.methods.build(options["method"], encoder_for(samples, options["encoder"], options["size"]), **heads)
+    encoder = encoder_for(samples, options["encoder"], options["size"], options.get("init"))
+    learner = im.methods.build(options["method"], encoder, **heads)
     taken = {
         k: v for k, v in options.items() if k in inspect.signature(im.train).parameters and k not in ("data", "out")
     }

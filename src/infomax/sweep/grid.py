@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from infomax.data import NAMES
 from infomax.data.streams import absolute
+from infomax.encoders.weights import PRETRAINED
 from infomax.errors import ConfigError, nearest
 from infomax.sweep.metrics import choosable, goal_of
 from infomax.training.checkpoint import fingerprint, plain
@@ -117,6 +118,8 @@ def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     options["method"] = str(options["method"]).replace("-", "_").lower()
     if options["data"] not in NAMES:
         options["data"] = absolute(options["data"])  # a cell may run from another folder
+    if options["init"] not in (None, PRETRAINED):
+        options["init"] = os.path.abspath(os.path.expanduser(options["init"]))
     if options["root"] is not None:
         options["root"] = os.path.abspath(os.path.expanduser(options["root"]))
     return options

@@ -144,14 +144,16 @@ def _check_call(views: ViewFunction) -> None:
         ) from None
 
 
-def encoder_for(data: Dataset, name: str = "auto", size: int | None = None) -> nn.Module:
+def encoder_for(
+    data: Dataset, name: str = "auto", size: int | None = None, init: str | Path | None = None
+) -> nn.Module:
     """An encoder by name, for the channels and size of some data.
 
     `auto` is small enough for a CPU: resnet8 for images (mlp below 16 pixels), resnet1d for signals, mlp for points and
-    tables, gcn for a graph.
+    tables, gcn for a graph. `init` is what its weights begin with, see `infomax.encoders.get`.
     """
     side = view_size(data, size) if data.is_images else 1
-    return get(auto_encoder(data, size) if name == "auto" else name, channels=data.channels, size=side)
+    return get(auto_encoder(data, size) if name == "auto" else name, channels=data.channels, size=side, init=init)
 
 
 def auto_encoder(data: Dataset, size: int | None = None) -> str:

@@ -30,7 +30,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         world.encoder,
         channels=data.channels,
         size=data.size or 1,
-        **({"hidden": 128} if world.encoder == "mlp" else {}),
+        **dict[str, Any]({"hidden": 128} if world.encoder == "mlp" else {}),
     )
     learner = build(cell.name, encoder, world)
     with warnings.catch_warnings(record=True) as said:

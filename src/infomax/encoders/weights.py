@@ -1,0 +1,87 @@
+"""The weights that an encoder begins with: those that its library publishes, another run's, or a file's."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from infomax.errors import ConfigError, DataError, beside
+
+PRETRAINED = "pretrained"
+"""What asks for the published weights, in place of a path."""
+
+_OF_A_RUN = ("f.encoder.", "f.")
+"""Where the encoder stands among a run's weights: within its branch, or as the branch itself."""
+
+
+def begin(encoder: nn.Module, source: str | Path) -> None:
+    """Fill an encoder with the weights of another run's encoder, or of a file; nothing in them is executed.
+
+    Args:
+        encoder: of the same architecture.
+        source: a run's folder; or a file of the encoder's own tensors by name, `.safetensors`, or as `torch.save` writes a
+            `state_dict`.
+
+    Raises:
+        DataError: a path that is not there, or holds no weights that can be read.
+        ConfigError: weights of another architecture, naming the first difference.
+
+    Example:
+        >>> import tempfile
+        >>> a, b = nn.Linear(2, 3), nn.Linear(2, 3)
+        >>> with tempfile.NamedTemporaryFile(suffix=".pt") as file:
+        ...     torch.save(a.state_dict(), file.name)
+        ...     begin(b, file.name)
+        >>> bool((a.weight == b.weight).all())
+        True
+    """
+    path = Path(source).expanduser()
+    tensors = _of_run(path) if path.is_dir() else _of_file(path)
+    fill(encoder, tensors, str(path))
+
+
+def fill(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Copy tensors into an encoder by name: all that it has, and no others.
+
+    Raises:
+        ConfigError: where a name or a shape differs, naming the first.
+    """
+    mine = encoder.state_dict()
+    shapes, theirs = ({n: tuple(t.shape) for n, t in side.items()} for side in (mine, tensors))
+    if shapes != theirs:
+        name = next(n for n in {**shapes, **theirs} if shapes.get(n) != theirs.get(n))
+        raise ConfigError(
+            f"{source} are the weights of another encoder: {name} is {theirs.get(name, 'missing')} there and "
+            f"{shapes.get(name, 'missing')} here; ask for the same encoder, channels and size"
+        )
+    encoder.load_state_dict(dict(tensors))
+
+
+def _of_run(folder: Path) -> dict[str, Tensor]:
+    file = folder / "learner.safetensors"
+    if not file.is_file():
+        raise DataError(f"{folder} is no run with weights: it holds no {file.name}")
+    tensors = _of_file(file)
+    prefix = next(p for p in _OF_A_RUN if p == _OF_A_RUN[-1] or any(name.startswith(p) for name in tensors))
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _of_file(file: Path) -> dict[str, Tensor]:
+    if not file.is_file():
+        raise DataError(f"no weights {file}: name a run's folder or a file; {beside(file)}".rstrip("; "))
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(file)
+        found: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # of pickle, zipfile or safetensors: whatever a file that is none may raise
+        raise DataError(
+            f"{file}: no weights can be read from it ({type(error).__name__}): give .safetensors, or what torch.save made "
+            "of an encoder's state_dict(), tensors alone"
+        ) from None
+    if not isinstance(found, Mapping) or not all(isinstance(t, Tensor) for t in found.values()):
+        raise DataError(f"{file} holds no tensors by name: give what torch.save made of an encoder's state_dict()")
+    return dict(found)
