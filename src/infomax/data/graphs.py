@@ -11,6 +11,7 @@ from torch import Tensor
 from infomax.data.arrays import read_arrays
 from infomax.data.sets import Graph
 from infomax.errors import ConfigError, DataError
+from infomax.extras import getting
 from infomax.views import rng
 
 _CORA_CLASSES = [
@@ -186,9 +187,7 @@ def _from_planetoid(root: Path, name: str, folders: tuple[str, ...], classes: li
             warnings.filterwarnings("ignore", message=".*torch.jit.script", category=Warning)
             from torch_geometric.io import read_planetoid_data
     except ImportError as error:
-        raise DataError(
-            f"{raw}: Planetoid files need torch-geometric: uv sync --extra graph, or pip install torch-geometric"
-        ) from error
+        raise DataError(f"{raw}: Planetoid files need torch-geometric: {getting('graph')}") from error
     try:
         data = read_planetoid_data(str(raw), name)
     except (OSError, EOFError, ValueError, IndexError, RuntimeError, UnpicklingError) as error:

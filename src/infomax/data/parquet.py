@@ -17,6 +17,7 @@ from infomax.data.machine import cores
 from infomax.data.sets import Dataset
 from infomax.data.shards import Block, Shards, as_dataset, identities, opened
 from infomax.errors import DataError
+from infomax.extras import getting
 
 if TYPE_CHECKING:
     import pyarrow
@@ -118,7 +119,7 @@ def _arrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise DataError("parquet files need pyarrow: uv sync --extra streams, or pip install datasets") from error
+        raise DataError(f"parquet files need pyarrow: {getting('streams')}") from error
     return pyarrow.parquet
 
 

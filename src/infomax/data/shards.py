@@ -27,6 +27,7 @@ from infomax.data.machine import cores, decoders, readers
 from infomax.data.order import WINDOW_BLOCKS, WINDOW_ROWS
 from infomax.data.sets import Dataset, statistics
 from infomax.errors import DataError
+from infomax.extras import getting
 
 Block = list[bytes | None]
 """The encoded images of one block; None: the sample has none."""
@@ -210,7 +211,7 @@ def _fsspec(file: str) -> Any:
     try:
         import fsspec
     except ImportError as error:
-        raise DataError(f"{file}: needs fsspec: uv sync --extra streams, or pip install datasets") from error
+        raise DataError(f"{file}: needs fsspec: {getting('streams')}") from error
     return fsspec
 
 

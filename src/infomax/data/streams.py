@@ -16,6 +16,7 @@ from infomax.data.parquet import read_parquets
 from infomax.data.sets import Dataset
 from infomax.data.tar import read_tars
 from infomax.errors import DataError, NoSuchSplit
+from infomax.extras import getting
 
 ENDINGS = (".parquet", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
@@ -176,7 +177,7 @@ def _of_hub(base: str) -> tuple[dict[str, list[str]], str]:
     try:
         from datasets import load_dataset_builder
     except ImportError as error:
-        raise DataError(f"{base}: needs datasets: uv sync --extra streams, or pip install datasets") from error
+        raise DataError(f"{base}: needs datasets: {getting('streams')}") from error
     match = _HUB.fullmatch(base)
     if match is None:
         raise DataError(f"{base!r}: give hf:user/name, hf:user/name:configuration or hf:user/name@revision")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from infomax.encoders.width import measured_width
 from infomax.errors import ConfigError, DataError
+from infomax.extras import getting
 
 _LAYERS = (nn.Linear, nn.Conv2d)
 
@@ -184,7 +185,7 @@ def from_timm(name: str, channels: int = 3, size: int = 32, **options: Any) -> F
     try:
         import timm
     except ImportError as error:
-        raise ConfigError(f"encoder timm/{name} needs timm: uv sync --extra timm, or pip install timm") from error
+        raise ConfigError(f"encoder timm/{name} needs timm: {getting('timm')}") from error
     if not timm.is_model(name.split(".")[0]):
         raise ConfigError(f"timm has no model {name!r}: {_like(name, timm.list_models())}")
     config = _built(lambda: timm.get_pretrained_cfg(name, allow_unregistered=True), f"timm/{name}", size, options)

@@ -5,6 +5,7 @@ import warnings
 from torch import Tensor, nn
 
 from infomax.errors import ConfigError
+from infomax.extras import getting
 
 
 class GCN(nn.Module):
@@ -39,9 +40,7 @@ class GCN(nn.Module):
                 warnings.filterwarnings("ignore", message=".*torch.jit.script", category=Warning)
                 from torch_geometric.nn import GCNConv
         except ImportError as error:
-            raise ConfigError(
-                "encoder gcn needs torch-geometric: uv sync --extra graph, or pip install torch-geometric"
-            ) from error
+            raise ConfigError(f"encoder gcn needs torch-geometric: {getting('graph')}") from error
         self.width = width
         # BGRL's batch norm forgets slowly: its momentum .99 is .01 in torch's convention.
         self.conv1, self.norm1, self.act1 = GCNConv(features, hidden), nn.BatchNorm1d(hidden, momentum=0.01), nn.PReLU()

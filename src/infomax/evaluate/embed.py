@@ -13,6 +13,7 @@ from torch import Tensor
 from infomax.errors import ConfigError
 from infomax.evaluate.features import features, fits, run_size
 from infomax.evaluate.splits import whole_rows
+from infomax.extras import getting
 from infomax.training.checkpoint import write_bytes
 from infomax.training.feed import dataset
 
@@ -82,9 +83,7 @@ def embed(
 def _arrow(path: Path) -> None:
     """Refuse a .parquet file where there is no pyarrow to write it."""
     if importlib.util.find_spec("pyarrow") is None:
-        raise ConfigError(
-            f"{path}: a .parquet file takes pyarrow: uv sync --extra streams, or pip install pyarrow; or name an .npz file"
-        )
+        raise ConfigError(f"{path}: a .parquet file takes pyarrow: {getting('streams')}; or name an .npz file")
 
 
 def _npz(table: dict[str, Any]) -> bytes:

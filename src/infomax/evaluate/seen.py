@@ -11,6 +11,7 @@ from infomax.data.arrays import read_arrays
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate.embed import KINDS
 from infomax.evaluate.neighbours import duplicates, outliers
+from infomax.extras import getting
 
 SHOWN = 20
 """Near-duplicates that are printed, the closest."""
@@ -49,9 +50,7 @@ def _of_parquet(path: Path) -> tuple[Any, list[str] | None]:
     try:
         from pyarrow import parquet
     except ImportError:
-        raise ConfigError(
-            f"{path}: a .parquet file takes pyarrow: uv sync --extra streams, or pip install pyarrow"
-        ) from None
+        raise ConfigError(f"{path}: a .parquet file takes pyarrow: {getting('streams')}") from None
     try:
         seen = parquet.read_schema(path).names
         table = parquet.read_table(path, columns=[c for c in ("name", "feature") if c in seen])

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError
+from infomax.extras import getting
 from infomax.report import explorer, gallery, pictures
 from infomax.report.accuracies import accuracies, caption
 from infomax.report.curves import mi_and_gauges, spectra
@@ -48,7 +49,7 @@ def write(
 ) -> Path:
     """Write the page of some runs; see `report`."""
     if umap and find_spec("umap") is None:
-        raise ConfigError("--umap needs the package umap-learn: pip install 'infomax[umap]'")
+        raise ConfigError(f"--umap needs the package umap-learn: {getting('umap')}")
     looks = named_apart(subjects)
     find_data(subjects, data, root)
     page = Page(*_title(subjects))

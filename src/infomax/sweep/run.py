@@ -12,7 +12,7 @@ from infomax.errors import ConfigError, command, nearest
 from infomax.sweep.cell import judgeable
 from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import Cell, Grid
-from infomax.sweep.runners import Runner, RunnerName, Work, runner
+from infomax.sweep.runners import Runner, RunnerName, Work, available, runner
 from infomax.sweep.search import TPE, Everything, Search
 from infomax.training.interrupt import Stopped, noted_signals
 
@@ -51,14 +51,15 @@ def run(
         ConfigError: a grid or runner that cannot be. DataError: a metric that needs labels, and data without.
         Stopped: on Ctrl-C or SIGTERM; the same command goes on.
     """
+    available(runner_name)
     folder = Folder(out)
+    work = Work(
+        folder.path.resolve(), workers, threads, gpus, address, retries, retry, tuple(sorted(grid.slurm.items()))
+    )
     if not any(row.state in ("finished", "failed") for row in _known(folder)):  # else one has met the data
         judgeable([cell.options for cell in _samples(grid)], grid.evaluate)
     search: Search = Everything(grid) if grid.sampler == "random" else TPE(grid, _known(folder))
     folder.begin([], grid.evaluate)
-    work = Work(
-        folder.path.resolve(), workers, threads, gpus, address, retries, retry, tuple(sorted(grid.slurm.items()))
-    )
     made: list[Runner] = []
     try:
         _run(folder, grid, search, work, runner_name, made, progress)

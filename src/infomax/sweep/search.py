@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infomax.errors import ConfigError
+from infomax.extras import getting
 from infomax.sweep.folder import Row
 from infomax.sweep.grid import WHERE, Cell, Grid, Range
 
@@ -63,9 +64,7 @@ class TPE:
         try:
             import optuna
         except ImportError:
-            raise ConfigError(
-                "sampler: tpe needs Optuna: pip install 'infomax[tpe]', or take `sampler: random`"
-            ) from None
+            raise ConfigError(f"sampler: tpe needs Optuna: {getting('tpe')}; or take `sampler: random`") from None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.choices = _resolved(grid)
         self.grid = replace(grid, random=self.choices)

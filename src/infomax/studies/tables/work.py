@@ -18,7 +18,7 @@ from infomax.studies.tables.sources import Source, source
 from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import Cell, Listed
 from infomax.sweep.run import run as run_sweep
-from infomax.sweep.runners import RunnerName
+from infomax.sweep.runners import RunnerName, available
 from infomax.training.run import environment, write_atomically
 
 
@@ -62,6 +62,7 @@ class Asked:
     def __post_init__(self) -> None:
         budget_of(self.budget, plan.BUDGETS)
         plan.chosen(self.methods)
+        available(self.runner)
         for name, least in (("seeds", 0 if self.elsewhere else 1), ("epochs", 1), ("samples", 16), ("size", 1)):
             value = getattr(self, name)
             if value is not None and value < least:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from infomax.errors import ConfigError, nearest
+from infomax.extras import getting, installed
 
 RunnerName = Literal["local", "ray", "submitit"]
 
@@ -78,17 +79,28 @@ def room(gpus: float, share: float) -> int:
     return int(gpus) * int(1 / share) if share <= 1 else int(gpus // share)
 
 
+def available(name: str) -> None:
+    """See that there is a runner of a name, and that what it needs is installed: asked before anything is made.
+
+    Raises:
+        ConfigError: where there is not, naming the nearest, or it is not.
+    """
+    if name not in get_args(RunnerName):
+        raise ConfigError(f"no runner {name!r}: {nearest(name, get_args(RunnerName))}")
+    if name == "ray" and not installed("ray"):
+        raise ConfigError(f"--runner ray needs Ray: {getting('ray')}; or take --runner local")
+    if name == "submitit" and not installed("submitit"):
+        raise ConfigError(f"--runner submitit needs submitit: {getting('slurm')}; or take --runner local")
+
+
 def runner(name: str, work: Work) -> Runner:
     """A runner by name.
 
     Raises:
         ConfigError: no runner of that name, or one that is not installed or cannot be reached.
     """
+    available(name)
     match name:
-        case "local":
-            from infomax.sweep.runners.local import Local
-
-            return Local(work)
         case "ray":
             from infomax.sweep.runners.cluster import Ray
 
@@ -97,4 +109,7 @@ def runner(name: str, work: Work) -> Runner:
             from infomax.sweep.runners.slurm import Submitit
 
             return Submitit(work)
-    raise ConfigError(f"no runner {name!r}: {nearest(name, ('local', 'ray', 'submitit'))}")
+        case _:
+            from infomax.sweep.runners.local import Local
+
+            return Local(work)

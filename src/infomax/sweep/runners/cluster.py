@@ -27,17 +27,14 @@ class Ray:
         work: `address` of the cluster, or auto; None: one is started here, for as long as the sweep lasts.
 
     Raises:
-        ConfigError: Ray is not installed, there is no cluster, or it has no machine that could take a cell.
+        ConfigError: there is no cluster, or it has no machine that could take a cell.
     """
 
     def __init__(self, work: Work) -> None:
         # else Ray would run a command begun by `uv run` by uv on every machine, with a copy of this folder
         os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        try:
-            ray: Any = importlib.import_module("ray")
-        except ImportError:
-            raise ConfigError("--runner ray needs Ray: pip install 'infomax[ray]', or take --runner local") from None
+        ray: Any = importlib.import_module("ray")
         self.ray, self.work, self.folder = ray, work, Folder(work.folder)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if work.address is None:

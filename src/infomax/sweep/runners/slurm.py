@@ -26,14 +26,12 @@ class Submitit:
             time was up, unless slurm_max_num_timeout says so.
 
     Raises:
-        ConfigError: submitit is not installed, there is no SLURM, or a parameter does not exist.
+        ConfigError: there is no SLURM, or a parameter does not exist.
     """
 
     def __init__(self, work: Work) -> None:
-        try:
-            import submitit
-        except ImportError:
-            raise ConfigError("--runner submitit needs submitit: pip install 'infomax[slurm]'") from None
+        import submitit
+
         if work.gpus is not None and not float(work.gpus).is_integer():
             raise ConfigError(f"gpus={work.gpus}: SLURM gives whole GPUs; shares are for the runners local and ray")
         self.work, self.folder = work, Folder(work.folder)
