@@ -196,6 +196,8 @@ def test_table_1_runs_each_cell_once_and_shows_other_machines_beside(evaluated, 
     again = table1(out, **asked, elsewhere=[str(evaluated.parent)], progress=False)
     assert before == {p: p.stat().st_mtime_ns for p in (out / "final").rglob("*.json") if p.name != "sweep.json"}
     assert again["rows"] == found["rows"] and again["parts"] == found["parts"]
+    assert found["settings"]["images"] == {"digits": {"train": 200, "of": 1442, "test": 66, "of_test": 355}}
+    assert "and 66 of 355 test images." in found["parts"][0]["text"]
     heads = found["parts"][0]["lines"][0]
     assert len([h for h in heads if h.startswith("digits")]) == 2  # ours, of 200 images, and the other machine's
     held = ledger.ledger({"table1": out / "table1.json"})
@@ -256,6 +258,7 @@ def test_so_many_rows_of_a_data_set_are_of_every_class_alike(tmp_path):
     part = source("digits", None, 200, tmp_path)
     data, test = im.data.load(part.data), im.data.load(part.data, split="test")
     assert (len(data), len(test), part.of, part.label, part.side) == (200, 66, 1442, "digits", 8)
+    assert part.cut.endswith("200 of 1,442 training images, for encoder and probe alike, and 66 of 355 test images.")
     assert np.bincount(data.labels.numpy()).min() >= 19 and source("digits", None, 200, tmp_path) == part
     held = dict(np.load(part.data))
     np.savez(part.data, **(held | {"y_train": held["y_train"][::-1]}))
@@ -264,7 +267,7 @@ def test_so_many_rows_of_a_data_set_are_of_every_class_alike(tmp_path):
     with pytest.raises(ConfigError, match="same name, 'photos', in the tables"):
         Asked(tmp_path / "tables", data=["a/photos.npz", "b/photos.npz"]).sources(None)
     whole = source("digits", None, 5000, tmp_path)
-    assert whole.data == "digits" and whole.train == 1442
+    assert whole.data == "digits" and whole.train == 1442 and not whole.cut
     np.savez(tmp_path / "plain.npz", x=np.zeros((20, 8, 8), np.uint8))
     with pytest.raises(ConfigError, match="images with labels"):
         source(str(tmp_path / "plain.npz"), None, None, tmp_path)

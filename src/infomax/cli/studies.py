@@ -161,7 +161,8 @@ _TABLE = """
         budget: minutes (two CPU cores), hour (one GPU) or paper.
         seeds: runs of each method and data set (tables 1 and 7).
         root: where named data sets lie.
-        epochs, samples, encoder, size: in place of the budget's.
+        epochs, encoder, size: in place of the budget's.
+        samples: training images, at most, and a third as many of the test set; by default the budget's.
         elsewhere: of table1: a folder of runs that were trained and evaluated elsewhere, or a JSON file of rows; may be given
             several times.
         runner, workers, gpus, address: where cells run, as of infomax sweep.

@@ -73,7 +73,7 @@ def table1(out: str | Path, **options: Any) -> dict[str, Any]:
             {"heading": "Failed", "lines": [{k: row[k] for k in ("method", "data", "seed", "error")} for row in failed]}
         )
     results = {"rows": [*rows, *others], "untrained": bare, "claims": claims, **spent}
-    return write(asked, "table1", "Table 1: linear probing", results, parts)
+    return write(asked, "table1", "Table 1: linear probing", results, parts, _taken(sources))
 
 
 def table7(out: str | Path, **options: Any) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def table7(out: str | Path, **options: Any) -> dict[str, Any]:
     parts.append(
         {"heading": "What they came to: linear probe, %", "lines": table(found), "text": _about(found, sources)}
     )
-    return write(asked, "table7", "Table 7: ImageNet100 and TinyImageNet", {"rows": rows, **spent}, parts)
+    return write(asked, "table7", "Table 7: ImageNet100 and TinyImageNet", {"rows": rows, **spent}, parts, _taken(sources))
 
 
 def _trained(asked: Asked, sources: Sequence[Source]) -> tuple[list[dict[str, Any]], dict[str, float]]:
@@ -174,15 +174,16 @@ def _untrained(asked: Asked, sources: Sequence[Source], rows: Sequence[Mapping[s
     return found
 
 
+def _taken(sources: Sequence[Source]) -> dict[str, Any]:
+    """How many images each data set gave, and how many it has; test: None where a fifth of train is held out."""
+    keys = ("train", "of", "test", "of_test")
+    return {"images": {s.label: {key: getattr(s, key) for key in keys} for s in sources}}
+
+
 def _about(found: Sequence[Column], sources: Sequence[Source]) -> str:
     """What stands behind each column, in words."""
     said = [f"{c.head}: {c.said}; {c.seeds} seed{'s' if c.seeds != '1' else ''}." for c in found]
-    part = [
-        f"{s.label}: {s.train:,} of {s.of:,} training images, for encoder and probe alike."
-        for s in sources
-        if s.train < s.of
-    ]
-    return " ".join([*said, *part]) + (
+    return " ".join([*said, *(s.cut for s in sources if s.cut)]) + (
         " Mean ± sd over seeds. The probe is logistic regression to convergence, its penalty chosen on a held-out fifth of "
         "train; the test set is looked at once a run."
     )

@@ -26,7 +26,7 @@ class Source:
         root: where named sets lie.
         side: of its images in pixels.
         train, test: rows; no test: a fifth of train is held out.
-        of: rows of the whole training set.
+        of, of_test: rows of the whole sets.
     """
 
     label: str
@@ -36,6 +36,20 @@ class Source:
     train: int
     test: int | None
     of: int
+    of_test: int | None = None
+
+    @property
+    def cut(self) -> str:
+        """How many rows were taken of how many, where not all were; of the test set, too.
+
+        Example:
+            >>> Source("photos", "photos", None, 32, 3000, 1000, 50_000, 10_000).cut
+            'photos: 3,000 of 50,000 training images, for encoder and probe alike, and 1,000 of 10,000 test images.'
+        """
+        if self.train == self.of:
+            return ""
+        tested = "" if self.test is None else f", and {self.test:,} of {self.of_test:,} test images"
+        return f"{self.label}: {self.train:,} of {self.of:,} training images, for encoder and probe alike{tested}."
 
 
 def source(name: str, root: str | None, samples: int | None, folder: Path) -> Source:
@@ -61,7 +75,7 @@ def source(name: str, root: str | None, samples: int | None, folder: Path) -> So
     n_test = None if test is None else len(test)
     if samples is None or samples >= len(whole):
         data = name if name in NAMES else absolute(name)
-        return Source(label, data, root if name in NAMES else None, side, len(whole), n_test, len(whole))
+        return Source(label, data, root if name in NAMES else None, side, len(whole), n_test, len(whole), n_test)
     path = folder / f"{label}-{samples}.npz"
     few = max(1, samples // 3)
     if not isinstance(whole.images, Tensor):
@@ -77,8 +91,8 @@ def source(name: str, root: str | None, samples: int | None, folder: Path) -> So
         raise DataError(
             f"{path} holds rows of other data than {name!r} is now: choose another --out, or remove its runs"
         )
-    n_test = None if n_test is None else min(n_test, few)
-    return Source(label, str(path.resolve()), None, side, samples, n_test, len(whole))
+    kept_test = len(arrays["x_test"]) if "x_test" in arrays else None
+    return Source(label, str(path.resolve()), None, side, samples, kept_test, len(whole), n_test)
 
 
 def _rows(data: Dataset, count: int) -> Tensor:

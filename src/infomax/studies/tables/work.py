@@ -169,7 +169,12 @@ def here(device: str) -> str:
 
 
 def write(
-    asked: Asked, table: str, title: str, results: dict[str, Any], parts: Sequence[Mapping[str, Any]]
+    asked: Asked,
+    table: str,
+    title: str,
+    results: dict[str, Any],
+    parts: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write a table as numbers, as text and as a page.
 
@@ -179,6 +184,7 @@ def write(
         title: of the page.
         results: what its JSON holds beside the settings.
         parts: sections: `heading`, `lines` (of a table) and `text`.
+        settings: beside budget and machine.
 
     Returns:
         What the JSON holds.
@@ -189,7 +195,7 @@ def write(
         "table": table,
         "command": asked.command(table),
         "commit": commit(),
-        "settings": {"budget": asked.budget, "machine": here(asked.device)},
+        "settings": {"budget": asked.budget, "machine": here(asked.device), **(settings or {})},
         "environment": {k: v for k, v in environment().items() if k not in ("command", "processes")},
         "made": time.strftime("%F"),
         **results,
