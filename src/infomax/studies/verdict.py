@@ -82,6 +82,17 @@ def below(what: str, values: Any, bar: float) -> Comparison:
     return Comparison(f"{bar:g} - {what}", bar - mean, error)
 
 
+def never(what: str, count: int, seeds: int) -> Comparison:
+    """The claim that something happened in no run, out of so many seeds: once refutes it; that it was not seen of a single
+    seed has, like a mean of one, no spread to be judged by.
+
+    Example:
+        >>> [never("runs flagged", count, seeds).verdict for count, seeds in ((0, 3), (0, 1), (1, 1))]
+        ['holds', 'not decidable', 'does not hold']
+    """
+    return Comparison(f"1/2 - {what}", 0.5 - count, 0.0 if count or seeds > 1 else math.nan)
+
+
 def verdict(comparisons: Sequence[Comparison]) -> str:
     """Of a claim that needs all of its comparisons.
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from infomax.errors import ConfigError, nearest
-from infomax.studies.collapse.judge import claims, counted, ended, table
+from infomax.studies.collapse.judge import PARTS, claims, counted, ended, table
 from infomax.studies.collapse.plan import PLAIN, WORLDS, Cell, sentences
 from infomax.studies.collapse.train import run_cell
 from infomax.studies.kept import going_on
 from infomax.studies.origin import origin
 from infomax.studies.pool import run_all
 
-__all__ = ["WORLDS", "as_text", "claims", "counted", "ended", "run"]
+__all__ = ["WORLDS", "as_text", "claims", "counted", "ended", "page", "run"]
 
 
 def run(
@@ -132,11 +132,11 @@ def _counts(results: Mapping[str, Any]) -> str:
     for part, c in results["counts"].items():
         if c["healthy"] + c["collapsed"]:
             said.append(
-                f"{part}: {c['collapsed'] - c['missed']} of {c['collapsed']} collapsed runs flagged in the first fifth "
+                f"{PARTS[part]}: {c['collapsed'] - c['missed']} of {c['collapsed']} collapsed runs flagged in the first fifth "
                 f"({c['late']} more later), {c['alarms']} of {c['healthy']} healthy ones flagged, {c['warned']} of {c['open']} "
-                "that lack their guard and did not end collapsed"
+                "that lack their guard and did not end collapsed flagged, too"
             )
-    return "; ".join(said) + f". {results['cpu_seconds']:.0f} processor seconds"
+    return ". ".join(["; ".join(said) or "no run came to its end", f"{results['cpu_seconds']:.0f} processor seconds"])
 
 
 def as_text(results: Mapping[str, Any]) -> str:

@@ -1,18 +1,23 @@
 """Which runs ended collapsed, by their end and their siblings alone; and what the watch said of them meanwhile."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infomax.studies.collapse.plan import ABLATIONS, METHODS, WORLDS, base_of
+from infomax.studies.collapsed import collapsed
 from infomax.studies.verdict import Comparison, claim
-from infomax.training.monitor import COLLAPSED_STD
 from infomax.training.watch import EARLY
 
 Row = Mapping[str, Any]
 
-LEFT = 0.25
-"""Share of its sibling's spread or effective rank at the end, below which a run has collapsed."""
+CHOSEN_SEED = 0
+"""The thresholds were chosen on this seed of the worlds that are not held out."""
+PARTS = {
+    "chosen on": "seed 0 of digits and points, on which the thresholds were chosen",
+    "other seeds": "other seeds of digits and points",
+    "held out": "other worlds",
+}
+"""What a run is to the thresholds, and how that is printed."""
 
 
 def siblings(row: Row, rows: Sequence[Row]) -> list[Row]:
@@ -24,9 +29,7 @@ def siblings(row: Row, rows: Sequence[Row]) -> list[Row]:
 
 
 def ended(row: Row, rows: Sequence[Row]) -> bool:
-    """Whether a run ended collapsed: std below 0.1, or std or effective rank below a quarter of its siblings' median.
-
-    Read off fixed samples after the last epoch, in evaluation mode; nothing that the watch reads enters it.
+    """Whether a run ended `collapsed`, read off fixed samples after the last epoch, in evaluation mode.
 
     Example:
         >>> world = {"world": "digits", "seed": 0}
@@ -35,16 +38,23 @@ def ended(row: Row, rows: Sequence[Row]) -> bool:
         >>> [ended(row, rows) for row in rows]
         [False, True]
     """
-    near = siblings(row, rows)
+    return collapsed(row, siblings(row, rows))
 
-    def lost(key: str) -> bool:
-        return bool(near) and row[key] < LEFT * statistics.median(r[key] for r in near)
 
-    return row["std"] < COLLAPSED_STD or lost("std") or lost("effective_rank")
+def part_of(row: Row) -> str:
+    """Which of `PARTS` a run belongs to.
+
+    Example:
+        >>> [part_of({"world": "digits", "seed": seed}) for seed in (0, 100)], part_of({"world": "digits, sgd", "seed": 0})
+        (['chosen on', 'other seeds'], 'held out')
+    """
+    if WORLDS[row["world"]].held_out:
+        return "held out"
+    return "chosen on" if row["seed"] == CHOSEN_SEED else "other seeds"
 
 
 def counted(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
-    """Runs by part ("chosen on", "held out") and kind.
+    """Runs by part, as `PARTS` has them, and kind.
 
     Returns:
         Of each part: `healthy`, guarded runs that did not end collapsed; `alarms`, those of them that were flagged;
@@ -53,16 +63,16 @@ def counted(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
         them that were flagged: they lost much, and neither count as collapsed nor as healthy.
     """
     found: dict[str, dict[str, list[Row]]] = {}
-    for part in ("chosen on", "held out"):
-        mine = [r for r in rows if "error" not in r and WORLDS[r["world"]].held_out == (part == "held out")]
-        collapsed = [r for r in mine if ended(r, rows)]
+    for part in PARTS:
+        mine = [r for r in rows if "error" not in r and part_of(r) == part]
+        fallen = [r for r in mine if ended(r, rows)]
         healthy = [r for r in mine if r["name"] not in ABLATIONS and not ended(r, rows)]
         bare = [r for r in mine if r["name"] in ABLATIONS and not ended(r, rows)]
-        missed = [r for r in collapsed if r["flagged"] is None or r["flagged"] > EARLY]
+        missed = [r for r in fallen if r["flagged"] is None or r["flagged"] > EARLY]
         found[part] = {
             "healthy": healthy,
             "alarms": [r for r in healthy if r["flagged"] is not None],
-            "collapsed": collapsed,
+            "collapsed": fallen,
             "missed": missed,
             "late": [r for r in missed if r["flagged"] is not None],
             "open": bare,
@@ -72,7 +82,7 @@ def counted(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
 
 
 def claims(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The two halves of the bar, on the held-out part."""
+    """The two halves of the bar, on the worlds that are held out."""
     part = counted(rows)["held out"]
     if not part["healthy"] or not part["collapsed"]:
         return []
