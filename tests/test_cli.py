@@ -139,6 +139,32 @@ def test_bad_input_is_one_clear_line(tmp_path, capsys):
     wrong(["warmup_epochs=nan"], "--warmup-epochs", "nan")
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("train", "--method", "typo"), "no method 'typo'"),
+        (("train", "--views", "typo"), "no views 'typo'"),
+        (("train", "--encoder", "typo"), "no encoder 'typo'"),
+        (("train", "--encoder", "torchvision/typo"), "torchvision has no classifier 'typo'"),
+        (("train", "--epochs", "0"), "epochs=0"),
+        (("views", "--recipe", "typo"), "no views 'typo'"),
+        (("study", "fig2", "--encoder", "typo"), "no encoder 'typo'"),
+        (("study", "table1", "--encoder", "typo"), "no encoder 'typo'"),
+    ],
+)
+def test_names_are_looked_at_before_data_are(tmp_path, capsys, asked, said):
+    given = {"--method": "jmi"} if asked[0] == "train" else {}
+    given |= dict([asked[-2:]]) | {"--data": tmp_path / "nowhere", "--out": tmp_path / "out"}
+    code, _, err = run(capsys, *asked[:-2], *(word for pair in given.items() for word in pair))
+    assert code == 2 and said in err and "nowhere" not in err, err
+    assert not (tmp_path / "out").exists()
+
+
+def test_protocols_are_looked_at_before_data_are(tmp_path, capsys, trained):
+    code, _, err = run(capsys, "evaluate", trained, "--data", tmp_path / "nowhere", "--protocols", "knn,typo")
+    assert code == 2 and "no protocol 'typo'" in err and "nowhere" not in err
+
+
 def test_unknown_command_and_missing_option(capsys):
     code, _, err = run(capsys, "trian")
     assert code == 2 and 'Did you mean "train"' in err and err.count("\n") == 1

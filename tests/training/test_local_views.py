@@ -1,5 +1,6 @@
 """Local views, signals and tables through a run."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,9 @@ import torch
 
 import infomax as im
 from infomax.cli import main
-from infomax.data import Dataset
+from infomax.data import Dataset, sbm
 from infomax.errors import ConfigError
-from infomax.training.feed import encoder_for, view_function
+from infomax.training.feed import VIEWS, encoder_for, view_function
 from infomax.views import Corruption, Gaussian, Signals
 
 
@@ -32,6 +33,24 @@ def test_local_views_are_of_recipes_that_have_them() -> None:
         view_function(data, "simclr", None, 2)
     with pytest.raises(ConfigError, match="it makes its own views"):
         view_function(data, lambda *a, **k: [], None, 2)
+
+
+def test_the_names_of_views_are_those_that_some_data_have() -> None:
+    kinds = [Dataset(torch.randn(6, 2, 50)), Dataset(torch.randn(6, 4)), Dataset(torch.randn(6, 2)), sbm()]
+    kinds.append(Dataset(torch.zeros(4, 32, 32, 3, dtype=torch.uint8)))
+    known = set()
+    for data in kinds:
+        for name in VIEWS:
+            try:
+                view_function(data, name)
+            except ConfigError:
+                continue
+            known.add(name)
+        with pytest.raises(ConfigError) as refused:
+            view_function(data, "typo")
+        said = re.search(r"give (.*), or a function|one of: (.*)\)", str(refused.value))
+        assert said and {word for word in re.findall(r"[a-z-]+", said[1] or said[2]) if word != "or"} <= set(VIEWS)
+    assert known == set(VIEWS)
 
 
 def test_each_kind_of_data_has_its_views_and_encoder() -> None:

@@ -114,8 +114,8 @@ def train(
     import torch
 
     import infomax as im
-    from infomax.training.feed import dataset, encoder_for
-    from infomax.training.rules import read_rules
+    from infomax.training.feed import check_names, dataset, encoder_for
+    from infomax.training.options import Options
     from infomax.training.run import unclaimed
 
     if seed < 0:
@@ -123,6 +123,31 @@ def train(
     torch.manual_seed(seed)
     if this_rank() == 0:
         unclaimed(out)
+    asked: dict[str, Any] = {
+        "epochs": epochs,
+        "budget": budget,
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "lr": lr,
+        "lr_batch": lr_batch,
+        "weight_decay": weight_decay,
+        "warmup_epochs": warmup_epochs,
+        "clip_norm": clip_norm,
+        "rules": read_rules(rules) or {},
+        "accumulate": int(accumulate) if accumulate.isdigit() else accumulate,
+        "on_nan": on_nan,
+        "precision": precision,
+        "compile": compile,
+        "size": size,
+        "local_views": local_views,
+        "seed": seed,
+        "gauge_samples": gauge_samples,
+        "intervals": intervals,
+        "online_probe": online_probe,
+        "online_knn": online_knn,
+    }
+    Options(**asked)  # what cannot be is said before data are read, which takes long
+    check_names(encoder=encoder, views=views)
     samples = dataset(data, root, on_error=on_error)
     learner = im.methods.build(method, encoder_for(samples, encoder, size, init), **options)
     if this_rank() == 0:
@@ -131,24 +156,8 @@ def train(
         learner,
         samples,
         views=views,
-        epochs=epochs,
-        budget=budget,
-        batch_size=batch_size,
-        optimizer=optimizer,
-        lr=lr,
-        lr_batch=lr_batch,
-        weight_decay=weight_decay,
-        warmup_epochs=warmup_epochs,
-        clip_norm=clip_norm,
-        rules=read_rules(rules),
-        accumulate=int(accumulate) if accumulate.isdigit() else accumulate,  # type: ignore[arg-type]
-        on_nan=on_nan,
-        precision=precision,
-        compile=compile,
+        **asked,
         cuda_graphs=cuda_graphs,
-        size=size,
-        local_views=local_views,
-        seed=seed,
         out=out,
         root=root,
         on_error=on_error,
@@ -157,10 +166,6 @@ def train(
         strategy=strategy,
         checkpoint_every=checkpoint_every,
         keep=keep,
-        gauge_samples=gauge_samples,
-        intervals=intervals,
-        online_probe=online_probe,
-        online_knn=online_knn,
         wandb=wandb,
     )
     _ended(run, out)

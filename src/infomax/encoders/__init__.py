@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from infomax.encoders.bridges import Features, from_timm, from_torchvision, resnet
+from infomax.encoders.bridges import Features, from_timm, from_torchvision, in_timm, in_torchvision, resnet
 from infomax.encoders.graph import GCN
 from infomax.encoders.signal import ResNet1d
 from infomax.encoders.small import MLP, ResNet8, Toy
@@ -28,6 +28,7 @@ __all__ = [
     "Toy",
     "again",
     "begin",
+    "check",
     "get",
     "resnet",
     "width_of",
@@ -44,6 +45,7 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "gcn": lambda channels, size, **options: GCN(channels, **options),
 }
 
+_LIBRARIES = {"torchvision": in_torchvision, "timm": in_timm}
 NAMES = (*_BUILDERS, "torchvision/NAME", "timm/NAME")
 """The encoders known by name."""
 
@@ -84,6 +86,7 @@ def get(name: str, channels: int = 3, size: int = 32, *, init: str | Path | None
         >>> encoder.width, encoder(torch.zeros(4, 1, 8, 8)).shape
         (256, torch.Size([4, 256]))
     """
+    check(name)
     if channels < 1 or size < 1:
         raise ConfigError(f"encoder {name} for {channels} channels and size {size}: both are at least 1")
     published = init is not None and str(init) == PRETRAINED
@@ -93,6 +96,24 @@ def get(name: str, channels: int = 3, size: int = 32, *, init: str | Path | None
     begun = {} if init is None else {"init": str(init)}
     encoder.recipe = {"name": name, "channels": channels, "size": size, **begun, **options}  # type: ignore[assignment]
     return encoder
+
+
+def check(name: str) -> None:
+    """Refuse a name that no encoder has: asked before data are read, which takes long.
+
+    Raises:
+        ConfigError: naming the nearest, or a package that is missing.
+
+    Example:
+        >>> check("resnet81")
+        Traceback (most recent call last):
+        infomax.errors.ConfigError: no encoder 'resnet81': did you mean 'resnet8'? (one of: ...)
+    """
+    library, _, rest = name.partition("/")
+    if rest and library in _LIBRARIES:
+        _LIBRARIES[library](rest)
+    elif name not in _BUILDERS:
+        raise ConfigError(f"no encoder {name!r}: {nearest(name, NAMES)}")
 
 
 _WEIGHTS = ("init", "pretrained", "checkpoint_path")
@@ -117,8 +138,6 @@ def _build(name: str, channels: int, size: int, options: dict[str, Any]) -> nn.M
         return from_torchvision(rest, channels, size, **options)
     if rest and library == "timm":
         return from_timm(rest, channels, size, **options)
-    if name not in _BUILDERS:
-        raise ConfigError(f"no encoder {name!r}: {nearest(name, NAMES)}")
     if "pretrained" in options and not name.startswith(("resnet18", "resnet34", "resnet50")):
         raise ConfigError(f"encoder {name} has no published weights: take torchvision/NAME or timm/NAME, or init=PATH")
     try:

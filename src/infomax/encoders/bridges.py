@@ -104,9 +104,7 @@ def from_torchvision(
     """
     from torchvision import models
 
-    known = models.list_models(module=models)
-    if name not in known:
-        raise ConfigError(f"torchvision has no classifier {name!r}: {_like(name, known)}")
+    in_torchvision(name)
     if name.startswith("vit_"):
         options.setdefault("image_size", size)
     if name in ("googlenet", "inception_v3"):
@@ -182,12 +180,9 @@ def from_timm(name: str, channels: int = 3, size: int = 32, **options: Any) -> F
         ConfigError: timm is missing, an unknown name, options that the model does not take, or a model that cannot take such
             images.
     """
-    try:
-        import timm
-    except ImportError as error:
-        raise ConfigError(f"encoder timm/{name} needs timm: {getting('timm')}") from error
-    if not timm.is_model(name.split(".")[0]):
-        raise ConfigError(f"timm has no model {name!r}: {_like(name, timm.list_models())}")
+    in_timm(name)
+    import timm
+
     config = _built(lambda: timm.get_pretrained_cfg(name, allow_unregistered=True), f"timm/{name}", size, options)
     if config is not None and config.fixed_input_size:
         options.setdefault("img_size", size)
@@ -195,6 +190,33 @@ def from_timm(name: str, channels: int = 3, size: int = 32, **options: Any) -> F
         lambda: timm.create_model(name, num_classes=0, in_chans=channels, **options), f"timm/{name}", size, options
     )
     return _measured(net, f"timm/{name}", channels, size)
+
+
+def in_torchvision(name: str) -> None:
+    """Refuse what torchvision has no classifier of.
+
+    Raises:
+        ConfigError: naming those of nearly that name.
+    """
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ConfigError(f"torchvision has no classifier {name!r}: {_like(name, known)}")
+
+
+def in_timm(name: str) -> None:
+    """Refuse what timm has no model of.
+
+    Raises:
+        ConfigError: naming those of nearly that name, or how to get timm.
+    """
+    try:
+        import timm
+    except ImportError as error:
+        raise ConfigError(f"encoder timm/{name} needs timm: {getting('timm')}") from error
+    if not timm.is_model(name.split(".")[0]):
+        raise ConfigError(f"timm has no model {name!r}: {_like(name, timm.list_models())}")
 
 
 def _built(make: Callable[[], Any], name: str, size: int, options: dict[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from infomax.errors import ConfigError
 from infomax.report.figures import CLASSES
 from infomax.report.markdown import literal
 from infomax.report.page import Page
-from infomax.training.feed import dataset, view_function
+from infomax.training.feed import check_names, dataset, view_function
 from infomax.views import Corruption, Gaussian, Params, Signals, Views
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def views_page(
         raise ConfigError(f"{path} exists: nothing is overwritten; choose another --out or remove it")
     if count < 1:
         raise ConfigError(f"count={count}: give at least 1")
+    check_names(views=recipe)
     samples = dataset(data, root)
     views = view_function(samples, recipe, size, local_views)
     shown = torch.linspace(0, len(samples) - 1, min(count, len(samples))).long()

@@ -18,11 +18,11 @@ from infomax.data.encoded import Encoded
 from infomax.data.folder import OnError
 from infomax.data.machine import cores
 from infomax.data.order import WINDOW_ROWS, spread
-from infomax.encoders import get
-from infomax.errors import ConfigError, DataError
+from infomax.encoders import check, get
+from infomax.errors import ConfigError, DataError, nearest
 from infomax.parallel import local_slice, world
 from infomax.training.devices import uncompiled
-from infomax.views import Corruption, Gaussian, GraphViews, Signals, Views, recipe
+from infomax.views import RECIPES, Corruption, Gaussian, GraphViews, Signals, Views, recipe
 
 ViewFunction = Callable[..., Sequence[Any]]
 """(batch, index, seed, epoch) -> views, each a batch."""
@@ -74,6 +74,27 @@ TABLE_FROM = 4
 def standardises(data: Dataset) -> bool:
     """Whether views bring the channels or columns to mean 0 and standard deviation 1: of images, signals, tables."""
     return not isinstance(data, Graph) and (data.is_images or data.is_signals or data.channels >= TABLE_FROM)
+
+
+VIEWS = ("auto", *RECIPES, "signals", "tabular", "noise", "graph")
+"""Every name of views; which of them some data have, is said by `view_function`."""
+
+
+def check_names(*, encoder: str = "auto", views: Any = "auto") -> None:
+    """Refuse an encoder or views that no data have: asked before any are read, which takes long.
+
+    Raises:
+        ConfigError: naming the nearest.
+
+    Example:
+        >>> check_names(views="simclear")
+        Traceback (most recent call last):
+        infomax.errors.ConfigError: no views 'simclear': did you mean 'simclr'? (one of: ...)
+    """
+    if encoder != "auto":
+        check(encoder)
+    if isinstance(views, str) and views not in VIEWS:
+        raise ConfigError(f"no views {views!r}: {nearest(views, VIEWS)}")
 
 
 def view_function(

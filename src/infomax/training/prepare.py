@@ -15,7 +15,7 @@ from infomax.training import checkpoint, sharding
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import described
 from infomax.training.devices import Place, compile_branch, place
-from infomax.training.feed import Feed, dataset, view_function, view_size
+from infomax.training.feed import Feed, check_names, dataset, view_function, view_size
 from infomax.training.length import Length
 from infomax.training.optim import build_optimizer
 from infomax.training.options import Options
@@ -47,6 +47,7 @@ def prepare(
     where = place(machine["device"], machine["devices"], options.precision)
     if options.budget is not None and world() > 1:
         raise ConfigError(f"budget={options.budget!r} of {world()} processes, whose clocks differ: give epochs instead")
+    check_names(views=views)
     samples = dataset(data, root, on_error=machine.get("on_error", "skip"))
     root = None if root is None else str(Path(root).expanduser().resolve())
     made = view_function(samples, views, options.size, options.local_views)

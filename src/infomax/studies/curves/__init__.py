@@ -93,7 +93,7 @@ def study(
     from tqdm import tqdm
 
     from infomax.training.devices import place
-    from infomax.training.feed import dataset, encoder_for
+    from infomax.training.feed import check_names, dataset, encoder_for
 
     asked, least = {"seeds": seeds, "epochs": epochs, "samples": samples, "size": size}, (1, 2, 8, 4)
     for (name, value), low in zip(asked.items(), least, strict=True):
@@ -102,6 +102,7 @@ def study(
     given: dict[str, Any] = {k: v for k, v in (asked | {"encoder": encoder, "data": data}).items() if v is not None}
     plan = replace(budget_of(budget, BUDGETS), **given)
     where = place(device).device
+    check_names(encoder=plan.encoder)
     encoder_for(
         dataset(plan.data, root), plan.encoder, plan.size
     )  # before anything is made: no such data, no such encoder

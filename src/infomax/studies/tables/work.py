@@ -19,6 +19,7 @@ from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import Cell, Listed
 from infomax.sweep.run import run as run_sweep
 from infomax.sweep.runners import RunnerName, available
+from infomax.training.feed import check_names
 from infomax.training.run import environment, write_atomically
 
 
@@ -63,6 +64,7 @@ class Asked:
         budget_of(self.budget, plan.BUDGETS)
         plan.chosen(self.methods)
         available(self.runner)
+        check_names(encoder=self.encoder or "auto")
         for name, least in (("seeds", 0 if self.elsewhere else 1), ("epochs", 1), ("samples", 16), ("size", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
