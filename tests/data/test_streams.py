@@ -207,11 +207,11 @@ def test_splits_are_read_off_the_names(tmp_path: Path, kind: str) -> None:
     MAKE[kind](tmp_path, images[:40], name="train")
     MAKE[kind](tmp_path, images[40:], name="validation", shards=1)
     train, test = load(tmp_path), load(tmp_path, split="test")
-    assert (len(train), len(test)) == (40, 20)
+    assert (len(train), len(test)) == (40, 20) and (train.split, test.split) == ("train", "test")
     assert (test.mean, test.classes) == (train.mean, train.classes)
     ending = {"tar": "tar", "parquet": "parquet"}[kind]
     alone = load(f"{tmp_path}/validation-*.{ending}")
-    assert len(alone) == 20 and alone.mean != train.mean
+    assert len(alone) == 20 and alone.mean != train.mean and alone.split is None
     with pytest.raises(NoSuchSplit, match="no test split"):
         load(f"{tmp_path}/validation-*.{ending}", split="test")
 

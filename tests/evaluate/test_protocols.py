@@ -204,7 +204,8 @@ def test_embed_writes_a_new_file_and_names_what_it_saw(runs, tmp_path, capsys):
     asked = ["embed", str(runs / "0"), "digits", "--split", "test", "--out", str(out)]
     assert main([*asked, "--outliers", "3", "--duplicates", "0.9999"]) == 0
     said = capsys.readouterr().out
-    assert "355 rows of 256" in said and "pairs of cosine 0.9999" in said
+    assert "355 rows of 256, the test split of digits (the other: --split train)" in said
+    assert "pairs of cosine 0.9999" in said
     assert main([*asked[:-1], str(tmp_path / "again.npz"), "--duplicates", "0.1"]) == 0
     said = capsys.readouterr().out.splitlines()
     pairs = int(said[1].split()[0].replace(",", ""))
@@ -218,6 +219,27 @@ def test_embed_writes_a_new_file_and_names_what_it_saw(runs, tmp_path, capsys):
         )
     assert main(asked) == 2 and "nothing is overwritten" in capsys.readouterr().err
     assert main([*asked[:-1], str(tmp_path / "emb.csv")]) == 2 and ".npz or .parquet" in capsys.readouterr().err
+
+
+def test_embed_says_which_of_two_splits_it_took(tmp_path, capsys):
+    from PIL import Image
+
+    x = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 3), dtype=np.uint8)
+    np.savez(tmp_path / "two.npz", x_train=x[:16], x_test=x[16:])
+    for name, rows in (("train", x[:16]), ("valid", x[16:])):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for k, image in enumerate(rows):
+            Image.fromarray(image).save(tmp_path / "photos" / name / f"{k}.png")
+    torch.manual_seed(0)
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=3, size=8), projector=(8,))
+    im.train(learner, tmp_path / "two.npz", epochs=1, out=tmp_path / "run", progress=False)
+    for data in ("two.npz", "photos"):
+        for asked, many, split, other in (([], 16, "train", "test"), (["--split", "test"], 8, "test", "train")):
+            out = tmp_path / f"{data}-{split}.npz"
+            capsys.readouterr()
+            assert main(["embed", str(tmp_path / "run"), str(tmp_path / data), "--out", str(out), *asked]) == 0
+            said = capsys.readouterr().out
+            assert f"{many} rows of 256, the {split} split of {tmp_path / data} (the other: --split {other})" in said
 
 
 def test_embed_leaves_no_half_of_a_file(runs, tmp_path, capsys, monkeypatch):
@@ -438,6 +460,7 @@ def test_samples_of_a_folder_are_named_by_their_files(runs, tmp_path, capsys):
     assert main([*asked, "--duplicates", "0.99999"]) == 0
     said = capsys.readouterr().out
     assert "03.png  copy.png" in said
+    assert said.splitlines()[0] == f"wrote {tmp_path / 'e.npz'}: 13 rows of 256"  # there are no two splits
     with np.load(tmp_path / "e.npz") as read:
         assert list(read["names"][-2:]) == ["11.png", "copy.png"]
 

@@ -248,6 +248,16 @@ def test_table_5_counts_without_training(tmp_path, capsys):
     )
 
 
+def test_table_7_says_which_data_it_has_and_what_stands_for_them(tmp_path, capsys):
+    assert main(["study", "table7", "--out", str(tmp_path / "tables"), "--data", "digits"]) == 2
+    said = capsys.readouterr().err
+    assert "settings for ImageNet100 and TinyImageNet alone" in said and "cifar" not in said
+    assert said.rstrip().endswith(
+        "imagenet100 or imagenette for ImageNet100, tiny-imagenet or tinyimagenet for TinyImageNet"
+    )
+    assert not (tmp_path / "tables").exists()
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(ConfigError, match=r"holds something else \(mine.txt\)"):

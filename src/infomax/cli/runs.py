@@ -109,7 +109,7 @@ def embed(
         data: as in `infomax train`.
         out: a new .npz or .parquet file.
         root: where named data sets lie.
-        split: of the data.
+        split: train or test, of data that have both.
         head: the embedding behind the projector, in place of the encoder's features.
         outliers: print so many samples that are farthest from their neighbours.
         duplicates: print pairs of at least this cosine similarity, such as 0.99.

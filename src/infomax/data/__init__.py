@@ -80,6 +80,8 @@ def load(
     else:
         found = _read(name_or_path, folder, split, resize, on_error, download, seed)
         again = name if name in NAMES else str(Path(name).expanduser().resolve())
+        if name in NAMES and not isinstance(found, Graph):
+            found.split = split
     if split == "train":
         found.origin = (again, str(folder.resolve()))
     return found

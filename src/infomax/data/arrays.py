@@ -187,7 +187,8 @@ def read_array(path: Path, split: str) -> Dataset:
         train = samples if of_train is None else as_samples(of_train, str(path))
     mean, std = statistics(train)
     labels, classes = _labelled(arrays, split, len(samples), str(path))
-    return Dataset(images=samples, labels=labels, classes=classes, name=str(path), mean=mean, std=std)
+    two = all(_find(arrays, _IMAGE_KEYS, each) is not None for each in ("train", "test"))
+    return Dataset(samples, labels, classes, str(path), mean, std, split=split if two else None)
 
 
 def _find(arrays: dict[str, np.ndarray], names: tuple[str, ...], split: str) -> np.ndarray | None:

@@ -115,7 +115,7 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     """
     if resize is not None and resize < 1:
         raise ConfigError(f"resize={resize}: give a side in pixels")
-    train_root, root = _split_roots(path, split)
+    train_root, root, two = _split_roots(path, split)
     files, closed = _listing(root, on_error)
     train_files = files if train_root == root else _listing(train_root, on_error).files
     some = torch.linspace(0, len(train_files) - 1, min(LOOKED_AT, len(train_files))).long().tolist()
@@ -139,19 +139,20 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     elif labels is not None and classes is not None and known is not None:
         labels, classes = _renumber(labels, classes, known, root)
     names = [_printable(os.path.relpath(files[i], root)) for i in found.kept]
-    return Dataset(found.images, labels, classes, str(path), mean, std, (*closed, *found.skipped), files=names)
+    return Dataset(found.images, labels, classes, str(path), mean, std, (*closed, *found.skipped), files=names,
+                   split=split if two else None)  # fmt: skip
 
 
-def _split_roots(path: Path, split: str) -> tuple[Path, Path]:
-    """The folder of the train split and of the split asked for."""
+def _split_roots(path: Path, split: str) -> tuple[Path, Path, bool]:
+    """The folder of the train split and of the split asked for, and whether there are two."""
     train, test = _named(path, TRAIN_FOLDERS), _named(path, TEST_FOLDERS)
     if train and test:
-        return train, train if split == "train" else test
+        return train, train if split == "train" else test, True
     if split != "train":
         raise NoSuchSplit(f"{path}: no {split} split: needs folders train and {split} below it, or give another folder")
     if train and all(entry == train or _no_samples(entry) for entry in path.iterdir()):
-        return train, train
-    return path, path
+        return train, train, False
+    return path, path, False
 
 
 def _named(path: Path, names: Sequence[str]) -> Path | None:

@@ -31,6 +31,7 @@ class Dataset:
         skipped: names of the files that could not be read.
         files: name of each sample's file, below the folder, where they lie in one.
         origin: name or path, and root, by which `load` found this train split; None: it came otherwise.
+        split: `train` or `test`, where the data have both; None: these are all there are.
 
     Raises:
         DataError: no samples, samples that cannot be, not one label a sample, labels that are no whole numbers, or labels
@@ -51,6 +52,7 @@ class Dataset:
     skipped: tuple[str, ...] = field(default=(), repr=False)
     origin: tuple[str, str] | None = field(default=None, repr=False)
     files: list[str] | None = field(default=None, repr=False)
+    split: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.images = _as_images(self.images, self.name)

@@ -77,7 +77,9 @@ def read_stream(name: str, split: str, resize: int | None, on_error: OnError) ->
         read = read_tars
     else:
         raise DataError(f"{name}: {Path(files[0]).name} and the others are not all .parquet or all .tar: give one kind")
-    return read(files, train, name, key, resize, on_error), again + (f"#{key}" if key else "")
+    found = read(files, train, name, key, resize, on_error)
+    found.split = split if "train" in by_split and len(by_split) > 1 else None
+    return found, again + (f"#{key}" if key else "")
 
 
 def _parts(name: str) -> tuple[str, str | None]:

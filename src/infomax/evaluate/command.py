@@ -6,12 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from infomax.data import Dataset
 from infomax.errors import ConfigError, DataError
-from infomax.evaluate.embed import embed
+from infomax.evaluate.embed import embed, new_file
 from infomax.evaluate.findings import keep, read
 from infomax.evaluate.over import apart, lines, summary
 from infomax.evaluate.run import Findings, evaluate
 from infomax.evaluate.seen import check, say
+from infomax.training.feed import dataset
 from infomax.training.run import Run
 
 
@@ -68,6 +70,17 @@ def embedded(
 ) -> None:
     """Write features, and say which samples stand alone or come twice."""
     check(lonely, twins)
-    z, names = embed(Run.load(run), data, out, root=root, split=split, head=head)
-    print(f"wrote {out}: {z.shape[0]:,} rows of {z.shape[1]}")
+    new_file(out)
+    trained = Run.load(run)
+    samples = dataset(data, root or trained.config["data"].get("root"), split)
+    z, names = embed(trained, samples, out, head=head)
+    print(f"wrote {out}: {z.shape[0]:,} rows of {z.shape[1]}{_of_two(samples)}")
     say(z, names, lonely, twins)
+
+
+def _of_two(samples: Dataset) -> str:
+    """Which split the samples are, where the data have two, and how to have the other."""
+    if samples.split is None:
+        return ""
+    other = "test" if samples.split == "train" else "train"
+    return f", the {samples.split} split of {samples.name} (the other: --split {other})"

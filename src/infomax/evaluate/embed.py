@@ -54,13 +54,7 @@ def embed(
         ConfigError: a file that exists, or of another kind, or a `.parquet` file without pyarrow. DataError: data that
             the encoder cannot take.
     """
-    path = Path(out)
-    if path.suffix not in KINDS:
-        raise ConfigError(f"{path}: features are written as {' or '.join(KINDS)}: name such a file")
-    if path.exists():
-        raise ConfigError(f"{path} exists: nothing is overwritten; name another file")
-    if path.suffix == ".parquet":
-        _arrow(path)  # before hours of encoding
+    path = new_file(out)
     samples, asked = dataset(data, root or run.config["data"].get("root"), split), run.config
     fits(run, samples)
     branch = run.learner.f if head else run.learner.encoder
@@ -78,6 +72,22 @@ def embed(
         table["classes"] = np.array(samples.classes)
     write_bytes(path, _npz(table) if path.suffix == ".npz" else _parquet(table))
     return z, names
+
+
+def new_file(out: str | Path) -> Path:
+    """The file that features are to be written to, untouched: asked before data are read, which takes long.
+
+    Raises:
+        ConfigError: a file that exists, or of another kind, or a `.parquet` file without pyarrow.
+    """
+    path = Path(out)
+    if path.suffix not in KINDS:
+        raise ConfigError(f"{path}: features are written as {' or '.join(KINDS)}: name such a file")
+    if path.exists():
+        raise ConfigError(f"{path} exists: nothing is overwritten; name another file")
+    if path.suffix == ".parquet":
+        _arrow(path)
+    return path
 
 
 def _arrow(path: Path) -> None:

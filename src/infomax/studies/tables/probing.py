@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from infomax.errors import ConfigError, nearest
+from infomax.errors import ConfigError
 from infomax.studies.pool import run_all
 from infomax.studies.tables import elsewhere, judge, plan
 from infomax.studies.tables.columns import Column, columns, second, table
@@ -88,8 +88,8 @@ def table7(out: str | Path, **options: Any) -> dict[str, Any]:
     for name in names:
         if counterpart(Path(name).stem) not in printed()["table7"]:
             raise ConfigError(
-                f"--data {name}: table 7 is of ImageNet100 and TinyImageNet, and knows a stand-in by how its name begins: "
-                f"{nearest(Path(name).stem, printed()['counterparts'])}"
+                f"--data {name}: table 7 has settings for {' and '.join(SETS[like] for like in printed()['table7'])} alone; in "
+                f"their place stand data by how their name begins: {_stand_ins()}"
             )
     sources = asked.sources(asked.size_of.samples, names)
     rows, spent = _trained(asked, sources)
@@ -172,6 +172,14 @@ def _untrained(asked: Asked, sources: Sequence[Source], rows: Sequence[Mapping[s
         if answer.error is None:
             found.setdefault(source.label, []).append(answer.value["linear"])
     return found
+
+
+def _stand_ins() -> str:
+    """What stands in for each data set of table 7."""
+    known = printed()["counterparts"]
+    return ", ".join(
+        f"{' or '.join(start for start, of in known.items() if of == like)} for {SETS[like]}" for like in printed()["table7"]
+    )
 
 
 def _taken(sources: Sequence[Source]) -> dict[str, Any]:
