@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,6 +36,18 @@ def test_the_package_is_its_command(capsys, monkeypatch, module):
     with pytest.raises(SystemExit) as ended:
         runpy.run_module(module, run_name="__main__")
     assert not ended.value.code and "simclr" in capsys.readouterr().out
+
+
+def test_ctrl_c_while_torch_is_imported_is_one_line(tmp_path):
+    (tmp_path / "torch.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n")
+    declared = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, function = declared["infomax"].partition(":")
+    program = f"import sys; from {module} import {function}; sys.exit({function}())"
+    path = os.pathsep.join([str(tmp_path), str(Path(cli.__file__).parents[2])])
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=50
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (130, "infomax: stopped\n", "")
 
 
 def test_methods_prints_the_computed_table(capsys):
