@@ -1,4 +1,4 @@
-"""The command `infomax`. It lies beside the package, since whatever lies in it begins by importing torch, which takes seconds."""
+"""The command `infomax`: beside the package, since whatever lies in that begins by importing torch, which takes seconds."""
 
 import sys
 

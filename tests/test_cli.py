@@ -45,7 +45,11 @@ def test_ctrl_c_while_torch_is_imported_is_one_line(tmp_path):
     program = f"import sys; from {module} import {function}; sys.exit({function}())"
     path = os.pathsep.join([str(tmp_path), str(Path(cli.__file__).parents[2])])
     done = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=50
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=50,
     )
     assert (done.returncode, done.stderr, done.stdout) == (130, "infomax: stopped\n", "")
 

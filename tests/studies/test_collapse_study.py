@@ -33,7 +33,11 @@ def test_a_run_is_measured_by_its_siblings_and_not_by_the_watch():
 def test_misses_and_false_alarms_are_counted_apart_by_part():
     rows = [row("simsiam"), row("byol", flagged=0.5), row("simclr")]
     rows += [row("simsiam without guard", rank=5.0, flagged=0.4), row("byol without guard", std=0.05, flagged=0.19)]
-    rows += [row("simclr", world="digits", flagged=0.1, seed=0), row("simclr", world="digits"), row("jmi", world="points")]
+    rows += [
+        row("simclr", world="digits", flagged=0.1, seed=0),
+        row("simclr", world="digits"),
+        row("jmi", world="points"),
+    ]
     found = {p: {k: len(v) for k, v in each.items()} for p, each in counted(rows).items()}
     assert found["held out"] == {
         "healthy": 3,
@@ -65,7 +69,9 @@ def test_what_is_printed_names_the_seeds_that_were_held_out():
     rows += [row("simsiam"), row("simsiam without guard", rank=9.0, flagged=0.2)]
     counts = {p: {k: len(v) for k, v in each.items()} for p, each in counted(rows).items()}
     said = collapse.as_text({"rows": rows, "counts": counts, "cpu_seconds": 7.0}).splitlines()[-1]
-    assert said.startswith("other seeds of digits and points: 1 of 1 collapsed runs flagged in the first fifth (0 more later)")
+    assert said.startswith(
+        "other seeds of digits and points: 1 of 1 collapsed runs flagged in the first fifth (0 more later)"
+    )
     assert "other worlds: 0 of 0" in said and "chosen" not in said
     assert "1 of 1 that lack their guard and did not end collapsed flagged, too. 7 processor seconds" in said
 

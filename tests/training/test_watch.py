@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 import torch
+from tqdm import tqdm
 
 import infomax as im
 from infomax import Clock
@@ -196,15 +197,13 @@ def test_the_first_fifth_is_read_more_densely():
 
 
 def test_the_bar_says_where_the_run_stands_within_an_epoch(capsys, monkeypatch):
-    import infomax.training.loop as loop
-
     seen = []
 
-    class Bar(loop.tqdm):
+    class Bar(tqdm):
         def set_postfix_str(self, text="", refresh=True):
             seen.append((self.n, text))
 
-    monkeypatch.setattr(loop, "tqdm", Bar)
+    monkeypatch.setattr("infomax.training.loop.meter", Bar)
     learner = im.methods.simclr(im.encoders.get("mlp", channels=1, size=8, hidden=16), projector=(16,))
     im.train(learner, "digits", epochs=2, batch_size=128, gauge_samples=64)
     assert [n for n, _ in seen][:5] == [0, 1, 2, 3, 4] and len(seen) > 3

@@ -17,6 +17,7 @@ from infomax.data.encoded import LOOKED_AT, WIDEST, Encoded, decoded, white
 from infomax.data.machine import budget, decoders
 from infomax.data.sets import Dataset, count_levels, moments
 from infomax.errors import ConfigError, DataError, NoSuchSplit
+from infomax.progress import meter
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
 
@@ -294,14 +295,13 @@ def _decode_all(
     files: list[Path], resize: int | None, on_error: OnError, most: int, top: float
 ) -> tuple[list[Tensor] | None, index.Arrays]:
     """Every image, or `None` where they are more than `most` bytes; and what was found of them."""
-    from tqdm.auto import tqdm
 
     images: list[Tensor] | None = []
     broken, reasons, size = [], [], 0
     shapes: set[torch.Size] = set()
     levels = np.zeros((3, 256))
     waiting = iter(enumerate(files))
-    with tqdm(total=len(files), desc="decode", unit="image", delay=5, leave=False) as bar:
+    with meter(total=len(files), desc="decode", unit="image", delay=5, leave=False) as bar:
         # In blocks, so that a stop comes at once and only a block of decoded images waits.
         while block := list(islice(waiting, 512)):
             for (i, _), image in zip(

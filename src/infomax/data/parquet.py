@@ -18,6 +18,7 @@ from infomax.data.sets import Dataset
 from infomax.data.shards import Block, Shards, as_dataset, identities, opened
 from infomax.errors import DataError
 from infomax.extras import getting
+from infomax.progress import meter
 
 if TYPE_CHECKING:
     import pyarrow
@@ -183,11 +184,10 @@ def _index(files: list[str], column: str, label: str | None) -> index.Arrays:
             return rows, np.array([none if value is None else value for value in values.to_pylist()])
 
     def make() -> index.Arrays:
-        from tqdm.auto import tqdm
 
         with ThreadPoolExecutor(min(16, 4 * cores())) as pool:
             parts = list(
-                tqdm(pool.map(look, files), total=len(files), desc="index", unit="shard", delay=2, leave=False)
+                meter(pool.map(look, files), total=len(files), desc="index", unit="shard", delay=2, leave=False)
             )
         found = {
             "groups": np.array([len(rows) for rows, _ in parts], np.int64),

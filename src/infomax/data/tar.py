@@ -22,6 +22,7 @@ from infomax.data.machine import cores
 from infomax.data.sets import Dataset
 from infomax.data.shards import Block, Shards, as_dataset, identities, opened
 from infomax.errors import DataError
+from infomax.progress import meter
 
 BLOCK = 64
 """Samples read at once: some megabytes in one piece, and 64 places of the data in a window."""
@@ -161,11 +162,10 @@ def _index(files: list[str], image_key: str | None, on_error: OnError) -> index.
     """Shard, offset, size, label, name and folder of every sample, read from the headers alone."""
 
     def make() -> index.Arrays:
-        from tqdm.auto import tqdm
 
         with ThreadPoolExecutor(min(16, 4 * cores())) as pool:
             reading = pool.map(lambda file: _headers(file, image_key), files)
-            parts = list(tqdm(reading, total=len(files), desc="index", unit="shard", delay=2, leave=False))
+            parts = list(meter(reading, total=len(files), desc="index", unit="shard", delay=2, leave=False))
         samples = [(number, *sample) for number, part in enumerate(parts) for sample in part.samples]
         columns = np.array([sample[:4] for sample in samples], np.int64).reshape(-1, 4).T
         names = [sample[4] for sample in samples]

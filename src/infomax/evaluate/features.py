@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from infomax.data import Dataset, Graph
 from infomax.data.encoded import Encoded
 from infomax.errors import ConfigError, DataError, NumericsError
+from infomax.progress import meter
 from infomax.training.feed import standardises, view_size
 from infomax.views import recipe
 from infomax.views.signal import standardised
@@ -62,7 +63,6 @@ def encode(
         raise ConfigError(
             f"encode: {len(images)} images in a list may differ in size: give views that bring them to one"
         )
-    from tqdm.auto import tqdm
 
     weight = next((p for p in module.parameters() if p.is_floating_point()), None)
     device = images[0].device if weight is None else weight.device
@@ -71,7 +71,7 @@ def encode(
     parts = []
     try:
         starts = range(0, len(images), batch)
-        for start in tqdm(starts, desc="encode", unit="batch", delay=2, leave=False, disable=not progress):
+        for start in meter(starts, desc="encode", unit="batch", delay=2, leave=False, disable=not progress):
             block: Any = images[start : start + batch]
             seen: Tensor = block if views is None else views(block)
             dtype = weight.dtype if weight is not None and seen.is_floating_point() else None

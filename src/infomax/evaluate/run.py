@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from infomax import __version__
 from infomax.data import Dataset
@@ -23,6 +22,7 @@ from infomax.evaluate.kept import kept, key
 from infomax.evaluate.protocols import FINETUNE, GAUGES, PROTOCOLS, QUICK, chosen, lines, named, statement
 from infomax.evaluate.splits import some_classes, some_held, splits, test_of, whole_rows
 from infomax.learner import Learner
+from infomax.progress import meter
 from infomax.target import Twin
 from infomax.training.feed import dataset
 from infomax.training.stands import line as unfinished_line
@@ -155,7 +155,7 @@ def evaluate(
         return Findings({**of_what, **found, **seen, "protocol": statement({**of_what, **found})})
 
     try:
-        for name in tqdm(names, desc="judge", unit="protocol", delay=2, leave=False, disable=not progress):
+        for name in meter(names, desc="judge", unit="protocol", delay=2, leave=False, disable=not progress):
             if name == GAUGES:
                 found["embedding"] = embedding_gauges(run, train)
             elif name == FINETUNE:

@@ -18,6 +18,7 @@ from infomax.errors import ConfigError, nearest
 from infomax.mi import estimate_mi, tasks
 from infomax.mi.estimate import METHODS
 from infomax.mi.tasks import Margins, Task
+from infomax.progress import meter
 from infomax.studies.origin import origin
 
 DEFAULT = ("auto", "gaussian", "ksg", "infonce")
@@ -166,6 +167,5 @@ def as_text(row: dict[str, Any]) -> str:
 
 
 def _bar(total: int, shown: bool) -> Any:
-    from tqdm import tqdm
 
-    return tqdm(total=total, delay=2, disable=not shown, unit="estimate", leave=False)
+    return meter(total=total, delay=2, disable=not shown, unit="estimate", leave=False)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from infomax.errors import ConfigError, command, nearest
+from infomax.progress import meter
 from infomax.sweep.cell import judgeable
 from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import Cell, Grid
@@ -85,7 +84,7 @@ def _known(folder: Folder) -> list[Row]:
 
 def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made: list[Runner], progress: bool) -> None:
     metric, running, ended = grid.evaluate["metric"], set[str](), dict[str, Row]()
-    bar = tqdm(total=search.total, desc="sweep", unit="cell", disable=not progress)
+    bar = meter(total=search.total, desc="sweep", unit="cell", disable=not progress)
     with bar:
 
         def end(cell: str, sweep: Mapping[str, Any]) -> None:

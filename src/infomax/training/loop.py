@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from infomax.clock import Clock
 from infomax.data import Dataset
@@ -22,6 +21,7 @@ from infomax.errors import ConfigError, DataError, command, known_options
 from infomax.learner import Learner, Rules
 from infomax.parallel import anywhere, rank, synchronized
 from infomax.pieces import Accumulate
+from infomax.progress import meter
 from infomax.schedule import warmup_cosine
 from infomax.training import checkpoint, monitor
 from infomax.training import wandb as weights_and_biases
@@ -284,7 +284,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool) -> 
                 run.path, learner, job.optimizer, position, run.config, job.place.precision.state(), keep=keep
             )
 
-    bar = tqdm(
+    bar = meter(
         total=total, initial=position.step, desc=learner.name, unit="step", disable=not progress or rank() > 0, delay=2
     )
     ahead = itertools.count(position.step) if length.timed else range(position.step, total)

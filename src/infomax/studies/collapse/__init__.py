@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.errors import ConfigError, nearest
+from infomax.progress import meter
 from infomax.studies.collapse.judge import PARTS, claims, counted, ended, table
 from infomax.studies.collapse.plan import PLAIN, WORLDS, Cell, sentences
 from infomax.studies.collapse.train import run_cell
@@ -56,7 +57,6 @@ def run(
         Traceback (most recent call last):
         infomax.errors.ConfigError: no world 'digit': did you mean 'digits'? (one of: ...)
     """
-    from tqdm import tqdm
 
     worlds, names = list(worlds or PLAIN), list(names or sentences())
     for asked, known, what in ((worlds, WORLDS, "world"), (names, sentences(), "sentence")):
@@ -69,7 +69,7 @@ def run(
     cells = [Cell(n, w, s, root) for w in worlds for s in range(first_seed, first_seed + seeds) for n in names]
     settings = {"seeds": seeds, "first_seed": first_seed, "worlds": {w: asdict(WORLDS[w]) for w in worlds}}
     with going_on(out, settings | {"names": names, "root": root}) as kept:
-        with tqdm(total=len(cells), disable=not progress, desc="collapse", unit="run", delay=2) as bar:
+        with meter(total=len(cells), disable=not progress, desc="collapse", unit="run", delay=2) as bar:
             answers = run_all(run_cell, cells, workers, bar.update, kept)
         rows: list[dict[str, Any]] = [
             answer.value

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infomax.errors import ConfigError
+from infomax.progress import meter
 from infomax.studies.budgets import budget_of
 from infomax.studies.curves import judge
 from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, cells
@@ -90,7 +91,6 @@ def study(
         ConfigError: `out` holds something else, or the same study begun otherwise; a number that cannot be, no such
             encoder or device. DataError: no such data.
     """
-    from tqdm import tqdm
 
     from infomax.training.devices import place
     from infomax.training.feed import check_names, dataset, encoder_for
@@ -111,7 +111,7 @@ def study(
     lies = {} if root is None else {"root": "given"}  # where data lie is this machine's business
     settings = {"figure": figure, "data": plan.data, "budget": budget, "gauged": GAUGED} | lies | asdict(plan)
     with going_on(out, settings | {"names": list(names), "root": root, "device": str(where)}) as kept:
-        with tqdm(total=len(jobs), disable=not progress, desc=figure, unit="run", delay=2) as bar:
+        with meter(total=len(jobs), disable=not progress, desc=figure, unit="run", delay=2) as bar:
             side_by_side = 1 if where.type == "cuda" and workers is None else workers
             answers = run_all(run_cell, jobs, side_by_side, bar.update, kept)
         rows = [

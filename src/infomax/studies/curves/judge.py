@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from infomax.studies.curves.plan import FIG2, JMI_FAMILY, LABELS, SDMI_FAMILY
 from infomax.studies.collapsed import collapsed
+from infomax.studies.curves.plan import FIG2, JMI_FAMILY, LABELS, SDMI_FAMILY
 from infomax.studies.verdict import Comparison, above, below, between, claim, never, shown
 from infomax.training.monitor import COLLAPSED_RANK, COLLAPSED_STD
 from infomax.training.watch import EARLY
@@ -187,7 +187,7 @@ def _room(runs: Runs, estimator: str) -> Floats:
 
 
 def _below_ceiling(name: str, room: Floats, seeds: int) -> Comparison:
-    """That no reading of an estimator exceeds its ceiling: one that does refutes it; as `never`, not decided by a single seed."""
+    """That no reading of an estimator exceeds its ceiling: one that does refutes it, and, as of `never`, one seed decides not."""
     least = float(room.min())
     return Comparison(f"{name}, ceiling - reading", least, 0.0 if least < 0 or seeds > 1 else math.nan)
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from infomax.errors import ConfigError
+from infomax.progress import meter
 from infomax.studies.budgets import budget_of
 from infomax.studies.kept import Kept, going_on
 from infomax.studies.origin import origin
@@ -80,7 +81,6 @@ def run(
         Traceback (most recent call last):
         infomax.errors.ConfigError: --data digit of the periodic table: did you mean 'digits'? (one of: ...)
     """
-    from tqdm import tqdm
 
     from infomax.training.devices import place
     from infomax.training.feed import dataset
@@ -113,7 +113,7 @@ def run(
             for seed in seeds
             for s in _dearest_first(some)
         ]
-        with tqdm(total=len(jobs), disable=not progress, desc=what, unit="run", delay=2) as bar:
+        with meter(total=len(jobs), disable=not progress, desc=what, unit="run", delay=2) as bar:
             return _by_sentence(jobs, run_all(run_cell, jobs, side_by_side, bar.update, kept))
 
     with going_on(out, settings | {"only": [str(s) for s in asked], "root": root, "device": str(where)}) as kept:

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from infomax.errors import ConfigError
+from infomax.progress import meter
 from infomax.studies.pool import run_all
 from infomax.studies.tables import elsewhere, judge, plan
 from infomax.studies.tables.columns import Column, columns, second, table
@@ -107,7 +106,9 @@ def table7(out: str | Path, **options: Any) -> dict[str, Any]:
     parts.append(
         {"heading": "What they came to: linear probe, %", "lines": table(found), "text": _about(found, sources)}
     )
-    return write(asked, "table7", "Table 7: ImageNet100 and TinyImageNet", {"rows": rows, **spent}, parts, _taken(sources))
+    return write(
+        asked, "table7", "Table 7: ImageNet100 and TinyImageNet", {"rows": rows, **spent}, parts, _taken(sources)
+    )
 
 
 def _trained(asked: Asked, sources: Sequence[Source]) -> tuple[list[dict[str, Any]], dict[str, float]]:
@@ -122,7 +123,7 @@ def _trained(asked: Asked, sources: Sequence[Source]) -> tuple[list[dict[str, An
     folder = Folder(asked.folder / "final")
     stands = asked.sweep("final", sorted((cell for cell, _, _ in cells), key=_cheapness))
     ready = [str(folder.cell(name).resolve()) for name, row in stands.items() if row.state == "finished"]
-    with tqdm(total=len(ready), disable=not asked.progress, desc="judge", unit="run", delay=2) as bar:
+    with meter(total=len(ready), disable=not asked.progress, desc="judge", unit="run", delay=2) as bar:
         answers = dict(zip(ready, run_all(tested, ready, asked.workers, bar.update), strict=True))
     rows = []
     for cell, method, source in cells:
@@ -178,7 +179,8 @@ def _stand_ins() -> str:
     """What stands in for each data set of table 7."""
     known = printed()["counterparts"]
     return ", ".join(
-        f"{' or '.join(start for start, of in known.items() if of == like)} for {SETS[like]}" for like in printed()["table7"]
+        f"{' or '.join(start for start, of in known.items() if of == like)} for {SETS[like]}"
+        for like in printed()["table7"]
     )
 
 

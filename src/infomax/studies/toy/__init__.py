@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from infomax.errors import ConfigError
+from infomax.progress import meter
 from infomax.studies.origin import commit
 from infomax.studies.toy.jobs import ABLATIONS, METHODS, TEMPERATURE, Job
 from infomax.studies.toy.train import Arrays
@@ -126,13 +127,12 @@ def _plan(seeds: int, n: int, epochs: int, batch: int) -> dict[str, dict[str, Jo
 
 
 def _train(plan: dict[str, dict[str, Job]], workers: int, progress: bool) -> dict[Job, Arrays]:
-    from tqdm import tqdm
 
     jobs = {job for group in plan.values() for job in group.values()}
     # in units of work, not of jobs or epochs, so that the time left is right: an epoch of one job costs ten of another
     each = {job: max(round(job.cost / job.epochs / 1e6), 1) for job in jobs}
     total = sum(each[job] * job.epochs for job in jobs)
-    with tqdm(total=total, disable=not progress, smoothing=0.05, mininterval=0.5) as bar:
+    with meter(total=total, disable=not progress, smoothing=0.05, mininterval=0.5) as bar:
         bar.bar_format = "{desc}{percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
 
         def tell(job: Job) -> None:

@@ -1,0 +1,26 @@
+"""Progress bars: quick ones for eyes, and slow ones for a file."""
+
+import sys
+from typing import Any
+
+from tqdm.auto import tqdm
+
+SELDOM = 30.0
+"""Seconds between two states of a bar that nobody watches: a night's log is then a few hundred lines, and not a million."""
+
+
+def watched() -> bool:
+    """Whether the error stream, where bars are drawn, is a terminal or a notebook."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+def meter(*args: Any, **options: Any) -> "tqdm[Any]":
+    """A bar as tqdm makes it of these arguments; where nobody watches it is drawn every half a minute at most.
+
+    Example:
+        >>> with meter(total=3, disable=True) as bar:
+        ...     bar.update()
+    """
+    if not watched():
+        options |= {"mininterval": SELDOM, "maxinterval": SELDOM}
+    return tqdm(*args, **options)

@@ -1,0 +1,47 @@
+"""Bars: many states where somebody watches, few in a file; and one place that decides it."""
+
+import io
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import infomax
+from infomax import progress
+
+
+class Stream(io.StringIO):
+    def __init__(self, terminal):
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+def drawn(monkeypatch, terminal, **options):
+    monkeypatch.setattr(sys, "stderr", Stream(terminal))
+    for _ in progress.meter(range(60), **options):
+        time.sleep(0.01)
+    return sys.stderr.getvalue().count("\r")
+
+
+@pytest.mark.parametrize("options", [{}, {"mininterval": 0.05}])
+def test_a_bar_in_a_file_is_drawn_at_its_begin_and_end_and_seldom_between(monkeypatch, options):
+    assert drawn(monkeypatch, True, **options) >= 4
+    assert drawn(monkeypatch, False, **options) <= 2
+    assert drawn(monkeypatch, False, delay=5, **options) == 0
+
+
+def test_a_notebook_has_eyes(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Stream(False))
+    assert not progress.watched()
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    assert progress.watched()
+
+
+def test_every_bar_is_made_there():
+    package = Path(infomax.__file__).parent
+    uses = [p.name for p in package.rglob("*.py") if "import tqdm" in p.read_text() or "tqdm(" in p.read_text()]
+    assert uses == ["progress.py"]
