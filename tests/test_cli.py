@@ -335,6 +335,30 @@ def test_an_option_that_came_later_may_be_repeated_as_it_was_then(monkeypatch):
         train.resumed(["train", "--resume", "run", "--last-norm", "batch"])
 
 
+def test_auto_beside_resume_is_what_the_data_were_left_to_then_or_refused(monkeypatch):
+    train = sys.modules["infomax.cli.train"]
+    for encoder, size, views, option, refused in (
+        ("resnet8", 32, "auto", "views", False),
+        ("resnet8", 32, "simclr", "views", True),
+        ("resnet8", 32, "weak", "encoder", False),
+        ("resnet18", 32, "auto", "encoder", True),
+        ("mlp", 8, "auto", "encoder", False),
+        ("mlp", 32, "auto", "encoder", True),
+        ("gcn", 1, "auto", "encoder", False),
+        ("resnet8", 32, "auto", "method", True),
+        ("resnet8", 32, "auto", "optimizer", True),
+    ):
+        config = {"data": {"name": "digits", "root": None}, "machine": {}, "training": {"optimizer": "sgd"}}
+        config |= {"method": {"method": "jmi"}, "views": {"recipe": views}, "encoder": {"name": encoder, "size": size}}
+        monkeypatch.setattr(train, "read_config", lambda folder, config=config: config)
+        asked = ["train", "--resume", "run", f"--{option}", "auto"]
+        if refused:
+            with pytest.raises(ConfigError, match=rf"--{option}: \w+ then, auto now"):
+                train.resumed(asked)
+        else:
+            assert train.resumed(asked) == ["train", "--resume", "run"]
+
+
 def test_a_batch_that_makes_one_update_an_epoch_is_said(tmp_path, capsys):
     asked = ("--method", "simclr", "--data", "digits", "--projector", "8", "--batch-size", "100000", "--epochs", "1")
     said = run(capsys, "train", *asked, "--device", "cpu", "--out", tmp_path / "run")

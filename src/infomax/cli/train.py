@@ -360,6 +360,7 @@ def resumed(argv: list[str]) -> list[str]:
         ConfigError: naming the options that differ.
     """
     from infomax.training.checkpoint import LATE
+    from infomax.training.feed import could_be_auto
 
     given = options_given(argv)
     if "root" in given:
@@ -387,7 +388,9 @@ def resumed(argv: list[str]) -> list[str]:
         said = ("-".join(map(str, then)) or "none") if isinstance(then, list) else str(then)
         if name == "rules" and isinstance(then, dict):
             said, value = str(then), str(read_rules(value))
-        same = value == "auto" or (value or "true") == said  # what was left to the data then is left to them now
+        same = (value or "true") == said
+        # an encoder that was left to the data is kept by its own name
+        same = same or (name == "encoder" and value == "auto" and could_be_auto(config["encoder"]))
         same = same or (isinstance(then, float | int) and as_number(value) == then)
         if name not in inspect.signature(continued).parameters and not same:
             differ.append(f"--{name.replace('_', '-')}: {said} then, {value or 'true'} now")

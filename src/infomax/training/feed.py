@@ -4,7 +4,7 @@ import inspect
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,8 +180,24 @@ def encoder_for(
 def auto_encoder(data: Dataset, size: int | None = None) -> str:
     """The name of the encoder that `auto` stands for."""
     if data.is_images:
-        return "resnet8" if view_size(data, size) >= 16 else "mlp"
+        return auto_of_images(view_size(data, size))
     return "gcn" if isinstance(data, Graph) else "resnet1d" if data.is_signals else "mlp"
+
+
+def auto_of_images(size: int) -> str:
+    """The same, for images of so many pixels a side."""
+    return "resnet8" if size >= 16 else "mlp"
+
+
+def could_be_auto(encoder: Mapping[str, Any]) -> bool:
+    """Whether an encoder may be what `auto` stood for, by its recipe alone: of images it knows their side.
+
+    Example:
+        >>> [could_be_auto({"name": name, "size": 32}) for name in ("resnet8", "resnet18", "mlp")]
+        [True, False, False]
+    """
+    name, size = encoder.get("name"), encoder.get("size", 1)
+    return name == auto_of_images(size) if size > 1 else name in ("mlp", "resnet1d", "gcn")
 
 
 def auto_views(data: Dataset) -> str:
