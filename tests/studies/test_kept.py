@@ -58,6 +58,22 @@ def test_what_was_answered_is_not_asked_again(tmp_path, workers):
         pass
 
 
+def test_a_study_that_has_ended_says_what_it_has_and_what_to_do_for_more_seeds(tmp_path):
+    out, asked = tmp_path / "out", {"seeds": 1, "data": "digits", "worlds": {"digits": 1}}
+    with going_on(out, asked) as kept:
+        kept.write({"settings": asked})
+    said = "the same command with another --out runs all of them"
+    for more, other in (({"seeds": 3}, r" \(seeds 1, not 3\)"), ({"worlds": {}}, ""), ({"first": 1}, "")):
+        with (
+            pytest.raises(ConfigError, match=f"a study that has ended{other}, its.*{said}"),
+            going_on(out, asked | more),
+        ):
+            pass
+    (out / "results.json").write_text("[")
+    with pytest.raises(ConfigError, match=f"has ended, its numbers.*{said}"), going_on(out, asked):
+        pass
+
+
 def test_another_study_is_never_mixed_in(tmp_path):
     with pytest.raises(RuntimeError), going_on(tmp_path / "out", {"seeds": 3, "data": "digits"}) as kept:
         kept.keep(Doubled(1), 2)

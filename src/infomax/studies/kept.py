@@ -72,10 +72,10 @@ def going_on(out: str | Path, settings: Mapping[str, Any]) -> Iterator[Kept]:
     path, about = Path(out), Path(out) / ABOUT
     versions = {k: v for k, v in environment().items() if k in ("torch", "numpy")}
     mine: dict[str, Any] = json.loads(json.dumps({**settings, **versions, "sources": _sources()}))
-    _enterable(path)
+    _enterable(path, mine)
     path.mkdir(parents=True, exist_ok=True)
     with _alone(path):
-        _enterable(path)  # nobody else comes in any more
+        _enterable(path, mine)  # nobody else comes in any more
         if about.exists():
             _same(path, mine)
         else:
@@ -106,15 +106,27 @@ def begun(path: Path) -> bool:
     return (path / ABOUT).exists()
 
 
-def _enterable(path: Path) -> None:
+def _enterable(path: Path, mine: Mapping[str, Any]) -> None:
     inside = {p.name for p in path.iterdir()} if path.is_dir() else set()
     if finished(path):
         raise ConfigError(
-            f"{path} holds a study that has ended, its numbers in {path / RESULTS}: nothing is overwritten; to run it anew "
-            "choose another --out or remove it"
+            f"{path} holds a study that has ended{_otherwise(path, mine)}, its numbers in {path / RESULTS}: nothing is "
+            "overwritten, and no run is added; the same command with another --out runs all of them, those that there are "
+            "once more"
         )
     if ABOUT not in inside and inside != {LOCK}:
         unclaimed(path)
+
+
+def _otherwise(path: Path, mine: Mapping[str, Any]) -> str:
+    """In what a study that has ended is another than the one asked for: more seeds, most of all."""
+    try:
+        theirs = json.loads((path / RESULTS).read_text())["settings"]
+        told = [k for k in theirs if k in mine and not isinstance(mine[k], dict | list)]
+        other = [f"{k} {theirs[k]}, not {mine[k]}" for k in told if theirs[k] != mine[k]]
+    except (OSError, ValueError, TypeError, KeyError):  # it is refused all the same
+        return ""
+    return f" ({'; '.join(other)})" if other else ""
 
 
 def _same(path: Path, mine: Mapping[str, Any]) -> None:

@@ -187,7 +187,7 @@ def _room(runs: Runs, estimator: str) -> Floats:
 
 
 def _below_ceiling(name: str, room: Floats, seeds: int) -> Comparison:
-    """That no reading of an estimator exceeds its ceiling: one that does refutes it; as of `never`, one seed does not decide."""
+    """That no reading of an estimator exceeds its ceiling: one that does refutes it; of one seed, as by `never`."""
     least = float(room.min())
     return Comparison(f"{name}, ceiling - reading", least, 0.0 if least < 0 or seeds > 1 else math.nan)
 
