@@ -123,6 +123,30 @@ def test_a_ceiling_reached_is_said():
     assert any("saturated" in flag for flag in estimate_mi(x, x, method="ksg").flags)
 
 
+def test_ids_and_copies_head_with_what_is_known_of_them_and_not_with_where_a_float_ends():
+    ids = np.random.default_rng(0).permutation(400)[:, None]
+    for x, y, method in ((ids, ids, "auto"), (ids, ids.astype(float) ** 3, "gaussian"), (ids, ids, "ksg")):
+        found = estimate_mi(x, y, method=method)
+        head = found.as_text().splitlines()[0]
+        known = "" if found.lo is None else f"is above {found.lo:.3f} nats (97.5 %), and how far above "
+        assert head == f"I(x; y) {known}cannot be told from 400 pairs; by {found.method} it reads {found.mi:.3f}"
+        assert found.open_ended and found.as_json()["open_ended"]
+    assert estimate_mi(ids, ids).lo > 4
+    in_order = estimate_mi(np.arange(400), np.arange(400))  # as a series, without limits
+    assert in_order.as_text().startswith("I(x; y) cannot be told from 400 pairs; by gaussian it reads")
+    other = estimate_mi(ids, np.random.default_rng(1).permutation(400))
+    assert not other.open_ended and other.as_text().startswith("I(x; y) = 0.000 nats (above 0.000)")
+
+
+def test_equal_levels_have_an_entropy_which_is_no_open_end():
+    x = np.random.default_rng(0).integers(4, size=600)
+    for method in ("auto", "discrete"):
+        found = estimate_mi(x, x, method=method)
+        assert found.readings[0].saturated and not found.open_ended
+        assert found.as_text().startswith(f"I(x; y) = {found.mi:.3f} nats (95 % interval ")
+        assert not any("anything above" in flag for flag in found.flags)
+
+
 def test_the_same_seed_gives_the_same_estimate_and_threads_are_left_alone():
     x, y = tasks.cross().sample(200, 0)
     torch.set_num_threads(1)

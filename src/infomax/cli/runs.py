@@ -238,7 +238,7 @@ def mi(
         samples: of runs, how many pairs; by default 1000.
         layer: of runs: features (the encoder's), f or g (behind the projector), or a submodule of f by its name.
         layer_b: of the second run; by default as the first.
-        json: one object {mi, lo, hi, method, flags, readings, ...} instead of a table; what is unknown is null.
+        json: one object {mi, lo, hi, open_ended, method, flags, readings, ...} instead of a table; what is unknown is null.
     """
     from infomax.mi.command import run
 

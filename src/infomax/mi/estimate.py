@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from infomax.errors import ConfigError, DataError, nearest
 from infomax.mi.estimators import inputs
-from infomax.mi.estimators.auto import RARE, TOGETHER, Z, auto, discrete_reading, gaussian_reading, ksg_reading
+from infomax.mi.estimators.auto import RARE, Z, auto, discrete_reading, gaussian_reading, ksg_reading
 from infomax.mi.estimators.critics import BOUNDS, crossfit
 from infomax.mi.estimators.folds import split
-from infomax.mi.estimators.result import Estimate, EstimatorReading
+from infomax.mi.estimators.result import SATURATION, TOGETHER, Estimate, EstimatorReading
 from infomax.mi.estimators.towers import CriticName
 
 __all__ = ["METHODS", "Estimate", "EstimatorReading", "Margins", "estimate_mi"]
@@ -176,9 +176,9 @@ def _warnings(reading: EstimatorReading, method: str) -> list[str]:
     flags = []
     if reading.value < 0:
         flags.append(f"read {reading.value:.3f}, which no mutual information is: shown as 0")
-    if reading.saturated:
+    if reading.saturated and method != "discrete":  # whose ceiling is an entropy, and no MI is above it
         flags.append(
-            f"saturated: {reading.value:.2f} of at most {reading.ceiling:.2f}; the truth may be anything above"
+            f"{SATURATION}: {reading.value:.2f} of at most {reading.ceiling:.2f}; the truth may be anything above"
         )
     if method == "gaussian" and reading.hi is None:
         flags.append(TOGETHER)

@@ -23,7 +23,7 @@ from infomax.mi.estimators.folds import Folds, chunks, split, symmetric_infonce
 from infomax.mi.estimators.gaussian import Canonical, Fit, by_chance, calibrated, canonical, correlated, exact, gaussian
 from infomax.mi.estimators.ksg import Ksg, ksg
 from infomax.mi.estimators.limits import null_se, upper
-from infomax.mi.estimators.result import EstimatorReading
+from infomax.mi.estimators.result import SATURATION, TOGETHER, EstimatorReading
 from infomax.mi.estimators.stack import Stack, fit_stack, gaussian_base
 
 Array = NDArray[np.float64]
@@ -36,7 +36,6 @@ SLACK = 0.03  # nats: below it no difference counts
 CHANCE_GAUSSIAN = 0.005  # above every one of 199 shuffles
 CHANCE = 0.004  # a shuffled pairing scores as high this often: above it nothing was found
 RARE = "no upper limit: most pairs of levels are too rare to be counted; fewer levels, or more samples, would tell more"
-TOGETHER = "x and y are functions of each other as far as these pairs tell: MI may be anything above, infinity included"
 HIGH = 5.0  # nats: beyond it no reading of data that are not Gaussian is worth a number
 
 
@@ -149,7 +148,7 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
         flags.append("likely low: nearest neighbours miss more the more coordinates matter")
     if value > HIGH or stack.infonce.value > 0.9 * math.log(stack.candidates):
         flags.append(
-            f"saturated: MI this high cannot be told from {n} samples that are not Gaussian; take it as a lower limit"
+            f"{SATURATION}: MI this high cannot be told from {n} samples that are not Gaussian; take it as a lower limit"
         )
     if value > ceiling:
         flags.append(f"reading of {value:.3f} was above the entropy of a side, and was cut to it")

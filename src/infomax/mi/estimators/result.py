@@ -7,6 +7,9 @@ from typing import Any, Literal
 Kind = Literal["estimate", "lower bound", "neither"]
 
 SATURATED = 0.9  # of a ceiling
+SATURATION = "saturated"
+"""How a flag begins that says of a reading that it cannot go higher."""
+TOGETHER = "x and y are functions of each other as far as these pairs tell: MI may be anything above, infinity included"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,11 @@ class Estimate:
     dims: tuple[int, int] = (0, 0)
     seconds: float = field(default=0.0, compare=False)
 
+    @property
+    def open_ended(self) -> bool:
+        """Whether the truth may be anything above: `mi` is then where the estimator's arithmetic ends, and no estimate."""
+        return any(flag == TOGETHER or flag.startswith(SATURATION) for flag in self.flags)
+
     def __float__(self) -> float:
         return self.mi
 
@@ -74,14 +82,18 @@ class Estimate:
         found: dict[str, Any] = finite(asdict(self))
         for shown, reading in zip(found["readings"], self.readings, strict=True):
             shown["saturated"] = reading.saturated
-        return found
+        return found | {"open_ended": self.open_ended}
 
     def as_text(self) -> str:
         """A table for a terminal."""
         limits = "no interval"
         if self.lo is not None:
             limits = f"above {self.lo:.3f}" if self.hi is None else f"95 % interval {self.lo:.3f} to {self.hi:.3f}"
-        lines = [f"I(x; y) = {self.mi:.3f} nats ({limits}), by {self.method}, from {self.n} pairs"]
+        head = f"I(x; y) = {self.mi:.3f} nats ({limits}), by {self.method}, from {self.n} pairs"
+        if self.open_ended:  # what is known goes before what is read
+            known = "" if self.lo is None else f"is above {self.lo:.3f} nats (97.5 %), and how far above "
+            head = f"I(x; y) {known}cannot be told from {self.n} pairs; by {self.method} it reads {self.mi:.3f}"
+        lines = [head]
         lines += [f"  ! {flag}" for flag in self.flags]
         lines += ["", f"  {'reading':34} {'nats':>8} {'se':>7} {'interval':>18} {'ceiling':>8} {'seconds':>8}"]
         for r in self.readings:
