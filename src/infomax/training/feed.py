@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from infomax.data import Dataset, Graph, batches, gather, load
 from infomax.data.encoded import Encoded
 from infomax.data.folder import OnError
+from infomax.data.items import of_items
 from infomax.data.machine import cores
 from infomax.data.order import WINDOW_ROWS, spread
 from infomax.encoders import check, get
@@ -33,7 +34,7 @@ RESIDENT = 0.25  # of a GPU's memory: the images of a set up to this size are ke
 
 
 def dataset(data: Any, root: str | None = None, split: str = "train", on_error: OnError = "skip") -> Dataset:
-    """A data set from its name or path, from an array or tensor, or as it is.
+    """A data set from its name or path, from an array or tensor, from what gives samples by number, or as it is.
 
     Raises:
         DataError: anything else, or what `load` cannot read.
@@ -44,14 +45,23 @@ def dataset(data: Any, root: str | None = None, split: str = "train", on_error: 
         return Dataset(data if data.is_meta else data.cpu())
     if hasattr(data, "__array__"):
         return Dataset(data)
-    if not isinstance(data, str | os.PathLike):
-        raise DataError(
-            f"data of type {type(data).__name__}: give the name or path of a data set, one array or tensor of N samples, or an "
-            "infomax.data.Dataset"
+    if isinstance(data, str | os.PathLike):
+        found = load(data if isinstance(data, str) else Path(data), root=root, split=split, on_error=on_error)
+    elif hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, Mapping | bytes):
+        found = of_items(data, on_error)
+    else:
+        inside = (
+            ": of a DataLoader its .dataset, since batches and views are made here" if hasattr(data, "dataset") else ""
         )
-    found = load(data if isinstance(data, str) else Path(data), root=root, split=split, on_error=on_error)
+        raise DataError(
+            f"data of type {type(data).__name__}: give the name or path of a data set, one array or tensor of N samples, what "
+            f"has a length and gives samples by number (a torch Dataset, a list), or an infomax.data.Dataset{inside}"
+        )
     if found.skipped:
-        what = "file or folder" if found.n_skipped == 1 else "files or folders"
+        one, many = (
+            ("file or folder", "files or folders") if isinstance(data, str | os.PathLike) else ("sample", "samples")
+        )
+        what = one if found.n_skipped == 1 else many
         some = ", ".join(found.skipped[:5]) + (" ..." if found.n_skipped > 5 else "")
         warnings.warn(
             f"{found.name}: {found.n_skipped} {what} could not be read, left out: {some}",

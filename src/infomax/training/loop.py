@@ -84,7 +84,8 @@ def train(
     Args:
         learner: the method.
         data: name of a data set, path of a folder or array file, shards (`shards/*.tar`, `hf:user/name`; see
-            `infomax.data.load`), a `Dataset` or a tensor.
+            `infomax.data.load`), a `Dataset` or a tensor; or what gives samples by their numbers, such as torch's data sets
+            or a list of pictures (`infomax.data.items.of_items`).
         views: name of a recipe, `auto`, or a function called as views(batch, index, seed=0, epoch=0), which gives two or more
             views of the batch; index holds the numbers of its samples (None for a graph).
         epochs: passes over the data; of a two-encoder method an epoch is an E- and an M-pass.

@@ -1,0 +1,246 @@
+"""A data set of one's own: whatever gives samples by their numbers, such as torch's, torchvision's and the Hub's data sets, a
+list of pictures, of arrays, or of files."""
+
+import io
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infomax.data.arrays import as_samples
+from infomax.data.encoded import SAMPLE, Encoded, decoded
+from infomax.data.folder import OnError
+from infomax.data.labels import of_numbers
+from infomax.data.machine import budget
+from infomax.data.order import gather, spread
+from infomax.data.sets import Dataset, statistics
+from infomax.errors import DataError
+from infomax.progress import meter
+
+IMAGE_KEYS = ("image", "img", "jpg", "png", "x", "pixel_values")
+LABEL_KEYS = ("label", "labels", "target", "cls", "y", "fine_label")
+TARGETS = ("targets", "labels")
+"""Where torchvision's data sets hold all labels."""
+
+
+class Items(Encoded):
+    """Images asked for by their numbers when they are used, one after the other, as only their owner knows whether it bears
+    more than one thread.
+
+    Args:
+        given: gives a sample by its number.
+        rows: the numbers, of each sample that is to be had.
+        channels: of every image; a grey one among coloured ones is seen as equal parts of the colours.
+        shape: H, W and C of every image, as far as they were looked at.
+        name: for the error messages.
+    """
+
+    def __init__(
+        self, given: Any, rows: Sequence[int], channels: int, shape: tuple[int, int, int] | None, name: str
+    ) -> None:
+        super().__init__(len(rows), shape)
+        self.given, self.rows, self.channels, self.name = given, rows, channels, name
+
+    def decode(self, rows: Sequence[int]) -> list[Tensor]:
+        """The images of some rows.
+
+        Raises:
+            DataError: one that cannot be had, or of another kind than those before it.
+        """
+        images = []
+        for number in (self.rows[row] for row in rows):
+            try:
+                image = _sample(_parts(self.given[number])[0])
+            except Exception as error:
+                raise DataError(f"{self.name}: sample {number} cannot be had ({_told(error)})") from error
+            if image.ndim != 3 or image.shape[2] not in (1, self.channels):
+                raise DataError(
+                    f"{self.name}: sample {number} is of shape {tuple(image.shape)}; those before it had "
+                    f"{self.channels} channels"
+                )
+            images.append(image.expand(-1, -1, self.channels).contiguous())
+        return images
+
+
+def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
+    """A data set of what gives samples by their numbers: it has a length, and `given[i]` is a sample or a sample and its label.
+
+    It is gone through once. Where all of it fits in memory it is kept there, else images are asked for again when they are
+    used; then labels are taken of its `targets` or its column of labels, where it has any.
+
+    | a sample | taken for |
+    |---|---|
+    | a PIL image, a path, the bytes of a file | an image |
+    | integers H x W (x C) or C x H x W, floats in [0, 1] C x H x W or H x W x C | an image |
+    | floats C x L | a signal |
+    | numbers D | a point, or the row of a table |
+    | (sample, label, ...), {"image": sample, "label": label} | a sample with its label, a whole number or a word |
+
+    Views are made here: give pictures as they are, without random transforms and without a normalisation.
+
+    Args:
+        given: a map-style data set, or a list.
+        on_error: `skip` leaves out samples that cannot be had, and names them in `Dataset.skipped`; `stop` raises at the first.
+
+    Raises:
+        DataError: none that can be had, samples of several kinds, or of a kind that is not known.
+
+    Warns:
+        UserWarning: where the first sample is another one when it is asked for again.
+
+    Example:
+        >>> data = of_items([(np.zeros((8, 8), np.uint8), "a"), (np.ones((8, 8), np.uint8), "b")])
+        >>> data.images.shape, data.labels.tolist(), data.classes
+        (torch.Size([2, 8, 8, 1]), [0, 1], ['a', 'b'])
+    """
+    name, most, size = getattr(given, "name", None) or type(given).__name__, budget(), 0
+    name = name if isinstance(name, str) else type(given).__name__
+    samples: list[Tensor] = []
+    labels: list[Any] = []
+    rows: list[int] = []
+    skipped: list[str] = []
+    for number in meter(range(len(given)), desc="read", unit="sample", delay=2, leave=False):
+        try:
+            raw, label = _parts(given[number])
+            sample = _sample(raw)
+        except Exception as error:
+            if on_error == "stop":
+                raise DataError(f"{name}: sample {number} cannot be had ({_told(error)})") from error
+            skipped.append(f"sample {number} ({_told(error)})")
+            continue
+        size += sample.nbytes
+        if size > most and samples and sample.ndim == 3 and sample.dtype == torch.uint8:
+            break
+        rows.append(number)
+        samples.append(sample)
+        labels.append(label)
+    if not samples:
+        raise DataError(f"{name}: none of its {len(given)} samples can be had (the first: {(skipped or ['none'])[0]})")
+    _same_again(given, rows[0], samples[0], name)
+    images: Tensor | list[Tensor] | Encoded = _together(samples, name)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    if size > most and len(rows) + len(skipped) < len(given):
+        shape = tuple(images.shape[1:]) if isinstance(images, Tensor) else None
+        images = Items(given, [*rows, *range(number, len(given))], images[0].shape[2], shape, name)  # type: ignore[arg-type]
+        labels = _all_labels(given, images.rows)
+    if (
+        samples[0].dtype == torch.uint8
+    ):  # of the same samples, whether memory holds them all or not: a run may go on elsewhere
+        mean, std = statistics(gather(images, spread(images, SAMPLE)))
+    found: Any = _labels(labels, name)
+    classes = _classes(given, found) if isinstance(found, Tensor) else None
+    return Dataset(images, found, classes, name, mean, std, tuple(skipped))
+
+
+def _parts(item: Any) -> tuple[Any, Any]:
+    """A sample and its label, None where it has none."""
+    if isinstance(item, Mapping):
+        key = next((k for k in IMAGE_KEYS if k in item), None)
+        if key is None:
+            raise DataError(f"a mapping of {', '.join(map(str, item))}: call the image one of {', '.join(IMAGE_KEYS)}")
+        return item[key], next((item[k] for k in LABEL_KEYS if k in item), None)
+    if isinstance(item, tuple) or (isinstance(item, list) and item and not isinstance(item[0], int | float)):
+        return item[0], item[1] if len(item) > 1 else None
+    return item, None
+
+
+def _sample(raw: Any) -> Tensor:
+    """An image H x W x C uint8, a point D or a signal C x L."""
+    from PIL import Image
+
+    if isinstance(raw, str | os.PathLike | bytes):
+        image = decoded(io.BytesIO(raw) if isinstance(raw, bytes) else Path(raw).expanduser())
+        if isinstance(image, str):
+            raise DataError(image)
+        return image
+    if isinstance(raw, Image.Image):
+        if raw.mode in ("I", "F") or raw.mode.startswith("I;16"):
+            raise DataError(
+                f"a picture of mode {raw.mode}: bring it to 8 bits, all of the set alike, or give the files"
+            )
+        return torch.from_numpy(
+            np.array(raw if raw.mode == "L" else raw.convert("L" if raw.mode == "1" else "RGB"))
+        ).reshape(raw.height, raw.width, -1)
+    if isinstance(raw, list):
+        raw = np.asarray(raw)
+    if not isinstance(raw, Tensor | np.ndarray) or raw.ndim not in (1, 2, 3):
+        shape = f" of shape {tuple(raw.shape)}" if hasattr(raw, "shape") else ""
+        raise DataError(
+            f"a {type(raw).__name__}{shape}: a sample is a picture, a path, or an array of at most 3 dimensions"
+        )
+    return as_samples(raw[None], "it")[0].contiguous()
+
+
+def _together(samples: list[Tensor], name: str) -> Tensor | list[Tensor]:
+    """All samples as one tensor, or a list of images of several sizes."""
+    kinds = {(one.dtype, one.ndim) for one in samples}
+    if len(kinds) > 1:
+        shapes = sorted({str(tuple(one.shape)) for one in samples})
+        raise DataError(f"{name}: samples of several kinds, of shapes {', '.join(shapes[:3])}: give one kind")
+    if samples[0].dtype == torch.uint8:
+        channels = max(one.shape[2] for one in samples)
+        if any(one.shape[2] not in (1, channels) for one in samples):
+            raise DataError(f"{name}: images of {sorted({one.shape[2] for one in samples})} channels: give one number")
+        samples = [one.expand(-1, -1, channels) for one in samples]
+    elif len({one.shape for one in samples}) > 1:
+        shapes = sorted({str(tuple(one.shape)) for one in samples})
+        raise DataError(f"{name}: samples of shapes {', '.join(shapes[:3])}: give all of one length")
+    same = len({one.shape for one in samples}) == 1
+    return torch.stack(samples) if same else [one.contiguous() for one in samples]
+
+
+def _same_again(given: Any, number: int, sample: Tensor, name: str) -> None:
+    again = _sample(_parts(given[number])[0])
+    if again.shape != sample.shape or not torch.equal(again, sample):
+        warnings.warn(
+            f"{name}: sample {number} is another one when it is asked for again: its transform draws at random. Views are made "
+            "here, so give the pictures as they are",
+            stacklevel=4,
+        )
+
+
+def _all_labels(given: Any, rows: Sequence[int]) -> list[Any]:
+    """Labels of samples that were not looked at, where they are held beside them."""
+    held = [getattr(given, name, None) for name in TARGETS]
+    if key := _label_column(given):
+        held = [list(given[key])]
+    for values in held:
+        if isinstance(values, list | tuple | np.ndarray | Tensor) and len(values) == len(given):
+            return [values[row] for row in rows]
+    return []
+
+
+def _label_column(given: Any) -> str | None:
+    """The column of labels, of the Hub's data sets."""
+    columns = getattr(given, "column_names", None)
+    return next((k for k in LABEL_KEYS if k in columns), None) if isinstance(columns, list) else None
+
+
+def _classes(given: Any, labels: Tensor) -> list[str] | None:
+    """The names of the classes, where the data set has them, all of them."""
+    key = _label_column(given)
+    names = getattr(given, "classes", None) if key is None else getattr(given.features[key], "names", None)
+    if not isinstance(names, list | tuple) or len(names) <= int(labels.max()):
+        return None
+    return list(map(str, names))
+
+
+def _labels(labels: list[Any], name: str) -> Tensor | list[str] | None:
+    """Words, or whole numbers; None where any sample has none."""
+    plain: list[Any] = [one.item() if isinstance(one, Tensor | np.generic) and one.ndim == 0 else one for one in labels]
+    if plain and all(isinstance(one, str) for one in plain):
+        return plain
+    if plain and all(isinstance(one, int) and not isinstance(one, bool) for one in plain):
+        return of_numbers(np.array(plain), name)
+    return None
+
+
+def _told(error: Exception) -> str:
+    said = " ".join(str(error).split())
+    return said if isinstance(error, DataError) else f"{type(error).__name__}: {said}".rstrip(": ")

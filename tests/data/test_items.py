@@ -1,0 +1,157 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+
+import infomax as im
+from infomax.data.encoded import Encoded
+from infomax.data.items import of_items
+from infomax.errors import DataError
+from infomax.training.feed import dataset
+
+
+def picture(seed: int, size: int = 12, mode: str = "RGB") -> Image.Image:
+    shape = (size, size) if mode == "L" else (size, size, 3)
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8), mode)
+
+
+class Mine(Dataset):
+    """As a user writes one."""
+
+    def __init__(self, n: int = 12, broken: int = -1, wild: bool = False) -> None:
+        self.n, self.broken, self.wild, self.asked = n, broken, wild, 0
+        self.targets = [i % 3 for i in range(n)]
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, i: int) -> tuple[Image.Image, int]:
+        self.asked += 1
+        if i == self.broken:
+            raise OSError("the disk is gone")
+        return picture(i + 1000 * self.asked * self.wild), self.targets[i]
+
+
+def test_a_torch_data_set_is_its_images_and_labels() -> None:
+    found = of_items(Mine())
+    assert isinstance(found.images, torch.Tensor) and found.images.shape == (12, 12, 12, 3) and found.name == "Mine"
+    assert (found.images[5].numpy() == np.asarray(picture(5))).all() and found.labels.tolist() == Mine().targets
+    part = of_items(ConcatDataset([Subset(Mine(), [3, 1]), Mine(2)]))
+    assert part.labels.tolist() == [0, 1, 0, 1] and (part.images[1].numpy() == np.asarray(picture(1))).all()
+
+
+def test_what_memory_does_not_hold_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = of_items(Mine())
+    monkeypatch.setenv("INFOMAX_MEMORY", str(4 * 12 * 12 * 3))
+    given = Mine(broken=2)
+    found = of_items(given)
+    assert (
+        isinstance(found.images, Encoded)
+        and len(found) == 11
+        and found.skipped == ("sample 2 (OSError: the disk is gone)",)
+    )
+    kept = [i for i in range(12) if i != 2]
+    assert torch.equal(found.images[:], whole.images[kept]) and found.labels.tolist() == [i % 3 for i in kept]
+    given.broken = 7
+    with pytest.raises(DataError, match="Mine: sample 7 cannot be had"):
+        found.images[:]
+
+
+def test_training_is_the_same_from_memory_and_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+    for memory in ("1GB", "0"):
+        monkeypatch.setenv("INFOMAX_MEMORY", memory)
+        torch.manual_seed(0)
+        learner = im.methods.simclr(im.encoders.get("resnet8"), projector=(8,))
+        runs.append(im.train(learner, Mine(), size=12, epochs=2, batch_size=6, progress=False))
+    ours, theirs = (run.learner.state_dict() for run in runs)
+    assert runs[1].data.images.n == 12 and all(torch.equal(ours[k], theirs[k]) for k in ours)
+    assert runs[1].evaluate(Mine(60), protocols="knn")["test"] == 12
+
+
+@pytest.mark.parametrize(
+    ("given", "shape", "labels"),
+    [
+        ([picture(0), picture(1)], (2, 12, 12, 3), None),
+        ([picture(0, mode="L"), picture(1, mode="L")], (2, 12, 12, 1), None),
+        ([picture(0, mode="L"), picture(1)], (2, 12, 12, 3), None),
+        ([np.zeros((9, 7), np.uint8), np.ones((9, 7), np.uint8)], (2, 9, 7, 1), None),
+        ([torch.rand(3, 9, 7), torch.rand(3, 9, 7)], (2, 9, 7, 3), None),
+        ([(picture(0), "b"), (picture(1), "a")], (2, 12, 12, 3), [1, 0]),
+        ([{"image": picture(0), "label": 1}, {"image": picture(1), "label": 0}], (2, 12, 12, 3), [1, 0]),
+        ([(picture(0), -1), (picture(1), -1)], (2, 12, 12, 3), None),
+        (TensorDataset(torch.rand(5, 6), torch.arange(5)), (5, 6), [0, 1, 2, 3, 4]),
+        ([np.zeros((2, 50), np.float32)] * 3, (3, 2, 50), None),
+        ([[0.5, 1.5], [2.0, 1.0]], (2, 2), None),
+    ],
+)
+def test_kinds_of_samples(given, shape, labels) -> None:
+    found = dataset(given)
+    assert tuple(found.images.shape) == shape
+    assert labels is None if found.labels is None else found.labels.tolist() == labels
+
+
+def test_paths_and_bytes_of_several_sizes(tmp_path) -> None:
+    for i, size in enumerate((8, 10)):
+        picture(i, size).save(tmp_path / f"{i}.png")
+    data = io.BytesIO()
+    picture(2, 9).save(data, "PNG")
+    found = of_items([tmp_path / "0.png", str(tmp_path / "1.png"), data.getvalue(), tmp_path / "no.png"])
+    assert [tuple(image.shape) for image in found.images] == [(8, 8, 3), (10, 10, 3), (9, 9, 3)]
+    assert len(found.skipped) == 1 and "sample 3" in found.skipped[0]
+
+
+def test_a_random_transform_is_told() -> None:
+    with pytest.warns(UserWarning, match="draws at random"):
+        of_items(Mine(wild=True))
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        return iter([])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (DataLoader(Mine(), batch_size=4), r"of a DataLoader its \.dataset"),
+        (Endless(), "what has a length"),
+        ({"image": 1}, "data of type dict"),
+        ([], "none of its 0 samples"),
+        ([object()], "an array of at most 3 dimensions"),
+        ([{"photo": 1}], "call the image one of image"),
+        ([picture(0), [0.5, 1.0]], "samples of several kinds"),
+        ([[0.5, 1.0], [1.0]], "give all of one length"),
+        ([Image.fromarray(np.zeros((4, 4), np.uint16))], "mode I;16"),
+        ([torch.full((3, 4, 4), 2.0)], "scale them to"),
+    ],
+)
+def test_what_cannot_be_samples_is_one_line(given, said) -> None:
+    with pytest.raises(DataError, match=said):
+        dataset(given)
+
+
+def test_stop_at_the_first() -> None:
+    with pytest.raises(DataError, match=r"Mine: sample 4 cannot be had .OSError: the disk is gone"):
+        of_items(Mine(broken=4), on_error="stop")
+    with pytest.warns(UserWarning, match="Mine: 1 sample could not be read, left out: sample 4"):
+        assert len(dataset(Mine(broken=4))) == 11
+
+
+def test_classes_by_name_of_torchvision_and_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = Mine()
+    given.classes = ["ant", "bee", "cat"]
+    assert of_items(given).classes == given.classes
+    given.classes = ["ant", "bee"]  # not of these labels
+    assert of_items(given).classes is None
+    datasets = pytest.importorskip("datasets", reason="needs the extra infomax[streams]")
+    features = datasets.Features({"img": datasets.Image(), "label": datasets.ClassLabel(names=["ant", "bee"])})
+    hub = datasets.Dataset.from_dict({"img": [picture(i) for i in range(4)], "label": [0, 1, 1, 0]}, features=features)
+    for memory in ("1GB", "0"):
+        monkeypatch.setenv("INFOMAX_MEMORY", memory)
+        found = of_items(hub)
+        assert found.labels.tolist() == [0, 1, 1, 0] and found.classes == ["ant", "bee"]
+        assert (found.images[3].numpy() == np.asarray(picture(3))).all()
