@@ -284,6 +284,7 @@ def periodic_table(
     seeds: int | None = None,
     epochs: int | None = None,
     samples: int | None = None,
+    size: int | None = None,
     best: int | None = None,
     best_seeds: int | None = None,
     workers: int | None = None,
@@ -299,6 +300,7 @@ def periodic_table(
         seeds: of every sentence; by default the budget's, as of what follows.
         epochs: passes over the data.
         samples: rows of the data to train on.
+        size: side of the views, and of the images that are judged, in pixels; by default the images' own.
         best: unnamed sentences to run again, beside all named ones.
         best_seeds: fresh seeds of that second round.
         workers: processes; by default one a core, and 1 on a GPU.
@@ -314,6 +316,7 @@ def periodic_table(
         seeds=seeds,
         epochs=epochs,
         samples=samples,
+        size=size,
         best=best,
         best_seeds=best_seeds,
         workers=workers,

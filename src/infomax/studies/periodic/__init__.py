@@ -46,6 +46,7 @@ def run(
     best: int | None = None,
     best_seeds: int | None = None,
     samples: int | None = None,
+    size: int | None = None,
     workers: int | None = None,
     device: str | None = None,
     only: Sequence[Sentence] | None = None,
@@ -63,6 +64,7 @@ def run(
         best: unnamed sentences to run again.
         best_seeds: of the second round.
         samples: rows of the data to train on.
+        size: side of the views, and of the images that are judged, in pixels; None: the images' own.
         workers: processes; None: one a core, and 1 on a GPU.
         device: cpu, cuda, cuda:1 or auto; None: auto, but the CPU for minutes, whose networks are too small for a GPU.
         only: some of the sentences; None: all.
@@ -85,31 +87,35 @@ def run(
     from infomax.training.devices import place
     from infomax.training.feed import dataset
 
-    given = {"seeds": seeds, "epochs": epochs, "best": best, "best_seeds": best_seeds, "samples": samples}
+    given = {"seeds": seeds, "epochs": epochs, "best": best, "best_seeds": best_seeds, "samples": samples, "size": size}
     for name, value in given.items():
         if value is not None and value < 1:
             raise ConfigError(f"{name}={value}: give at least 1")
-    size = budget_of(budget, BUDGETS)
-    if data is not None and data != size.data:  # epochs and samples of a budget are those of its own data
-        size = replace(size, data=data, epochs=None, samples=None)
+    asks = budget_of(budget, BUDGETS)
+    if data is not None and data != asks.data:  # epochs and samples of a budget are those of its own data
+        asks = replace(asks, data=data, epochs=None, samples=None)
     numbers: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-    size = replace(size, **numbers)
-    how, where = world(size.data), place(device or ("cpu" if budget == "minutes" else "auto")).device
-    most, rows = size.epochs or how.epochs, size.samples or how.samples
-    dataset(size.data, root)  # before anything is made: data that are not there are said at once
+    asks = replace(asks, **numbers)
+    how, where = world(asks.data), place(device or ("cpu" if budget == "minutes" else "auto")).device
+    most, rows = asks.epochs or how.epochs, asks.samples or how.samples
+    # before anything is made: data that are not there are said at once
+    found = dataset(asks.data, root)
+    if size is not None and not found.is_images:
+        raise ConfigError(f"size={size}: {asks.data} are no images")
     began, side_by_side = time.perf_counter(), 1 if where.type == "cuda" and workers is None else workers
     asked, known = sentences() if only is None else list(only), names()
     cells: list[dict[str, Any]] = [_plain(s) | {"name": known_as(s, known), "invalid": invalid(s)} for s in asked]
-    score = SCORES[size.data][0]
+    score = SCORES[asks.data][0]
     settings = {
-        "data": size.data, "seeds": size.seeds, "epochs": most, "best": size.best, "best_seeds": size.best_seeds,
-        "samples": rows, "score": SCORES[size.data][1], "optimizer": "AdamW 2e-3, batches of 256", "temperature": 0.2,
+        "data": asks.data, "seeds": asks.seeds, "epochs": most, "best": asks.best, "best_seeds": asks.best_seeds,
+        "samples": rows, "score": SCORES[asks.data][1], "optimizer": "AdamW 2e-3, batches of 256", "temperature": 0.2,
         "projector": list(how.projector), "ema": 0.9, "encoder": how.encoder, "tested": how.tested, "device": where.type,
+        "size": size,
     }  # fmt: skip
 
     def trained(some: Sequence[Sentence], seeds: range, what: str, kept: Kept, final: bool = False) -> Runs:
         jobs = [
-            Cell(s, seed, size.data, most, final, rows, root, str(where))
+            Cell(s, seed, asks.data, most, final, rows, root, str(where), size)
             for seed in seeds
             for s in _dearest_first(some)
         ]
@@ -118,12 +124,12 @@ def run(
 
     with going_on(out, settings | {"only": [str(s) for s in asked], "root": root, "device": str(where)}) as kept:
         said = [s for s in asked if invalid(s) is None]
-        first = trained(said, range(size.seeds), "periodic table", kept)
+        first = trained(said, range(asks.seeds), "periodic table", kept)
         for cell in cells:
             cell["runs"] = first.get(sentence_of(cell), [])
-        chosen = [sentence_of(c) for c in unnamed(cells, score)[: size.best]]
+        chosen = [sentence_of(c) for c in unnamed(cells, score)[: asks.best]]
         named = [s for s in said if known_as(s, known) is not None]
-        fresh = range(FRESH, FRESH + size.best_seeds)
+        fresh = range(FRESH, FRESH + asks.best_seeds)
         second = trained([*chosen, *named], fresh, "the best again", kept, final=True)
         again = [_plain(s) | {"name": known_as(s, known), "runs": second[s]} for s in [*chosen, *named]]
         every = [r for c in (*cells, *again) for r in c["runs"]]

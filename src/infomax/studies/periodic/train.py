@@ -55,6 +55,7 @@ class Budget:
     best_seeds: int = 5
     epochs: int | None = None
     samples: int | None = None
+    size: int | None = None
 
 
 BUDGETS = {
@@ -67,7 +68,7 @@ BUDGETS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A sentence, a seed, and how long; `final`: with the dearer linear probe."""
+    """A sentence, a seed, and how long; `final`: with the dearer linear probe; `size`: side of the views in pixels."""
 
     sentence: Sentence
     seed: int
@@ -77,6 +78,7 @@ class Cell:
     samples: int | None = None
     root: str | None = None
     device: str = "cpu"
+    size: int | None = None
 
 
 def world(data: str) -> World:
@@ -90,12 +92,13 @@ def world(data: str) -> World:
     return WORLDS[data]
 
 
-def encoder_of(data: Dataset, name: str = "mlp") -> nn.Module:
+def encoder_of(data: Dataset, name: str = "mlp", size: int | None = None) -> nn.Module:
     """A small one; no batch norm of the features stands behind it, so that a collapse shows."""
+    side = size or data.size or 8
     if name != "mlp":
-        return encoders.get(name, channels=data.channels, size=data.size or 8)
+        return encoders.get(name, channels=data.channels, size=side)
     if data.is_images:
-        return encoders.get("mlp", channels=data.channels, size=data.size or 8, hidden=128)
+        return encoders.get("mlp", channels=data.channels, size=side, hidden=128)
     return encoders.get("mlp", channels=data.channels, size=1, hidden=64, depth=1)
 
 
@@ -130,10 +133,10 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     data = some_of(whole, cell.samples)
     torch.manual_seed(cell.seed)
     with warnings.catch_warnings(action="ignore", category=CollapseWarning):  # the table says it
-        learner = build(cell.sentence, encoder_of(data, how.encoder), how.projector)
+        learner = build(cell.sentence, encoder_of(data, how.encoder, cell.size), how.projector)
         run = train(
-            learner, data, views=view_of(data), epochs=cell.epochs, lr=2e-3, seed=cell.seed, device=cell.device,
-            progress=False, gauge_samples=500,
+            learner, data, views=view_of(data, cell.size), size=cell.size, epochs=cell.epochs, lr=2e-3, seed=cell.seed,
+            device=cell.device, progress=False, gauge_samples=500,
         )  # fmt: skip
     gauges = {k: run.history[-1][k] for k in ("std", "effective_rank", "mi_dv", "mi_infonce", "mi_jsd")}
     found: dict[str, Any] = {"collapsed": collapsed(gauges)} | gauges
@@ -141,7 +144,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     assert test is not None and fit.labels is not None
     test = some_of(test, how.tested)
     assert test.labels is not None
-    z, z_test = (features(learner.encoder, part, progress=False) for part in (fit, test))
+    z, z_test = (features(learner.encoder, part, cell.size, progress=False) for part in (fit, test))
     known = (z, fit.labels, z_test, test.labels)
     found |= {"knn": PROTOCOLS["knn"](*known, cell.seed)["knn"], "few": few_shot(*known)}
     if cell.final:
