@@ -70,7 +70,7 @@ def told(capsys, *words):
 
 def glance(folder):
     text = reported([folder], folder / "page.html").read_text()
-    return text.split('id="at-a-glance"')[1].split("</figure>")[0]
+    return text.split('id="at-a-glance"')[1].split("</figure>")[0].replace("\N{NO-BREAK SPACE}", " ")
 
 
 def unfinish(folder, epochs=500):

@@ -35,8 +35,8 @@ class Page:
     Example:
         >>> page = Page("Digits").section("Accuracy").text("The probe chooses its own *penalty*.")
         >>> page = page.table([{"method": "JMI", "probe": 0.974}, {"method": "raw pixels", "probe": 0.951}])
-        >>> "<h1>Digits</h1>" in page.html(), "plotly" in page.html()
-        (True, False)
+        >>> "<h1>Digits</h1>" in page.html(), len(page.html()) < 50_000  # without a figure no library
+        (True, True)
     """
 
     def __init__(self, title: str, lead: str = "") -> None:
