@@ -86,6 +86,10 @@ def test_training_is_the_same_from_memory_and_not(monkeypatch: pytest.MonkeyPatc
         (TensorDataset(torch.rand(5, 6), torch.arange(5)), (5, 6), [0, 1, 2, 3, 4]),
         ([np.zeros((2, 50), np.float32)] * 3, (3, 2, 50), None),
         ([[0.5, 1.5], [2.0, 1.0]], (2, 2), None),
+        ([list(np.float32([0.5, 1.5]))] * 2, (2, 2), None),
+        ([np.zeros((9, 7), np.uint8).tolist()] * 2, (2, 9, 7, 1), None),
+        ([(picture(0), np.array([1])), (picture(1), torch.tensor([0]))], (2, 12, 12, 3), [1, 0]),
+        ([(picture(0), True), (picture(1), np.False_)], (2, 12, 12, 3), [1, 0]),
     ],
 )
 def test_kinds_of_samples(given, shape, labels) -> None:
@@ -109,6 +113,31 @@ def test_a_random_transform_is_told() -> None:
         of_items(Mine(wild=True))
 
 
+def test_a_transform_that_left_the_first_sample_as_it_was_is_told_too() -> None:
+    class Mirrored(Mine):
+        def __getitem__(self, i: int) -> tuple[Image.Image, int]:
+            image, label = super().__getitem__(i)
+            return (image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if i and self.asked > self.n else image), label
+
+    with pytest.warns(UserWarning, match="Mirrored: sample 1 is another one"):
+        of_items(Mirrored())
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([1, None], "1 of 2 samples have no label"),
+        (["ant", None], "1 of 2 samples have no label"),
+        ([0.5, 1.5], "no labels: what stands beside the samples is of type float;"),
+        ([1, "ant"], "is of type int and str;"),
+        ([torch.zeros(4), torch.ones(4)], "is of type Tensor;"),
+    ],
+)
+def test_labels_that_are_none_are_told(labels, said) -> None:
+    with pytest.warns(UserWarning, match=said):
+        assert of_items([(picture(i), label) for i, label in enumerate(labels)]).labels is None
+
+
 class Endless(IterableDataset):
     def __iter__(self):
         return iter([])
@@ -120,7 +149,7 @@ class Endless(IterableDataset):
         (DataLoader(Mine(), batch_size=4), r"of a DataLoader its \.dataset"),
         (Endless(), "what has a length"),
         ({"image": 1}, "data of type dict"),
-        ([], "none of its 0 samples"),
+        ([], "list: no samples"),
         ([object()], "an array of at most 3 dimensions"),
         ([{"photo": 1}], "call the image one of image"),
         ([picture(0), [0.5, 1.0]], "samples of several kinds"),

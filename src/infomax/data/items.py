@@ -2,9 +2,11 @@
 list of pictures, of arrays, or of files."""
 
 import io
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from torch import Tensor
 from infomax.data.arrays import as_samples
 from infomax.data.encoded import SAMPLE, Encoded, decoded
 from infomax.data.folder import OnError
-from infomax.data.labels import of_numbers
+from infomax.data.labels import of_numbers, some_missing
 from infomax.data.machine import budget
 from infomax.data.order import gather, spread
 from infomax.data.sets import Dataset, statistics
@@ -26,6 +28,8 @@ IMAGE_KEYS = ("image", "img", "jpg", "png", "x", "pixel_values")
 LABEL_KEYS = ("label", "labels", "target", "cls", "y", "fine_label")
 TARGETS = ("targets", "labels")
 """Where torchvision's data sets hold all labels."""
+ASKED_AGAIN = 8
+"""Samples that are asked for twice."""
 
 
 class Items(Encoded):
@@ -91,7 +95,7 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
         DataError: none that can be had, samples of several kinds, or of a kind that is not known.
 
     Warns:
-        UserWarning: where the first sample is another one when it is asked for again.
+        UserWarning: where a sample is another one when it is asked for again; where labels are no labels, or some are missing.
 
     Example:
         >>> data = of_items([(np.zeros((8, 8), np.uint8), "a"), (np.ones((8, 8), np.uint8), "b")])
@@ -119,9 +123,11 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
         rows.append(number)
         samples.append(sample)
         labels.append(label)
+    if len(given) == 0:
+        raise DataError(f"{name}: no samples")
     if not samples:
-        raise DataError(f"{name}: none of its {len(given)} samples can be had (the first: {(skipped or ['none'])[0]})")
-    _same_again(given, rows[0], samples[0], name)
+        raise DataError(f"{name}: none of its {len(given)} samples can be had (the first: {skipped[0]})")
+    _same_again(given, rows, samples, name)
     images: Tensor | list[Tensor] | Encoded = _together(samples, name)
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -145,7 +151,7 @@ def _parts(item: Any) -> tuple[Any, Any]:
         if key is None:
             raise DataError(f"a mapping of {', '.join(map(str, item))}: call the image one of {', '.join(IMAGE_KEYS)}")
         return item[key], next((item[k] for k in LABEL_KEYS if k in item), None)
-    if isinstance(item, tuple) or (isinstance(item, list) and item and not isinstance(item[0], int | float)):
+    if isinstance(item, tuple) or (isinstance(item, list) and item and not isinstance(item[0], Number | list)):
         return item[0], item[1] if len(item) > 1 else None
     return item, None
 
@@ -195,14 +201,17 @@ def _together(samples: list[Tensor], name: str) -> Tensor | list[Tensor]:
     return torch.stack(samples) if same else [one.contiguous() for one in samples]
 
 
-def _same_again(given: Any, number: int, sample: Tensor, name: str) -> None:
-    again = _sample(_parts(given[number])[0])
-    if again.shape != sample.shape or not torch.equal(again, sample):
-        warnings.warn(
-            f"{name}: sample {number} is another one when it is asked for again: its transform draws at random. Views are made "
-            "here, so give the pictures as they are",
-            stacklevel=4,
-        )
+def _same_again(given: Any, rows: Sequence[int], samples: Sequence[Tensor], name: str) -> None:
+    """Warn of random transforms: by several samples, as one is not mirrored every other time."""
+    for number, sample in zip(rows[:ASKED_AGAIN], samples, strict=False):
+        again = _sample(_parts(given[number])[0])
+        if again.shape != sample.shape or not torch.equal(again, sample):
+            warnings.warn(
+                f"{name}: sample {number} is another one when it is asked for again: its transform draws at random. Views are "
+                "made here, so give the pictures as they are",
+                stacklevel=4,
+            )
+            return
 
 
 def _all_labels(given: Any, rows: Sequence[int]) -> list[Any]:
@@ -233,12 +242,25 @@ def _classes(given: Any, labels: Tensor) -> list[str] | None:
 
 def _labels(labels: list[Any], name: str) -> Tensor | list[str] | None:
     """Words, or whole numbers; None where any sample has none."""
-    plain: list[Any] = [one.item() if isinstance(one, Tensor | np.generic) and one.ndim == 0 else one for one in labels]
-    if plain and all(isinstance(one, str) for one in plain):
+    plain = [_plain(one) for one in labels]
+    if not plain or some_missing(np.array([one is None for one in plain]), name):
+        return None
+    if all(isinstance(one, str) for one in plain):
         return plain
-    if plain and all(isinstance(one, int) and not isinstance(one, bool) for one in plain):
+    if all(isinstance(one, int) for one in plain):
         return of_numbers(np.array(plain), name)
+    kinds = sorted({type(one).__name__ for one in plain})
+    warnings.warn(
+        f"{name}: no labels: what stands beside the samples is of type {' and '.join(kinds)}; labels are whole numbers or words",
+        stacklevel=3,
+    )
     return None
+
+
+def _plain(label: Any) -> Any:
+    """A label as Python has it, out of an array of one element too, as MedMNIST's are."""
+    held = isinstance(label, Tensor | np.ndarray | np.generic) and math.prod(label.shape) == 1
+    return label.item() if held else label
 
 
 def _told(error: Exception) -> str:
