@@ -176,12 +176,12 @@ def test_weights_that_cannot_be_fetched_are_one_line(monkeypatch: pytest.MonkeyP
         encoders.get("timm/resnet18", init="pretrained")
 
 
-def published(name: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+def published(name: str, home: Path, monkeypatch: pytest.MonkeyPatch, **options: bool) -> nn.Module:
     """A model whose weights lie in torch's cache as if torchvision's had been fetched."""
     from torchvision import models
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(home))
-    net = models.get_model(name, weights=None)
+    net = models.get_model(name, weights=None, **options)
     (home / "checkpoints").mkdir(exist_ok=True)
     file = models.get_model_weights(name).DEFAULT.url.split("/")[-1]
     torch.save(net.state_dict(), home / "checkpoints" / file)
@@ -199,6 +199,18 @@ def test_published_weights_are_taken_and_grey_is_seen_as_equal_colours(name, tmp
     assert encoder.recipe["init"] == "pretrained"
     monkeypatch.setattr(torch.hub, "get_dir", lambda: "/nowhere")  # read back, nothing is fetched
     assert encoders.again(encoder.recipe).recipe == encoder.recipe
+
+
+@pytest.mark.parametrize("asked", [{"init": "pretrained"}, {"pretrained": True}])
+def test_a_model_that_normalises_what_it_sees_does_so_when_it_is_read_back(asked, tmp_path, monkeypatch) -> None:
+    published("googlenet", tmp_path, monkeypatch, init_weights=False)
+    encoder = encoders.get("torchvision/googlenet", size=64, **asked).eval()
+    again = encoders.again(encoder.recipe).eval()
+    again.load_state_dict(encoder.state_dict())
+    x = torch.randn(2, 3, 64, 64)
+    assert torch.equal(again(x), encoder(x))
+    with pytest.raises(ConfigError, match="of 3 channels; these images have 1"):
+        encoders.get("torchvision/googlenet", channels=1, size=64, **asked)
 
 
 def test_published_weights_that_cannot_be_are_one_line(tmp_path, monkeypatch) -> None:

@@ -10,7 +10,15 @@ from typing import Any
 
 from torch import nn
 
-from infomax.encoders.bridges import Features, from_timm, from_torchvision, in_timm, in_torchvision, resnet
+from infomax.encoders.bridges import (
+    Features,
+    as_published,
+    from_timm,
+    from_torchvision,
+    in_timm,
+    in_torchvision,
+    resnet,
+)
 from infomax.encoders.graph import GCN
 from infomax.encoders.signal import ResNet1d
 from infomax.encoders.small import MLP, ResNet8, Toy
@@ -128,6 +136,8 @@ def again(recipe: Mapping[str, Any]) -> nn.Module:
         {'name': 'mlp', 'channels': 1, 'size': 8}
     """
     encoder = get(**{name: value for name, value in recipe.items() if name not in _WEIGHTS})
+    if recipe["name"].startswith("torchvision/") and (recipe.get("init") == PRETRAINED or recipe.get("pretrained")):
+        as_published(encoder.body)  # type: ignore[arg-type]
     encoder.recipe = dict(recipe)  # type: ignore[assignment]
     return encoder
 

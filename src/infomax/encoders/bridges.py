@@ -144,9 +144,13 @@ def _publish(net: nn.Module, name: str) -> None:
             f"torchvision/{name}: its published weights are of {weights.transforms().crop_size[0]} px and do not fit "
             f"({str(error).splitlines()[-1].strip()})"
         ) from None
-    if hasattr(
-        net, "transform_input"
-    ):  # they were trained behind another normalisation, which the model then does itself
+    as_published(net)
+
+
+def as_published(net: nn.Module) -> None:
+    """Let a model see as it did when its published weights were trained: some behind another normalisation, which they do
+    themselves."""
+    if hasattr(net, "transform_input"):
         net.__dict__["transform_input"] = True
 
 
@@ -162,7 +166,7 @@ def _see(net: nn.Module, channels: int, name: str) -> None:
     if channels == 3:
         return
     first = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
-    if channels != 1 or first is None:
+    if channels != 1 or first is None or getattr(net, "transform_input", False):
         raise ConfigError(f"{name}: its published weights are of 3 channels; these images have {channels}")
     first.in_channels, first.weight = 1, nn.Parameter(first.weight.detach().sum(1, keepdim=True))
 
