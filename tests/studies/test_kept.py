@@ -69,6 +69,13 @@ def test_a_study_that_has_ended_says_what_it_has_and_what_to_do_for_more_seeds(t
             going_on(out, asked | more),
         ):
             pass
+    where = {"root": "given", "device": "cuda"}  # as results name them
+    (out / "results.json").write_text(json.dumps({"settings": asked | where}))
+    with (
+        pytest.raises(ConfigError, match="has ended, its numbers"),
+        going_on(out, asked | {"root": "data", "device": "cuda:0"}),
+    ):
+        pass
     (out / "results.json").write_text("[")
     with pytest.raises(ConfigError, match=f"has ended, its numbers.*{said}"), going_on(out, asked):
         pass

@@ -20,6 +20,8 @@ from infomax.training.interrupt import Stopped
 from infomax.training.run import environment, unclaimed, write_atomically
 
 ABOUT, LOCK, CELLS, RESULTS = "study.json", "study.lock", "cells", "results.json"
+MACHINE = ("root", "device")
+"""Settings that results name by their kind alone: where data lie is no matter of theirs, nor which of several GPUs it was."""
 
 
 class Kept:
@@ -122,7 +124,7 @@ def _otherwise(path: Path, mine: Mapping[str, Any]) -> str:
     """In what a study that has ended is another than the one asked for: more seeds, most of all."""
     try:
         theirs = json.loads((path / RESULTS).read_text())["settings"]
-        told = [k for k in theirs if k in mine and not isinstance(mine[k], dict | list)]
+        told = [k for k in theirs if k in mine and k not in MACHINE and not isinstance(mine[k], dict | list)]
         other = [f"{k} {theirs[k]}, not {mine[k]}" for k in told if theirs[k] != mine[k]]
     except (OSError, ValueError, TypeError, KeyError):  # it is refused all the same
         return ""
