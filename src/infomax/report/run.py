@@ -102,15 +102,14 @@ def _number(row: Mapping[str, Any], key: str, digits: int = 2) -> str:
     return f"{value:z.{digits}f}" if isinstance(value, int | float) and math.isfinite(value) else "?"
 
 
-def _collapsed(last: Mapping[str, Any]) -> bool:
-    return _state(last) == "**collapsed**"
-
-
-def _state(last: Mapping[str, Any]) -> str:
+def _collapsed(last: Mapping[str, Any]) -> bool | None:
+    """None where it cannot be told."""
     read = [last.get(key) for key in ("std", "effective_rank")]
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in read):
-        return "unknown: a gauge is no finite number"
-    return "**collapsed**" if collapsed(last) else "open"
+    known = all(isinstance(value, int | float) and math.isfinite(value) for value in read)
+    return collapsed(last) if known else None
+
+
+_STATES = {True: "**collapsed**", False: "open", None: "unknown: a gauge is no finite number"}
 
 
 def _glance(s: Subject) -> dict[str, object]:
@@ -124,7 +123,7 @@ def _glance(s: Subject) -> dict[str, object]:
         row["InfoNCE, nats"] = f"{_number(last, 'mi_infonce')}{between} of {_number(last, 'ceiling_infonce')}"
         row["effective rank"] = _number(last, "effective_rank", 1)
         row["std"] = _number(last, "std")
-        row["state"] = _state(last)
+        row["state"] = _STATES[_collapsed(last)]
     return row | accuracies(s)
 
 
