@@ -164,6 +164,7 @@ def test_bad_input_is_one_clear_line(tmp_path, capsys):
         (("train", "--views", "typo"), "no views 'typo'"),
         (("train", "--encoder", "typo"), "no encoder 'typo'"),
         (("train", "--encoder", "torchvision/typo"), "torchvision has no classifier 'typo'"),
+        (("train", "--init", "typo"), "no weights typo: name a run's folder or a file"),
         (("train", "--epochs", "0"), "epochs=0"),
         (("views", "--recipe", "typo"), "no views 'typo'"),
         (("study", "fig2", "--encoder", "typo"), "no encoder 'typo'"),

@@ -237,7 +237,7 @@ def test_an_encoder_begins_with_those_of_a_run_or_a_file(tmp_path: Path) -> None
     first = im.methods.simclr(encoders.get("resnet8"), projector=(8,))
     im.train(first, data, epochs=1, batch_size=8, out=tmp_path / "run", progress=False)
     torch.save(first.encoder.state_dict(), tmp_path / "encoder.pt")
-    for source in (tmp_path / "run", str(tmp_path / "encoder.pt")):
+    for source in (tmp_path / "run", tmp_path / "run" / "learner.safetensors", str(tmp_path / "encoder.pt")):
         encoder = encoders.get("resnet8", init=source)
         ours, theirs = encoder.state_dict(), first.encoder.state_dict()
         assert all(torch.equal(ours[n], theirs[n]) for n in theirs) and encoder.recipe["init"] == str(source)

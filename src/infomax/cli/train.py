@@ -147,7 +147,7 @@ def train(
         "online_knn": online_knn,
     }
     Options(**asked)  # what cannot be is said before data are read, which takes long
-    check_names(encoder=encoder, views=views)
+    check_names(encoder=encoder, views=views, init=init)
     samples = dataset(data, root, on_error=on_error)
     learner = im.methods.build(method, encoder_for(samples, encoder, size, init), **options)
     if this_rank() == 0:

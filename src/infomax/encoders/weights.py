@@ -12,7 +12,8 @@ from infomax.errors import ConfigError, DataError, beside
 PRETRAINED = "pretrained"
 """What asks for the published weights, in place of a path."""
 
-_OF_A_RUN = ("f.encoder.", "f.")
+OF_A_RUN = "learner.safetensors"
+_PREFIXES = ("f.encoder.", "f.")
 """Where the encoder stands among a run's weights: within its branch, or as the branch itself."""
 
 
@@ -37,9 +38,23 @@ def begin(encoder: nn.Module, source: str | Path) -> None:
         >>> bool((a.weight == b.weight).all())
         True
     """
+    path = located(source)
+    run = path if path.is_dir() else path.parent if path.name == OF_A_RUN else None
+    fill(encoder, _of_file(path) if run is None else _of_run(run), str(path))
+
+
+def located(source: str | Path) -> Path:
+    """Where weights lie: asked before data are read, which takes long.
+
+    Raises:
+        DataError: a path that is not there, or a folder that is no run.
+    """
     path = Path(source).expanduser()
-    tensors = _of_run(path) if path.is_dir() else _of_file(path)
-    fill(encoder, tensors, str(path))
+    if path.is_dir() and not (path / OF_A_RUN).is_file():
+        raise DataError(f"{path} is no run with weights: it holds no {OF_A_RUN}")
+    if not path.exists():
+        raise DataError(f"no weights {path}: name a run's folder or a file; {beside(path)}".rstrip("; "))
+    return path
 
 
 def fill(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -60,28 +75,23 @@ def fill(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None
 
 
 def _of_run(folder: Path) -> dict[str, Tensor]:
-    file = folder / "learner.safetensors"
-    if not file.is_file():
-        raise DataError(f"{folder} is no run with weights: it holds no {file.name}")
-    tensors = _of_file(file)
-    prefix = next(p for p in _OF_A_RUN if p == _OF_A_RUN[-1] or any(name.startswith(p) for name in tensors))
+    tensors = _of_file(folder / OF_A_RUN)
+    prefix = next(p for p in _PREFIXES if p == _PREFIXES[-1] or any(name.startswith(p) for name in tensors))
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def _of_file(file: Path) -> dict[str, Tensor]:
-    if not file.is_file():
-        raise DataError(f"no weights {file}: name a run's folder or a file; {beside(file)}".rstrip("; "))
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(file)
-        found: Any = torch.load(file, map_location="cpu", weights_only=True)
+        held: Any = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # of pickle, zipfile or safetensors: whatever a file that is none may raise
         raise DataError(
             f"{file}: no weights can be read from it ({type(error).__name__}): give .safetensors, or what torch.save made "
             "of an encoder's state_dict(), tensors alone"
         ) from None
-    if not isinstance(found, Mapping) or not all(isinstance(t, Tensor) for t in found.values()):
+    if not isinstance(held, Mapping) or not all(isinstance(t, Tensor) for t in held.values()):
         raise DataError(f"{file} holds no tensors by name: give what torch.save made of an encoder's state_dict()")
-    return dict(found)
+    return dict(held)

@@ -20,6 +20,7 @@ from infomax.data.items import of_items
 from infomax.data.machine import cores
 from infomax.data.order import WINDOW_ROWS, spread
 from infomax.encoders import check, get
+from infomax.encoders.weights import PRETRAINED, located
 from infomax.errors import ConfigError, DataError, nearest
 from infomax.parallel import local_slice, world
 from infomax.training.devices import uncompiled
@@ -90,11 +91,11 @@ VIEWS = ("auto", *RECIPES, "signals", "tabular", "noise", "graph")
 """Every name of views; which of them some data have, is said by `view_function`."""
 
 
-def check_names(*, encoder: str = "auto", views: Any = "auto") -> None:
-    """Refuse an encoder or views that no data have: asked before any are read, which takes long.
+def check_names(*, encoder: str = "auto", views: Any = "auto", init: str | Path | None = None) -> None:
+    """Refuse an encoder or views that no data have, or weights that are not there: asked before any are read, which takes long.
 
     Raises:
-        ConfigError: naming the nearest.
+        ConfigError: naming the nearest. DataError: no such weights.
 
     Example:
         >>> check_names(views="simclear")
@@ -103,6 +104,8 @@ def check_names(*, encoder: str = "auto", views: Any = "auto") -> None:
     """
     if encoder != "auto":
         check(encoder)
+    if init is not None and init != PRETRAINED:
+        located(init)
     if isinstance(views, str) and views not in VIEWS:
         raise ConfigError(f"no views {views!r}: {nearest(views, VIEWS)}")
 
