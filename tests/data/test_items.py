@@ -98,6 +98,14 @@ def test_kinds_of_samples(given, shape, labels) -> None:
     assert labels is None if found.labels is None else found.labels.tolist() == labels
 
 
+def test_labels_of_images_that_memory_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFOMAX_MEMORY", str(4 * 12 * 12 * 3))
+    rows = [7, 2, 9, 4, 10, 0]
+    assert of_items(Subset(Subset(Mine(), range(1, 12)), rows)).labels.tolist() == [(i + 1) % 3 for i in rows]
+    with pytest.warns(UserWarning, match="list: no labels: memory does not hold all 6 images.*attribute 'targets'"):
+        assert of_items([(picture(i), i % 2) for i in range(6)]).labels is None
+
+
 def test_paths_and_bytes_of_several_sizes(tmp_path) -> None:
     for i, size in enumerate((8, 10)):
         picture(i, size).save(tmp_path / f"{i}.png")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Subset
 
 from infomax.data.arrays import as_samples
 from infomax.data.encoded import SAMPLE, Encoded, decoded
@@ -95,7 +96,8 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
         DataError: none that can be had, samples of several kinds, or of a kind that is not known.
 
     Warns:
-        UserWarning: where a sample is another one when it is asked for again; where labels are no labels, or some are missing.
+        UserWarning: where a sample is another one when it is asked for again; where labels are no
+            labels, some are missing, or they are not to be had without all images.
 
     Example:
         >>> data = of_items([(np.zeros((8, 8), np.uint8), "a"), (np.ones((8, 8), np.uint8), "b")])
@@ -134,7 +136,7 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
     if size > most and len(rows) + len(skipped) < len(given):
         shape = tuple(images.shape[1:]) if isinstance(images, Tensor) else None
         images = Items(given, [*rows, *range(number, len(given))], images[0].shape[2], shape, name)  # type: ignore[arg-type]
-        labels = _all_labels(given, images.rows)
+        labels = _all_labels(given, images.rows, labels, name)
     if (
         samples[0].dtype == torch.uint8
     ):  # of the same samples, whether memory holds them all or not: a run may go on elsewhere
@@ -214,15 +216,30 @@ def _same_again(given: Any, rows: Sequence[int], samples: Sequence[Tensor], name
             return
 
 
-def _all_labels(given: Any, rows: Sequence[int]) -> list[Any]:
+def _all_labels(given: Any, rows: Sequence[int], seen: Sequence[Any], name: str) -> list[Any]:
     """Labels of samples that were not looked at, where they are held beside them."""
-    held = [getattr(given, name, None) for name in TARGETS]
-    if key := _label_column(given):
-        held = [list(given[key])]
-    for values in held:
-        if isinstance(values, list | tuple | np.ndarray | Tensor) and len(values) == len(given):
-            return [values[row] for row in rows]
+    held = _held_labels(given)
+    if held is not None:
+        return [held[row] for row in rows]
+    if any(one is not None for one in seen):
+        warnings.warn(
+            f"{name}: no labels: memory does not hold all {len(given):,} images, and to know a label its image would have to "
+            f"be read: give the data set an attribute {TARGETS[0]!r} with all labels, or more memory (INFOMAX_MEMORY)",
+            stacklevel=4,
+        )
     return []
+
+
+def _held_labels(given: Any) -> Any:
+    """All labels by number, or None."""
+    if isinstance(given, Subset):
+        whole = _held_labels(given.dataset)
+        return None if whole is None else [whole[index] for index in given.indices]
+    key = _label_column(given)
+    for values in [getattr(given, name, None) for name in TARGETS] if key is None else [list(given[key])]:
+        if isinstance(values, list | tuple | np.ndarray | Tensor) and len(values) == len(given):
+            return values
+    return None
 
 
 def _label_column(given: Any) -> str | None:
@@ -251,7 +268,8 @@ def _labels(labels: list[Any], name: str) -> Tensor | list[str] | None:
         return of_numbers(np.array(plain), name)
     kinds = sorted({type(one).__name__ for one in plain})
     warnings.warn(
-        f"{name}: no labels: what stands beside the samples is of type {' and '.join(kinds)}; labels are whole numbers or words",
+        f"{name}: no labels: what stands beside the samples is of type {' and '.join(kinds)}; labels are whole numbers or "
+        "words",
         stacklevel=3,
     )
     return None
