@@ -25,6 +25,9 @@ SAMPLE = 2048
 LOOKED_AT = 256
 """Images, spread over the set, off which the scale of wide grey values is taken."""
 
+IMAGE_KEYS = ("image", "img", "jpg", "jpeg", "png", "webp", "images", "picture", "photo", "bytes")
+"""What the Hub's data sets call an image, the likeliest first."""
+
 WIDEST = 65535.0
 """The white of 16 bits."""
 

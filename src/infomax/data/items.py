@@ -16,17 +16,16 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from infomax.data.arrays import as_samples
-from infomax.data.encoded import SAMPLE, Encoded, decoded
+from infomax.data.encoded import IMAGE_KEYS, SAMPLE, Encoded, decoded
 from infomax.data.folder import OnError
-from infomax.data.labels import of_numbers, some_missing
+from infomax.data.labels import LABEL_KEYS, of_numbers, some_missing
 from infomax.data.machine import budget
 from infomax.data.order import gather, spread
 from infomax.data.sets import Dataset, statistics
 from infomax.errors import DataError
 from infomax.progress import meter
 
-IMAGE_KEYS = ("image", "img", "jpg", "png", "x", "pixel_values")
-LABEL_KEYS = ("label", "labels", "target", "cls", "y", "fine_label")
+SAMPLE_KEYS = (*IMAGE_KEYS, "x", "pixel_values")
 TARGETS = ("targets", "labels")
 """Where torchvision's data sets hold all labels."""
 ASKED_AGAIN = 8
@@ -149,9 +148,9 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
 def _parts(item: Any) -> tuple[Any, Any]:
     """A sample and its label, None where it has none."""
     if isinstance(item, Mapping):
-        key = next((k for k in IMAGE_KEYS if k in item), None)
+        key = next((k for k in SAMPLE_KEYS if k in item), None)
         if key is None:
-            raise DataError(f"a mapping of {', '.join(map(str, item))}: call the image one of {', '.join(IMAGE_KEYS)}")
+            raise DataError(f"a mapping of {', '.join(map(str, item))}: call the image one of {', '.join(SAMPLE_KEYS)}")
         return item[key], next((item[k] for k in LABEL_KEYS if k in item), None)
     if isinstance(item, tuple) or (isinstance(item, list) and item and not isinstance(item[0], Number | list)):
         return item[0], item[1] if len(item) > 1 else None

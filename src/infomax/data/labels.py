@@ -9,6 +9,9 @@ from torch import Tensor
 
 from infomax.errors import DataError
 
+LABEL_KEYS = ("label", "labels", "cls", "class", "fine_label", "target", "y")
+"""What the Hub's data sets call a label, the likeliest first."""
+
 
 def of_words(values: np.ndarray, known: Sequence[str] | None, name: str) -> tuple[Tensor, list[str]]:
     """Numbers of words, and the classes: those that are known, else the words in alphabetical order, as folders do.

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from infomax.data import index
+from infomax.data.encoded import IMAGE_KEYS
 from infomax.data.folder import OnError
-from infomax.data.labels import of_numbers, of_one_kind, of_words, some_missing
+from infomax.data.labels import LABEL_KEYS, of_numbers, of_one_kind, of_words, some_missing
 from infomax.data.machine import cores
 from infomax.data.sets import Dataset
 from infomax.data.shards import Block, Shards, as_dataset, identities, opened
@@ -22,9 +23,6 @@ from infomax.progress import meter
 
 if TYPE_CHECKING:
     import pyarrow
-
-IMAGE_KEYS = ("image", "img", "jpg", "jpeg", "png", "webp", "images", "picture", "photo", "bytes")
-LABEL_KEYS = ("label", "labels", "cls", "class", "fine_label", "target", "y")
 
 
 class Parquets(Shards):
