@@ -3,11 +3,13 @@
 import re
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from infomax.cli import main
 from infomax.data import Dataset, sbm
@@ -110,6 +112,12 @@ def test_a_browser_shows_every_picture(tmp_path: Path) -> None:
 
 
 def test_files_are_called_by_their_names(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "part.tar", "w") as tar:
+        for name in ("a/cat.png", "a/dog.png"):
+            Image.new("RGB", (9, 8)).save(tmp_path / "one.png")
+            tar.add(tmp_path / "one.png", name)
+    text = views_page(str(tmp_path / "part.tar"), tmp_path / "tar.html", "none", count=1, size=8).read_text()
+    assert "<code>part.tar/a/cat.png</code></figcaption>" in text
     data = pictures(2)
     data.files = ["a/<b>.png", "a/*.png"]
     text = views_page(data, tmp_path / "a.html", "none", size=8).read_text()

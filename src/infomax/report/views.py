@@ -82,7 +82,7 @@ def views_page(
         "What is drawn depends on the seed, the epoch, the view and the sample's number alone.",
     )
     if isinstance(views, Views):
-        _images(page, views, sources, shown, samples.files, seed, epoch)
+        _images(page, views, sources, shown, samples.names(shown.tolist()), seed, epoch)
     elif isinstance(views, Signals) and isinstance(sources, Tensor):
         _signals(page, views, sources, shown, seed, epoch)
     elif isinstance(views, Corruption | Gaussian) and isinstance(sources, Tensor):
@@ -97,7 +97,7 @@ def _images(
     views: Views,
     sources: Tensor | Sequence[Tensor],
     shown: Tensor,
-    files: Sequence[str] | None,
+    names: Sequence[str] | None,
     seed: int,
     epoch: int,
 ) -> None:
@@ -107,7 +107,7 @@ def _images(
     for i, number in enumerate(shown.tolist()):
         page.section(f"Sample {number}")
         picture = _row_of_images(sources[i], [v[i] for v in made], [p.crop[i].tolist() for p in drawn])
-        name = "" if files is None else literal(files[number])
+        name = "" if names is None else literal(names[i])
         page.image(picture, name, alt=f"sample {number} and its {len(made)} views")
         height, width = sources[i].shape[:2]
         page.table([_said(k, p, i, height, width) for k, p in enumerate(drawn)])
