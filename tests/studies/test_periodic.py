@@ -13,7 +13,7 @@ from infomax.errors import ConfigError, DataError
 from infomax.report.looks import NEUTRAL
 from infomax.studies import periodic
 from infomax.studies.origin import commit
-from infomax.studies.periodic import draw
+from infomax.studies.periodic import draw, train
 from infomax.studies.periodic.grammar import (
     JOINTS,
     MARGINALS,
@@ -26,7 +26,7 @@ from infomax.studies.periodic.grammar import (
     sentences,
     signature,
 )
-from infomax.studies.periodic.train import Cell, few_shot, min_gap, run_cell
+from infomax.studies.periodic.train import Cell, encoder_of, few_shot, min_gap, run_cell
 
 
 def test_every_sentence_is_listed_once():
@@ -70,6 +70,24 @@ def test_known_methods_stand_where_they_belong():
     assert known_as(Sentence("StopGradient", "cos", ()), known) == "SimSiam, no predictor"
     assert known_as(Sentence("Twin", "cos", ("DonskerVaradhan",)), known) == "SDMI"
     assert known_as(Sentence("Twin", "C_ii", ("Decorrelation",)), known) is None
+
+
+def test_views_of_another_size(tmp_path, monkeypatch):
+    seen = []
+    judged = train.features
+    monkeypatch.setattr(
+        train, "features", lambda net, part, size, **how: seen.append(size) or judged(net, part, size, **how)
+    )
+    sizes = []
+    monkeypatch.setattr(train, "encoder_of", lambda *of: sizes.append(of[2]) or encoder_of(*of))
+    asked = {"seeds": 1, "best_seeds": 1, "epochs": 1, "samples": 300, "workers": 1, "progress": False}
+    only = [Sentence("Shared", "cos", ("DonskerVaradhan",))]
+    found = periodic.run(tmp_path / "out", **asked, size=6, only=only)
+    assert set(seen) == set(sizes) == {6} and found["settings"]["size"] == 6 and " --size 6" in found["command"]
+    assert [len(cell["runs"]) for cell in found["cells"]] == [1] and "few" in found["cells"][0]["runs"][0]
+    with pytest.raises(ConfigError, match="size=6: gaussians are no images"):
+        periodic.run(tmp_path / "points", data="gaussians", size=6)
+    assert not (tmp_path / "points").exists()
 
 
 def test_few_labels_tell_good_features_from_noise():

@@ -100,8 +100,8 @@ def run(
     most, rows = asks.epochs or how.epochs, asks.samples or how.samples
     # before anything is made: data that are not there are said at once
     found = dataset(asks.data, root)
-    if size is not None and not found.is_images:
-        raise ConfigError(f"size={size}: {asks.data} are no images")
+    if asks.size is not None and not found.is_images:
+        raise ConfigError(f"size={asks.size}: {asks.data} are no images")
     began, side_by_side = time.perf_counter(), 1 if where.type == "cuda" and workers is None else workers
     asked, known = sentences() if only is None else list(only), names()
     cells: list[dict[str, Any]] = [_plain(s) | {"name": known_as(s, known), "invalid": invalid(s)} for s in asked]
@@ -110,12 +110,12 @@ def run(
         "data": asks.data, "seeds": asks.seeds, "epochs": most, "best": asks.best, "best_seeds": asks.best_seeds,
         "samples": rows, "score": SCORES[asks.data][1], "optimizer": "AdamW 2e-3, batches of 256", "temperature": 0.2,
         "projector": list(how.projector), "ema": 0.9, "encoder": how.encoder, "tested": how.tested, "device": where.type,
-        "size": size,
+        "size": asks.size,
     }  # fmt: skip
 
     def trained(some: Sequence[Sentence], seeds: range, what: str, kept: Kept, final: bool = False) -> Runs:
         jobs = [
-            Cell(s, seed, asks.data, most, final, rows, root, str(where), size)
+            Cell(s, seed, asks.data, most, final, rows, root, str(where), asks.size)
             for seed in seeds
             for s in _dearest_first(some)
         ]
