@@ -44,6 +44,20 @@ def test_a_cell_is_what_train_makes_of_the_same_options(tmp_path, capsys):
     assert configs[0] == configs[1]
 
 
+def test_a_cell_begins_with_the_weights_that_it_is_asked_to(tmp_path):
+    first = Cell.of(FIXED)
+    folder = begun(tmp_path / "sweep", first)
+    complete(folder.path, first.name)
+    second = Cell.of({**FIXED, "init": str(folder.cell(first.name)), "lr": 0.0, "warmup_epochs": 0})
+    folder = begun(tmp_path / "more", second)
+    complete(folder.path, second.name)
+    mine, theirs = (
+        {n: t for n, t in load_file(place / "learner.safetensors").items() if n.endswith("encoder.layers.0.weight")}
+        for place in (folder.cell(second.name), tmp_path / "sweep" / "cells" / first.name)
+    )
+    assert mine and all(torch.equal(t, theirs[n]) for n, t in mine.items())
+
+
 def test_a_finished_cell_is_left_alone_and_judged_again_only_on_other_data(tmp_path):
     cell = Cell.of(FIXED)
     folder = begun(tmp_path, cell)

@@ -66,6 +66,13 @@ def test_a_root_is_the_same_from_any_folder_and_no_part_of_the_name(tmp_path, mo
     assert Cell.of({**FIXED, "root": "~/sets"}).options["root"] == os.path.expanduser("~/sets")
 
 
+def test_weights_to_begin_with_are_the_same_from_any_folder_and_part_of_the_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cell = Cell.of({**FIXED, "init": "runs/a"})
+    assert cell.options["init"] == f"{tmp_path}/runs/a" and cell.name != Cell.of(FIXED).name
+    assert Cell.of({**FIXED, "init": "pretrained"}).options["init"] == "pretrained"
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

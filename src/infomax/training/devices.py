@@ -181,8 +181,8 @@ def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32
     fabric.launch()
     if fabric.world_size != processes * nodes:
         raise ConfigError(
-            f"devices={processes}, but {fabric.world_size} processes were started around this one: give devices as many as "
-            "there are tasks, or start them by torchrun"
+            f"devices={processes}, but this process is one of {fabric.world_size}: give devices as many as there are tasks, or "
+            "start them by torchrun"
         )
     scaled = precision == "16-mixed"
     return Place(fabric.device, dtype, Scaled(fabric) if scaled else _unscaled(precision, fabric.device))
