@@ -56,8 +56,16 @@ def test_what_memory_does_not_hold_is_asked_for_again(monkeypatch: pytest.Monkey
     kept = [i for i in range(12) if i != 2]
     assert torch.equal(found.images[:], whole.images[kept]) and found.labels.tolist() == [i % 3 for i in kept]
     given.broken = 7
-    with pytest.raises(DataError, match="Mine: sample 7 cannot be had"):
-        found.images[:]
+    assert torch.equal(found.images[:], whole.images[[*kept[:6], 8, *kept[7:]]]), "the next one takes its place"
+    assert found.replaced == [6] and found.labels[6] == 8 % 3 and "sample 7" in found.undecoded("left out")
+    met = of_items(Mine(broken=7))  # already where the statistics are taken
+    assert met.replaced == [7] and met.labels[7] == 8 % 3
+    stopped = of_items(Mine(), "stop")
+    stopped.images.given.broken = 7
+    with pytest.raises(
+        DataError, match=r"Mine: sample 7: cannot be decoded \(OSError: the disk is gone\); mend it, or"
+    ):
+        stopped.images[:]
 
 
 def test_training_is_the_same_from_memory_and_not(monkeypatch: pytest.MonkeyPatch) -> None:

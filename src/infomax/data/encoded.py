@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from infomax.data.machine import decoders
+from infomax.errors import DataError
 
 SPREAD = 32
 """Blocks off which a sample of the whole set is read: each costs a read, and that many places tell enough."""
@@ -27,6 +28,8 @@ LOOKED_AT = 256
 
 IMAGE_KEYS = ("image", "img", "jpg", "jpeg", "png", "webp", "images", "picture", "photo", "bytes")
 """What the Hub's data sets call an image, the likeliest first."""
+
+_TRIES = 1000
 
 WIDEST = 65535.0
 """The white of 16 bits."""
@@ -93,6 +96,50 @@ class Encoded(ABC):
 
     def expect(self, rows: Sequence[int]) -> None:  # noqa: B027  (most sets have nothing to begin)
         """Be told what is wanted soon; reading may begin."""
+
+
+class Replacing(Encoded):
+    """Images that are not gone through before they are used. One that cannot be decoded then is replaced by the next one that
+    can: by which depends on the data alone, so that a run that is continued, or several processes, see the same.
+
+    Args:
+        n, shape: see `Encoded`.
+        on_error: `skip` replaces what cannot be decoded and names it in `replaced`; `stop` raises.
+    """
+
+    def __init__(self, n: int, shape: tuple[int, int, int] | None, on_error: str) -> None:
+        super().__init__(n, shape)
+        self.on_error = on_error
+        self.labels: Tensor | None = None
+
+    @abstractmethod
+    def one(self, row: int) -> Tensor | str:
+        """An image, or why there is none."""
+
+    @abstractmethod
+    def place(self, row: int) -> str:
+        """Where a sample lies, for error messages."""
+
+    @abstractmethod
+    def name(self, row: int) -> str:
+        """What a sample is called among its own."""
+
+    def next_whole(self, row: int, why: str) -> Tensor:
+        """What takes the place of an image.
+
+        Raises:
+            DataError: with `on_error="stop"`, or where none of the thousand that follow can be decoded either.
+        """
+        if self.on_error == "stop":
+            raise DataError(f"{self.place(row)}: cannot be decoded ({why}); mend it, or ask to skip such samples")
+        for other in range(row + 1, row + 1 + min(_TRIES, self.n - 1)):
+            image = self.one(other % self.n)
+            if isinstance(image, Tensor):
+                self.replaced[row] = self.name(row)
+                if self.labels is not None:
+                    self.labels[row] = self.labels[other % self.n]  # what is seen keeps the label that belongs to it
+                return image
+        raise DataError(f"{self.place(row)}: cannot be decoded ({why}), and none of the samples after it can")
 
 
 def white(files: Iterable[Path | IO[bytes]]) -> float:

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from infomax.data.arrays import as_samples
-from infomax.data.encoded import IMAGE_KEYS, SAMPLE, Encoded, decoded
+from infomax.data.encoded import IMAGE_KEYS, SAMPLE, Encoded, Replacing, decoded
 from infomax.data.folder import OnError
-from infomax.data.labels import LABEL_KEYS, of_numbers, some_missing
+from infomax.data.labels import LABEL_KEYS, of_numbers, of_words, some_missing
 from infomax.data.machine import budget
 from infomax.data.order import gather, spread
 from infomax.data.sets import Dataset, statistics
@@ -32,7 +32,7 @@ ASKED_AGAIN = 8
 """Samples that are asked for twice."""
 
 
-class Items(Encoded):
+class Items(Replacing):
     """Images asked for by their numbers when they are used, one after the other, as only their owner knows whether it bears
     more than one thread.
 
@@ -41,34 +41,48 @@ class Items(Encoded):
         rows: the numbers, of each sample that is to be had.
         channels: of every image; a grey one among coloured ones is seen as equal parts of the colours.
         shape: H, W and C of every image, as far as they were looked at.
-        name: for the error messages.
+        of: the name of the set.
+        on_error: see `Replacing`.
     """
 
     def __init__(
-        self, given: Any, rows: Sequence[int], channels: int, shape: tuple[int, int, int] | None, name: str
+        self,
+        given: Any,
+        rows: Sequence[int],
+        channels: int,
+        shape: tuple[int, int, int] | None,
+        of: str,
+        on_error: OnError = "skip",
     ) -> None:
-        super().__init__(len(rows), shape)
-        self.given, self.rows, self.channels, self.name = given, rows, channels, name
+        super().__init__(len(rows), shape, on_error)
+        self.given, self.rows, self.channels, self.of = given, rows, channels, of
+
+    def name(self, row: int) -> str:
+        """The number of a sample among those given."""
+        return f"sample {self.rows[row]}"
+
+    def place(self, row: int) -> str:
+        """The same, and of which set."""
+        return f"{self.of}: {self.name(row)}"
+
+    def one(self, row: int) -> Tensor | str:
+        """One image, or why there is none."""
+        try:
+            image = _sample(_parts(self.given[self.rows[row]])[0])
+        except Exception as error:  # of the owner's: it may raise anything
+            return _told(error)
+        if image.ndim != 3 or image.shape[2] not in (1, self.channels):
+            return f"it is of shape {tuple(image.shape)}; those before it had {self.channels} channels"
+        return image.expand(-1, -1, self.channels).contiguous()
 
     def decode(self, rows: Sequence[int]) -> list[Tensor]:
         """The images of some rows.
 
         Raises:
-            DataError: one that cannot be had, or of another kind than those before it.
+            DataError: see `Replacing.next_whole`.
         """
-        images = []
-        for number in (self.rows[row] for row in rows):
-            try:
-                image = _sample(_parts(self.given[number])[0])
-            except Exception as error:
-                raise DataError(f"{self.name}: sample {number} cannot be had ({_told(error)})") from error
-            if image.ndim != 3 or image.shape[2] not in (1, self.channels):
-                raise DataError(
-                    f"{self.name}: sample {number} is of shape {tuple(image.shape)}; those before it had "
-                    f"{self.channels} channels"
-                )
-            images.append(image.expand(-1, -1, self.channels).contiguous())
-        return images
+        images = ((row, self.one(row)) for row in rows)
+        return [self.next_whole(row, image) if isinstance(image, str) else image for row, image in images]
 
 
 def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
@@ -89,7 +103,8 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
 
     Args:
         given: a map-style data set, or a list.
-        on_error: `skip` leaves out samples that cannot be had, and names them in `Dataset.skipped`; `stop` raises at the first.
+        on_error: `skip` leaves out samples that cannot be had, and names them in `Dataset.skipped`; where memory does
+            not hold all, the next whole one takes the place of one met later (`Dataset.replaced`); `stop` raises at the first.
 
     Raises:
         DataError: none that can be had, samples of several kinds, or of a kind that is not known.
@@ -134,14 +149,15 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
     std: tuple[float, ...] = ()
     if size > most and len(rows) + len(skipped) < len(given):
         shape = tuple(images.shape[1:]) if isinstance(images, Tensor) else None
-        images = Items(given, [*rows, *range(number, len(given))], images[0].shape[2], shape, name)  # type: ignore[arg-type]
-        labels = _all_labels(given, images.rows, labels, name)
-    if (
-        samples[0].dtype == torch.uint8
-    ):  # of the same samples, whether memory holds them all or not: a run may go on elsewhere
+        kept = [*rows, *range(number, len(given))]
+        images = Items(given, kept, images[0].shape[2], shape, name, on_error)  # type: ignore[arg-type]
+        labels = _all_labels(given, kept, labels, name)
+    found, classes = _labels(labels, given, name)
+    if isinstance(images, Items):
+        images.labels = found
+    if samples[0].dtype == torch.uint8:
+        # of the same samples, whether memory holds them all or not: a run may go on elsewhere
         mean, std = statistics(gather(images, spread(images, SAMPLE)))
-    found: Any = _labels(labels, name)
-    classes = _classes(given, found) if isinstance(found, Tensor) else None
     return Dataset(images, found, classes, name, mean, std, tuple(skipped))
 
 
@@ -256,22 +272,23 @@ def _classes(given: Any, labels: Tensor) -> list[str] | None:
     return list(map(str, names))
 
 
-def _labels(labels: list[Any], name: str) -> Tensor | list[str] | None:
-    """Words, or whole numbers; None where any sample has none."""
+def _labels(labels: list[Any], given: Any, name: str) -> tuple[Tensor | None, list[str] | None]:
+    """Labels, of words or whole numbers, and the names of the classes; None where any sample has none."""
     plain = [_plain(one) for one in labels]
     if not plain or some_missing(np.array([one is None for one in plain]), name):
-        return None
+        return None, None
     if all(isinstance(one, str) for one in plain):
-        return plain
+        return of_words(np.array(plain), None, name)
     if all(isinstance(one, int) for one in plain):
-        return of_numbers(np.array(plain), name)
+        numbers = of_numbers(np.array(plain), name)
+        return numbers, None if numbers is None else _classes(given, numbers)
     kinds = sorted({type(one).__name__ for one in plain})
     warnings.warn(
         f"{name}: no labels: what stands beside the samples is of type {' and '.join(kinds)}; labels are whole numbers or "
         "words",
         stacklevel=3,
     )
-    return None
+    return None, None
 
 
 def _plain(label: Any) -> Any:

@@ -22,7 +22,7 @@ from typing import IO, Any, cast
 from torch import Tensor
 
 from infomax.data import index
-from infomax.data.encoded import LOOKED_AT, SAMPLE, WIDEST, Encoded, decoded, white
+from infomax.data.encoded import LOOKED_AT, SAMPLE, WIDEST, Replacing, decoded, white
 from infomax.data.machine import cores, decoders, readers
 from infomax.data.order import WINDOW_BLOCKS, WINDOW_ROWS
 from infomax.data.sets import Dataset, statistics
@@ -32,25 +32,20 @@ from infomax.extras import getting
 Block = list[bytes | None]
 """The encoded images of one block; None: the sample has none."""
 
-_TRIES = 1000
-
 _COMMIT = re.compile(r"hf://[^@]+@[0-9a-f]{40}/")
 
 _STAMPS = ("size", "etag", "content-md5", "mtime", "last-modified", "lastmodified", "updated", "created")
 """What servers, by way of fsspec, say of a file's version; each says some of it."""
 
 
-class Shards(Encoded, ABC):
+class Shards(Replacing, ABC):
     """Samples that are read block by block; the blocks of the last two windows stay in memory, encoded.
-
-    A sample that cannot be decoded when it is used is replaced by the next one that can, in the order of the shards: by
-    which one depends on the data alone, so that a run that is continued, or several processes, see the same.
 
     Args:
         files: the shards.
         lengths: samples of each block, in the order of the samples.
         resize: scale the shorter side to this many pixels and cut the middle square.
-        on_error: `skip` replaces what cannot be decoded and names it in `replaced`; `stop` raises.
+        on_error: see `Replacing`.
     """
 
     blocks: Tensor
@@ -58,12 +53,11 @@ class Shards(Encoded, ABC):
     def __init__(
         self, files: Sequence[str], lengths: Tensor, resize: int | None = None, on_error: str = "skip"
     ) -> None:
-        super().__init__(int(lengths.sum()), None)
+        super().__init__(int(lengths.sum()), None, on_error)
         self.files = files
         same = os.path.commonprefix([*files])  # noqa: RUF071  (addresses are no paths)
         self._root = len(same[: max(same.rfind("/"), same.rfind(os.sep)) + 1])
-        self.blocks, self.resize, self.on_error = lengths, resize, on_error
-        self.labels: Tensor | None = None
+        self.blocks, self.resize = lengths, resize
         self.top = WIDEST
         self._first: list[int] = (lengths.cumsum(0) - lengths).tolist()
         self._ends: list[int] = lengths.cumsum(0).tolist()
@@ -100,7 +94,7 @@ class Shards(Encoded, ABC):
     def decode_raw(self, rows: Sequence[int], raw: Sequence[bytes | None]) -> list[Tensor]:
         """As `decode`, of encoded images that have been read."""
         images = list(decoders().map(self._decoded, raw))
-        return [self._next_whole(row, i) if isinstance(i, str) else i for row, i in zip(rows, images, strict=True)]
+        return [self.next_whole(row, i) if isinstance(i, str) else i for row, i in zip(rows, images, strict=True)]
 
     def expect(self, rows: Sequence[int]) -> None:
         """Begin to read the blocks of some rows."""
@@ -128,20 +122,12 @@ class Shards(Encoded, ABC):
         begun = {block: self._block(block) for block in dict.fromkeys(places)}  # all, before the first is waited for
         return [begun[block].result()[row - self._first[block]] for row, block in zip(rows, places, strict=True)]
 
+    def one(self, row: int) -> Tensor | str:
+        """One image, or why there is none."""
+        return self._decoded(self.raw([row])[0])
+
     def _decoded(self, raw: bytes | None) -> Tensor | str:
         return "the sample holds no image" if raw is None else decoded(io.BytesIO(raw), self.resize, self.top)
-
-    def _next_whole(self, row: int, why: str) -> Tensor:
-        if self.on_error == "stop":
-            raise DataError(f"{self.place(row)}: cannot be decoded ({why}); mend it, or ask to skip such samples")
-        for other in range(row + 1, row + 1 + min(_TRIES, self.n - 1)):
-            image = self._decoded(self.raw([other % self.n])[0])
-            if isinstance(image, Tensor):
-                self.replaced[row] = self.name(row)
-                if self.labels is not None:
-                    self.labels[row] = self.labels[other % self.n]  # what is seen keeps the label that belongs to it
-                return image
-        raise DataError(f"{self.place(row)}: cannot be decoded ({why}), and none of the samples after it can")
 
 
 def as_dataset(
