@@ -1,5 +1,6 @@
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -228,3 +229,34 @@ def test_a_branch_that_gives_one_number_a_sample_is_told():
     learner = im.methods.simclr(Gives("numbers"), projector=())
     with pytest.raises(im.DataError, match=r"an embedding of shape \(8,\): an encoder gives N x D"):
         learner([torch.randn(8, 2, 20)] * 2)
+
+
+def test_what_is_called_after_every_epoch_sees_the_run_as_it_stands_and_changes_nothing(tmp_path):
+    seen = []
+
+    def on_epoch(run):
+        kept = im.Run.load(run.path)
+        seen.append((len(run.history), run.history[-1]["epoch"], torch.equal(weights(kept), weights(run))))
+        run.learner.eval()
+        torch.rand(3)
+        return {"accuracy": 1.0}  # what a function happens to give back ends nothing
+
+    run, plain = fit("byol", on_epoch=on_epoch, out=tmp_path / "run"), fit("byol")
+    assert seen == [(1, 1, True), (2, 2, True)]
+    assert torch.equal(weights(run), weights(plain))
+    assert run.learner.training == plain.learner.training
+
+
+@pytest.mark.parametrize("true", [True, np.bool_(True)])
+def test_true_after_an_epoch_ends_the_run_and_it_can_be_continued_to_the_same_bits(tmp_path, true):
+    run = fit(epochs=3, out=tmp_path / "run", on_epoch=lambda run: true if len(run.history) == 2 else None)
+    assert [row["epoch"] for row in run.history] == [1, 2]
+    seen = []
+    run = im.Run.resume(tmp_path / "run", on_epoch=lambda run: seen.append(run.history[-1]["epoch"]), progress=False)
+    assert seen == [3]
+    assert torch.equal(weights(run), weights(fit(epochs=3)))
+
+
+def test_true_after_the_last_epoch_changes_nothing(tmp_path):
+    run = fit(out=tmp_path / "run", on_epoch=lambda run: len(run.history) == 2)
+    assert torch.equal(weights(im.Run.resume(tmp_path / "run")), weights(run))

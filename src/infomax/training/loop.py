@@ -6,11 +6,12 @@ import shlex
 import signal
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,6 +39,10 @@ from infomax.training.run import Run, alone, begun, claim, read_config, read_log
 from infomax.training.sharding import Strategy, take_up
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
+
+
+OnEpoch = Callable[[Run], object]
+"""Called after every epoch; what gives True ends the run there."""
 
 
 @known_options
@@ -77,6 +82,7 @@ def train(
     online_probe: bool = False,
     online_knn: bool = False,
     wandb: str | None = None,
+    on_epoch: OnEpoch | None = None,
     progress: bool = True,
 ) -> Run:
     """Train a method on unlabeled data.
@@ -127,6 +133,9 @@ def train(
         online_probe, online_knn: of labelled data, beside the run and off its gradient: a linear probe and nearest
             neighbours of the encoder's features, tried after every epoch on test samples: nothing is to be chosen by
             them (`infomax.training.online`).
+        on_epoch: called with the run after every epoch (in the first process), when its row is the last of `run.history` and
+            its weights are in the folder: to log, to keep a copy, to draw. Where it returns True the run ends there, with a
+            checkpoint: early stopping. A part of an epoch, with which a run by time may end, counts as one.
         progress: show a bar, with rate and time left.
 
     Returns:
@@ -161,7 +170,7 @@ def train(
     if out is not None and rank() == 0:
         unclaimed(out)
     job = prepare(learner, data, views, options, root, machine)
-    return _go(job, None if out is None else Path(out), progress)
+    return _go(job, None if out is None else Path(out), progress, on_epoch)
 
 
 def resume(
@@ -173,6 +182,7 @@ def resume(
     device: str | None,
     devices: int | None,
     strategy: Strategy | None,
+    on_epoch: OnEpoch | None,
     progress: bool,
 ) -> Run:
     """Continue a run; see `Run.resume`."""
@@ -204,7 +214,7 @@ def resume(
     source = _as_begun(source, config["data"])
     named = config["views"]["recipe"] if views is None else views
     job = prepare(made, source, named, Options(**asked), config["data"]["root"], machine)
-    return _go(job, path, progress, continued=True)
+    return _go(job, path, progress, on_epoch, continued=True)
 
 
 def _ended(path: Path, learner: Learner, asked: Mapping[str, Any]) -> Run | None:
@@ -233,7 +243,9 @@ def _as_begun(data: Dataset, asked: Mapping[str, Any]) -> Dataset:
     return data
 
 
-def _go(job: Job, path: Path | None, progress: bool, *, continued: bool = False) -> Run:
+def _go(
+    job: Job, path: Path | None, progress: bool, on_epoch: OnEpoch | None = None, *, continued: bool = False
+) -> Run:
     run, position = job.run, Position()
     # an update seeds torch's generators by its number: what the caller draws next is not to hang on that
     drawn = torch.random.fork_rng(range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ())  # type: ignore[no-untyped-call]
@@ -250,7 +262,7 @@ def _go(job: Job, path: Path | None, progress: bool, *, continued: bool = False)
                     job.place.precision.load(scaler)
                 run.history = position.history
                 run.start(position.step if continued else None)
-                _climb(job, position, signals, progress)
+                _climb(job, position, signals, progress, on_epoch)
         except BaseException:
             if not continued:
                 run.abandon()
@@ -258,7 +270,7 @@ def _go(job: Job, path: Path | None, progress: bool, *, continued: bool = False)
     return run
 
 
-def _climb(job: Job, position: Position, signals: list[int], progress: bool) -> None:
+def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_epoch: OnEpoch | None) -> None:
     run, feed, options = job.run, job.feed, job.options
     learner, target = job.learner, job.learner.target
     order, length = list(target.order(len(feed))), job.length
@@ -309,7 +321,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool) -> 
         while position.step < total:
             epoch, nth = divmod(position.step, len(order))
             batch, phase = order[nth]
-            clock = Clock(position.step, len(order), total, phase)
+            clock, enough = Clock(position.step, len(order), total, phase), False
             lr = warmup_cosine(clock.step, total, options.warmup_updates(total, len(order)), peak)
             for group in job.optimizer.param_groups:
                 group["lr"] = rate(group, lr, peak)
@@ -344,17 +356,32 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool) -> 
                 log(row)
                 log_elsewhere(row)
                 position.warned = position.warned or monitor.warn_if_collapsed(learner.name, epoch + 1, row)
-            stop, pause = anywhere(bool(signals), due(position.step), device=feed.device)
+                if on_epoch is not None and rank() == 0:
+                    paused = time.perf_counter()
+                    enough = _heard(on_epoch, run)
+                    began += time.perf_counter() - paused  # an epoch's seconds are those of the training
+            stop, pause, enough = anywhere(bool(signals), due(position.step), enough, device=feed.device)
             stop = stop and position.step < total
             ended = length.timed and position.step == total  # one that continues could not tell, if it were not saved
-            if stop or pause or ended:
+            if stop or pause or ended or enough:
                 save(ended)
+            if enough:
+                break
             if stop:
                 again = command(f"train --resume {shlex.quote(str(run.path))}")
                 raise Stopped(
                     f"stopped after update {position.step} of {total}; to continue: {again}",
                     signals[0] if signals else signal.SIGTERM,
                 )
+
+
+def _heard(on_epoch: OnEpoch, run: Run) -> bool:
+    """Whether the user's function ends the run; the learner that it may have put to evaluation trains on."""
+    modes = [(m, m.training) for m in run.learner.modules()]
+    said = on_epoch(run)
+    for m, mode in modes:
+        m.training = mode
+    return isinstance(said, bool | np.bool_) and bool(said)  # not what else a function happens to give back
 
 
 def _mean(values: list[Tensor]) -> float:

@@ -20,7 +20,7 @@ import shlex
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -368,6 +368,7 @@ class Run:
         device: str | None = None,
         devices: int | None = None,
         strategy: Strategy | None = None,
+        on_epoch: Callable[["Run"], object] | None = None,
         progress: bool = True,
     ) -> "Run":
         """Continue a run that was stopped, however it was; on CPU it ends in the same weights, bit for bit.
@@ -377,6 +378,7 @@ class Run:
             learner: one built in the same way, where it was put together by hand.
             data, views: given again, where they were no names.
             device, devices, strategy: where to compute from here on; by default where it was before.
+            on_epoch: as in `train`.
             progress: show a bar.
 
         Returns:
@@ -390,7 +392,7 @@ class Run:
 
         return resume(
             Path(path), learner=learner, data=data, views=views, device=device, devices=devices, strategy=strategy,
-            progress=progress,
+            on_epoch=on_epoch, progress=progress,
         )  # fmt: skip
 
     def evaluate(
