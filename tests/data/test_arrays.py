@@ -326,6 +326,9 @@ def test_samples_that_can_be_are_taken_as_they_are() -> None:
         data = Dataset(constant)
         assert data.images is constant and set(data.std) == {1.0}
     assert not Dataset(torch.rand(3, 4, requires_grad=True)).images.requires_grad  # type: ignore[union-attr]
+    planes = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)  # as torchvision's and the Hub's tensors are
+    for data in (Dataset(planes), Dataset(planes.numpy()), dataset(list(planes)), dataset(planes)):
+        assert torch.equal(data.images, planes.permute(0, 2, 3, 1))  # type: ignore[arg-type]
     for frame in (Dataset(Frame()), dataset(Frame())):  # type: ignore[arg-type]
         assert torch.equal(frame.images, torch.eye(3, 4))  # type: ignore[arg-type]
     with pytest.warns(UserWarning, match="taken for signals of 8 channels; grey images are uint8"):

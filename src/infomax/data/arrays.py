@@ -14,6 +14,7 @@ from infomax.data.labels import of_numbers, of_one_kind, of_words
 from infomax.data.machine import free_memory
 from infomax.data.sets import Dataset, dense, statistics
 from infomax.errors import DataError, NoSuchSplit
+from infomax.views.image import plane_by_plane
 
 _IMAGE_KEYS = ("images", "x", "X", "data", "arr_0")
 _LABEL_KEYS = ("labels", "label", "y", "Y", "targets", "target", "arr_1")
@@ -51,7 +52,7 @@ def as_samples(given: np.ndarray | Tensor, name: str) -> Tensor:
         given = given.detach() if given.requires_grad else given
         if (given.dtype, given.ndim) in ((torch.uint8, 4), (torch.float32, 2), (torch.float32, 3)):
             _warn_of_squares(given, low, high, name)
-            return given
+            return given.permute(0, 2, 3, 1).contiguous() if plane_by_plane(given.shape) else given
         # numpy knows no bfloat16, whose every value a float32 holds
         array = (given.float() if given.dtype == torch.bfloat16 else given).numpy(force=True)
     else:
@@ -78,7 +79,7 @@ def as_samples(given: np.ndarray | Tensor, name: str) -> Tensor:
         )
     if array.ndim == 3:
         array = array[..., None]
-    elif array.shape[1] in (1, 3, 4) and array.shape[3] not in (1, 2, 3, 4):
+    elif plane_by_plane(array.shape):
         array = array.transpose(0, 2, 3, 1)
     return torch.from_numpy(np.ascontiguousarray(array.astype(np.uint8)))
 

@@ -40,7 +40,6 @@ from infomax.training.sharding import Strategy, take_up
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
 
-
 OnEpoch = Callable[[Run], object]
 """Called after every epoch; what gives True ends the run there."""
 

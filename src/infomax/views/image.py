@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -281,15 +281,18 @@ def apply(spec: ImageView, images: Images, params: Params) -> Tensor:
 
 
 def as_images(images: Images) -> Tensor | list[Tensor]:
-    """Check a batch of images and give it as one N x H x W x C tensor, or a list of H x W x C where sizes differ."""
+    """Check a batch of images and give it as one N x H x W x C tensor, or a list of H x W x C where sizes differ.
+
+    N x C x H x W of 1, 3 or 4 channels is turned; pictures of PIL are taken for what they show.
+    """
     if isinstance(images, np.ndarray):
         images = torch.from_numpy(images)
     if isinstance(images, Tensor):
         if images.ndim != 4:
             raise DataError(f"images of shape {tuple(images.shape)}: give N x H x W x C (a grey image has C = 1)")
         _check_type(images)
-        return images
-    listed = [torch.from_numpy(i) if isinstance(i, np.ndarray) else i for i in images]
+        return images.permute(0, 2, 3, 1).contiguous() if plane_by_plane(images.shape) else images
+    listed = [torch.from_numpy(i) if isinstance(i, np.ndarray) else _pixels(i) for i in images]
     if not listed:
         raise DataError("an empty list of images: give at least one")
     for i, image in enumerate(listed):
@@ -305,6 +308,27 @@ def as_images(images: Images) -> Tensor | list[Tensor]:
             f"a list that mixes {sorted({i.shape[2] for i in listed})} channels: convert the images to one kind"
         )
     return listed
+
+
+def plane_by_plane(shape: Sequence[int]) -> bool:
+    """Whether a shape is that of images N x C x H x W, as torch's encoders take them, and not N x H x W x C.
+
+    Example:
+        >>> plane_by_plane((8, 3, 32, 32)), plane_by_plane((8, 32, 32, 3)), plane_by_plane((8, 32, 32, 13))
+        (True, False, False)
+    """
+    return len(shape) == 4 and shape[1] in (1, 3, 4) and shape[3] not in (1, 2, 3, 4)
+
+
+def _pixels(image: Any) -> Tensor:
+    """One image of a list as a tensor."""
+    if isinstance(image, Tensor):
+        return image
+    if not hasattr(image, "convert"):  # of a PIL picture
+        raise DataError(f"a {type(image).__name__} among the images: give H x W x C uint8, or pictures of PIL")
+    return torch.from_numpy(np.array(image if image.mode == "L" else image.convert("RGB"))).reshape(
+        image.height, image.width, -1
+    )
 
 
 def _check_type(image: Tensor) -> None:

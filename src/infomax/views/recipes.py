@@ -81,7 +81,8 @@ class Views:
         """Draw and apply every view.
 
         Args:
-            images: N x H x W x C uint8 (or float in [0, 1]), tensor or array, or a list of H x W x C of unequal sizes.
+            images: N x H x W x C uint8 (or float in [0, 1]), tensor or array, also N x C x H x W of 1, 3 or 4 channels; or
+                a list of H x W x C of unequal sizes, or of PIL's pictures.
             index: N sample ids; what is drawn for a sample depends on its id, not on its place in the batch.
             seed: of the run.
             epoch: of the run.
