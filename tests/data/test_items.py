@@ -43,6 +43,14 @@ def test_a_torch_data_set_is_its_images_and_labels() -> None:
     assert part.labels.tolist() == [0, 1, 0, 1] and (part.images[1].numpy() == np.asarray(picture(1))).all()
 
 
+def test_what_people_bring_from_elsewhere_is_told_what_to_give_instead() -> None:
+    normalised = [torch.randn(3, 8, 8)] * 2
+    with pytest.raises(DataError, match=r"floats over \[-.*where its transform normalises, leave that out"):
+        of_items(normalised)
+    with pytest.raises(DataError, match=r"one of its splits, data\['train'\]"):
+        dataset({"train": Mine(), "test": Mine()})
+
+
 def test_what_memory_does_not_hold_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = of_items(Mine())
     monkeypatch.setenv("INFOMAX_MEMORY", str(4 * 12 * 12 * 3))

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 import infomax as im
@@ -67,10 +68,53 @@ def test_width_is_found_in_each_way() -> None:
     before = net[1].running_mean.clone()
     assert encoders.width_of(net, torch.randn(2, 3, 4, 4)) == 24
     assert net.training and not net[2].training and torch.equal(net[1].running_mean, before)
-    with pytest.raises(ConfigError, match="give it an attribute `width`, or give an example"):
+    with pytest.raises(ConfigError, match="give it an attribute `width`"):
         encoders.width_of(nn.Conv2d(3, 6, 3))
+    with pytest.raises(ConfigError, match="give it an attribute `width`"):  # as wide as the images are large
+        encoders.width_of(nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten()))
     with pytest.raises(ConfigError, match=r"Conv2d gives shape \(2, 6, 2, 2\): an encoder gives N x D"):
         encoders.width_of(nn.Conv2d(3, 6, 3), torch.randn(2, 3, 4, 4))
+
+
+def test_backbones_as_people_cut_them_say_their_width() -> None:
+    headless = torchvision.models.resnet18()
+    headless.fc = nn.Identity()
+    cut = nn.Sequential(*list(torchvision.models.resnet18().children())[:-1], nn.Flatten())
+    for net in (headless, cut):
+        before = net.state_dict()["bn1.running_mean" if net is headless else "1.running_mean"].clone()
+        assert encoders.width_of(net) == 512 and net.training
+        after = net.state_dict()["bn1.running_mean" if net is headless else "1.running_mean"]
+        assert torch.equal(after, before)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "said"),
+    [
+        (lambda: encoders.get("resnet8", channels=1), r"channels: im.encoders.get\('resnet8', channels=3\)"),
+        (lambda: Classifier(), "it says 6 features and gives 10: take its classifier off"),
+        (lambda: Unpooled(), r"Unpooled gives shape \(2, 6, 14, 14\): an encoder gives N x D, add pooling"),
+    ],
+)
+def test_an_encoder_that_cannot_take_the_data_says_what_to_ask_for(encoder, said) -> None:
+    data = torch.randint(0, 256, (16, 16, 16, 3), dtype=torch.uint8)
+    with pytest.raises(ConfigError, match=said):
+        im.train(im.methods.simclr(encoder(), projector=(8,)), data, epochs=1, progress=False)
+
+
+class Unpooled(nn.Conv2d):
+    num_features = 6
+
+    def __init__(self) -> None:
+        super().__init__(3, 6, 3)
+
+
+class Classifier(nn.Sequential):
+    """As timm's are: what it says is the width before its classifier."""
+
+    num_features = 6
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 6, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 10))
 
 
 def test_gcn_is_the_formula() -> None:

@@ -197,6 +197,12 @@ def _sample(raw: Any) -> Tensor:
         raise DataError(
             f"a {type(raw).__name__}{shape}: a sample is a picture, a path, or an array of at most 3 dimensions"
         )
+    numbers = torch.as_tensor(raw)
+    if numbers.ndim == 3 and numbers.is_floating_point() and (numbers.min() < 0 or numbers.max() > 1):
+        raise DataError(
+            f"an image of floats over [{numbers.min():g}, {numbers.max():g}]: scale them to [0, 1], or give bytes; where "
+            "its transform normalises, leave that out, since views are normalised here"
+        )
     return as_samples(raw[None], "it")[0].contiguous()
 
 

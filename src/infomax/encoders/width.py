@@ -10,7 +10,7 @@ def width_of(module: nn.Module, example: object = None) -> int:
     """Find the number of features a module gives for each sample.
 
     Asks, in this order: its attribute `width` or `num_features`; a run on `example` (evaluation mode, no gradient);
-    the output size of its last linear layer.
+    the output size of its last linear layer; of a convolutional network without one, a run on black images of two sizes.
 
     Args:
         module: any encoder that maps a batch to N x D.
@@ -36,11 +36,27 @@ def width_of(module: nn.Module, example: object = None) -> int:
         return measured_width(module, example)
     found = (getattr(m, "out_features", None) for m in module.modules())
     widths = [value for value in found if isinstance(value, int)]
-    if not widths:
+    if widths:
+        return widths[-1]
+    width = _of_any_image(module)
+    if width is None:
         raise ConfigError(
-            f"{type(module).__name__}: its feature width is unknown: give it an attribute `width`, or give an example batch"
+            f"{type(module).__name__}: its feature width is unknown: give it an attribute `width` (encoder.width = 512, "
+            "where it gives N x 512)"
         )
-    return widths[-1]
+    return width
+
+
+def _of_any_image(module: nn.Module) -> int | None:
+    """The width of what begins with a convolution of images and ends with the same width whatever their size; else None."""
+    first = next((m for m in module.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is None:
+        return None
+    try:
+        widths = {measured_width(module, first.weight.new_zeros(1, first.in_channels, s, s)) for s in (64, 96)}
+    except Exception:  # a module of the user's may raise anything
+        return None
+    return widths.pop() if len(widths) == 1 else None
 
 
 def measured_width(module: nn.Module, example: object) -> int:

@@ -51,9 +51,11 @@ def dataset(data: Any, root: str | None = None, split: str = "train", on_error: 
     elif hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, Mapping | bytes):
         found = of_items(data, on_error)
     else:
-        inside = (
-            ": of a DataLoader its .dataset, since batches and views are made here" if hasattr(data, "dataset") else ""
-        )
+        inside = ""
+        if hasattr(data, "dataset"):
+            inside = ": of a DataLoader its .dataset, since batches and views are made here"
+        elif isinstance(data, Mapping) and "train" in data:  # a DatasetDict of the Hub
+            inside = ": one of its splits, data['train']"
         raise DataError(
             f"data of type {type(data).__name__}: give the name or path of a data set, one array or tensor of N samples, what "
             f"has a length and gives samples by number (a torch Dataset, a list), or an infomax.data.Dataset{inside}"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from infomax.encoders.width import measured_width, width_of
 from infomax.errors import ConfigError, InfomaxError
 from infomax.learner import Learner
 from infomax.parallel import same_start, world
@@ -89,6 +90,24 @@ def prepare(
     return Job(Run(learner, config, data=samples), climbs, feed, optimiser, where, options, length)
 
 
+def _hint(learner: Learner, view: Any) -> str:
+    """What to do where an encoder cannot take a view, if that can be told."""
+    encoder, what = learner.encoder, getattr(learner.encoder, "recipe", {})
+    if not isinstance(view, Tensor) or view.ndim != 4:
+        return ""
+    if (made := what.get("channels", view.shape[1])) != view.shape[1]:
+        return f"; it was made for {made} channels: im.encoders.get({what['name']!r}, channels={view.shape[1]})"
+    try:
+        gives, says = measured_width(encoder, view), width_of(encoder)
+    except ConfigError as error:
+        return f"; {error}"
+    except Exception:  # what it raised is said already
+        return ""
+    if gives == says:
+        return ""
+    return f"; it says {says} features and gives {gives}: take its classifier off (timm: num_classes=0), or set its `width`"
+
+
 @torch.no_grad()
 def _try_out(learner: Learner, feed: Feed) -> None:
     """Encode two samples, so that an encoder that cannot take these views is told at once, in our words."""
@@ -101,7 +120,7 @@ def _try_out(learner: Learner, feed: Feed) -> None:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
         said = f"{str(error) or type(error).__name__}".splitlines()[0]
-        raise ConfigError(f"the encoder cannot take views of {feed.data.name!r} of shape {shape}: {said}") from error
+        raise ConfigError(f"the encoder cannot take views of {feed.data.name!r} of shape {shape}: {said}{_hint(learner, view)}") from error
     finally:
         for m, mode in modes:
             m.training = mode
