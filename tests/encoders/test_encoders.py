@@ -76,6 +76,35 @@ def test_width_is_found_in_each_way() -> None:
         encoders.width_of(nn.Conv2d(3, 6, 3), torch.randn(2, 3, 4, 4))
 
 
+def test_an_encoder_begins_with_a_file_of_another_library(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    whole = torchvision.models.resnet18(num_classes=10).state_dict()
+
+    def begun(held: dict, name: str = "torchvision/resnet18") -> nn.Module:
+        torch.save(held, tmp_path / "a.ckpt")
+        return encoders.get(name, size=96, init=tmp_path / "a.ckpt")
+
+    def behind(prefix: str, tensors: dict = whole) -> dict:
+        return {prefix + n: t for n, t in tensors.items()}
+
+    other = torchvision.models.resnet18().state_dict()
+    slow = {n: t for n, t in behind("momentum_backbone.", other).items() if "fc" not in n}
+    for held in (
+        whole,  # torchvision's own file, with its classifier
+        behind("module."),
+        {"epoch": 3, "state_dict": slow | behind("backbone.") | {"projector.0.weight": torch.zeros(3)}},
+    ):
+        for name in ("torchvision/resnet18", "resnet18"):
+            ours = begun(held, name).state_dict()
+            assert all(torch.equal(t, whole[n.removeprefix("body.")]) for n, t in ours.items())
+    ours = begun(behind("f.encoder.", ours)).state_dict()  # the tensors of a learner of our own, without its folder
+    assert all(torch.equal(t, whole[n.removeprefix("body.")]) for n, t in ours.items())
+    with pytest.raises(ConfigError, match=r"twice, behind 'encoder_q.' and 'encoder_k.'"):
+        begun(behind("encoder_q.") | behind("encoder_k.", other))
+    with pytest.raises(ConfigError, match="the weights of another encoder"):
+        begun(torchvision.models.resnet34().state_dict())  # it has all tensors of a ResNet-18, in their shapes
+
+
 def test_backbones_as_people_cut_them_say_their_width() -> None:
     headless = torchvision.models.resnet18()
     headless.fc = nn.Identity()
@@ -287,6 +316,8 @@ def test_an_encoder_begins_with_those_of_a_run_or_a_file(tmp_path: Path) -> None
         assert all(torch.equal(ours[n], theirs[n]) for n in theirs) and encoder.recipe["init"] == str(source)
     with pytest.raises(ConfigError, match=r"another encoder.*and .* here"):
         encoders.get("resnet8", channels=1, init=tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"another encoder.*and .* here"):
+        encoders.get("resnet8", channels=1, init=tmp_path / "encoder.pt")
     bad = tmp_path / "bad.pt"
     bad.write_bytes(b"not a file of tensors")
     for source, said in (

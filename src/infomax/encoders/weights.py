@@ -1,6 +1,6 @@
 """The weights that an encoder begins with: those that its library publishes, another run's, or a file's."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,17 @@ OF_A_RUN = "learner.safetensors"
 _PREFIXES = ("f.encoder.", "f.")
 """Where the encoder stands among a run's weights: within its branch, or as the branch itself."""
 
+_WITHIN = ("state_dict", "model", "model_state_dict")
+"""Where the tensors stand in a checkpoint."""
+
 
 def begin(encoder: nn.Module, source: str | Path) -> None:
     """Fill an encoder with the weights of another run's encoder, or of a file; nothing in them is executed.
 
     Args:
         encoder: of the same architecture.
-        source: a run's folder; or a file of the encoder's own tensors by name, `.safetensors`, or as `torch.save` writes a
-            `state_dict`.
+        source: a run's folder; or a file of tensors by name, `.safetensors`, or as `torch.save` writes a `state_dict`: the
+            encoder's own, or those of a larger whole of which it is a part (`found`).
 
     Raises:
         DataError: a path that is not there, or holds no weights that can be read.
@@ -40,7 +43,8 @@ def begin(encoder: nn.Module, source: str | Path) -> None:
     """
     path = located(source)
     run = path if path.is_dir() else path.parent if path.name == OF_A_RUN else None
-    fill(encoder, _of_file(path) if run is None else _of_run(run), str(path))
+    tensors = found(encoder, _of_file(path), str(path)) if run is None else _of_run(run)
+    fill(encoder, tensors, str(path))
 
 
 def located(source: str | Path) -> Path:
@@ -55,6 +59,53 @@ def located(source: str | Path) -> Path:
     if not path.exists():
         raise DataError(f"no weights {path}: name a run's folder or a file; {beside(path)}".rstrip("; "))
     return path
+
+
+def found(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> Mapping[str, Tensor]:
+    """An encoder's tensors among those of a larger whole: a model with its classifier, as torchvision's and timm's files are,
+    or a learner of another library, whose backbone stands behind a prefix (`backbone.conv1.weight`).
+
+    A prefix counts where every tensor of the encoder stands behind it, in its shape, and no others of the same parts (a
+    ResNet-34 has all tensors of a ResNet-18, and more in each layer); of several the shortest, as that of a
+    slow copy is longer (`momentum_backbone.`, `backbone_momentum.`). Where there is none, all are given back, to be compared.
+
+    Raises:
+        ConfigError: several that are as short.
+
+    Example:
+        >>> whole = {"net.weight": torch.ones(3, 2), "net.bias": torch.zeros(3), "head.weight": torch.ones(1, 3)}
+        >>> list(found(nn.Linear(2, 3), whole, "a.pt"))
+        ['weight', 'bias']
+    """
+    mine = {name: tuple(t.shape) for name, t in encoder.state_dict().items()}
+    if {name: tuple(t.shape) for name, t in tensors.items()} == mine:
+        return tensors
+    bodies = {name: name.removeprefix("body.") for name in mine}  # what `Features` puts before the names of its library
+    for names in ({name: name for name in mine}, bodies):
+        first = next(iter(names.values()), "")
+        prefixes = [key.removesuffix(first) for key in tensors if key.endswith(first)]
+        prefixes = [p for p in prefixes if not p or p.endswith(".")]
+        whole = [p for p in prefixes if all(_shape(tensors, p + names[n]) == shape for n, shape in mine.items())]
+        short = sorted((p for p in whole if not _goes_on(p, names.values(), tensors)), key=len)
+        if len(short) > 1 and len(short[0]) == len(short[1]):
+            raise ConfigError(
+                f"{source} holds such an encoder twice, behind {short[0]!r} and {short[1]!r}: load the one that you mean by "
+                "encoder.load_state_dict"
+            )
+        if short:
+            return {name: tensors[short[0] + names[name]] for name in mine}
+    return tensors
+
+
+def _goes_on(prefix: str, names: Collection[str], tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the parts of an encoder have more tensors behind a prefix than the encoder has."""
+    parts, known = {name.split(".")[0] for name in names}, set(names)
+    behind = (key.removeprefix(prefix) for key in tensors if key.startswith(prefix))
+    return any(name.split(".")[0] in parts and name not in known for name in behind)
+
+
+def _shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:
+    return tuple(tensors[name].shape) if name in tensors else None
 
 
 def fill(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -92,6 +143,8 @@ def _of_file(file: Path) -> dict[str, Tensor]:
             f"{file}: no weights can be read from it ({type(error).__name__}): give .safetensors, or what torch.save made "
             "of an encoder's state_dict(), tensors alone"
         ) from None
+    if isinstance(held, Mapping):  # a checkpoint of Lightning, or of what others write
+        held = next((held[key] for key in _WITHIN if isinstance(held.get(key), Mapping)), held)
     if not isinstance(held, Mapping) or not all(isinstance(t, Tensor) for t in held.values()):
         raise DataError(f"{file} holds no tensors by name: give what torch.save made of an encoder's state_dict()")
     return dict(held)
