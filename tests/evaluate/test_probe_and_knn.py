@@ -153,3 +153,16 @@ def test_a_class_of_one_and_a_class_never_seen():
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call(torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 2.0], [2.0, 0.0]]), torch.tensor([0, 1, 0, 1]))
+
+
+def test_arrays_are_taken_as_tensors_are(digits):
+    x, y, u, v = (a[:300] for a in digits)
+    given, same = (x, y, u, v), tensors(x, y, u, v)
+    for judge in (ev.knn_accuracy, ev.linear_probe, ev.sgd_probe):
+        assert judge(*given) == judge(*same)
+    assert torch.equal(ev.knn_predict(x, y, u), ev.knn_predict(*same[:3]))
+    probe = ev.fit_probe(x, y, penalty=1e-2)
+    assert torch.equal(probe.predict(u), probe.predict(same[2]))
+    assert outliers(x, count=3) == outliers(same[0], count=3) and duplicates(x, 0.99) == duplicates(same[0], 0.99)
+    with pytest.raises(DataError, match="labels whole ones"):
+        ev.knn_accuracy(x, y.astype(str), u, v.astype(str))

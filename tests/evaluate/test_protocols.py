@@ -278,6 +278,15 @@ def test_gauges_need_no_labels_and_protocols_do(capsys, tmp_path):
         run.evaluate(protocols="gauges,knn")
 
 
+def test_features_come_to_python_without_a_file(runs, tmp_path):
+    run = Run.load(runs / "0")
+    z, names = run.embed("digits", split="test")
+    assert z.shape == (355, run.learner.encoder.width) and len(names) == 355
+    again, _ = run.embed("digits", tmp_path / "z.npz", split="test")
+    assert torch.equal(again, z) and np.array_equal(np.load(tmp_path / "z.npz")["features"], z.numpy())
+    assert run.embed("digits", head=True)[0].shape[1] == 8
+
+
 def test_embed_as_parquet(runs, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow (the extra streams)")
     out = tmp_path / "emb.parquet"

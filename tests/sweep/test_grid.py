@@ -79,6 +79,8 @@ def test_weights_to_begin_with_are_the_same_from_any_folder_and_part_of_the_name
         ({"temprature": 0.1}, "no option 'temprature' of 'jmi': did you mean 'temperature'"),
         ({"grid": {"momentum": [0.9]}}, "no option 'momentum'"),
         ({"grid": {"method": ["jmi", "simclear"]}, "method": None}, "did you mean 'simclr'"),
+        ({"method": ["jmi", "simclr"]}, "method: .*several stand under 'grid'"),
+        ({"lr": [0.1, 0.2]}, "lr: .*several stand under 'grid'"),
         ({"grid": {"lr": 0.1}}, "grid: lr: give a list"),
         ({"grid": {"lr": []}}, "grid: lr: give a list"),
         ({"grid": [0.1]}, "grid: give a mapping"),

@@ -26,14 +26,14 @@ KINDS = (".npz", ".parquet")
 def embed(
     run: "Run",
     data: Any,
-    out: str | Path,
+    out: str | Path | None = None,
     *,
     root: str | None = None,
     split: str = "train",
     head: bool = False,
     progress: bool = True,
 ) -> tuple[Tensor, list[str]]:
-    """Write the features of every sample of a data set to a new file.
+    """The features of every sample of a data set, also written to a new file if one is named.
 
     Samples of shards that cannot be decoded are left out, counted and named in a warning.
 
@@ -41,7 +41,7 @@ def embed(
         run: a run with its learner.
         data: a data set, name or path.
         out: a new `.npz` file (`features` N x D float32, `names` of the samples, `labels` where there are any, `classes`), or
-            a `.parquet` file (a row a sample: `name`, `label`, `feature`), which takes pyarrow.
+            a `.parquet` file (a row a sample: `name`, `label`, `feature`), which takes pyarrow; None: no file.
         root: where named data sets lie.
         split: `train` or `test`.
         head: the embedding behind the projector, in place of the encoder's features.
@@ -54,17 +54,19 @@ def embed(
         ConfigError: a file that exists, or of another kind, or a `.parquet` file without pyarrow. DataError: data that
             the encoder cannot take.
     """
-    path = new_file(out)
+    path = None if out is None else new_file(out)
     samples, asked = dataset(data, root or run.config["data"].get("root"), split), run.config
     fits(run, samples)
     branch = run.learner.f if head else run.learner.encoder
     statistics = (asked["data"]["mean"], asked["data"]["std"])
     z = features(branch, samples, run_size(run), statistics=statistics, progress=progress)
-    path.parent.mkdir(parents=True, exist_ok=True)
     rows = whole_rows(samples, torch.arange(len(samples)))
     z, names = z[rows], samples.names(rows.tolist()) or [str(row) for row in rows.tolist()]
     if told := samples.undecoded("left out"):
         warnings.warn(told, stacklevel=2)
+    if path is None:
+        return z, names
+    path.parent.mkdir(parents=True, exist_ok=True)
     table: dict[str, Any] = {"features": z.numpy(), "names": np.array(names)}
     if samples.labels is not None:
         table["labels"] = samples.labels[rows].numpy()

@@ -7,16 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError, DataError, nearest
-from infomax.evaluate.numbers import finite
+from infomax.evaluate.numbers import Rows, finite, tensors
 
 Vote = Literal["weighted", "majority"]
 
 
 @torch.no_grad()
 def knn_predict(
-    train: Tensor,
-    train_labels: Tensor,
-    queries: Tensor,
+    train: Rows,
+    train_labels: Rows,
+    queries: Rows,
     *,
     k: int = 20,
     temperature: float = 0.07,
@@ -51,6 +51,7 @@ def knn_predict(
 
     Source: Wu et al. 2018 (arXiv:1805.01978).
     """
+    train, train_labels, queries = tensors(train, train_labels, queries)
     if vote not in ("weighted", "majority"):
         raise ConfigError(f"unknown vote {vote!r}: {nearest(vote, ('weighted', 'majority'))}")
     if k < 1 or not temperature > 0:
@@ -83,10 +84,10 @@ def knn_predict(
 
 
 def knn_accuracy(
-    train: Tensor,
-    train_labels: Tensor,
-    test: Tensor,
-    test_labels: Tensor,
+    train: Rows,
+    train_labels: Rows,
+    test: Rows,
+    test_labels: Rows,
     *,
     k: int = 20,
     temperature: float = 0.07,
@@ -116,6 +117,7 @@ def knn_accuracy(
         >>> knn_accuracy(z, y, z[:2], torch.tensor([0, 3]), k=1)
         0.5
     """
+    train, train_labels, test, test_labels = tensors(train, train_labels, test, test_labels)
     if len(test) == 0 or test_labels.shape != test.shape[:1]:
         raise DataError(f"knn: {len(test)} test rows need as many labels and one row at least, got {len(test_labels)}")
     predicted = knn_predict(train, train_labels, test, k=k, temperature=temperature, vote=vote, chunk=chunk)

@@ -5,13 +5,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError, DataError
-from infomax.evaluate.numbers import finite
+from infomax.evaluate.numbers import Rows, finite, tensors
 
 ROWS = 1024  # compared at once
 
 
 @torch.no_grad()
-def neighbours(z: Tensor, k: int = 10) -> tuple[Tensor, Tensor]:
+def neighbours(z: Rows, k: int = 10) -> tuple[Tensor, Tensor]:
     """Cosine similarity to the k nearest other rows, and which they are: N x k each, nearest first.
 
     Args:
@@ -26,6 +26,7 @@ def neighbours(z: Tensor, k: int = 10) -> tuple[Tensor, Tensor]:
         >>> near[:, 0].tolist(), which[:2, 0].tolist()
         ([1.0, 1.0, 0.0], [1, 0])
     """
+    (z,) = tensors(z)
     if z.ndim != 2 or len(z) < 2:
         raise DataError(f"neighbours: need N D with at least two rows, got {tuple(z.shape)}")
     unit = F.normalize(finite(z, "neighbours").float(), dim=-1)
@@ -46,7 +47,7 @@ class Pairs(list[tuple[int, int, float]]):
 
 
 @torch.no_grad()
-def duplicates(z: Tensor, threshold: float = 0.99, most: int = 1000) -> Pairs:
+def duplicates(z: Rows, threshold: float = 0.99, most: int = 1000) -> Pairs:
     """Pairs of rows whose cosine similarity is at least a threshold, the most similar first: all counted, the closest kept.
 
     A collapsed embedding has nearly N^2 / 2 such pairs; they are counted block by block and never held.
@@ -67,6 +68,7 @@ def duplicates(z: Tensor, threshold: float = 0.99, most: int = 1000) -> Pairs:
         >>> found[0][:2], found.total
         ((0, 2), 1)
     """
+    (z,) = tensors(z)
     if not 0 < threshold <= 1:
         raise ConfigError(f"duplicates: a cosine similarity of at least {threshold}: give a threshold in (0, 1]")
     if most < 1:
@@ -94,7 +96,7 @@ def duplicates(z: Tensor, threshold: float = 0.99, most: int = 1000) -> Pairs:
     return found
 
 
-def outliers(z: Tensor, count: int = 10, k: int = 10) -> list[tuple[int, float]]:
+def outliers(z: Rows, count: int = 10, k: int = 10) -> list[tuple[int, float]]:
     """The rows farthest from their k-th nearest neighbour, with that similarity, the loneliest first.
 
     Args:

@@ -1,9 +1,31 @@
 """What features must be before anything is read off them: finite, and in a type that holds their lengths."""
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from infomax.errors import NumericsError
+from infomax.errors import DataError, NumericsError
+
+Rows = Tensor | np.ndarray[Any, Any]
+"""Features or labels, from wherever they come."""
+
+
+def tensors(*rows: Rows) -> list[Tensor]:
+    """Arrays as tensors that share their memory; tensors as they are.
+
+    Raises:
+        DataError: what is none, such as labels that are words.
+
+    Example:
+        >>> [t.dtype for t in tensors(np.zeros(2, np.float32), torch.zeros(2))]
+        [torch.float32, torch.float32]
+    """
+    try:
+        return [torch.as_tensor(each) for each in rows]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"features and labels are arrays or tensors of numbers, labels whole ones: {error}") from error
 
 
 def wide(z: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError, DataError
-from infomax.evaluate.numbers import finite, wide
+from infomax.evaluate.numbers import Rows, finite, tensors, wide
 
 PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
@@ -56,12 +56,13 @@ class LinearProbe(NamedTuple):
     scale: Tensor
     classes: Tensor
 
-    def predict(self, features: Tensor) -> Tensor:
+    def predict(self, features: Rows) -> Tensor:
         """Name the class of each row: M D -> M.
 
         Raises:
             NumericsError: NaN or infinity in the features.
         """
+        (features,) = tensors(features)
         x = (finite(features, "probe", "the features").to(self.mean) - self.mean) / self.scale
         return self.classes[F.linear(x, self.weight, self.bias).argmax(1)]
 
@@ -82,7 +83,7 @@ def standardise(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def fit_probe(
-    features: Tensor, labels: Tensor, *, penalty: float, start: LinearProbe | None = None, steps: int = 300
+    features: Rows, labels: Rows, *, penalty: float, start: LinearProbe | None = None, steps: int = 300
 ) -> LinearProbe:
     r"""Fit one probe to convergence with L-BFGS.
 
@@ -105,6 +106,7 @@ def fit_probe(
         >>> fit_probe(x, torch.tensor([3, 3, 5, 5]), penalty=1e-2).predict(torch.tensor([[-9.0], [9.0]]))
         tensor([3, 5])
     """
+    features, labels = tensors(features, labels)
     if not penalty >= 0:
         raise ConfigError(f"probe: the penalty must be zero or more, got {penalty}")
     _check(features, labels, "training")
@@ -134,10 +136,10 @@ def fit_probe(
 
 
 def linear_probe(
-    train: Tensor,
-    train_labels: Tensor,
-    test: Tensor,
-    test_labels: Tensor,
+    train: Rows,
+    train_labels: Rows,
+    test: Rows,
+    test_labels: Rows,
     *,
     penalties: Sequence[float] = PENALTIES,
     held_out: float = 0.2,
@@ -167,6 +169,7 @@ def linear_probe(
         >>> linear_probe(x[::2], y[::2], x[1::2], y[1::2]).accuracy
         1.0
     """
+    train, train_labels, test, test_labels = tensors(train, train_labels, test, test_labels)
     if not penalties or not 0 < held_out < 1:
         raise ConfigError(f"probe: needs penalties and 0 < held_out < 1, got {list(penalties)} and {held_out}")
     _check(train, train_labels, "training")

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from infomax.errors import ConfigError
+from infomax.evaluate.numbers import Rows, tensors
 from infomax.evaluate.probe import LinearProbe, ProbeResult, _accuracy, _check, standardise, stratified
 
 RATES = tuple(0.003 * 10 ** (k / 4) for k in range(12))
@@ -23,8 +23,8 @@ RATES = tuple(0.003 * 10 ** (k / 4) for k in range(12))
 
 
 def sgd_probes(
-    features: Tensor,
-    labels: Tensor,
+    features: Rows,
+    labels: Rows,
     *,
     rates: Sequence[float],
     decays: Sequence[float],
@@ -57,6 +57,7 @@ def sgd_probes(
         >>> [p.predict(torch.tensor([[-9.0], [9.0]])).tolist() for p in probes]
         [[3, 5], [3, 5]]
     """
+    features, labels = tensors(features, labels)
     if not rates or len(rates) != len(decays) or epochs < 1 or batch < 1:
         raise ConfigError(
             f"probes: need a decay for each of at least one rate, epochs and batch of 1 or more, got rates {list(rates)}, "
@@ -90,10 +91,10 @@ def sgd_probes(
 
 
 def sgd_probe(
-    train: Tensor,
-    train_labels: Tensor,
-    test: Tensor,
-    test_labels: Tensor,
+    train: Rows,
+    train_labels: Rows,
+    test: Rows,
+    test_labels: Rows,
     *,
     rates: Sequence[float] = RATES,
     decays: Sequence[float] = (0.0,),
@@ -129,6 +130,7 @@ def sgd_probe(
         >>> sgd_probe(x[::2], y[::2], x[1::2], y[1::2]).accuracy
         1.0
     """
+    train, train_labels, test, test_labels = tensors(train, train_labels, test, test_labels)
     if not 0 < held_out < 1:
         raise ConfigError(f"probe: needs 0 < held_out < 1, got {held_out}")
     _check(train, train_labels, "training")

@@ -97,7 +97,11 @@ def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     asked = {str(key).replace("-", "_"): value for key, value in given.items()}
     if "method" not in asked or "data" not in asked:
         raise ConfigError(f"{source}: give {'a method' if 'method' not in asked else 'data'}, fixed or in the grid")
+    if several := next((k for k in ("method", "data") if isinstance(asked[k], list)), None):
+        raise ConfigError(f"{source}: {several}: {asked[several]}: a cell has one; several stand under 'grid'")
     own = methods.options(str(asked["method"]))
+    if several := next((k for k, value in asked.items() if isinstance(value, list) and k not in own), None):
+        raise ConfigError(f"{source}: {several}: {asked[several]}: a cell has one; several stand under 'grid'")
     known = {n for n, p in inspect.signature(train).parameters.items() if p.kind is p.KEYWORD_ONLY} | set(own)
     known -= {"out"}
     for key in asked:

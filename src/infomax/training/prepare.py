@@ -119,8 +119,8 @@ def _try_out(learner: Learner, feed: Feed) -> None:
     except InfomaxError:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
-        said = f"{str(error) or type(error).__name__}".splitlines()[0]
-        raise ConfigError(f"the encoder cannot take views of {feed.data.name!r} of shape {shape}: {said}{_hint(learner, view)}") from error
+        said = f"{str(error) or type(error).__name__}".splitlines()[0] + _hint(learner, view)
+        raise ConfigError(f"the encoder cannot take views of {feed.data.name!r} of shape {shape}: {said}") from error
     finally:
         for m, mode in modes:
             m.training = mode

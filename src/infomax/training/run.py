@@ -403,6 +403,28 @@ class Run:
 
         return evaluate(self, data, root=root, protocols=protocols, seed=seed)
 
+    def embed(
+        self,
+        data: Any,
+        out: str | Path | None = None,
+        *,
+        root: str | None = None,
+        split: str = "train",
+        head: bool = False,
+    ) -> tuple[Tensor, list[str]]:
+        """Features of every sample of some data, and the samples' names; see `infomax.evaluate.embed.embed`.
+
+        Args:
+            data: a data set, name or path.
+            out: also write them to this new `.npz` or `.parquet` file.
+            root: where named data sets lie.
+            split: `train` or `test`.
+            head: the embedding behind the projector, in place of the encoder's features.
+        """
+        from infomax.evaluate.embed import embed
+
+        return embed(self, data, out, root=root, split=split, head=head)
+
     def report(
         self, path: str | Path | None = None, data: Any = None, *, root: str | None = None, umap: bool = False
     ) -> Path:
