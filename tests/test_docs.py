@@ -189,6 +189,24 @@ def test_the_code_runs_as_it_stands(page, photos, monkeypatch):
         exec(compile(block, page, "exec"), given)
 
 
+def test_losses_of_embeddings_are_those_of_lightly_as_the_page_says():
+    lightly = pytest.importorskip("lightly.loss", reason="needs lightly (the group peers)")
+    torch.manual_seed(0)
+    z1, z2, k1, k2 = torch.randn(4, 64, 128)
+    embedding = torch.nn.Identity()
+    embedding.width = 128
+    m, dino = im.methods, im.methods.dino(embedding, projector=(), prototypes=0)
+    bound = dino.score({0: z1, 1: z2}, {0: k1, 1: k2}, im.Clock(0, 100, 1000))
+    barlow_twins = m.barlow_twins(embedding, projector=(), redundancy=0.005)
+    for ours, theirs in (
+        (m.simclr(embedding, projector=(), temperature=0.5)([z1, z2]).loss / 2, lightly.NTXentLoss(0.5)(z1, z2)),
+        (m.vicreg(embedding, projector=())([z1, z2]).loss, lightly.VICRegLoss()(z1, z2)),
+        (barlow_twins([z1, z2]).loss, lightly.BarlowTwinsLoss()(z1, z2)),
+        (dino.loss(bound, 64), lightly.DINOLoss(128)([k1, k2], [z1, z2])),
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
 def read(file):
     return json.loads((ROOT / file).read_text("utf-8"))
 

@@ -88,7 +88,8 @@ def train(
         weight_decay: as the optimizer takes it.
         warmup_epochs: of the learning rate; by default a tenth of the run, at most 10.
         clip_norm: the longest gradient, of all parameters together; by default any.
-        rules: other rates or decays for some parameters, as YAML: "{bias: {weight_decay: 0}, predictor: {lr: constant}}".
+        rules: of some parameters other decays, or other rates as factors of lr, as YAML: "{bias: {weight_decay: 0},
+            encoder: {lr: 0.1}}".
         accumulate: views: hold one view's activations at a time; n > 1: those of an n-th of its rows, without batch norm.
         on_nan: at a NaN or infinity stop, saying where, or skip the update.
         precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true.

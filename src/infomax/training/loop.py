@@ -106,7 +106,7 @@ def train(
         warmup_epochs: of the learning rate, which then falls by a cosine to 0, at every update; None: a tenth of the run,
             at most 10.
         clip_norm: the longest gradient, of all parameters together; None: any.
-        rules: another learning rate or weight decay for some parameters, {"bias": {"weight_decay": 0}}; see
+        rules: for some parameters another weight decay, or a factor of the learning rate, {"bias": {"weight_decay": 0}}; see
             `infomax.training.rules`. A method may bring its own.
         accumulate: less memory for more work, and the same numbers: "views" holds the activations of one view at a time
             (7/6 of the work for two views; none where targets are another branch's, as in SDMI, BYOL, MoCo and DINO, which
