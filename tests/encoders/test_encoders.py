@@ -209,6 +209,24 @@ def test_a_missing_package_names_its_extra(
     assert f"uv sync --extra {extra}" in str(caught.value)
 
 
+def test_vision_transformers_of_timm_take_small_views_too_and_read_the_native_size_as_before() -> None:
+    timm = pytest.importorskip("timm", reason="needs the extra infomax[timm]")
+    options = {"depth": 2, "patch_size": 8}
+    torch.manual_seed(0)
+    ours = encoders.get("timm/vit_tiny_patch16_224", size=32, **options).eval()
+    torch.manual_seed(0)
+    theirs = timm.create_model("vit_tiny_patch16_224", num_classes=0, img_size=32, **options).eval()
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(ours(x), theirs(x))
+    images = torch.randint(0, 256, (8, 32, 32, 3), dtype=torch.uint8)
+    learner = im.methods.dino(ours, projector=(8,), prototypes=8)
+    asked = {"views": "dino", "local_views": 1, "size": 32, "epochs": 1, "batch_size": 4, "progress": False}
+    im.train(learner, images, **asked)  # local views of 16 pixels
+    with pytest.raises(ConfigError, match=r"cannot take views .*\(2, 3, 16, 16\).*Wrong image height"):
+        other = torchvision.models.VisionTransformer(32, 16, num_layers=1, num_heads=1, hidden_dim=8, mlp_dim=16)
+        im.train(im.methods.dino(other, projector=(8,), prototypes=8), images, **asked)
+
+
 def test_timm_models_by_name() -> None:
     pytest.importorskip("timm", reason="needs the extra infomax[timm]")
     for name, channels, size, width in [("resnet18", 1, 32, 512), ("vit_tiny_patch16_224", 3, 64, 192)]:

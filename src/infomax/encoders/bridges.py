@@ -1,5 +1,6 @@
 """Encoders out of torchvision and timm, their classifier taken off and their width found."""
 
+import contextlib
 import difflib
 from collections.abc import Callable
 from typing import Any
@@ -177,7 +178,8 @@ def from_timm(name: str, channels: int = 3, size: int = 32, **options: Any) -> F
     Args:
         name: as timm lists it.
         channels: of the images.
-        size: side of the images in pixels; models of a fixed input size are built for it.
+        size: side of the images in pixels; models of a fixed input size are built for it, vision transformers so that they
+            take other multiples of their patches too, as multi-crop needs.
         options: handed on to timm (`pretrained=True`, for instance).
 
     Raises:
@@ -190,9 +192,15 @@ def from_timm(name: str, channels: int = 3, size: int = 32, **options: Any) -> F
     config = _built(lambda: timm.get_pretrained_cfg(name, allow_unregistered=True), f"timm/{name}", size, options)
     if config is not None and config.fixed_input_size:
         options.setdefault("img_size", size)
-    net = _built(
-        lambda: timm.create_model(name, num_classes=0, in_chans=channels, **options), f"timm/{name}", size, options
-    )
+
+    def made() -> nn.Module:
+        asked = {"num_classes": 0, "in_chans": channels, **options}
+        if "img_size" in options and "dynamic_img_size" not in options:
+            with contextlib.suppress(TypeError):  # no model that can
+                return timm.create_model(name, dynamic_img_size=True, **asked)
+        return timm.create_model(name, **asked)
+
+    net = _built(made, f"timm/{name}", size, options)
     return _measured(net, f"timm/{name}", channels, size)
 
 

@@ -108,10 +108,18 @@ def _hint(learner: Learner, view: Any) -> str:
     return f"; it says {says} features and gives {gives}: take its classifier off (timm: num_classes=0), or set its `width`"
 
 
-@torch.no_grad()
 def _try_out(learner: Learner, feed: Feed) -> None:
     """Encode two samples, so that an encoder that cannot take these views is told at once, in our words."""
-    view = feed.fixed(2)[0]
+    views = feed.fixed(2)
+    others = {
+        tuple(view.shape): view for view in views if isinstance(view, Tensor)
+    }  # of multi-crop, the small ones too
+    for view in others.values() or views[:1]:
+        _try_out_one(learner, feed, view)
+
+
+@torch.no_grad()
+def _try_out_one(learner: Learner, feed: Feed, view: Any) -> None:
     modes = [(m, m.training) for m in learner.modules()]
     shape = tuple(view.shape) if isinstance(view, Tensor) else type(view).__name__
     try:

@@ -394,6 +394,6 @@ def recipe(
         raise ConfigError(f"local_views={local_views}: give 0 or more")
     if local_views and name not in _MULTI_CROP:
         raise ConfigError(
-            f"recipe {name!r} has no local views: leave local_views out, or take {' or '.join(_MULTI_CROP)}"
+            f"recipe {name!r} has no local views: leave local_views out, or take views {' or '.join(_MULTI_CROP)}"
         )
     return Views(RECIPES[name](size, local_views), mean, std, dtype)
