@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
-from infomax.data.arrays import as_samples
 from infomax.data.encoded import IMAGE_KEYS, SAMPLE, Encoded, Replacing, decoded
 from infomax.data.folder import OnError
 from infomax.data.labels import LABEL_KEYS, of_numbers, of_words, some_missing
 from infomax.data.machine import budget
 from infomax.data.order import gather, spread
+from infomax.data.samples import as_samples
 from infomax.data.sets import Dataset, statistics
 from infomax.errors import DataError
 from infomax.progress import meter

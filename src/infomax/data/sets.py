@@ -12,6 +12,7 @@ from torch import Tensor
 
 from infomax.data.encoded import SAMPLE, Encoded
 from infomax.data.labels import of_words
+from infomax.data.samples import as_samples, dense
 from infomax.errors import DataError
 
 
@@ -212,8 +213,6 @@ def _is_mask(given: Tensor) -> bool:
 
 def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
     if isinstance(given, Tensor) or hasattr(given, "__array__"):  # of pandas, say
-        from infomax.data.arrays import as_samples  # which builds on this module
-
         return as_samples(given if isinstance(given, Tensor | np.ndarray) else np.asarray(given), name)
     if not isinstance(given, Iterable | Encoded):
         raise DataError(
@@ -249,17 +248,6 @@ def _as_tensor(array: np.ndarray) -> Tensor:
     """The same memory; a copy of what torch cannot hold: what is turned over, or not to be written to."""
     held = array.flags.writeable and min(array.strides, default=0) >= 0
     return torch.from_numpy(array if held else array.copy())
-
-
-def dense(given: Tensor, name: str) -> None:
-    """Refuse tensors whose numbers do not lie in memory one by one.
-
-    Raises:
-        DataError: a sparse or quantized tensor, or one without data.
-    """
-    kind = "quantized" if given.is_quantized else "meta" if given.is_meta else str(given.layout).removeprefix("torch.")
-    if kind != "strided":
-        raise DataError(f"{name}: a {kind} tensor: give a dense one with its numbers, such as x.to_dense()")
 
 
 def _as_labels(given: Any, classes: list[str] | None, name: str) -> tuple[Tensor, list[str] | None]:
