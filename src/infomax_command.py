@@ -1,5 +1,6 @@
 """The command `infomax`: beside the package, since whatever lies in that begins by importing torch, which takes seconds."""
 
+import signal
 import sys
 
 
@@ -8,7 +9,10 @@ def main() -> int:
     try:
         from infomax.cli import main as run
 
-        return run()
+        status = run()
     except KeyboardInterrupt:
         print("infomax: stopped", file=sys.stderr)
-        return 130
+        status = 130
+    if status >= 128:  # who sends the signal twice would else have Python's shutdown end in a traceback
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return status

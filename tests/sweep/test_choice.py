@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+import infomax as im
 from infomax.cli import main
 from infomax.errors import ConfigError
 from infomax.sweep import Cell, Folder, read
+from infomax.sweep.metrics import GAUGES
 from infomax.sweep.page import marginals, write
 from infomax.sweep.run import _stands
 
@@ -37,6 +39,16 @@ def tell(capsys):
         return code, captured.out + captured.err
 
     return run
+
+
+def test_a_misspelt_metric_is_refused_before_a_cell_is_trained():
+    with pytest.raises(ConfigError, match=r"grid\.yaml: evaluate: no metric 'liner': did you mean 'linear'"):
+        read({**FIXED, "evaluate": {"metric": "liner"}}, "grid.yaml")
+
+
+def test_the_gauges_are_those_of_a_log():
+    run = im.train(im.methods.jmi(im.encoders.get("toy"), projector=()), "gaussians", epochs=1, progress=False)
+    assert set(GAUGES) == set(run.history[-1]) - {"epoch", "lr", "seconds", "skipped"}
 
 
 def test_nothing_is_chosen_by_what_was_measured_on_the_test_set(tmp_path, tell):

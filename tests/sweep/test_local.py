@@ -135,8 +135,8 @@ def test_cells_stop_when_the_sweep_is_gone(tmp_path):
 
 
 def test_a_metric_that_there_is_not_stops_the_sweep_at_its_first_cell(tmp_path):
-    grid = read({**FIXED, "epochs": 1, "evaluate": {"metric": "lineer"}})
-    with pytest.raises(ConfigError, match="did you mean 'linear'"):
+    grid = read({**FIXED, "epochs": 1, "intervals": False, "evaluate": {"metric": "mi_dv_lo"}})
+    with pytest.raises(ConfigError, match="no metric 'mi_dv_lo': did you mean 'mi_dv'"):
         run(grid, tmp_path, progress=False)
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import infomax as im
-from infomax.training import checkpoint, loop
+from infomax.training import checkpoint, interrupt, loop
 from infomax.training.interrupt import Stopped, noted_signals
 
 LIVES = Path(__file__).with_name("lives.py")
@@ -165,6 +166,27 @@ def test_a_signal_ends_the_update_and_writes_a_checkpoint(tmp_path, number):
     assert stopped.value.number == number
     assert [checkpoint.step_of(path) for path in checkpoint.written(tmp_path / "run")] == [0, 7]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_signals_at_once_are_one_request_and_a_later_one_interrupts(tmp_path, monkeypatch):
+    """SLURM, timeout and shells may send both, or one to the process and to its group."""
+
+    def views(batch, index, *, seed, epoch):
+        if int(index[0]) >= 0 and not asked:
+            asked.append(1)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+                os.kill(os.getpid(), number)
+        return own_views(batch, index, seed=seed, epoch=epoch)
+
+    asked = []
+    with pytest.raises(Stopped, match="stopped after update") as stopped:
+        fit(tmp_path / "run", views=views, checkpoint_every="10min")
+    assert stopped.value.number == signal.SIGINT and len(checkpoint.written(tmp_path / "run")) == 2
+    monkeypatch.setattr(interrupt, "ONE_REQUEST", 0.0)
+    with pytest.raises(KeyboardInterrupt), noted_signals(active=True):
+        for _ in range(2):
+            signal.raise_signal(signal.SIGTERM)
+            time.sleep(0.01)
 
 
 def test_a_handler_that_is_not_pythons_is_left_alone(monkeypatch):

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import infomax as im
+from infomax.errors import ConfigError
 from infomax.training import monitor
 from infomax.training.feed import Feed, view_function
 
@@ -249,6 +250,8 @@ def test_what_is_called_after_every_epoch_sees_the_run_as_it_stands_and_changes_
 
 @pytest.mark.parametrize("true", [True, np.bool_(True)])
 def test_true_after_an_epoch_ends_the_run_and_it_can_be_continued_to_the_same_bits(tmp_path, true):
+    with pytest.raises(ConfigError, match="on_epoch='after': give a function"):
+        fit(on_epoch="after")
     run = fit(epochs=3, out=tmp_path / "run", on_epoch=lambda run: true if len(run.history) == 2 else None)
     assert [row["epoch"] for row in run.history] == [1, 2]
     seen = []

@@ -30,7 +30,7 @@ from infomax.data import NAMES
 from infomax.data.streams import absolute
 from infomax.encoders.weights import PRETRAINED
 from infomax.errors import ConfigError, nearest
-from infomax.sweep.metrics import choosable, goal_of
+from infomax.sweep.metrics import GAUGES, JUDGED, choosable, goal_of
 from infomax.training.checkpoint import fingerprint, plain
 
 if TYPE_CHECKING:
@@ -327,6 +327,10 @@ def _evaluation(asked: Mapping[str, Any], source: str) -> dict[str, Any]:
         made = {"goal": goal_of(choosable(str(made["metric"]))), **made}
     except ConfigError as error:
         raise ConfigError(f"{source}: evaluate: metric {error}") from None
+    if made["metric"] not in (*JUDGED, *GAUGES):  # before a cell is trained that could not be judged
+        raise ConfigError(
+            f"{source}: evaluate: no metric {made['metric']!r}: {nearest(str(made['metric']), (*JUDGED, *GAUGES))}"
+        )
     if made["goal"] not in ("max", "min"):
         raise ConfigError(f"{source}: evaluate: goal: {nearest(str(made['goal']), ('max', 'min'))}")
     if made["data"] is not None and made["data"] not in NAMES:

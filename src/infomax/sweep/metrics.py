@@ -8,6 +8,13 @@ from infomax.errors import ConfigError
 JUDGED = ("linear", "linear_se", "knn")
 """Metrics that need labels, measured on a held-out part of train."""
 
+_READ = ("mi_dv", "mi_infonce", "mi_jsd")
+GAUGES = (
+    "loss", "bound", "effective_rank", "std", *_READ, *(f"ceiling_{name[3:]}" for name in _READ),
+    *(f"{name}_{part}" for name in _READ for part in ("lo", "hi", "ceiling", "saturated")),
+)  # fmt: skip
+"""What the log of every run has in the end, without labels."""
+
 LOWER = ("loss", "alignment", "uniformity", "linear_se")
 """Metrics of which less is better."""
 

@@ -91,7 +91,7 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
             row = folder.row(cell, sweep)
             ended[cell] = row
             if row.state == "finished" and cell in running and not any(metric in r.metrics for r in ended.values()):
-                # of a misspelt metric one cell is trained, and not all; that others have it is known by them
+                # of limits with `intervals` off, say, one cell is trained, and not all; that others have it is known by them
                 raise ConfigError(f"{grid.source}: evaluate: no metric {metric!r}: {nearest(metric, row.metrics)}")
             search.tell(row)
 

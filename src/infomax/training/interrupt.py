@@ -12,6 +12,10 @@ from infomax.errors import ConfigError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+ONE_REQUEST = 1.0
+"""Seconds in which further signals mean the same: SLURM, `timeout` and shells send one to a process and to its group, or
+SIGINT and SIGTERM together, and the checkpoint would be lost."""
+
 
 class Stopped(KeyboardInterrupt):
     """A run was asked to stop by Ctrl-C or SIGTERM; its checkpoint is written.
@@ -28,16 +32,20 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def noted_signals(active: bool) -> Iterator[list[int]]:
-    """Note Ctrl-C and SIGTERM in a list, for the loop to see after its update; the second one interrupts at once.
+    """Note Ctrl-C and SIGTERM in a list, for the loop to see after its update; a second one, later, interrupts at once.
 
     Only the main thread can, and may, take signals over; elsewhere the list stays empty.
     """
     seen: list[int] = []
+    first = 0.0
 
     def note(number: int, frame: FrameType | None) -> None:
-        if seen:
+        nonlocal first
+        if not seen:
+            first = time.monotonic()
+            seen.append(number)
+        elif time.monotonic() - first > ONE_REQUEST:
             raise KeyboardInterrupt
-        seen.append(number)
 
     if not active or threading.current_thread() is not threading.main_thread():
         yield seen

@@ -157,6 +157,8 @@ def train(
         compile, size, seed, gauge_samples, local_views, lr_batch, intervals, budget, online_probe, online_knn,
     )  # fmt: skip
     interval(checkpoint_every)  # before anything is loaded
+    if on_epoch is not None and not callable(on_epoch):
+        raise ConfigError(f"on_epoch={on_epoch!r}: give a function of the run, called after every epoch")
     for name, count in (("keep", keep), ("devices", devices)):
         if not isinstance(count, int):
             raise ConfigError(f"{name}={count!r}: give a whole number")
