@@ -23,6 +23,8 @@ from infomax.training.feed import Feed, dataset, view_function
 from infomax.training.monitor import two_sides
 from infomax.training.run import Run
 
+SMALL = ["--method", "jmi", "--projector", "8", "--data", "digits", "--batch-size", "400"]
+
 
 def run(capsys, *argv):
     code = main([str(a) for a in argv])
@@ -193,6 +195,69 @@ def test_unknown_command_and_missing_option(capsys):
     assert code == 2 and "nowhere" in err and err.count("\n") == 1
 
 
+PHOTOS = ("--method", "vicreg", "--data", "photos/")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("train", *PHOTOS), "train: --out is missing: infomax train --method METHOD --data DATA --out OUT"),
+        (("train", *PHOTOS, "--out"), "train: --out is given without a value"),
+        (("mi", "x.npy"), "mi: Y, the second argument, is missing: infomax mi X Y"),
+        (("embed", "RUN"), "embed: DATA, the second argument, is missing: infomax embed RUN DATA --out OUT"),
+        (("train", "--resume"), "train: --resume takes a run's folder: infomax train --resume RUN"),
+        (("train", *PHOTOS, "--out", "r", "--resume"), "--resume takes a run's folder: infomax train --resume RUN"),
+        (("train", "--methd", "vicreg", "--data", "photos/"), "train has no option --methd: did you mean --method?"),
+        (("train", "--methd=vicreg", "--data", "photos/"), "train has no option --methd: did you mean --method?"),
+        (("train", "-n", "jmi"), "train has no option -n: infomax train --help lists them"),
+        (("study", "fig2", "--budgt", "hour"), "study fig2 has no option --budgt: did you mean --budget?"),
+        (
+            ("train", *PHOTOS, "labelled/", "--out", "r"),
+            "train: 'labelled/' is too much: infomax train --method METHOD --data DATA --out OUT",
+        ),
+        (("train", *PHOTOS, "labelled/"), "train: --out is missing, and 'labelled/' is too much: infomax train"),
+        (("methods", "foo", "bar"), "methods: 'foo' and 'bar' are too much: infomax methods"),
+        (("recipes", "a", "b"), "recipes: 'b' is too much: infomax recipes [NAME]"),
+        (
+            ("train", *PHOTOS, "--out", "r", "--temprature", "0.1"),
+            "train has no option --temprature: infomax train --help lists them",
+        ),
+        (("train", *PHOTOS, "--out", "r", "--epoch=3"), "train has no option --epoch: did you mean --epochs?"),
+        (("train", "--config"), "--config takes a file of options, or a recipe's name (infomax recipes lists them)"),
+        (
+            ("train", "--config", "nothing.yaml"),
+            "--config nothing.yaml: no such file (infomax recipes lists the recipes)",
+        ),
+        (
+            ("train", "--config", "cpu/simclr-cifr10.yaml"),
+            "--config cpu/simclr-cifr10.yaml: no such file; did you mean 'cpu/simclr-cifar10'? (infomax recipes lists",
+        ),
+        (("sweep", "nothing.yaml", "--out", "r"), "no file and no grid 'nothing.yaml': give one of: paper/sweep1-"),
+        (("train", *SMALL, "--out", "r", "--devices", "0"), "devices=0: give at least 1"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_words_of_the_command(tmp_path, capsys, monkeypatch, asked, said):
+    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, *asked)
+    assert code == 2 and said in err and err.count("\n") == 1
+    assert "requires an argument" not in err and "Did you mean" not in err and not list(tmp_path.iterdir())
+
+
+def test_help_is_given_though_resume_has_no_run(capsys):
+    code, said, _ = run(capsys, "train", "--resume", "--help")
+    assert code == 0 and "Usage: infomax train" in said
+
+
+def test_no_one_is_told_to_load_what_may_run_code(tmp_path, capsys):
+    text, objects = tmp_path / "README.md", tmp_path / "objects.npy"
+    text.write_text("# mine\n")
+    np.save(objects, np.array([{}, []], dtype=object), allow_pickle=True)
+    for file, said in ((text, "it is no array file"), (objects, "it holds Python objects")):
+        code, _, err = run(capsys, "mi", file, file)
+        assert code == 2 and said in err and "pickle" not in err, err
+
+
 def test_import_stays_light():
     heavy = [
         "lightning_fabric",
@@ -223,9 +288,6 @@ def test_every_method_has_help_for_every_option(name, capsys):
     for option in methods.options(name):
         assert f"--{option.replace('_', '-')}"[:20] in said
         assert about.get(option), f"{name}: {option} is not described"
-
-
-SMALL = ["--method", "jmi", "--projector", "8", "--data", "digits", "--batch-size", "400"]
 
 
 def test_options_from_a_file_are_those_of_the_command_line(tmp_path, capsys):
@@ -466,6 +528,20 @@ def test_what_was_found_is_said_before_training(trained, tmp_path, capsys):
     code, said, _ = run(capsys, "train", "--method", "jmi", "--projector", "8", "--data", "digits", "--epochs", "1",
                         "--batch-size", "2000", "--out", tmp_path / "run")  # fmt: skip
     assert code == 0 and "1,442 images, views of 8 px, 10 classes (not used)" in said and "batches of 1442" in said
+
+
+def test_classes_that_are_looked_at_are_not_called_unused(tmp_path, capsys):
+    for option in ("--online-probe", "--online-knn"):
+        code, said, _ = run(capsys, "train", *SMALL, "--epochs", "1", "--out", tmp_path / option, option)
+        assert code == 0 and "8 px, 10 classes; jmi" in said
+
+
+def test_one_is_counted_as_one(tmp_path, capsys):
+    np.savez(tmp_path / "one.npz", images=np.zeros((1, 8, 8, 3), np.uint8), labels=[0], classes=["cat"])
+    asked = ["train", "--method", "jmi", "--data", tmp_path / "one.npz", "--out", tmp_path / "run"]
+    assert ": 1 image, views of 8 px, 1 class (not used); " in run(capsys, *asked)[1]
+    np.save(tmp_path / "row.npy", np.zeros((1, 5), np.float32))
+    assert ": 1 sample; " in run(capsys, *asked[:4], tmp_path / "row.npy", *asked[5:])[1]
 
 
 def test_mi_between_two_runs(trained, capsys):

@@ -42,17 +42,20 @@ def command(words: str) -> str:
     return ("uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else "") + f"infomax {words}"
 
 
-def nearest(name: str, options: Iterable[str]) -> str:
-    """Name the closest option, as the tail of an error message.
+def nearest(name: str, options: Iterable[str], otherwise: str = "") -> str:
+    """Name the closest option, as the tail of an error message; where none is close, the hint `otherwise`.
 
     Example:
         >>> nearest("simclear", ["simclr", "byol"])
         "did you mean 'simclr'? (one of: byol, simclr)"
+        >>> nearest("nothing", ["simclr", "byol"])
+        'give one of: byol, simclr'
     """
     known = sorted(options)
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}(one of: {', '.join(repr(one) if ',' in one else one for one in known)})"
+    hint = f"did you mean {close[0]!r}? " if close else otherwise
+    listed = f"one of: {', '.join(repr(one) if ',' in one else one for one in known)}"
+    return f"{hint}({listed})" if hint else f"give {listed}"
 
 
 def beside(path: Path) -> str:

@@ -280,6 +280,7 @@ def test_fig7_end_to_end_in_small(tmp_path, monkeypatch):
 
 def test_fig2_draws_simsiam_from_epoch_1(tmp_path):
     found = small(tmp_path / "out", curves.fig2, seeds=1, samples=64)
+    assert "2 epochs, 1 seed: of" in (tmp_path / "out" / "index.html").read_text()
     first = {r["name"]: r["history"][0]["mi_dv"] for r in found["rows"]}
     assert first["simsiam"] is None and all(math.isfinite(v) for m, v in first.items() if m != "simsiam")
     assert {c["verdict"] for c in found["claims"] if c["source"] != "infomax"} == {"not decidable"}  # one seed

@@ -17,6 +17,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError
 
 from infomax.cli.options import as_token, described_arguments, head, is_head, options_given, strict, this_rank
+from infomax.cli.phrases import said_of
 from infomax.cli.runs import demo, embed, evaluate, inspect, methods, mi, probe, recipes, report, views
 from infomax.cli.studies import (
     claims,
@@ -102,7 +103,7 @@ def _run(tokens: list[str]) -> int:
             tokens = resumed(tokens)
         application(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        return _say(_misspelt(tokens) or " ".join(str(error).split()), 2)
+        return _say(_misspelt(tokens) or said_of(error), 2)
     except InfomaxError as error:
         return _say(str(error), 2)
     except Stopped as stopped:

@@ -3,13 +3,14 @@
 import inspect
 import shlex
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from infomax.cli.options import as_number, as_token, described_arguments, head, is_head, options_given, this_rank
-from infomax.errors import ConfigError, InfomaxError, nearest
+from infomax.errors import ConfigError, InfomaxError, beside, nearest
 from infomax.errors import command as typed
 from infomax.training import Run
 from infomax.training.devices import PrecisionName
@@ -152,7 +153,7 @@ def train(
     samples = dataset(data, root, on_error=on_error)
     learner = im.methods.build(method, encoder_for(samples, encoder, size, init), **options)
     if this_rank() == 0:
-        print(_begun(learner, samples, size, batch_size), flush=True)
+        print(_begun(learner, samples, size, batch_size, online_probe or online_knn), flush=True)
     run = im.train(
         learner,
         samples,
@@ -172,14 +173,18 @@ def train(
     _ended(run, out)
 
 
-def _begun(learner: Any, samples: Any, size: int | None, batch_size: int) -> str:
+def _begun(learner: Any, samples: Any, size: int | None, batch_size: int, online: bool) -> str:
     """What was found, before anything is computed: data, encoder, batch."""
     from infomax.data import Graph
     from infomax.training.feed import view_size
 
     n, net = len(samples), learner.encoder.recipe
-    what = f"{n:,} images, views of {view_size(samples, size)} px" if samples.is_images else f"{n:,} samples"
-    known = f", {len(samples.classes)} classes (not used)" if samples.classes and samples.labels is not None else ""
+    kind, views = ("image", f", views of {view_size(samples, size)} px") if samples.is_images else ("sample", "")
+    what = f"{n:,} {kind}{'s' * (n != 1)}{views}"
+    known = ""
+    if samples.classes and samples.labels is not None:
+        classes = len(samples.classes)
+        known = f", {classes} class{'es' * (classes != 1)}{'' if online else ' (not used)'}"
     size_of = sum(p.numel() for p in learner.encoder.parameters()) / 1e6
     rest = sum(p.numel() for p in learner.f.parameters()) / 1e6 - size_of
     whole = ", all there are" if n < batch_size else ""
@@ -322,9 +327,15 @@ def from_file(argv: list[str]) -> list[str]:
 
     from infomax import methods as known
 
+    if not given["config"]:
+        raise ConfigError(f"--config takes a file of options, or a recipe's name ({typed('recipes')} lists them)")
     path = Path(given["config"])
     try:
         asked = _recipe(path) or yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"--config {path}: no such file{_near(path)} ({typed('recipes')} lists the recipes)"
+        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"--config {path}: cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(asked, dict):
@@ -343,6 +354,15 @@ def from_file(argv: list[str]) -> list[str]:
             continue
         tokens.append(as_token(key, value))
     return tokens
+
+
+def _near(path: Path) -> str:
+    """The file beside it, else the recipe, that is called nearly so, as a question."""
+    from infomax import recipes
+
+    close = get_close_matches(path.with_suffix("").as_posix(), recipes.names(), n=1)
+    near = beside(path) or (f"did you mean {close[0]!r}? " if close else "")
+    return f"; {near}".rstrip("; ")
 
 
 def _recipe(path: Path) -> dict[str, Any] | None:

@@ -117,10 +117,5 @@ def _read(
         return read_array(path, split)
     if path.is_file():
         raise DataError(f"{path}: a file of this kind is not known: give an .npy or .npz file, or a folder of images")
-    known = nearest(name, NAMES)
-    near = "" if known.startswith("did you mean") else beside(path)
-    raise DataError(
-        f"no data set and no file {name!r}: {near}{known}, or give a folder of images or an .npz file".replace(
-            ": (one of", " (one of"
-        )
-    )
+    known = nearest(name, NAMES, beside(path))
+    raise DataError(f"no data set and no file {name!r}: {known}, or a folder of images or an .npz file")

@@ -37,7 +37,14 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             return {"images": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
     except _UNREADABLE as error:
         reason = " ".join(str(error).split())
+        if "pickle" in reason:  # numpy's advice, of any file that it does not know, is to load what may run code
+            reason = "it holds Python objects" if _is_array_file(path) else "it is no array file"
         raise DataError(f"{path}: not a readable .npy or .npz file of plain arrays ({reason})") from error
+
+
+def _is_array_file(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(6).startswith((b"\x93NUMPY", b"PK"))
 
 
 def read_array(path: Path, split: str) -> Dataset:

@@ -150,15 +150,19 @@ def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32
         raise ConfigError(f"no device {device!r}: give cpu, cuda, cuda:0 or auto") from None
     if where.type not in ("cpu", "cuda"):
         raise ConfigError(f"device {device!r} is none that runs are tried on: give cpu, cuda, cuda:0 or auto")
-    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device {device!r} is asked for, but torch sees {torch.cuda.device_count()} CUDA devices")
+    there = torch.cuda.device_count() if where.type == "cuda" else 0
+    seen = f"torch sees {there} CUDA device{'s' * (there != 1)}"
+    if where.type == "cuda" and (where.index or 0) >= there:
+        raise ConfigError(f"device {device!r} is asked for, but {seen}")
     if precision == "16-mixed" and where.type != "cuda":
         raise ConfigError(f"precision '16-mixed' needs a CUDA device, not {where.type}: take bf16-mixed")
     if where.type == "cuda":
         torch.backends.cudnn.benchmark = True  # a run's views have one size: the fastest convolution is sought once
     processes = launched_processes() or devices
-    if processes < 1 or (where.type == "cuda" and processes > torch.cuda.device_count()):
-        raise ConfigError(f"devices={processes}: torch sees {torch.cuda.device_count()} CUDA devices")
+    if processes < 1:
+        raise ConfigError(f"devices={processes}: give at least 1")
+    if where.type == "cuda" and processes > there:
+        raise ConfigError(f"devices={processes}: {seen}")
     nodes = int(os.environ.get("GROUP_WORLD_SIZE", 1)) if launched_processes() else 1
     dtype = PRECISIONS[precision]
     # a process group that is there already was made by the caller, who has placed the processes

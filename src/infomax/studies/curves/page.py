@@ -122,7 +122,8 @@ def page(title: str, results: Mapping[str, Any], pictures: Mapping[str, bytes]) 
     counts = {v: sum(c["verdict"] == v for c in results["claims"]) for v in ("holds", "does not hold", "not decidable")}
     out = Page(
         title,
-        f"{settings['data']}, {settings['epochs']} epochs, {settings['seeds']} seeds: of {len(results['claims'])} claims "
+        f"{settings['data']}, {settings['epochs']} epochs, {settings['seeds']} seed{'s' * (settings['seeds'] != 1)}: "
+        f"of {len(results['claims'])} claims "
         f"{counts['holds']} hold, {counts['does not hold']} do not, {counts['not decidable']} are not decidable here.",
     )
     some = next(iter(runs.values()))[0]["history"]

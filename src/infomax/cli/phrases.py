@@ -1,0 +1,63 @@
+"""What the parser refuses, in words of this package: what is missing, unknown or too much, and how the command is called."""
+
+import inspect
+import re
+from difflib import get_close_matches
+
+from cyclopts import Argument, CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
+
+from infomax.errors import command as typed
+
+
+def said_of(error: CycloptsError) -> str:
+    """One line on a command line that cannot be read."""
+    named = " ".join(error.command_chain or ())
+    if isinstance(error, UnknownOptionError):
+        return _unknown(error, named, error.token.keyword or error.token.value)
+    if isinstance(error, UnusedCliTokensError):
+        return f"{named}: {_listed(error)} too much: {_usage(error, named)}"
+    if type(error) is MissingArgumentError and error.argument is not None:
+        if error.keyword is not None:
+            return f"{named}: {error.keyword} is given without a value"
+        unknown = [token for token in error.unused_tokens or () if re.match("--?[a-zA-Z]", token)]
+        if unknown:
+            return _unknown(error, named, unknown[0])
+        extra = f", and {_listed(error)} too much" if error.unused_tokens else ""
+        return f"{named}: {_argument(error.argument)} is missing{extra}: {_usage(error, named)}"
+    return " ".join(str(error).split())
+
+
+def _unknown(error: CycloptsError, named: str, token: str) -> str:
+    option = token.split("=")[0]
+    if (named, option) == ("train", "--resume"):  # with a value it would have been another command
+        return f"train: --resume takes a run's folder: {typed('train --resume RUN')}"
+    arguments = error.app.assemble_argument_collection() if error.app else ()
+    by_word = {name.lstrip("-"): name for argument in arguments for name in argument.names}
+    close = get_close_matches(option.lstrip("-"), by_word, n=1)
+    hint = f"did you mean {by_word[close[0]]}?" if close else f"{typed(f'{named} --help')} lists them"
+    return f"{named} has no option {option}: {hint}"
+
+
+def _argument(argument: Argument) -> str:
+    """As it is typed: an option by its name, others by their place."""
+    if not argument.field_info.is_positional:
+        return argument.name
+    place = ("first", "second", "third")[argument.index or 0]
+    return f"{argument.name.lstrip('-').upper()}, the {place} argument,"
+
+
+def _listed(error: CycloptsError) -> str:
+    unused = error.unused_tokens or []
+    return f"{' and '.join(map(repr, unused))} {'is' if len(unused) == 1 else 'are'}"
+
+
+def _usage(error: CycloptsError, named: str) -> str:
+    """The command with all that it needs."""
+    words = [named]
+    for name, p in inspect.signature(error.target).parameters.items() if error.target else ():
+        option, value = f"--{name.replace('_', '-')}", name.upper()
+        if p.kind is p.POSITIONAL_OR_KEYWORD:
+            words.append(value if p.default is p.empty else f"[{value}]")
+        elif p.kind is p.KEYWORD_ONLY and p.default is p.empty:
+            words.append(f"{option} {value}")
+    return typed(" ".join(words))
