@@ -114,15 +114,26 @@ def fill(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None
     Raises:
         ConfigError: where a name or a shape differs, naming the first.
     """
-    mine = encoder.state_dict()
-    shapes, theirs = ({n: tuple(t.shape) for n, t in side.items()} for side in (mine, tensors))
-    if shapes != theirs:
-        name = next(n for n in {**shapes, **theirs} if shapes.get(n) != theirs.get(n))
+    if differs := difference(encoder.state_dict(), tensors):
         raise ConfigError(
-            f"{source} are the weights of another encoder: {name} is {theirs.get(name, 'missing')} there and "
-            f"{shapes.get(name, 'missing')} here; ask for the same encoder, channels and size"
+            f"{source} are the weights of another encoder: {differs}; ask for the same encoder, channels and size"
         )
     encoder.load_state_dict(dict(tensors))
+
+
+def difference(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> str | None:
+    """The first tensor, by name, that one side lacks or has in another shape; None: there is none.
+
+    Example:
+        >>> difference({"a": torch.zeros(2)}, {"a": torch.zeros(3)})
+        'a is (3,) there and (2,) here'
+    """
+    for name in {**here, **there}:
+        ours, theirs = (_shape(side, name) for side in (here, there))
+        if ours != theirs:
+            said = ("missing" if shape is None else str(shape) for shape in (theirs, ours))
+            return f"{name} is {' there and '.join(said)} here"
+    return None
 
 
 def _of_run(folder: Path) -> dict[str, Tensor]:

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from infomax.encoders.weights import difference
 from infomax.errors import ConfigError, DataError
 from infomax.parallel import rank, whole
 from infomax.training.sharding import put
@@ -365,13 +366,8 @@ def fill(learner: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> Non
         ConfigError: where a name or a shape differs, naming the first.
     """
     mine = distinct(learner)
-    shapes, theirs = ({n: tuple(t.shape) for n, t in side.items()} for side in (mine, tensors))
-    if shapes != theirs:
-        name = next(n for n in {**shapes, **theirs} if shapes.get(n) != theirs.get(n))
-        raise ConfigError(
-            f"the learner at hand is not that of {source}: {name} is {theirs.get(name, 'missing')} there "
-            f"and {shapes.get(name, 'missing')} here"
-        )
+    if differs := difference(mine, tensors):
+        raise ConfigError(f"the learner at hand is not that of {source}: {differs}")
     for name, t in mine.items():
         put(t, tensors[name])
 
