@@ -209,3 +209,13 @@ def test_classes_by_name_of_torchvision_and_the_hub(monkeypatch: pytest.MonkeyPa
         found = of_items(hub)
         assert found.labels.tolist() == [0, 1, 1, 0] and found.classes == ["ant", "bee"]
         assert (found.images[3].numpy() == np.asarray(picture(3))).all()
+
+
+def test_arrays_that_are_turned_over_or_of_another_byte_order() -> None:
+    bytes_, floats = np.asarray(picture(0)), np.random.default_rng(0).random((6, 5, 3)).astype(np.float32)
+    for array in (bytes_[:, :, ::-1], floats[:, ::-1], floats.astype(">f4")):
+        found = of_items([array] * 2)
+        expected = array if array.dtype == np.uint8 else np.rint(array * 255)
+        assert (found.images[1].numpy() == expected).all()
+    with pytest.raises(DataError, match="at least one"):
+        of_items([np.zeros((3, 0, 4), np.float32)])

@@ -345,3 +345,22 @@ def test_an_encoder_begins_with_those_of_a_run_or_a_file(tmp_path: Path) -> None
     ):
         with pytest.raises(DataError, match=said):
             encoders.get("resnet8", init=source)
+
+
+def test_weights_of_before_batch_norms_counted_and_of_two_encoders(tmp_path: Path) -> None:
+    first, second = encoders.get("resnet8"), encoders.get("resnet8")
+    old = {n: t for n, t in first.state_dict().items() if not n.endswith("num_batches_tracked")}
+    torch.save(old, tmp_path / "old.pt")
+    found = encoders.get("resnet8", init=tmp_path / "old.pt").state_dict()
+    assert all(torch.equal(found[n], t) for n, t in old.items())
+
+    def both(one: str, other: str) -> Path:
+        sides = ((one, first), (other, second))
+        torch.save({f"{p}.{n}": t for p, e in sides for n, t in e.state_dict().items()}, tmp_path / "both.pt")
+        return tmp_path / "both.pt"
+
+    found = encoders.get("resnet8", init=both("backbone", "momentum_backbone")).state_dict()
+    assert all(torch.equal(found[n], t) for n, t in old.items())
+    for names in (("query_encoder", "key_encoder"), ("backbone", "ema")):
+        with pytest.raises(ConfigError, match="holds such an encoder twice"):
+            encoders.get("resnet8", init=both(*names))

@@ -197,10 +197,10 @@ def _sample(raw: Any) -> Tensor:
         raise DataError(
             f"a {type(raw).__name__}{shape}: a sample is a picture, a path, or an array of at most 3 dimensions"
         )
-    numbers = torch.as_tensor(raw)
-    if numbers.ndim == 3 and numbers.is_floating_point() and (numbers.min() < 0 or numbers.max() > 1):
+    floats = raw.is_floating_point() if isinstance(raw, Tensor) else raw.dtype.kind == "f"
+    if raw.ndim == 3 and floats and 0 not in raw.shape and (raw.min() < 0 or raw.max() > 1):
         raise DataError(
-            f"an image of floats over [{numbers.min():g}, {numbers.max():g}]: scale them to [0, 1], or give bytes; where "
+            f"an image of floats over [{float(raw.min()):g}, {float(raw.max()):g}]: scale them to [0, 1], or give bytes; where "
             "its transform normalises, leave that out, since views are normalised here"
         )
     return as_samples(raw[None], "it")[0].contiguous()

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from infomax.arrays import as_tensor
 from infomax.data.encoded import SAMPLE, Encoded
 from infomax.data.labels import of_words
 from infomax.data.samples import as_samples, dense
@@ -195,7 +196,7 @@ class Graph(Dataset):
         if given is None:
             return torch.zeros(0, dtype=torch.int64)
         if not isinstance(given, Tensor) and (array := np.asarray(given)).dtype in (np.bool_, np.uint8):
-            given = _as_tensor(array)
+            given = as_tensor(array)
         if isinstance(given, Tensor) and given.shape == (len(self),) and _is_mask(given):
             return given.nonzero()[:, 0]
         ids = _whole(given, what, self.name)
@@ -223,7 +224,7 @@ def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
         raise DataError(f"{name}: no samples")
     if isinstance(images, Encoded):
         return images
-    images = [_as_tensor(one) if isinstance(one, np.ndarray) and one.dtype == np.uint8 else one for one in images]
+    images = [as_tensor(one) if isinstance(one, np.ndarray) and one.dtype == np.uint8 else one for one in images]
     for i, one in enumerate(images):
         if (
             not isinstance(one, Tensor)
@@ -242,12 +243,6 @@ def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
                 "all samples as one array"
             )
     return images
-
-
-def _as_tensor(array: np.ndarray) -> Tensor:
-    """The same memory; a copy of what torch cannot hold: what is turned over, or not to be written to."""
-    held = array.flags.writeable and min(array.strides, default=0) >= 0
-    return torch.from_numpy(array if held else array.copy())
 
 
 def _as_labels(given: Any, classes: list[str] | None, name: str) -> tuple[Tensor, list[str] | None]:

@@ -66,34 +66,36 @@ def found(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> Map
     or a learner of another library, whose backbone stands behind a prefix (`backbone.conv1.weight`).
 
     A prefix counts where every tensor of the encoder stands behind it, in its shape, and no others of the same parts (a
-    ResNet-34 has all tensors of a ResNet-18, and more in each layer); of several the shortest, as that of a
-    slow copy is longer (`momentum_backbone.`, `backbone_momentum.`). Where there is none, all are given back, to be compared.
+    ResNet-34 has all tensors of a ResNet-18, and more in each layer); of several the one that the others are made of,
+    as a slow copy's is (`momentum_backbone.`, `backbone_momentum.`). Where there is none, all are given back, to be
+    compared.
 
     Raises:
-        ConfigError: several that are as short.
+        ConfigError: several, of which none is part of the others.
 
     Example:
         >>> whole = {"net.weight": torch.ones(3, 2), "net.bias": torch.zeros(3), "head.weight": torch.ones(1, 3)}
         >>> list(found(nn.Linear(2, 3), whole, "a.pt"))
         ['weight', 'bias']
     """
-    mine = {name: tuple(t.shape) for name, t in encoder.state_dict().items()}
-    if {name: tuple(t.shape) for name, t in tensors.items()} == mine:
+    own = encoder.state_dict()
+    if difference(own, tensors) is None:
         return tensors
+    mine = {name: tuple(t.shape) for name, t in own.items()}
     bodies = {name: name.removeprefix("body.") for name in mine}  # what `Features` puts before the names of its library
     for names in ({name: name for name in mine}, bodies):
         first = next(iter(names.values()), "")
         prefixes = [key.removesuffix(first) for key in tensors if key.endswith(first)]
         prefixes = [p for p in prefixes if not p or p.endswith(".")]
-        whole = [p for p in prefixes if all(_shape(tensors, p + names[n]) == shape for n, shape in mine.items())]
+        whole = [p for p in prefixes if all(_fits(tensors, p + names[n], shape) for n, shape in mine.items())]
         short = sorted((p for p in whole if not _goes_on(p, names.values(), tensors)), key=len)
-        if len(short) > 1 and len(short[0]) == len(short[1]):
+        if other := next((p for p in short[1:] if short[0].rstrip(".") not in p or p == short[0]), None):
             raise ConfigError(
-                f"{source} holds such an encoder twice, behind {short[0]!r} and {short[1]!r}: load the one that you mean by "
+                f"{source} holds such an encoder twice, behind {short[0]!r} and {other!r}: load the one that you mean by "
                 "encoder.load_state_dict"
             )
         if short:
-            return {name: tensors[short[0] + names[name]] for name in mine}
+            return {name: tensors.get(short[0] + names[name], own[name]) for name in mine}
     return tensors
 
 
@@ -102,6 +104,11 @@ def _goes_on(prefix: str, names: Collection[str], tensors: Mapping[str, Tensor])
     parts, known = {name.split(".")[0] for name in names}, set(names)
     behind = (key.removeprefix(prefix) for key in tensors if key.startswith(prefix))
     return any(name.split(".")[0] in parts and name not in known for name in behind)
+
+
+def _fits(tensors: Mapping[str, Tensor], name: str, shape: tuple[int, ...]) -> bool:
+    """Whether there is such a tensor; batch norms' counts of updates, which older files lack, may be missing."""
+    return _shape(tensors, name) == shape or (name.endswith(".num_batches_tracked") and name not in tensors)
 
 
 def _shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:

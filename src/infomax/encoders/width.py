@@ -38,11 +38,15 @@ def width_of(module: nn.Module, example: object = None) -> int:
     widths = [value for value in found if isinstance(value, int)]
     if widths:
         return widths[-1]
-    width = _of_any_image(module)
+    why = ""
+    try:
+        width = _of_any_image(module)
+    except ConfigError as error:
+        width, why = None, f"; {error}"
     if width is None:
         raise ConfigError(
             f"{type(module).__name__}: its feature width is unknown: give it an attribute `width` (encoder.width = 512, "
-            "where it gives N x 512)"
+            f"where it gives N x 512){why}"
         )
     return width
 
@@ -54,6 +58,8 @@ def _of_any_image(module: nn.Module) -> int | None:
         return None
     try:
         widths = {measured_width(module, first.weight.new_zeros(1, first.in_channels, s, s)) for s in (64, 96)}
+    except ConfigError:
+        raise
     except Exception:  # a module of the user's may raise anything
         return None
     return widths.pop() if len(widths) == 1 else None

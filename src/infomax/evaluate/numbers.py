@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from infomax.arrays import as_tensor
 from infomax.errors import DataError, NumericsError
 
 Rows = Tensor | np.ndarray[Any, Any]
@@ -23,7 +24,7 @@ def tensors(*rows: Rows) -> list[Tensor]:
         [torch.float32, torch.float32]
     """
     try:
-        return [torch.as_tensor(each) for each in rows]
+        return [as_tensor(each) if isinstance(each, np.ndarray) else torch.as_tensor(each) for each in rows]
     except (TypeError, ValueError) as error:
         raise DataError(f"features and labels are arrays or tensors of numbers, labels whole ones: {error}") from error
 

@@ -15,7 +15,7 @@ GAUGES = (
 )  # fmt: skip
 """What the log of every run has in the end, without labels."""
 
-LOWER = ("loss", "alignment", "uniformity", "linear_se")
+LOWER = ("loss", "linear_se")
 """Metrics of which less is better."""
 
 

@@ -92,9 +92,10 @@ def prepare(
 
 def _hint(learner: Learner, view: Any) -> str:
     """What to do where an encoder cannot take a view, if that can be told."""
-    encoder, what = learner.encoder, getattr(learner.encoder, "recipe", {})
+    encoder, what = learner.encoder, getattr(learner.encoder, "recipe", None)
     if not isinstance(view, Tensor) or view.ndim != 4:
         return ""
+    what = what if isinstance(what, dict) and "name" in what else {}  # else an attribute of the user's own
     if (made := what.get("channels", view.shape[1])) != view.shape[1]:
         return f"; it was made for {made} channels: im.encoders.get({what['name']!r}, channels={view.shape[1]})"
     try:

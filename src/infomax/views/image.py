@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from infomax.arrays import as_tensor
 from infomax.errors import ConfigError, DataError
 from infomax.views import rng
 from infomax.views.ops import colour_jitter, crop_resize, gaussian_blur, grayscale, solarize
@@ -286,13 +287,13 @@ def as_images(images: Images) -> Tensor | list[Tensor]:
     N x C x H x W of 1, 3 or 4 channels is turned; pictures of PIL are taken for what they show.
     """
     if isinstance(images, np.ndarray):
-        images = torch.from_numpy(images)
+        images = as_tensor(images)
     if isinstance(images, Tensor):
         if images.ndim != 4:
             raise DataError(f"images of shape {tuple(images.shape)}: give N x H x W x C (a grey image has C = 1)")
         _check_type(images)
         return images.permute(0, 2, 3, 1).contiguous() if plane_by_plane(images.shape) else images
-    listed = [torch.from_numpy(i) if isinstance(i, np.ndarray) else _pixels(i) for i in images]
+    listed = [as_tensor(i) if isinstance(i, np.ndarray) else _pixels(i) for i in images]
     if not listed:
         raise DataError("an empty list of images: give at least one")
     for i, image in enumerate(listed):
@@ -301,6 +302,7 @@ def as_images(images: Images) -> Tensor | list[Tensor]:
                 f"image {i} of the list has shape {tuple(image.shape)}: give H x W x C (a grey image has C = 1)"
             )
         _check_type(image)
+    listed = [i.permute(1, 2, 0).contiguous() if plane_by_plane((1, *i.shape)) else i for i in listed]
     if len({image.shape for image in listed}) == 1:
         return torch.stack(listed)
     if len({image.shape[2] for image in listed}) > 1:
