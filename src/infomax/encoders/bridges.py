@@ -195,10 +195,13 @@ def from_timm(name: str, channels: int = 3, size: int = 32, **options: Any) -> F
 
     def made() -> nn.Module:
         asked = {"num_classes": 0, "in_chans": channels, **options}
+        net: nn.Module
         if "img_size" in options and "dynamic_img_size" not in options:
             with contextlib.suppress(TypeError):  # no model that can
-                return timm.create_model(name, dynamic_img_size=True, **asked)
-        return timm.create_model(name, **asked)
+                net = timm.create_model(name, dynamic_img_size=True, **asked)
+                return net
+        net = timm.create_model(name, **asked)
+        return net
 
     net = _built(made, f"timm/{name}", size, options)
     return _measured(net, f"timm/{name}", channels, size)
