@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from infomax.data import Dataset, Graph
 from infomax.data.encoded import Encoded
 from infomax.errors import ConfigError, DataError, NumericsError
+from infomax.heap import keep_freed
 from infomax.progress import meter
 from infomax.training.feed import standardises, view_size
 from infomax.views import recipe
@@ -66,6 +67,8 @@ def encode(
 
     weight = next((p for p in module.parameters() if p.is_floating_point()), None)
     device = images[0].device if weight is None else weight.device
+    if device.type == "cpu":
+        keep_freed()
     modes = [(m, m.training) for m in module.modules()]
     module.eval()
     parts = []

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate.numbers import Rows, finite, tensors, wide
+from infomax.heap import keep_freed
 
 PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
@@ -113,6 +114,7 @@ def fit_probe(
     classes, target = torch.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise DataError(f"probe: all {len(labels)} training labels are {classes.tolist()}; two classes are needed")
+    keep_freed()
     x, mean, scale = standardise(features)
     if start is not None and torch.equal(start.classes, classes):
         weight, bias = start.weight.clone(), start.bias.clone()

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from infomax.errors import ConfigError
 from infomax.evaluate.numbers import Rows, tensors
 from infomax.evaluate.probe import LinearProbe, ProbeResult, _accuracy, _check, standardise, stratified
+from infomax.heap import keep_freed
 
 RATES = tuple(0.003 * 10 ** (k / 4) for k in range(12))
 """Learning rates on standardised features, at batches of 512: 0.003 to 1.7."""
@@ -65,6 +66,7 @@ def sgd_probes(
         )
     _check(features, labels, "training")
     classes, target = torch.unique(labels, return_inverse=True)
+    keep_freed()
     x, mean, scale = standardise(features)
     n, width, count = len(x), len(classes), len(rates)
     rate = x.new_tensor(rates).repeat_interleave(width)  # of each column of the weights: probe by probe, class by class

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from infomax.errors import ConfigError, nearest
+from infomax.heap import keep_freed
 from infomax.parallel import world
 from infomax.precision import FULL, Precision
 
@@ -158,6 +159,8 @@ def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32
         raise ConfigError(f"precision '16-mixed' needs a CUDA device, not {where.type}: take bf16-mixed")
     if where.type == "cuda":
         torch.backends.cudnn.benchmark = True  # a run's views have one size: the fastest convolution is sought once
+    else:
+        keep_freed()
     processes = launched_processes() or devices
     if processes < 1:
         raise ConfigError(f"devices={processes}: give at least 1")

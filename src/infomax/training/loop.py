@@ -19,6 +19,7 @@ from infomax.clock import Clock
 from infomax.data import Dataset
 from infomax.data.folder import OnError
 from infomax.errors import ConfigError, DataError, command, known_options
+from infomax.heap import give_back
 from infomax.learner import Learner, Rules
 from infomax.parallel import anywhere, rank, synchronized
 from infomax.pieces import Accumulate
@@ -268,6 +269,8 @@ def _go(
             if not continued:
                 run.abandon()
             raise
+        finally:
+            give_back()
     return run
 
 
