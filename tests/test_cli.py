@@ -19,6 +19,7 @@ from infomax.cli import main
 from infomax.errors import ConfigError
 from infomax.mi import MIMetric
 from infomax.training import monitor
+from infomax.training.devices import chosen
 from infomax.training.feed import Feed, dataset, view_function
 from infomax.training.monitor import two_sides
 from infomax.training.run import Run
@@ -292,7 +293,9 @@ def test_every_method_has_help_for_every_option(name, capsys):
 
 def test_options_from_a_file_are_those_of_the_command_line(tmp_path, capsys):
     file = tmp_path / "run.yaml"
-    file.write_text("method: moco_v2\ndata: digits\nprojector: [16, 8]\nlr: 1e-2\nboth-ways: true\nepochs: 3\n")
+    file.write_text(
+        "method: moco_v2\ndata: digits\nprojector: [16, 8]\nlr: 1e-2\nboth-ways: true\nepochs: 3\nprecision: auto\n"
+    )
     code, resolved, _ = run(
         capsys, "train", "--config", file, "--epochs", "5", "--out", tmp_path / "a", "--print-config"
     )
@@ -302,7 +305,7 @@ def test_options_from_a_file_are_those_of_the_command_line(tmp_path, capsys):
     assert said["momentum"] == 0.99 and said["on_nan"] == "stop" and said["size"] is None
     told = {line.split(":")[0]: line.partition("# here ")[2] for line in resolved.splitlines()}
     assert (told["encoder"], told["views"], told["size"], told["warmup_epochs"]) == ("mlp", "simclr", "8", "0.5")
-    assert not told["lr"]
+    assert said["precision"] == "auto" and told["precision"] == chosen("auto") and not told["lr"]
     (tmp_path / "whole.yaml").write_text(resolved)
     code, again, _ = run(capsys, "train", f"--config={tmp_path / 'whole.yaml'}", "--no-both-ways", "--print-config")
     assert code == 0 and yaml.safe_load(again) == said | {"both_ways": False}
@@ -410,8 +413,13 @@ def test_auto_beside_resume_is_what_the_data_were_left_to_then_or_refused(monkey
         ("gcn", 1, "auto", "encoder", False),
         ("resnet8", 32, "auto", "method", True),
         ("resnet8", 32, "auto", "optimizer", True),
+        ("resnet8", 32, "auto", "precision", False),
     ):
-        config = {"data": {"name": "digits", "root": None}, "machine": {}, "training": {"optimizer": "sgd"}}
+        config = {
+            "data": {"name": "digits", "root": None},
+            "machine": {},
+            "training": {"optimizer": "sgd", "precision": "32-true"},
+        }
         config |= {"method": {"method": "jmi"}, "views": {"recipe": views}, "encoder": {"name": encoder, "size": size}}
         monkeypatch.setattr(train, "read_config", lambda folder, config=config: config)
         asked = ["train", "--resume", "run", f"--{option}", "auto"]

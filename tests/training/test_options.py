@@ -256,6 +256,18 @@ def test_another_precision_trains_near_the_same(precision):
     assert not torch.equal(weights(run), weights(full))
 
 
+@pytest.mark.parametrize(("native", "comes_to"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_takes_16_bits_where_the_processor_has_them_and_the_run_says_which(
+    native, comes_to, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    run = fit(precision="auto", device="cpu", out=tmp_path / "run")
+    assert run.config["training"]["precision"] == comes_to
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["training"]["precision"] == comes_to
+    assert torch.equal(weights(run), weights(fit(precision=comes_to, device="cpu")))
+
+
 @pytest.mark.parametrize("method", ["byol", "moco_v2", "swav"])
 def test_what_compares_embeddings_of_16_bits_has_32(method):
     run = fit(method, precision="bf16-true")

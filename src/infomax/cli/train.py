@@ -93,7 +93,8 @@ def train(
             encoder: {lr: 0.1}}".
         accumulate: views: hold one view's activations at a time; n > 1: those of an n-th of its rows, without batch norm.
         on_nan: at a NaN or infinity stop, saying where, or skip the update.
-        precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true.
+        precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true; auto: bf16-mixed where the hardware has it,
+            else 32-true.
         compile: compile the branches by torch.compile.
         cuda_graphs: with --compile on a GPU: as CUDA graphs, which need less of the host (new, and little tried).
         size: side of the views in pixels; by default that of the images, at most 96. Of signals: readings a view.
@@ -281,13 +282,15 @@ def _come_to(options: dict[str, Any]) -> dict[str, Any]:
     """What `auto`, and defaults left to data or machine, come to here; most can be told only where the data are at hand."""
     from infomax.data import NAMES, load
     from infomax.data.streams import is_stream
-    from infomax.training.devices import place
+    from infomax.training.devices import chosen, place
     from infomax.training.feed import auto_encoder, auto_views, view_size
     from infomax.training.options import Options
 
     found: dict[str, Any] = {}
     if options["device"] == "auto":
         found["device"] = place().device.type
+    if options["precision"] == "auto":
+        found["precision"] = chosen("auto", options["device"])
     if options["warmup_epochs"] is None and options["budget"] is None:
         found["warmup_epochs"] = Options(epochs=options["epochs"]).warmup
     if options["data"] is None or all(options[name] != "auto" for name in ("encoder", "views")):
@@ -412,6 +415,7 @@ def resumed(argv: list[str]) -> list[str]:
         same = (value or "true") == said
         # an encoder that was left to the data is kept by its own name
         same = same or (name == "encoder" and value == "auto" and could_be_auto(config["encoder"]))
+        same = same or (name == "precision" and value == "auto")  # it was settled when the run was begun
         same = same or (isinstance(then, float | int) and as_number(value) == then)
         if name not in inspect.signature(continued).parameters and not same:
             differ.append(f"--{name.replace('_', '-')}: {said} then, {value or 'true'} now")

@@ -21,7 +21,7 @@ from infomax.precision import FULL, Precision
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-PrecisionName = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
+PrecisionName = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true", "auto"]
 PRECISIONS: dict[PrecisionName, torch.dtype | None] = {
     "32-true": None,
     "16-mixed": None,
@@ -128,13 +128,34 @@ def _one_task_of_slurm() -> bool:
     return "SLURM_NTASKS" in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) == 1
 
 
+def chosen(precision: PrecisionName, device: str = "auto") -> PrecisionName:
+    """What `auto` comes to: bf16-mixed where the processor or GPU multiplies in 16 bits by itself, else 32-true.
+
+    Any other precision is itself. Processors that do have AVX512-BF16 or AMX (AMD since Zen 4, Intel's Xeons since Sapphire
+    Rapids); GPUs, since Ampere. Elsewhere bf16-mixed works too, and is slower than 32-true.
+
+    Example:
+        >>> chosen("64-true"), chosen("auto", "cpu") in ("bf16-mixed", "32-true")
+        ('64-true', True)
+    """
+    if precision != "auto":
+        return precision
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    else:  # what torch dispatches by, under names of its own; an older one may lack a name
+        native = any(
+            getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        )
+    return "bf16-mixed" if native else "32-true"
+
+
 def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32-true") -> Place:
     """Choose the device, and start the other processes where several are asked for.
 
     Args:
         device: cpu, cuda, cuda:1, or auto.
         devices: processes of this machine, one a GPU (on CPU: processes that share it). Under torchrun its number counts.
-        precision: one of `PRECISIONS`.
+        precision: one of `PRECISIONS`, or auto (see `chosen`).
 
     Raises:
         ConfigError: a device, number or precision that is not there.
@@ -143,8 +164,9 @@ def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32
         >>> place("cpu").device
         device(type='cpu')
     """
+    precision = chosen(precision, device)
     if precision not in PRECISIONS:
-        raise ConfigError(f"no precision {precision!r}: {nearest(precision, PRECISIONS)}")
+        raise ConfigError(f"no precision {precision!r}: {nearest(precision, (*PRECISIONS, 'auto'))}")
     try:
         where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     except RuntimeError:

@@ -113,7 +113,8 @@ def train(
             (7/6 of the work for two views; none where targets are another branch's, as in SDMI, BYOL, MoCo and DINO, which
             do so anyway); n > 1 those of an n-th of a view's rows, for encoders without batch norm (4/3).
         on_nan: at a NaN or infinity in loss or gradient, `stop` (and say where, in nan.json too), or `skip` the update.
-        precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true. The objective is read in at least 32 bits.
+        precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true, 64-true; or auto: bf16-mixed where the hardware has it
+            (`infomax.training.devices.chosen`), else 32-true. The objective is read in at least 32 bits.
         compile: compile the branches by torch.compile.
         cuda_graphs: with `compile` and on a GPU, into CUDA graphs, which need less of the host (new, and little tried).
         size: side of the views in pixels; None: that of the images, at most 96. Of signals: readings a view.

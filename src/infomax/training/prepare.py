@@ -1,6 +1,6 @@
 """From what was asked to a run that can begin: data, views, device, optimiser, and the configuration that says so."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from infomax.parallel import same_start, world
 from infomax.training import checkpoint, sharding
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import described
-from infomax.training.devices import Place, compile_branch, place
+from infomax.training.devices import Place, chosen, compile_branch, place
 from infomax.training.feed import Feed, check_names, dataset, view_function, view_size
 from infomax.training.length import Length
 from infomax.training.optim import build_optimizer
@@ -41,6 +41,7 @@ def prepare(
     learner: Learner, data: Any, views: Any, options: Options, root: str | None, machine: dict[str, Any]
 ) -> Job:
     """Everything at its place and tried out, and the configuration resolved, before the first update."""
+    options = replace(options, precision=chosen(options.precision, machine["device"]))
     weights_and_biases.check(machine.get("wandb"))
     sharding.check(machine["strategy"], options.precision, options.compile)
     length = Length(0, options.budget)  # what is compiled and tried out below is on the budget too
