@@ -7,7 +7,7 @@ lowered.
 """
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -113,6 +113,7 @@ def _legendre() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(u), torch.from_numpy(weight).log()
 
 
+@lru_cache(1024)  # a run reads on one number of pairs: found once, it need not be sought after every epoch
 def _jsd(tau: float, rest: float) -> float:
     def true(t: float) -> float:
         return (1.0 - 2.0 * t) / tau
