@@ -29,6 +29,16 @@ from infomax.kernels.blocks import (
 )
 
 
+def softplus(t: Tensor) -> Tensor:
+    """log(1 + e^T), which from 80 on is T itself, in double precision too; torch 2.6 cannot raise e to 88 in single.
+
+    Example:
+        >>> softplus(torch.tensor([0.0, 87.9]))
+        tensor([ 0.6931, 87.9000])
+    """
+    return F.softplus(t, threshold=80.0)
+
+
 def mean_softplus(left: Tensor, right: Tensor) -> Tensor:
     r"""mean_{i != j} log(1 + exp(left_i . right_j)), without an N x N matrix.
 
@@ -59,7 +69,7 @@ def mean_softplus(left: Tensor, right: Tensor) -> Tensor:
 def _mean_softplus(left: Tensor, right: Tensor) -> Tensor:
     """The formula."""
     t, n = left @ right.mT, left.shape[-2]
-    return F.softplus(t, threshold=88.0).masked_fill(diagonal(t), 0.0).sum((-2, -1)) / (n * (n - 1))
+    return softplus(t).masked_fill(diagonal(t), 0.0).sum((-2, -1)) / (n * (n - 1))
 
 
 def foldings(largest: float, dtype: torch.dtype) -> int:
@@ -121,7 +131,7 @@ def _sum_up(left: Tensor, right: Tensor, of_left: Tensor | None, of_right: Tenso
             slope = e.div_(factors)
             total += folded_log_sum(factors.view(-1), times, 0)
         else:  # softplus by halves that cannot overflow
-            total += F.softplus(t, threshold=88.0).sum(dtype=torch.float64)
+            total += softplus(t).sum(dtype=torch.float64)
             slope = t.sigmoid_()
         if of_left is not None:
             of_left[:, rows].addmm_(right_t[:, columns], slope.T)

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.compiled import missing
 from infomax.critic import Critic, Dot
 from infomax.kernels.blocks import largest_score, panels, size, tame, without_true_pairs
-from infomax.kernels.softplus import folded_log_sum, foldings
+from infomax.kernels.softplus import folded_log_sum, foldings, softplus
 from infomax.mi.bounds import LOG2
 
 COMPILED_FROM = 8192
@@ -219,7 +218,7 @@ def _tame_block(t: Tensor, largest: float, clip: float, row_sums: Tensor, column
 
 def _wild_block(t: Tensor, clip: float) -> Parts:
     """The same where e^T would overflow; the block keeps T."""
-    clipped, soft = t.clamp(-clip, clip).exp_(), F.softplus(t, threshold=88.0)
+    clipped, soft = t.clamp(-clip, clip).exp_(), softplus(t)
     return (soft.sum(1), clipped.sum(1)), (soft.sum(0), clipped.sum(0))
 
 
