@@ -19,6 +19,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::infomax.learner.CollapseWarning
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
+    if not sharding.ON_CPUS:
+        pytest.skip("this torch has no shards on CPUs: 2.7 and later do")
     folder = tmp_path_factory.mktemp("shards")
     data = shards.pictures(folder)
     for method in shards.CASES:
@@ -73,6 +75,13 @@ def test_what_shards_cannot_do_is_said_before_anything_is_computed(asked, said, 
     with pytest.raises(im.ConfigError, match=said):
         im.train(im.methods.jmi(im.encoders.get("toy"), projector=()), "gaussians", out=tmp_path / "run", **asked)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_torch_that_has_no_shards_on_cpus_is_told(monkeypatch):
+    monkeypatch.setattr(sharding, "ON_CPUS", False)
+    learner = im.methods.jmi(nn.Linear(2, 2), projector=())
+    with pytest.raises(im.ConfigError, match="on CPUs needs torch"):
+        sharding.sharded(learner, torch.device("cpu"))
 
 
 def test_sixteen_bits_that_are_scaled_are_refused():

@@ -164,7 +164,7 @@ def _signals(page: Page, views: Signals, sources: Tensor, shown: Tensor, seed: i
     made = views(sources, shown, seed=seed, epoch=epoch)
     for i, number in enumerate(shown.tolist()):
         figure, axes = _grid(1 + len(made), 3.4, a_row=3)
-        axes[0].plot(sources[i].T, linewidth=0.8)
+        axes[0].plot(sources[i].T.numpy(), linewidth=0.8)
         axes[0].set_title("source")
         rows: list[dict[str, object]] = []
         for k, (view, p) in enumerate(zip(made, drawn, strict=True)):
@@ -172,7 +172,7 @@ def _signals(page: Page, views: Signals, sources: Tensor, shown: Tensor, seed: i
             at, hidden = p.hidden[i].tolist()
             colour = CLASSES[k % len(CLASSES)]
             axes[0].axvspan(start, start + span - 1, color=colour, alpha=0.15)
-            axes[k + 1].plot(view[i].T, linewidth=0.8)
+            axes[k + 1].plot(view[i].T.numpy(), linewidth=0.8)
             axes[k + 1].set_title(f"view {k + 1}", color=colour)
             if hidden:
                 axes[k + 1].axvspan(at, at + hidden - 1, color="gray", alpha=0.3)
@@ -216,13 +216,13 @@ def _rows(
 def _cloud(data: Dataset, sources: Tensor, made: Sequence[Tensor]) -> bytes:
     figure, axes = _grid(1, 5.0)
     some = torch.linspace(0, len(data) - 1, min(2000, len(data))).long()
-    background = torch.stack([data.images[i] for i in some.tolist()])
+    background = torch.stack([data.images[i] for i in some.tolist()]).numpy()
     axes[0].scatter(background[:, 0], background[:, 1], s=3, color="lightgray")
-    for i, source in enumerate(sources):
+    for i, (x, y) in enumerate(sources.tolist()):
         colour = CLASSES[i % len(CLASSES)]
-        axes[0].scatter(source[0], source[1], s=25, color=colour)
-        for view in made:
-            axes[0].plot([source[0], view[i, 0]], [source[1], view[i, 1]], color=colour, linewidth=0.8, marker=".")
+        axes[0].scatter(x, y, s=25, color=colour)
+        for u, w in (view[i].tolist() for view in made):
+            axes[0].plot([x, u], [y, w], color=colour, linewidth=0.8, marker=".")
     axes[0].set_aspect("equal")
     return _png(figure)
 

@@ -26,6 +26,9 @@ Strategy = Literal["ddp", "fsdp"]
 UNIT = 1_000_000
 """Weights that are gathered at once, at the least: smaller parts of an encoder wait for each other, which costs time."""
 
+ON_CPUS = hasattr(torch.cpu.Stream, "record_event")
+"""Whether this torch cuts what lies on CPUs: 2.6 asks their streams for events that they do not have."""
+
 
 def check(strategy: str, precision: str, compile: bool) -> None:
     """Refuse what shards cannot do.
@@ -86,8 +89,13 @@ def sharded(learner: Learner, device: torch.device) -> Learner:
         device: of this process.
 
     Raises:
-        ConfigError: branches that share weights.
+        ConfigError: branches that share weights, or a torch that has no shards there.
     """
+    if device.type == "cpu" and not ON_CPUS:
+        raise ConfigError(
+            f"strategy='fsdp' on CPUs needs torch 2.7 or later, this is {torch.__version__}: take strategy='ddp'"
+        )
+
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
