@@ -276,7 +276,7 @@ NAMES = ["a", "b"] * 50
     [
         [*NAMES[:-1], float("nan")],
         np.array([*NAMES[:-1], float("nan")], dtype=object),
-        np.array([*NAMES[:-1], np.datetime64("NaT")], dtype=object),
+        np.array([*NAMES[:-1], np.datetime64("NaT", "s")], dtype=object),
     ],
     ids=["list", "objects", "no time"],
 )

@@ -73,13 +73,15 @@ def verdict(*readings, start=0, total=1000, bare=False):
 
 def test_a_spread_that_falls_is_a_collapse_where_information_falls_with_it():
     start = (0.8, 50.0, 0.5)
-    assert verdict(start, (0.19, 50.0, 0.3), (0.15, 50.0, 0.2)) == "point"
+    assert verdict(start, (0.19, 50.0, 0.3), (0.15, 50.0, 0.2), (0.15, 50.0, 0.1)) == "point"
     assert verdict(start, (0.19, 50.0, 0.7), (0.15, 50.0, 0.9)) is None
     assert verdict(start, (0.6, 50.0, 0.1), (0.3, 50.0, 0.1)) is None
     assert verdict(start, (0.05, 50.0, 0.9), (0.05, 50.0, 0.9)) == "point"
+    noise = (0.19, 50.0, 0.45)  # of a batch of 128
+    assert verdict(start, noise, noise, noise) is None
     below = (0.8, 50.0, -0.5)  # less than nothing is no information lost
     assert verdict(below, (0.19, 50.0, -0.5), (0.15, 50.0, -0.5)) is None
-    assert verdict(below, (0.19, 50.0, -0.9), (0.15, 50.0, -0.9)) == "point"
+    assert verdict(below, (0.19, 50.0, -0.9), (0.15, 50.0, -0.9), (0.15, 50.0, -0.9)) == "point"
 
 
 def test_directions_that_vanish_are_seen_early_and_those_of_a_few_classes_are_left_late():
@@ -115,7 +117,7 @@ def test_the_same_signs_mean_more_where_there_is_no_marginal():
 
 
 def test_lengths_that_vanish_are_seen_where_the_joint_term_reads_them():
-    def verdict(*scales, lengths=True, bare=False):
+    def verdict(*scales, lengths="distance", bare=False):
         watch = Watch("mine", lengths=lengths, bare=bare)
         for n, scale in enumerate(scales):
             torch.manual_seed(0)
@@ -129,7 +131,7 @@ def test_lengths_that_vanish_are_seen_where_the_joint_term_reads_them():
 
     assert verdict(1.0, 0.1, 0.05) == "nothing"
     assert verdict(1.0, 0.3, 0.3) is None and verdict(1.0, 0.3, 0.3, bare=True) == "nothing"
-    assert verdict(1.0, 0.1, 0.05, lengths=False) is None
+    assert verdict(1.0, 0.1, 0.05, lengths=None) is None
     assert verdict(1.0, 0.1, 1.0) is None
     assert (
         verdict(10.0, 1.5, 1.5) is None and verdict(10.0, 0.1, 0.1) == "nothing"
@@ -141,7 +143,28 @@ def test_which_joint_terms_read_lengths():
         return reads_lengths(im.methods.build(name, im.encoders.get("mlp", channels=1, size=8, hidden=16)))
 
     names = [name for name in im.methods.METHODS if name != "bgrl"]
-    assert {name for name in names if of(name)} == {"vicreg", "dino"}
+    assert {name: of(name) for name in names if of(name)} == {"vicreg": "distance", "dino": "product"}
+
+
+def test_a_product_may_shrink_while_information_rises():
+    """As DINO's under SGD at a large rate, which comes back; a distance shrinks because it is a distance."""
+
+    def verdict(lengths, *information):
+        watch = Watch("mine", lengths=lengths)
+        for n, (scale, mi) in enumerate(zip((0.09, 0.01, 0.01, 0.01), information, strict=True)):
+            watch.note({"std": 0.5, "effective_rank": 40.0, "mi_infonce": mi, "scale": scale}, Clock(5 * n, 10, 1000))
+        return watch.state["why"] if watch.state["suspicious"] >= 2 else None
+
+    rises = (-0.2, 0.2, 0.3, 0.3)
+    assert verdict("product", *rises) is None and verdict("distance", *rises) == "nothing"
+    assert verdict("product", 0.3, 0.1, 0.0, 0.0) == "nothing"  # lost
+    assert verdict("product", -0.2, -0.1, -0.1, -0.1) == "nothing"  # nothing all the same
+
+
+def test_few_directions_are_no_collapse_while_information_rises():
+    start = (1.0, 50.0, 0.14)  # MoCo v1's under SGD at a large rate
+    assert verdict(start, (1.0, 13.0, 0.18), (1.0, 12.0, 0.2), (1.0, 11.0, 0.22)) is None
+    assert verdict(start, (1.0, 13.0, 0.1), (1.0, 12.0, 0.1), (1.0, 11.0, 0.1)) == "directions"
 
 
 @pytest.mark.parametrize("variance", [25.0, 0.0])
