@@ -354,19 +354,22 @@ def test_the_periodic_table_has_as_many_sentences_as_are_said():
 def test_what_is_said_of_the_watch_was_counted():
     page = PAGES["docs/collapse.md"]
     for world in ("digits, wide", "digits, fast", "digits, sgd", "digits, batch 64"):
-        rows = [r for r in read("results/collapse-digits-seed102.json")["rows"] if r["world"] == world]
+        rows = [r for r in read("results/collapse-digits-seed105.json")["rows"] if r["world"] == world]
         fell = [r for r in rows if r["collapsed"]]
-        assert all(r["flagged"] <= 0.2 for r in fell)
-        (line,) = (line for line in page.splitlines() if line.startswith(f"| {world}, 102 |"))
-        assert f"| {len(fell)} of {len(fell)} | 0 | 0 |" in line
-    for file, said in {
-        "seed102": ("**47 of 47** | 0 | 0 | **2 of 72** | 17 of 21",),
-        "seed103": ("48 of 48 collapses in the first fifth, and 3 of 72 healthy runs flagged",),
+        in_time = [r for r in fell if r["flagged"] is not None and r["flagged"] <= 0.2]
+        assert [r["name"] for r in fell if r not in in_time] == (["dino"] if world == "digits, wide" else [])
+        (line,) = (line for line in page.splitlines() if line.startswith(f"| {world}, 105 |"))
+        assert f"| {len(in_time)} of {len(fell)} | 0 |" in line
+    for seed, said in {
+        102: ("47 of 47 collapses, and 2 of 72 healthy runs",),
+        103: ("48 of 48 collapses in the first fifth, and 3 of 72 healthy runs flagged",),
+        104: ("46 of 48 collapses", "1 of 71 healthy runs"),
+        105: ("**47 of 48** | 0 | 1 | **1 of 71** | 18 of 21",),
+        106: ("**45 of 45** | 0 | 0 | **1 of 72** | 19 of 23",),
     }.items():
-        n = read(f"results/collapse-digits-{file}.json")["counts"]["held out"]
-        assert n["missed"] == n["late"] == 0
-        assert f"{n['collapsed']} of {n['collapsed']}" in said[0] and f"{n['alarms']} of {n['healthy']}" in said[0]
-        assert all(words in page for words in said)
+        n = read(f"results/collapse-digits-seed{seed}.json")["counts"]["held out"]
+        counted = (f"{n['collapsed'] - n['missed']} of {n['collapsed']}", f"{n['alarms']} of {n['healthy']}")
+        assert all(words in page for words in said) and all(any(count in words for words in said) for count in counted)
 
 
 def test_the_papers_baselines_stand_beside_the_published_ones():
