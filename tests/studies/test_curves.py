@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import time
@@ -302,6 +303,15 @@ def test_what_cannot_be_is_said_before_anything_is_made(tmp_path, options, says)
     with pytest.raises(DataError):
         curves.fig2(tmp_path / "out", data="no-such-data")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("figure", ["fig2", "fig7"])
+def test_the_help_says_what_the_least_is(capsys, figure):
+    assert main(["study", figure, "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for name, least in curves.LEAST.items():
+        own = re.search(rf"--{name} (.*?)(?= --[a-z]|$)", said)
+        assert least == 1 or f"at least {least}" in own[1], own[1]
 
 
 def test_views_and_probe_have_the_size_that_is_asked(tmp_path, monkeypatch):

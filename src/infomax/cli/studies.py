@@ -43,8 +43,8 @@ def toy(
     Args:
         out: folder for results.json, figures and the page, made anew.
         seeds: independent repetitions of every method, trained at once.
-        n: samples.
-        epochs: of the full-batch and of the mini-batch runs.
+        n: samples, a multiple of 5, at least 10.
+        epochs: of the full-batch and of the mini-batch runs, at least 2.
         mini_batch: samples a batch in the mini-batch runs; by default a fifth of n, 500 of 2500.
     """
     from infomax.studies.toy import run
@@ -105,8 +105,12 @@ _FIGURE = """
         data: as of train; by default the budget's.
         root: where named data sets lie.
         budget: minutes (two CPU cores, digits), hour (one GPU, cifar10) or paper (cifar10).
-        seeds, epochs, samples, encoder: in place of the budget's.
-        size: side of the views, and of the images that are probed, in pixels; by default the images' own, at most 96.
+        seeds: in place of the budget's.
+        epochs: likewise, at least 2, for one is no curve.
+        samples: likewise, at least 8.
+        encoder: in place of the budget's.
+        size: side of the views, and of the images that are probed, in pixels, at least 4; by default the images' own, at
+            most 96.
         workers: runs side by side; by default one a core.
         device: cpu, cuda, cuda:1 or auto.
     """

@@ -23,7 +23,10 @@ from infomax.studies.pool import run_all
 if TYPE_CHECKING:
     from infomax.report import Page
 
-__all__ = ["BUDGETS", "FIG2", "FIG7", "fig2", "fig7"]
+__all__ = ["BUDGETS", "FIG2", "FIG7", "LEAST", "fig2", "fig7"]
+
+LEAST = {"seeds": 1, "epochs": 2, "samples": 8, "size": 4}
+"""The fewest of each: one epoch is no curve."""
 
 
 def fig2(out: str | Path, **options: Any) -> dict[str, Any]:
@@ -77,8 +80,8 @@ def study(
         data: name or path, as of `infomax.train`; None: the budget's.
         root: where named data sets lie.
         budget: minutes (two CPU cores), hour (one GPU) or paper.
-        seeds, epochs, samples, encoder: in place of the budget's.
-        size: side of the views, and of the images that are probed, in pixels; None: as of `infomax.train`.
+        seeds, epochs, samples, encoder: in place of the budget's; at least 1, 2 (a curve) and 8.
+        size: side of the views, and of the images that are probed, in pixels, at least 4; None: as of `infomax.train`.
         workers: processes; None: one a core, and 1 where there is a GPU.
         device: cpu, cuda, cuda:1 or auto.
         progress: show a bar.
@@ -95,10 +98,10 @@ def study(
     from infomax.training.devices import place
     from infomax.training.feed import check_names, dataset, encoder_for
 
-    asked, least = {"seeds": seeds, "epochs": epochs, "samples": samples, "size": size}, (1, 2, 8, 4)
-    for (name, value), low in zip(asked.items(), least, strict=True):
-        if value is not None and value < low:
-            raise ConfigError(f"{name}={value}: give at least {low}")
+    asked = {"seeds": seeds, "epochs": epochs, "samples": samples, "size": size}
+    for name, least in LEAST.items():
+        if (value := asked[name]) is not None and value < least:
+            raise ConfigError(f"{name}={value}: give at least {least}")
     given: dict[str, Any] = {k: v for k, v in (asked | {"encoder": encoder, "data": data}).items() if v is not None}
     plan = replace(budget_of(budget, BUDGETS), **given)
     where = place(device).device
