@@ -73,6 +73,20 @@ def test_from_the_command_line_on_digits(tmp_path, capsys):
     assert code == 0 and (out / "index.html").stat().st_size > 1e6
 
 
+def test_a_second_sweep_says_what_had_ended(tmp_path, capsys):
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump({**FIXED, "epochs": 1, "grid": {"temperature": [0.2, -1]}}))
+
+    def said(*more):
+        assert main(["sweep", str(tmp_path / "grid.yaml"), "--out", str(tmp_path / "out"), *more]) == 0
+        return capsys.readouterr().out
+
+    assert "earlier" not in said()
+    once_more = said()
+    assert "2 of 2 ended earlier: nothing is left to run; 1 of them failed, and --retry runs such again" in once_more
+    assert "1 of 2 ended earlier\n" in said("--retry")
+    assert "1 cell, " in (alone := said("--set", "temperature=0.2")) and "1 of 1 ended earlier: nothing" in alone
+
+
 def test_a_process_that_is_killed_leaves_a_cell_that_goes_on_to_the_same_weights(tmp_path, same_results):
     grid = read({**LONG, "grid": {"seed": [0, 1]}})
     folder, (first, second) = Folder(tmp_path / "killed"), grid.cells()

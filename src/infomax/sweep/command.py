@@ -14,6 +14,7 @@ from infomax.sweep.folder import Folder, Row, counted, ranked, settings, unfinis
 from infomax.sweep.grid import Grid, read
 from infomax.sweep.metrics import aim, judged
 from infomax.sweep.run import run
+from infomax.words import many
 
 
 def recipes() -> dict[str, Traversable]:
@@ -60,10 +61,10 @@ def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]
     """`infomax sweep GRID --out DIR`."""
     asked = grid_of(grid, changes)
     cells = asked.cells()
-    print(
-        f"{grid}: {len(cells) or asked.samples} cells, {judged(asked.evaluate['metric'], asked.evaluate['data'])}",
-        flush=True,
-    )
+    total, by = len(cells) or asked.samples, judged(asked.evaluate["metric"], asked.evaluate["data"])
+    print(f"{grid}: {many(total, 'cell')}, {by}", flush=True)
+    if said := _earlier(Folder(out), [cell.name for cell in cells], total, asked.evaluate, options["retry"]):
+        print(said, flush=True)
     rows = run(asked, out, **options)
     mine = {cell.name for cell in cells}
     ended = [row for row in rows if row.name in mine or not mine]
@@ -76,11 +77,26 @@ def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]
     print(f"wrote {out}; next: {command(f'sweep table {out}')}, {command(f'sweep page {out}')}")
 
 
+def _earlier(folder: Folder, names: list[str], total: int, evaluate: Any, retry: bool) -> str:
+    """How many cells have ended already, as a line; nothing where none has."""
+    known = folder.read()["cells"] if (folder.path / "sweep.json").is_file() else {}
+    states = [
+        "finished" if folder.finished(name, {"evaluate": evaluate}) else "failed" if folder.failed(name) else ""
+        for name in (names or known)  # those that follow from one another have no names before
+    ]
+    failed, finished = 0 if retry else states.count("failed"), states.count("finished")
+    if not (ended := finished + failed):
+        return ""
+    left = ": nothing is left to run" if ended >= total else ""
+    again = f"; {failed} of them failed, and --retry runs such again" if failed else ""
+    return f"{ended} of {total} ended earlier{left}{again}"
+
+
 def listed() -> None:
     """`infomax sweep --list`."""
     for name in recipes():
         about = grid_of(name).about
-        print(f"{name:26} {about['cells']} cells; {about['cost']}; {about['source']}")
+        print(f"{name:26} {many(about['cells'], 'cell')}; {about['cost']}; {about['source']}")
 
 
 def status(path: str, *, as_json: bool = False) -> None:

@@ -1,0 +1,16 @@
+"""Numbers and the words beside them, for whatever is printed or stands on a page."""
+
+
+def many(number: int, word: str, words: str | None = None) -> str:
+    """A number with its word, which is one of many where it should be.
+
+    Args:
+        number: how many.
+        word: of one.
+        words: of several, where that is not the word with an s.
+
+    Example:
+        >>> many(1, "seed"), many(12_000, "seed"), many(0, "class", "classes")
+        ('1 seed', '12,000 seeds', '0 classes')
+    """
+    return f"{number:,} {word if number == 1 else words or word + 's'}"
