@@ -1,6 +1,7 @@
 import inspect
 import os
 import random
+import re
 
 import pytest
 
@@ -153,3 +154,23 @@ def test_what_is_set_in_place_of_all_that_was_drawn_leaves_samples_to_be_taken_o
         grid_of(str(path), ("lr=0.05",))
     (cell,) = grid_of(str(path), ("lr=0.05", "samples=null")).cells()
     assert cell.options["lr"] == 0.05
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("evaluate.metric=", "'evaluate' is set as a whole: --set 'evaluate={metric: VALUE}'"),
+        ("evaluate.metric=knn", "'evaluate' is set as a whole: --set 'evaluate={metric: knn}'"),
+        ("lr=", "--set lr=: give a value; null takes out what the file says of 'lr'"),
+        ("=3", "give option=value"),
+        ("lr", "give option=value"),
+        ("lr=[", "--set lr=[: its value cannot be read"),
+    ],
+)
+def test_what_cannot_be_set_is_said_in_a_line(tmp_path, change, said):
+    path = tmp_path / "grid.yaml"
+    path.write_text("method: jmi\ndata: gaussians\nlr: 0.1\n")
+    with pytest.raises(ConfigError, match=re.escape(said)) as refused:
+        grid_of(str(path), (change,))
+    assert "\n" not in str(refused.value)
+    assert grid_of(str(path), ("evaluate={metric: knn}", "lr=null")).evaluate["metric"] == "knn"

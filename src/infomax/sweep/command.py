@@ -11,7 +11,7 @@ import yaml
 from infomax.errors import ConfigError, command, nearest
 from infomax.recipes import files
 from infomax.sweep.folder import Folder, Row, counted, ranked, settings, unfinished, varied, without
-from infomax.sweep.grid import Grid, read
+from infomax.sweep.grid import OURS, Grid, read
 from infomax.sweep.metrics import aim, judged
 from infomax.sweep.run import run
 from infomax.words import many
@@ -47,14 +47,30 @@ def grid_of(name: str, changes: tuple[str, ...] = ()) -> Grid:
     if not isinstance(asked, dict):
         raise ConfigError(f"{name}: give a mapping, such as 'method: simclr', not {asked!r}")
     for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {change}: give option=value, such as --set epochs=5")
-        key = key.replace("-", "_")
+        key, value = _set(change)
         for part in ("grid", "random"):
             asked[part] = {k: v for k, v in (asked.get(part) or {}).items() if k.replace("-", "_") != key}
-        asked = {k: v for k, v in asked.items() if k.replace("-", "_") != key} | {key: yaml.safe_load(value)}
+        asked = {k: v for k, v in asked.items() if k.replace("-", "_") != key} | {key: value}
     return read({k: v for k, v in asked.items() if v != {}}, name)
+
+
+def _set(change: str) -> tuple[str, Any]:
+    """An option and its value out of option=value."""
+    key, equals, value = change.partition("=")
+    key = key.strip().replace("-", "_")
+    whole, _, part = key.partition(".")
+    if whole in OURS and part:
+        raise ConfigError(
+            f"--set {change}: {whole!r} is set as a whole: --set '{whole}={{{part}: {value.strip() or 'VALUE'}}}'"
+        )
+    if not equals or not key:
+        raise ConfigError(f"--set {change}: give option=value, such as --set epochs=5")
+    if not value.strip():
+        raise ConfigError(f"--set {change}: give a value; null takes out what the file says of {key!r}")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {change}: its value cannot be read: {' '.join(str(error).split())}") from None
 
 
 def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]) -> None:
