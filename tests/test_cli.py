@@ -182,6 +182,25 @@ def test_names_are_looked_at_before_data_are(tmp_path, capsys, asked, said):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("encoder", "said"),
+    [
+        (("auto",), "encoder auto is a small one, without published weights"),
+        (("resnet8",), "encoder resnet8 has no published weights"),
+        (("resnet18", "--size", "32"), "resnet18 at 32 px has the CIFAR stem, of which nobody publishes weights"),
+        (("timm/coatnet_0_224",), "encoder timm/coatnet_0_224 has no published weights"),
+        (("torchvision/resnet18",), "nowhere"),
+        (("resnet18",), "nowhere"),  # how large the images are, is not known yet
+    ],
+)
+def test_weights_that_nobody_publishes_are_refused_before_data_are_read(tmp_path, capsys, encoder, said):
+    if encoder[0].startswith("timm/"):
+        pytest.importorskip("timm")
+    asked = ("--method", "jmi", "--data", tmp_path / "nowhere", "--out", tmp_path / "out", "--init", "pretrained")
+    code, _, err = run(capsys, "train", *asked, "--encoder", *encoder)
+    assert code == 2 and said in err and ("nowhere" in err) == (said == "nowhere"), err
+
+
 def test_protocols_are_looked_at_before_data_are(tmp_path, capsys, trained):
     code, _, err = run(capsys, "evaluate", trained, "--data", tmp_path / "nowhere", "--protocols", "knn,typo")
     assert code == 2 and "no protocol 'typo'" in err and "nowhere" not in err

@@ -150,7 +150,7 @@ def train(
         "online_knn": online_knn,
     }
     Options(**asked)  # what cannot be is said before data are read, which takes long
-    check_names(encoder=encoder, views=views, init=init)
+    check_names(encoder=encoder, views=views, init=init, size=size)
     samples = dataset(data, root, on_error=on_error)
     learner = im.methods.build(method, encoder_for(samples, encoder, size, init), **options)
     if this_rank() == 0:

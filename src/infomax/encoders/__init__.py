@@ -11,12 +11,15 @@ from typing import Any
 from torch import nn
 
 from infomax.encoders.bridges import (
+    PUBLISHED,
     Features,
     as_published,
     from_timm,
     from_torchvision,
     in_timm,
     in_torchvision,
+    of_imagenet,
+    published_by_timm,
     resnet,
 )
 from infomax.encoders.graph import GCN
@@ -106,11 +109,16 @@ def get(name: str, channels: int = 3, size: int = 32, *, init: str | Path | None
     return encoder
 
 
-def check(name: str) -> None:
-    """Refuse a name that no encoder has: asked before data are read, which takes long.
+def check(name: str, init: str | Path | None = None, size: int | None = None) -> None:
+    """Refuse a name that no encoder has, or published weights that there are not: asked before data are read, which takes long.
+
+    Args:
+        name: of an encoder.
+        init: as of `get`.
+        size: side of the images in pixels, where it is known.
 
     Raises:
-        ConfigError: naming the nearest, or a package that is missing.
+        ConfigError: naming the nearest, or a package that is missing; or saying what to take.
 
     Example:
         >>> check("resnet81")
@@ -118,10 +126,17 @@ def check(name: str) -> None:
         infomax.errors.ConfigError: no encoder 'resnet81': did you mean 'resnet8'? (one of: ...)
     """
     library, _, rest = name.partition("/")
-    if rest and library in _LIBRARIES:
+    ours = not (rest and library in _LIBRARIES)
+    if not ours:
         _LIBRARIES[library](rest)
     elif name not in _BUILDERS:
         raise ConfigError(f"no encoder {name!r}: {nearest(name, NAMES)}")
+    if init is None or str(init) != PRETRAINED:
+        return
+    if (ours and name not in PUBLISHED) or (library == "timm" and not published_by_timm(rest)):
+        raise ConfigError(f"encoder {name} has no published weights: take torchvision/NAME or timm/NAME, or init=PATH")
+    if ours and size is not None:
+        of_imagenet(name, size)
 
 
 _WEIGHTS = ("init", "pretrained", "checkpoint_path")
@@ -148,8 +163,8 @@ def _build(name: str, channels: int, size: int, options: dict[str, Any]) -> nn.M
         return from_torchvision(rest, channels, size, **options)
     if rest and library == "timm":
         return from_timm(rest, channels, size, **options)
-    if "pretrained" in options and not name.startswith(("resnet18", "resnet34", "resnet50")):
-        raise ConfigError(f"encoder {name} has no published weights: take torchvision/NAME or timm/NAME, or init=PATH")
+    if "pretrained" in options:
+        check(name, PRETRAINED)
     try:
         return _BUILDERS[name](channels, size, **options)
     except TypeError as error:

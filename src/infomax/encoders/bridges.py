@@ -13,6 +13,8 @@ from infomax.errors import ConfigError, DataError
 from infomax.extras import getting
 
 _LAYERS = (nn.Linear, nn.Conv2d)
+PUBLISHED = ("resnet18", "resnet34", "resnet50")
+"""Encoders of ours, of which torchvision publishes weights."""
 
 
 class Features(nn.Module):
@@ -64,11 +66,7 @@ def resnet(name: str, channels: int = 3, size: int = 32, *, pretrained: bool = F
     net = models.get_model(name, weights=None)
     width: int = net.fc.in_features
     if pretrained:
-        if size <= 64:
-            raise ConfigError(
-                f"{name} at {size} px has the CIFAR stem, of which nobody publishes weights: views above 64 px (--size 96), or "
-                f"torchvision/{name}, which has ImageNet's stem at any size"
-            )
+        of_imagenet(name, size)
         _publish(net, name)
         _see(net, channels, name)
         net.fc = nn.Identity()
@@ -81,6 +79,19 @@ def resnet(name: str, channels: int = 3, size: int = 32, *, pretrained: bool = F
         net.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
     nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
     return Features(net, width)
+
+
+def of_imagenet(name: str, size: int) -> None:
+    """Refuse a ResNet of ours whose stem is not the one that torchvision's weights are of.
+
+    Raises:
+        ConfigError: saying what has it.
+    """
+    if size <= 64:
+        raise ConfigError(
+            f"{name} at {size} px has the CIFAR stem, of which nobody publishes weights: views above 64 px (--size 96), or "
+            f"torchvision/{name}, which has ImageNet's stem at any size"
+        )
 
 
 def from_torchvision(
@@ -232,6 +243,13 @@ def in_timm(name: str) -> None:
         raise ConfigError(f"encoder timm/{name} needs timm: {getting('timm')}") from error
     if not timm.is_model(name.split(".")[0]):
         raise ConfigError(f"timm has no model {name!r}: {_like(name, timm.list_models())}")
+
+
+def published_by_timm(name: str) -> bool:
+    """Whether timm publishes weights of a model that it lists; of a tag that it does not, building it says so."""
+    import timm
+
+    return bool(timm.is_model_pretrained(name.split(".")[0]))
 
 
 def _built(make: Callable[[], Any], name: str, size: int, options: dict[str, Any]) -> Any:

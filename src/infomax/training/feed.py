@@ -93,7 +93,9 @@ VIEWS = ("auto", *RECIPES, "signals", "tabular", "noise", "graph")
 """Every name of views; which of them some data have, is said by `view_function`."""
 
 
-def check_names(*, encoder: str = "auto", views: Any = "auto", init: str | Path | None = None) -> None:
+def check_names(
+    *, encoder: str = "auto", views: Any = "auto", init: str | Path | None = None, size: int | None = None
+) -> None:
     """Refuse an encoder or views that no data have, or weights that are not there: asked before any are read, which takes long.
 
     Raises:
@@ -105,7 +107,11 @@ def check_names(*, encoder: str = "auto", views: Any = "auto", init: str | Path 
         infomax.errors.ConfigError: no views 'simclear': did you mean 'simclr'? (one of: ...)
     """
     if encoder != "auto":
-        check(encoder)
+        check(encoder, init, size)
+    elif init is not None and str(init) == PRETRAINED:
+        raise ConfigError(
+            "encoder auto is a small one, without published weights: take another, as torchvision/resnet18"
+        )
     if init is not None and init != PRETRAINED:
         located(init)
     if isinstance(views, str) and views not in VIEWS:
