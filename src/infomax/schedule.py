@@ -7,6 +7,7 @@ the run, and a step at or past it holds the final value.
 import math
 
 from infomax.errors import ConfigError
+from infomax.words import many
 
 
 def warmup_cosine(step: int | float, total: int, warmup: int, base: float, final: float = 0.0) -> float:
@@ -36,7 +37,7 @@ def warmup_cosine(step: int | float, total: int, warmup: int, base: float, final
     """
     _check("warmup_cosine", step, total)
     if not 0 <= warmup <= total:
-        raise ConfigError(f"warmup_cosine: a warm-up of {warmup} steps does not fit a run of {total} steps")
+        raise ConfigError(f"warmup_cosine: a warm-up of {warmup} steps does not fit a run of {many(total, 'step')}")
     if step < warmup:
         return base * step / warmup
     if step >= total:

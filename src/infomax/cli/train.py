@@ -19,6 +19,7 @@ from infomax.training.optim import OptimizerName
 from infomax.training.rules import read_rules
 from infomax.training.run import read_config
 from infomax.training.sharding import Strategy
+from infomax.words import many
 
 
 def train(
@@ -181,11 +182,11 @@ def _begun(learner: Any, samples: Any, size: int | None, batch_size: int, online
 
     n, net = len(samples), learner.encoder.recipe
     kind, views = ("image", f", views of {view_size(samples, size)} px") if samples.is_images else ("sample", "")
-    what = f"{n:,} {kind}{'s' * (n != 1)}{views}"
+    what = f"{many(n, kind)}{views}"
     known = ""
     if samples.classes and samples.labels is not None:
         classes = len(samples.classes)
-        known = f", {classes} class{'es' * (classes != 1)}{'' if online else ' (not used)'}"
+        known = f", {many(classes, 'class', 'classes')}{'' if online else ' (not used)'}"
     size_of = sum(p.numel() for p in learner.encoder.parameters()) / 1e6
     rest = sum(p.numel() for p in learner.f.parameters()) / 1e6 - size_of
     whole = ", all there are" if n < batch_size else ""

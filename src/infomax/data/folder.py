@@ -18,6 +18,7 @@ from infomax.data.machine import budget, decoders
 from infomax.data.sets import Dataset, count_levels, moments
 from infomax.errors import ConfigError, DataError, NoSuchSplit
 from infomax.progress import meter
+from infomax.words import many
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
 
@@ -265,7 +266,7 @@ def read_files(
     kept = sorted(set(range(len(files))) - set(broken))
     skipped = [_printable(str(files[i].relative_to(root))) for i in broken]
     if not kept:
-        raise DataError(f"{root}: none of its {len(files)} images can be decoded (the first: {skipped[0]})")
+        raise DataError(f"{root}: of {many(len(files), 'image')} none can be decoded (the first: {skipped[0]})")
     shape = (*known["shape"].tolist(),) if len(known["shape"]) else None
     if images is None:
         return Found(Files([files[i] for i in kept], shape, resize, top), kept, skipped, *moments(known["levels"]))

@@ -24,6 +24,7 @@ from infomax.data.samples import as_samples
 from infomax.data.sets import Dataset, statistics
 from infomax.errors import DataError
 from infomax.progress import meter
+from infomax.words import many
 
 SAMPLE_KEYS = (*IMAGE_KEYS, "x", "pixel_values")
 TARGETS = ("targets", "labels")
@@ -142,7 +143,7 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
     if len(given) == 0:
         raise DataError(f"{name}: no samples")
     if not samples:
-        raise DataError(f"{name}: none of its {len(given)} samples can be had (the first: {skipped[0]})")
+        raise DataError(f"{name}: of {many(len(given), 'sample')} none can be had (the first: {skipped[0]})")
     _same_again(given, rows, samples, name)
     images: Tensor | list[Tensor] | Encoded = _together(samples, name)
     mean: tuple[float, ...] = ()

@@ -8,6 +8,7 @@ from torch import Tensor
 from infomax.data.encoded import Encoded
 from infomax.errors import ConfigError
 from infomax.views import rng
+from infomax.words import many
 
 _ORDER = 0x0BDE7
 
@@ -49,7 +50,7 @@ def batches(
     if batch_size < 1:
         raise ConfigError(f"batch_size={batch_size}: give at least 1")
     if drop_last and batch_size > n:
-        raise ConfigError(f"batch_size={batch_size} but only {n} samples: give a batch size of at most {n}")
+        raise ConfigError(f"batch_size={batch_size} but only {many(n, 'sample')}: give a batch size of at most {n}")
     order = rng.permutation(n, _ORDER, seed, epoch) if blocks is None else blockwise(blocks, seed, epoch)
     parts = torch.split(order, batch_size)
     return iter(parts[: n // batch_size] if drop_last else parts)

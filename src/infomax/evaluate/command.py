@@ -15,6 +15,7 @@ from infomax.evaluate.run import Findings, evaluate
 from infomax.evaluate.seen import check, say
 from infomax.training.feed import dataset
 from infomax.training.run import Run
+from infomax.words import many
 
 
 def evaluated(
@@ -74,7 +75,7 @@ def embedded(
     trained = Run.load(run)
     samples = dataset(data, root or trained.config["data"].get("root"), split)
     z, names = embed(trained, samples, out, head=head)
-    print(f"wrote {out}: {z.shape[0]:,} rows of {z.shape[1]}{_of_two(samples)}")
+    print(f"wrote {out}: {many(z.shape[0], 'row')} of {z.shape[1]}{_of_two(samples)}")
     say(z, names, lonely, twins)
 
 

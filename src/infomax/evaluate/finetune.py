@@ -25,6 +25,7 @@ from infomax.evaluate.protocols import SEEDS, spread_of
 from infomax.training.feed import standardises, view_size
 from infomax.views import ImageView, Views
 from infomax.views.signal import standardised
+from infomax.words import many
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
@@ -160,6 +161,6 @@ def line(found: Mapping[str, Any]) -> str:
     """For a terminal."""
     f = found["finetune"]
     return (
-        f"fine-tuned      {f['mean']:.2f} % +- {f['sd']:.2f} (sd of {f['n']} seeds), {f['epochs']} epochs of {f['views']}, "
-        f"rate {f['rate']:g}"
+        f"fine-tuned      {f['mean']:.2f} % +- {f['sd']:.2f} (sd of {many(f['n'], 'seed')}), "
+        f"{many(f['epochs'], 'epoch')} of {f['views']}, rate {f['rate']:g}"
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from infomax.evaluate.protocols import spread_of
 from infomax.training.options import Options
+from infomax.words import many
 
 ACCURACIES = ("linear", "sgd", "knn", "knn_best", "few_1", "few_10", "finetune")
 WITHOUT_EFFECT = {
@@ -38,7 +39,7 @@ def lines(over: Mapping[str, Any], of: str = "") -> list[str]:
         ['knn       90.00 % +- 1.00 (sd of 3 runs)', 'of g: knn       91.00 % +- 1.00 (sd of 3 runs)']
     """
     own = [
-        f"{of}{name:9} {v['mean']:.2f} % +- {v['sd']:.2f} (sd of {v['n']} runs)"
+        f"{of}{name:9} {v['mean']:.2f} % +- {v['sd']:.2f} (sd of {many(v['n'], 'run')})"
         for name, v in over.items()
         if name != "g"
     ]
@@ -96,7 +97,7 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:
                 found.append(f"{part} {key} ({', '.join(dict.fromkeys(map(_short, values)))})")
     data = [c.get("data") or {} for c in configs]
     if any(not _alike(d.get(k), data[0].get(k)) for k in ("samples", "mean", "std") for d in data):
-        named = list(dict.fromkeys(f"{d.get('name')}, {d.get('samples')} samples" for d in data))
+        named = list(dict.fromkeys(f"{d.get('name')}, {many(d.get('samples', 0), 'sample')}" for d in data))
         found.append(
             f"data trained on ({'; '.join(named)})" if len(named) > 1 else "data trained on (their statistics)"
         )

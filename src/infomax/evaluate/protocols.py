@@ -24,6 +24,7 @@ from infomax.errors import ConfigError, nearest
 from infomax.evaluate.knn import knn_accuracy
 from infomax.evaluate.probe import linear_probe, stratified
 from infomax.evaluate.sgd import sgd_probe
+from infomax.words import many
 
 SEEDS = 3
 SHARES = (0.01, 0.1)
@@ -183,7 +184,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     """What protocols found, a line each, for a terminal."""
 
     def several(key: str) -> str:
-        return f"{found[key]['mean']:.2f} % +- {found[key]['sd']:.2f} (sd of {found[key]['n']} seeds)"
+        return f"{found[key]['mean']:.2f} % +- {found[key]['sd']:.2f} (sd of {many(found[key]['n'], 'seed')})"
 
     def once(key: str) -> str:
         return f"{found[key]:.2f} % +- {found[f'{key}_se']:.2f} (binomial)"
@@ -202,5 +203,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         key = f"few_{share:.0%}".rstrip("%")
         if key in found:
             least = " (two a class at the least)" if found[key]["labels"] > 1.5 * share * found[key]["of"] else ""
-            made.append(f"{share:.0%} of labels".ljust(16) + f"{several(key)}, {found[key]['labels']} labels{least}")
+            made.append(
+                f"{share:.0%} of labels".ljust(16) + f"{several(key)}, {many(found[key]['labels'], 'label')}{least}"
+            )
     return made

@@ -12,6 +12,7 @@ from infomax.errors import ConfigError, DataError
 from infomax.evaluate.embed import KINDS
 from infomax.evaluate.neighbours import duplicates, outliers
 from infomax.extras import getting
+from infomax.words import many
 
 SHOWN = 20
 """Near-duplicates that are printed, the closest."""
@@ -99,5 +100,5 @@ def inspected(path: str, lonely: int | None, twins: float | None) -> None:
     """`infomax inspect FILE`."""
     check(lonely, twins)
     z, names = read_features(path)
-    print(f"{path}: {z.shape[0]:,} rows of {z.shape[1]}")
+    print(f"{path}: {many(z.shape[0], 'row')} of {z.shape[1]}")
     say(z, names, *((10, 0.99) if lonely is None and twins is None else (lonely, twins)))

@@ -7,6 +7,7 @@ from typing import Any
 from infomax.evaluate.findings import of_what, shown
 from infomax.report.markdown import literal
 from infomax.report.subject import Subject
+from infomax.words import many
 
 PROTOCOLS = {"linear": "linear probe, %", "sgd": "SGD probe, %", "knn": "kNN, %"}
 
@@ -51,7 +52,8 @@ def spread(found: Mapping[str, Any], key: str) -> str | None:
     """
     value = found.get(key)
     if isinstance(value, Mapping) and "mean" in value:
-        return f"{value['mean']:.1f} ± {value.get('sd', math.nan):.1f} ({value.get('n', '?')} seeds)"
+        seeds = many(value["n"], "seed") if "n" in value else "? seeds"
+        return f"{value['mean']:.1f} ± {value.get('sd', math.nan):.1f} ({seeds})"
     if not isinstance(value, int | float):
         return None
     n, error = found.get("test"), found.get(f"{key}_se")

@@ -17,6 +17,7 @@ from infomax.report.samples import Samples
 from infomax.training.feed import view_function
 from infomax.training.monitor import two_sides
 from infomax.views import Signals, Views
+from infomax.words import many
 
 if TYPE_CHECKING:
     from infomax.report.subject import Subject
@@ -69,7 +70,8 @@ def neighbours(page: Page, samples: Samples) -> Page:
             )
             cells.append(f'<td><div class="strip">{strip}</div></td>')
         body.append(f"<tr>{''.join(cells)}</tr>")
-    said = f"The {which.shape[1]} nearest of {len(samples.rows):,} samples by the cosine of their features, which stands below."
+    of = many(len(samples.rows), "sample")
+    said = f"The {which.shape[1]} nearest of {of} by the cosine of their features, which stands below."
     if shares:
         chance = float((samples.labels == samples.labels[:, None]).float().mean())  # type: ignore[index, union-attr]
         told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())

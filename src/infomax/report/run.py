@@ -23,6 +23,7 @@ from infomax.report.page import Page
 from infomax.report.samples import CLUSTERS, Samples, clusters, samples_of
 from infomax.report.subject import Subject, find_data, named_apart
 from infomax.training.monitor import collapsed
+from infomax.words import many
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
@@ -159,8 +160,8 @@ def _embedding(page: Page, subjects: Sequence[Subject], known: Sequence[Samples]
             page,
             [Map("embedding", panes)],
             shown,
-            f"{what}: {len(first.rows)} samples in views that stay the same, behind the projector; epoch 0 is the untrained "
-            "network. Point at a sample, or step through them by the arrow keys, to see it"
+            f"{what}: {many(len(first.rows), 'sample')} in views that stay the same, behind the projector; epoch 0 is the "
+            "untrained network. Point at a sample, or step through them by the arrow keys, to see it"
             f"{' in every run' if len(group) > 1 else ''}; click a name below to see it alone. "
             + ("" if shown.labels is None else "Labels are those of the data, which training never saw. ")
             + "Clusters are k-means of "
@@ -216,7 +217,7 @@ def _features(page: Page, known: Sequence[Samples], *, umap: bool) -> None:
             maps,
             Shown.of(samples, range(len(samples.rows))),
             f"Features of the frozen encoder at the end, as unit vectors: {len(samples.rows):,} of "
-            f"{len(samples.data):,} samples, whole and without augmentation. Clusters are k-means of all dimensions.",
+            f"{many(len(samples.data), 'sample')}, whole and without augmentation. Clusters are k-means of all dimensions.",
         )
 
 

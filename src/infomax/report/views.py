@@ -17,6 +17,7 @@ from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.training.feed import check_names, dataset, view_function
 from infomax.views import Corruption, Gaussian, Params, Signals, Views
+from infomax.words import many
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +79,7 @@ def views_page(
     sources = gather(samples.images, shown)
     page = Page(
         f"Views of {samples.name}",
-        f"Recipe `{recipe}`: {len(shown)} of {len(samples):,} samples, seed {seed}, epoch {epoch}. "
+        f"Recipe `{recipe}`: {len(shown)} of {many(len(samples), 'sample')}, seed {seed}, epoch {epoch}. "
         "What is drawn depends on the seed, the epoch, the view and the sample's number alone.",
     )
     if isinstance(views, Views):

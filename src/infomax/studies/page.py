@@ -8,6 +8,7 @@ import numpy as np
 
 from infomax.errors import DataError
 from infomax.report.page import Page
+from infomax.words import many
 
 Results = Mapping[str, Any]
 
@@ -116,7 +117,7 @@ def _mi(folder: Path, results: Results) -> Page:
     settings = results["settings"]
     page = Page(
         "Estimators of mutual information",
-        f"{settings['seeds']} samples of {settings['n']} pairs of each task, whose true value is known; nats.",
+        f"{many(settings['seeds'], 'sample')} of {many(settings['n'], 'pair')} of each task, whose true value is known; nats.",
     )
     rows = [
         {
@@ -145,7 +146,7 @@ def _table(folder: Path, results: Results) -> Page:
     rows = results["rows"]
     lines = [{"": name, **row} for name, row in rows.items()] if isinstance(rows, Mapping) else list(rows)
     plain = [{k: v for k, v in line.items() if not isinstance(v, list | dict)} for line in lines]
-    page = Page(folder.resolve().name, f"{len(plain)} rows.").section("Results").table(plain)
+    page = Page(folder.resolve().name, f"{many(len(plain), 'row')}.").section("Results").table(plain)
     for name, picture in pictures(folder).items():
         page.image(picture, f"`{name}`")
     return _end(page, results)

@@ -26,6 +26,7 @@ from infomax.locks import held
 from infomax.sweep.grid import WHERE, Cell
 from infomax.training.checkpoint import plain, written
 from infomax.training.run import read_log, write_atomically
+from infomax.words import many
 
 State = Literal["finished", "failed", "running", "begun", "waiting"]
 STATES: tuple[State, ...] = ("finished", "failed", "running", "begun", "waiting")
@@ -183,7 +184,7 @@ def counted(rows: Iterable[Row]) -> str:
         '2 cells: 2 failed'
     """
     rows = list(rows)
-    return f"{len(rows)} cell{'s' * (len(rows) != 1)}: {_states(rows)}"
+    return f"{many(len(rows), 'cell')}: {_states(rows)}"
 
 
 def _states(rows: Iterable[Row]) -> str:

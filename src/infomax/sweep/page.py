@@ -13,6 +13,7 @@ from infomax.report.page import Page
 from infomax.sweep.folder import Folder, Row, ranked, varied, without
 from infomax.sweep.grid import WHERE
 from infomax.sweep.metrics import aim, judged
+from infomax.words import many
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -41,7 +42,8 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
     found = ranked(path, rows, metric, goal)
     keys = varied(rows)
     axes, drawn = [key for key in keys if key not in WHERE], [row for row in rows if metric in row.metrics]
-    ended = f"{sum(row.state == 'finished' for row in rows)} of {len(rows)} cells have finished"
+    has = "has" if len(rows) == 1 else "have"
+    ended = f"{sum(row.state == 'finished' for row in rows)} of {many(len(rows), 'cell')} {has} finished"
     page = Page(f"Sweep: {metric}", f"{ended}. Chosen by {judged(metric, asked['data'] and literal(asked['data']))}.")
     page.section("Best").table(
         [

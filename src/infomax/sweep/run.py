@@ -14,6 +14,7 @@ from infomax.sweep.grid import Cell, Grid
 from infomax.sweep.runners import Runner, RunnerName, Work, available, runner
 from infomax.sweep.search import TPE, Everything, Search
 from infomax.training.interrupt import Stopped, noted_signals
+from infomax.words import many
 
 
 def run(
@@ -137,8 +138,8 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
                     made[0].stop()
             if signals:
                 raise Stopped(
-                    f"stopped with {len(ended)} of {search.total} cells ended; what was computed is kept, and the same command "
-                    f"goes on; how it stands: {command(f'sweep status {folder.path}')}",
+                    f"stopped with {len(ended)} of {many(search.total, 'cell')} ended; what was computed is kept, and the same "
+                    f"command goes on; how it stands: {command(f'sweep status {folder.path}')}",
                     signals[0] if signals else signal.SIGTERM,
                 )
 

@@ -17,6 +17,7 @@ from infomax.errors import ConfigError, nearest
 from infomax.heap import keep_freed
 from infomax.parallel import world
 from infomax.precision import FULL, Precision
+from infomax.words import many
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -174,7 +175,7 @@ def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32
     if where.type not in ("cpu", "cuda"):
         raise ConfigError(f"device {device!r} is none that runs are tried on: give cpu, cuda, cuda:0 or auto")
     there = torch.cuda.device_count() if where.type == "cuda" else 0
-    seen = f"torch sees {there} CUDA device{'s' * (there != 1)}"
+    seen = f"torch sees {many(there, 'CUDA device')}"
     if where.type == "cuda" and (where.index or 0) >= there:
         raise ConfigError(f"device {device!r} is asked for, but {seen}")
     if precision == "16-mixed" and where.type != "cuda":

@@ -12,6 +12,7 @@ from infomax.studies.curves.plan import FIG2, JMI_FAMILY, LABELS, SDMI_FAMILY
 from infomax.studies.verdict import Comparison, above, below, between, claim, never, shown
 from infomax.training.monitor import COLLAPSED_RANK, COLLAPSED_STD
 from infomax.training.watch import EARLY
+from infomax.words import many
 
 Floats = npt.NDArray[np.float64]
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -168,7 +169,7 @@ def _fig2(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
               f"f {shown(probe['sdmi'])}, g {shown(second)} %",
               [below("|f - g|", np.abs(probe["sdmi"] - second), 1.0)]),
         claim("no_healthy_run_flagged", "the collapse detector leaves healthy runs alone", "infomax",
-              f"{flags} of {sum(len(runs[m]) for m in FIG2)} runs flagged",
+              f"{flags} of {many(sum(len(runs[m]) for m in FIG2), 'run')} flagged",
               [never("runs flagged", flags, seeds)]),
     ]  # fmt: skip
 

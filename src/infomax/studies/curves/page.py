@@ -11,6 +11,7 @@ from infomax.report import Page, Panel, mi_panels, style
 from infomax.studies.curves.judge import ESTIMATORS, Floats, curve, grouped, label, last
 from infomax.studies.curves.plan import JMI_FAMILY, LABELS, SDMI_FAMILY
 from infomax.studies.verdict import judged, shown
+from infomax.words import many
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,8 +123,8 @@ def page(title: str, results: Mapping[str, Any], pictures: Mapping[str, bytes]) 
     counts = {v: sum(c["verdict"] == v for c in results["claims"]) for v in ("holds", "does not hold", "not decidable")}
     out = Page(
         title,
-        f"{settings['data']}, {settings['epochs']} epochs, {settings['seeds']} seed{'s' * (settings['seeds'] != 1)}: "
-        f"of {len(results['claims'])} claims "
+        f"{settings['data']}, {many(settings['epochs'], 'epoch')}, {many(settings['seeds'], 'seed')}: "
+        f"of {many(len(results['claims']), 'claim')} "
         f"{counts['holds']} hold, {counts['does not hold']} do not, {counts['not decidable']} are not decidable here.",
     )
     some = next(iter(runs.values()))[0]["history"]

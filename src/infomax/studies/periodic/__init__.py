@@ -24,6 +24,7 @@ from infomax.studies.periodic.grammar import Sentence, invalid, known_as, names,
 from infomax.studies.periodic.train import BUDGETS, Cell, run_cell, world
 from infomax.studies.pool import Answer, run_all
 from infomax.studies.verdict import above, below, between, claim, shown
+from infomax.words import many
 
 __all__ = ["BUDGETS", "as_text", "run"]
 
@@ -264,7 +265,7 @@ def as_text(results: Mapping[str, Any]) -> str:
         f"{len(cells)} sentences: {len(cells) - len(valid)} cannot be said, {sum(c['name'] is not None for c in valid)} have a "
         f"name, {sum(c['name'] is None for c in valid)} do not; {sum(map(failed, valid))} failed, "
         f"{sum(map(collapsed, valid))} collapsed",
-        f"again, {results['settings']['best_seeds']} fresh seeds ({results['settings']['score']}; {SHOTS} labels):",
+        f"again, {many(results['settings']['best_seeds'], 'fresh seed')} ({results['settings']['score']}; {SHOTS} labels):",
     ]
     for c in sorted((c for c in results["again"] if values(c, score)), key=lambda c: -float(np.mean(values(c, score)))):
         lines.append(

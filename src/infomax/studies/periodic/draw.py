@@ -12,6 +12,7 @@ from infomax.studies.curves.page import RULE, claim_row
 from infomax.studies.periodic import collapsed, failed, sentence_of, values
 from infomax.studies.periodic.grammar import JOINTS, TARGETS, marginals_of
 from infomax.studies.verdict import shown
+from infomax.words import many
 
 SHORT = {
     "TaylorDonskerVaradhan": "Taylor-DV",  # before the name that it contains
@@ -112,8 +113,8 @@ def page(results: Mapping[str, Any], score: str, picture: bytes) -> Page:
     valid = [c for c in cells if c["invalid"] is None]
     out = Page(
         "The periodic table of methods",
-        f"{len(valid)} sentences of target x joint x marginals on {settings['data']}, {settings['seeds']} seeds of "
-        f"{settings['epochs']} epochs each: {sum(c['name'] is not None for c in valid)} have a name.",
+        f"{len(valid)} sentences of target x joint x marginals on {settings['data']}, {many(settings['seeds'], 'seed')} of "
+        f"{many(settings['epochs'], 'epoch')} each: {sum(c['name'] is not None for c in valid)} have a name.",
     )
     out.section("The table").text(
         "A method is a target, a joint term and the marginals that keep its embedding open. Every sentence was trained alike "

@@ -6,6 +6,7 @@ from typing import Any
 
 from infomax.studies.tables.printed import LABELS, SETS, counterpart, printed
 from infomax.studies.verdict import shown
+from infomax.words import many
 
 Values = Mapping[str, list[float]]
 """Row of the table -> accuracies in percent, one a seed."""
@@ -48,15 +49,16 @@ class Column:
     @property
     def said(self) -> str:
         """What its runs share, in words."""
-        rows = "" if self.train is None else f"{self.train:,} images, "
+        rows = "" if self.train is None else f"{many(self.train, 'image')}, "
         side = "" if self.size is None else f" at {self.size} px"
-        return f"{rows}{self.encoder}{side}, {self.epochs} epochs, {self.machine}"
+        return f"{rows}{self.encoder}{side}, {many(self.epochs, 'epoch')}, {self.machine}"
 
     @property
     def seeds(self) -> str:
         """How many runs stand behind its cells."""
         counts = sorted({len(v) for v in self.values.values()})
-        return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        most = many(counts[-1], "seed")
+        return most if len(counts) == 1 else f"{counts[0]} to {most}"
 
 
 def columns(rows: Sequence[Mapping[str, Any]], untrained: Mapping[str, Sequence[float]] | None = None) -> list[Column]:
@@ -85,7 +87,9 @@ def columns(rows: Sequence[Mapping[str, Any]], untrained: Mapping[str, Sequence[
         made.append(Column(data, str(machine), str(encoder), int(epochs or 0), size, train, values, knn, bare))
     heads = [c.head for c in made]
     made = [
-        replace(c, apart=f", {c.encoder}, {c.epochs} epochs, {c.train or '?'} images") if heads.count(c.head) > 1 else c
+        replace(c, apart=f", {c.encoder}, {many(c.epochs, 'epoch')}, {c.train or '?'} images")
+        if heads.count(c.head) > 1
+        else c
         for c in made
     ]
     order = [*SETS, None]

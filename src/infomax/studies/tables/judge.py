@@ -112,4 +112,4 @@ def _span(c: Column) -> str:
     means = {key: mean_error(c.values[key])[0] for key in LABELS}
     best, least = (f(ESTABLISHED, key=lambda m: means[m]) for f in (max, min))
     own = ", ".join(f"{LABELS[p]} {means[p]:.1f}" for p in PROTOTYPES)
-    return f"{own}, best {LABELS[best]} {means[best]:.1f}, least {LABELS[least]} {means[least]:.1f} ({c.seeds} seeds)"
+    return f"{own}, best {LABELS[best]} {means[best]:.1f}, least {LABELS[least]} {means[least]:.1f} ({c.seeds})"

@@ -192,7 +192,7 @@ def _taken(sources: Sequence[Source]) -> dict[str, Any]:
 
 def _about(found: Sequence[Column], sources: Sequence[Source]) -> str:
     """What stands behind each column, in words."""
-    said = [f"{c.head}: {c.said}; {c.seeds} seed{'s' if c.seeds != '1' else ''}." for c in found]
+    said = [f"{c.head}: {c.said}; {c.seeds}." for c in found]
     return " ".join([*said, *(s.cut for s in sources if s.cut)]) + (
         " Mean ± sd over seeds. The probe is logistic regression to convergence, its penalty chosen on a held-out fifth of "
         "train; the test set is looked at once a run."

@@ -26,6 +26,7 @@ from infomax.studies.toy.train import Arrays
 from infomax.studies.toy.worker import run_all
 from infomax.studies.toy.world import TRUE_MI
 from infomax.training.run import leaving_nothing, write_atomically
+from infomax.words import many
 
 TAUS = (1.0, 0.1)
 """Temperatures at which MI is read: the paper's (eq. 14 has none, that is 1), and one sharp enough to tell clusters apart."""
@@ -136,7 +137,9 @@ def _train(plan: dict[str, dict[str, Job]], workers: int, progress: bool) -> dic
         bar.bar_format = "{desc}{percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
 
         def tell(job: Job) -> None:
-            bar.set_description(f"{job.method}, batch {job.batch} of {job.n}, {len(job.seeds)} seeds", refresh=False)
+            bar.set_description(
+                f"{job.method}, batch {job.batch} of {job.n}, {many(len(job.seeds), 'seed')}", refresh=False
+            )
             bar.update(each[job])
 
         return run_all(jobs, workers, tell)
@@ -205,7 +208,7 @@ def _draw(results: dict[str, Any], runs: dict[str, dict[str, Arrays]], epochs: i
     for setting, curves in results["mi"].items():
         number = "6" if setting.startswith("mini") else "5"
         said = f"mini-batches of {results['settings']['mini_batch']}" if number == "6" else "full batch"
-        title = f"MI over training, {said} (mean ± sd over {results['settings']['seeds']} seeds, N = {n})"
+        title = f"MI over training, {said} (mean ± sd over {many(results['settings']['seeds'], 'seed')}, N = {n})"
         tau = curves["jmi"]["dv"]["tau"]
         name = f"fig{number}_mi_{setting}.png"
         made[name] = f.mi(curves, results["ceilings"][f"{tau:g}"], title, n)

@@ -14,6 +14,7 @@ from infomax.studies.toy.jobs import ABLATIONS
 from infomax.studies.toy.results import COLUMNS, ESTIMATORS, PAPER, ROWS, SDMI_FAMILY, row_of
 from infomax.studies.toy.train import Arrays
 from infomax.studies.toy.world import TRUE_MI
+from infomax.words import many
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -223,7 +224,7 @@ def bars(table: Mapping[str, Any]) -> "Figure":
         Line2D([], [], marker="D", color="black", markerfacecolor="white", linestyle="", label="the paper, one run")
     )
     axes.legend(handles=handles, frameon=False, ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.07))
-    axes.set_title(f"Table 3: angle from each centre to its nearest neighbour (mean ± sd over {seeds} seeds)")
+    axes.set_title(f"Table 3: angle from each centre to its nearest neighbour (mean ± sd over {many(seeds, 'seed')})")
     figure.tight_layout()
     return figure
 

@@ -10,6 +10,7 @@ from infomax.studies.toy.figures import ABLATION_NAMES, BOTTOM, TOP, facing, typ
 from infomax.studies.toy.results import COLUMNS, ESTIMATORS, PAPER, ROWS, row_of
 from infomax.studies.toy.train import Arrays
 from infomax.studies.toy.world import TRUE_MI
+from infomax.words import many
 
 _HEAD = {"mean_gap": "mean gap", "min_gap": "min gap", "max_gap": "max gap", "sd_gap": "sd of the gaps"}
 
@@ -28,8 +29,8 @@ def page(results: Mapping[str, Any], runs: Mapping[str, Mapping[str, Arrays]], p
     reduced = seeds < 10 or n < 500 or epochs < 100
     out = Page(
         "The five Gaussians",
-        f"Eight methods as mutual-information maximisation, {seeds} seeds each, {n} samples, {epochs} epochs: "
-        f"{right} of {len(results['claims'])} checked claims come out."
+        f"Eight methods as mutual-information maximisation, {many(seeds, 'seed')} each, {many(n, 'sample')}, "
+        f"{many(epochs, 'epoch')}: {right} of {len(results['claims'])} checked claims come out."
         + (" A reduced run: its verdicts say little (they are meant for 10 seeds, 500 samples, 100 epochs)." * reduced),
     )
     seed = typical(full)

@@ -12,6 +12,7 @@ from infomax.report import style
 from infomax.studies.toy.jobs import METHODS
 from infomax.studies.toy.train import Arrays
 from infomax.studies.toy.world import TRUE_MI
+from infomax.words import many
 
 ROWS = ("sdmi_f", "sdmi_g", "jmi", "simsiam", "byol", "moco_v3", "simclr", "barlow_twins", "vicreg")
 COLUMNS = ("mean_gap", "min_gap", "max_gap", "sd_gap")
@@ -289,7 +290,7 @@ def _largest(values: Mapping[str, float], among: Sequence[str]) -> str:
 
 def _of(entry: Mapping[str, Any], unit: str = " degrees") -> str:
     spread = "" if entry["sd"] is None else f" ± {entry['sd']:.2f}"
-    return f"{entry['mean']:.2f}{spread}{unit} ({entry['n']} seed{'s' if entry['n'] > 1 else ''})"
+    return f"{entry['mean']:.2f}{spread}{unit} ({many(entry['n'], 'seed')})"
 
 
 def _rank(table: Mapping[str, Any], name: str) -> str:

@@ -18,6 +18,7 @@ from infomax.sweep.cell import complete, record
 from infomax.sweep.folder import Folder
 from infomax.sweep.runners import Work, room
 from infomax.training.interrupt import Stopped
+from infomax.words import many
 
 
 class Local:
@@ -119,8 +120,8 @@ class Local:
             return True
         how = f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"exit status {code}"
         error = ChildProcessError(
-            f"its process ended {self._deaths[name]} times without a result, at last {how}: see {self.folder.log(name)} "
-            "(SIGKILL is most often the system, out of memory: fewer --workers, or a smaller batch)"
+            f"its process ended {many(self._deaths[name], 'time')} without a result, at last {how}: see "
+            f"{self.folder.log(name)} (SIGKILL is most often the system, out of memory: fewer --workers, or a smaller batch)"
         )
         record(self.folder.cell(name), error)
         return False

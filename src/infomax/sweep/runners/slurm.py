@@ -12,6 +12,7 @@ from infomax.sweep.cell import complete, record
 from infomax.sweep.folder import Folder
 from infomax.sweep.runners import Work
 from infomax.training.interrupt import Stopped
+from infomax.words import many
 
 ARRAY = 1000
 """Cells an array: SLURM takes no index above 1000 unless its MaxArraySize is raised."""
@@ -99,8 +100,8 @@ class Submitit:
             except FailedJobError as error:
                 self.stop()
                 raise ConfigError(
-                    f"--runner submitit: SLURM refused {len(some)} cells: {' '.join(str(error).split())}; `slurm:` in the "
-                    f"grid sets partition, account and time, and with --workers at most {ARRAY} cells are queued at a time"
+                    f"--runner submitit: SLURM refused {many(len(some), 'cell')}: {' '.join(str(error).split())}; `slurm:` in "
+                    f"the grid sets partition, account and time, and with --workers at most {ARRAY} cells are queued at a time"
                 ) from None
             self._jobs.update(zip(some, jobs, strict=True))
             del self._left[: len(some)]
