@@ -153,7 +153,14 @@ def test_results_beyond_all_numbers_are_passed_by(tmp_path, tell):
     assert code == 0 and json.loads(said)["mean"] == 1.1e308
     assert tell("table", path)[0] == 0 and tell("page", path)[0] == 0
     rows = {row.name: row for row in Folder(path).rows()}
-    assert _stands(rows, "linear", "min").startswith("best linear 1000")
+    assert _stands(rows, "linear", "min").startswith("best linear (held out) 1000")
+
+
+def test_the_bar_of_a_sweep_tells_what_was_held_out_from_a_gauge(tmp_path):
+    path = made_up(tmp_path, [({"lr": lr}, {"linear": 90.0 + lr, "bound": lr}) for lr in (1.0, 2.0)])
+    rows = {row.name: row for row in Folder(path).rows()}
+    assert _stands(rows, "linear", "max") == "best linear (held out) 92.00"
+    assert _stands(rows, "bound", "max") == "best bound 2.00"
 
 
 def test_the_text_of_an_option_stands_on_a_page_as_it_is(tmp_path):

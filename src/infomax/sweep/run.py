@@ -11,6 +11,7 @@ from infomax.progress import meter
 from infomax.sweep.cell import judgeable
 from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import Cell, Grid
+from infomax.sweep.metrics import JUDGED
 from infomax.sweep.runners import Runner, RunnerName, Work, available, runner
 from infomax.sweep.search import TPE, Everything, Search
 from infomax.training.interrupt import Stopped, noted_signals
@@ -147,6 +148,7 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
 def _stands(ended: dict[str, Row], metric: str, goal: str) -> str:
     every = (row.metrics.get(metric, math.nan) for row in ended.values())
     values = [value for value in every if math.isfinite(value)]
-    best = f"best {metric} {(max if goal == 'max' else min)(values):.2f}" if values else ""
+    apart = " (held out)" if metric in JUDGED else ""  # what the tables of a study hold is of the test set
+    best = f"best {metric}{apart} {(max if goal == 'max' else min)(values):.2f}" if values else ""
     failed = sum(row.state == "failed" for row in ended.values())
     return ", ".join(filter(None, (best, f"{failed} failed" if failed else "")))
