@@ -120,6 +120,7 @@ def train(
     import infomax as im
     from infomax.training.feed import check_names, dataset, encoder_for
     from infomax.training.options import Options
+    from infomax.training.prepare import check_machine
     from infomax.training.run import unclaimed
 
     if seed < 0:
@@ -150,7 +151,16 @@ def train(
         "online_probe": online_probe,
         "online_knn": online_knn,
     }
-    Options(**asked)  # what cannot be is said before data are read, which takes long
+    machine: dict[str, Any] = {
+        "device": device,
+        "devices": devices,
+        "strategy": strategy,
+        "checkpoint_every": checkpoint_every,
+        "keep": keep,
+        "wandb": wandb,
+        "cuda_graphs": cuda_graphs,
+    }
+    check_machine(Options(**asked), machine)  # what cannot be is said before data are read, which takes long
     check_names(encoder=encoder, views=views, init=init, size=size)
     samples = dataset(data, root, on_error=on_error)
     learner = im.methods.build(method, encoder_for(samples, encoder, size, init), **options)
@@ -161,16 +171,10 @@ def train(
         samples,
         views=views,
         **asked,
-        cuda_graphs=cuda_graphs,
+        **machine,
         out=out,
         root=root,
         on_error=on_error,
-        device=device,
-        devices=devices,
-        strategy=strategy,
-        checkpoint_every=checkpoint_every,
-        keep=keep,
-        wandb=wandb,
     )
     _ended(run, out)
 

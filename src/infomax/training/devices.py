@@ -150,6 +150,39 @@ def chosen(precision: PrecisionName, device: str = "auto") -> PrecisionName:
     return "bf16-mixed" if native else "32-true"
 
 
+def checked(device: str, devices: int, precision: PrecisionName) -> tuple[torch.device, int]:
+    """The device that is meant, and how many processes of this machine; nothing is started.
+
+    Raises:
+        ConfigError: a device, number or precision that is not there.
+
+    Example:
+        >>> checked("cpu", 0, "32-true")
+        Traceback (most recent call last):
+        infomax.errors.ConfigError: devices=0: give at least 1
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"no precision {precision!r}: {nearest(precision, (*PRECISIONS, 'auto'))}")
+    try:
+        where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    except RuntimeError:
+        raise ConfigError(f"no device {device!r}: give cpu, cuda, cuda:0 or auto") from None
+    if where.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device {device!r} is none that runs are tried on: give cpu, cuda, cuda:0 or auto")
+    there = torch.cuda.device_count() if where.type == "cuda" else 0
+    seen = f"torch sees {many(there, 'CUDA device')}"
+    if where.type == "cuda" and (where.index or 0) >= there:
+        raise ConfigError(f"device {device!r} is asked for, but {seen}")
+    if precision == "16-mixed" and where.type != "cuda":
+        raise ConfigError(f"precision '16-mixed' needs a CUDA device, not {where.type}: take bf16-mixed")
+    processes = launched_processes() or devices
+    if processes < 1:
+        raise ConfigError(f"devices={processes}: give at least 1")
+    if where.type == "cuda" and processes > there:
+        raise ConfigError(f"devices={processes}: {seen}")
+    return where, processes
+
+
 def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32-true") -> Place:
     """Choose the device, and start the other processes where several are asked for.
 
@@ -166,29 +199,11 @@ def place(device: str = "auto", devices: int = 1, precision: PrecisionName = "32
         device(type='cpu')
     """
     precision = chosen(precision, device)
-    if precision not in PRECISIONS:
-        raise ConfigError(f"no precision {precision!r}: {nearest(precision, (*PRECISIONS, 'auto'))}")
-    try:
-        where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    except RuntimeError:
-        raise ConfigError(f"no device {device!r}: give cpu, cuda, cuda:0 or auto") from None
-    if where.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device {device!r} is none that runs are tried on: give cpu, cuda, cuda:0 or auto")
-    there = torch.cuda.device_count() if where.type == "cuda" else 0
-    seen = f"torch sees {many(there, 'CUDA device')}"
-    if where.type == "cuda" and (where.index or 0) >= there:
-        raise ConfigError(f"device {device!r} is asked for, but {seen}")
-    if precision == "16-mixed" and where.type != "cuda":
-        raise ConfigError(f"precision '16-mixed' needs a CUDA device, not {where.type}: take bf16-mixed")
+    where, processes = checked(device, devices, precision)
     if where.type == "cuda":
         torch.backends.cudnn.benchmark = True  # a run's views have one size: the fastest convolution is sought once
     else:
         keep_freed()
-    processes = launched_processes() or devices
-    if processes < 1:
-        raise ConfigError(f"devices={processes}: give at least 1")
-    if where.type == "cuda" and processes > there:
-        raise ConfigError(f"devices={processes}: {seen}")
     nodes = int(os.environ.get("GROUP_WORLD_SIZE", 1)) if launched_processes() else 1
     dtype = PRECISIONS[precision]
     # a process group that is there already was made by the caller, who has placed the processes

@@ -158,16 +158,8 @@ def train(
         epochs, batch_size, optimizer, lr, weight_decay, warmup_epochs, clip_norm, rules or {}, accumulate, on_nan, precision,
         compile, size, seed, gauge_samples, local_views, lr_batch, intervals, budget, online_probe, online_knn,
     )  # fmt: skip
-    interval(checkpoint_every)  # before anything is loaded
     if on_epoch is not None and not callable(on_epoch):
         raise ConfigError(f"on_epoch={on_epoch!r}: give a function of the run, called after every epoch")
-    for name, count in (("keep", keep), ("devices", devices)):
-        if not isinstance(count, int):
-            raise ConfigError(f"{name}={count!r}: give a whole number")
-    if keep < 1:
-        raise ConfigError(f"keep={keep}: a run keeps at least its last checkpoint")
-    if cuda_graphs and not compile:
-        raise ConfigError("cuda_graphs=True without compile=True: the graphs are of compiled branches; give both")
     machine = {"device": device, "devices": devices, "strategy": strategy, "checkpoint_every": checkpoint_every}
     machine |= {"keep": keep, "on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
     if out is not None and rank() == 0:

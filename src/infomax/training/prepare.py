@@ -1,5 +1,6 @@
 """From what was asked to a run that can begin: data, views, device, optimiser, and the configuration that says so."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from infomax.parallel import same_start, world
 from infomax.training import checkpoint, sharding
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import described
-from infomax.training.devices import Place, chosen, compile_branch, place
+from infomax.training.devices import Place, checked, chosen, compile_branch, place
 from infomax.training.feed import Feed, check_names, dataset, view_function, view_size
+from infomax.training.interrupt import interval
 from infomax.training.length import Length
 from infomax.training.optim import build_optimizer
 from infomax.training.options import Options
@@ -37,13 +39,36 @@ class Job:
     length: Length
 
 
+def check_machine(options: Options, machine: Mapping[str, Any]) -> None:
+    """Refuse what cannot be of where and how a run is computed and kept: asked before data are read, which takes long.
+
+    Args:
+        options: of the run.
+        machine: device, devices, strategy, checkpoint_every, keep; and cuda_graphs and wandb, where they are known.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    interval(machine["checkpoint_every"])
+    for name in ("keep", "devices"):
+        if not isinstance(machine[name], int):
+            raise ConfigError(f"{name}={machine[name]!r}: give a whole number")
+    if machine["keep"] < 1:
+        raise ConfigError(f"keep={machine['keep']}: a run keeps at least its last checkpoint")
+    if machine.get("cuda_graphs") and not options.compile:
+        raise ConfigError("cuda_graphs=True without compile=True: the graphs are of compiled branches; give both")
+    weights_and_biases.check(machine.get("wandb"))
+    precision = chosen(options.precision, machine["device"])
+    sharding.check(machine["strategy"], precision, options.compile)
+    checked(machine["device"], machine["devices"], precision)
+
+
 def prepare(
     learner: Learner, data: Any, views: Any, options: Options, root: str | None, machine: dict[str, Any]
 ) -> Job:
     """Everything at its place and tried out, and the configuration resolved, before the first update."""
+    check_machine(options, machine)
     options = replace(options, precision=chosen(options.precision, machine["device"]))
-    weights_and_biases.check(machine.get("wandb"))
-    sharding.check(machine["strategy"], options.precision, options.compile)
     length = Length(0, options.budget)  # what is compiled and tried out below is on the budget too
     asked = resolved(learner, options.rules)  # by the names of the parameters, which a branch that is compiled keeps
     where = place(machine["device"], machine["devices"], options.precision)
