@@ -12,6 +12,30 @@ NONE = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
 """What file systems say that know no locks, some network ones for instance."""
 
 
+def left(path: Path) -> bool:
+    """Whether a lock's file is there and nobody holds it, as one is that was killed; False where that cannot be told.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     lock = Path(folder) / "lock"
+        ...     before = left(lock)
+        ...     with held(lock):
+        ...         meanwhile = left(lock)
+        ...     before, meanwhile, left(lock)
+        (False, False, True)
+    """
+    if not path.is_file():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except OSError:  # held by another one, or of a file system without locks
+        return False
+    lock.release()
+    return path.is_file()
+
+
 @contextmanager
 def held(path: Path, wait: float = 0.0) -> Iterator[None]:
     """Hold a lock meanwhile.

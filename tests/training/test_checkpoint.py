@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import infomax as im
+from infomax.locks import held
 from infomax.training import checkpoint, interrupt, loop
 from infomax.training.interrupt import Stopped, noted_signals
 
@@ -548,3 +550,90 @@ def test_tied_weights_are_held_once_and_state_that_is_no_tensor_is_refused():
 
     with pytest.raises(im.ConfigError, match="_extra_state of the learner is a dict"):
         checkpoint.distinct(Extra(2, 2))
+
+
+@pytest.fixture(scope="module")
+def never_begun(tmp_path_factory):
+    """What a run leaves that was killed in its first checkpoint."""
+    out = tmp_path_factory.mktemp("killed") / "run"
+    program = f"""
+import os
+import infomax as im
+os.replace = lambda a, b, whole=os.replace: os.kill(os.getpid(), 9) if "checkpoints" in str(b) else whole(a, b)
+im.train(im.methods.jmi(im.encoders.get("toy"), projector=()), "gaussians", epochs=1, out={str(out)!r}, progress=False)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    return out
+
+
+def inside(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_run_killed_before_its_first_checkpoint_is_begun_anew_in_its_folder(tmp_path, never_begun):
+    shutil.copytree(never_begun, tmp_path / "run")
+    assert {"config.json", "environment.json", "embedding.safetensors", "run.lock"} <= set(inside(tmp_path / "run"))
+    for _ in range(2):
+        with pytest.raises(im.DataError, match=r"ended before its first one. Begin it anew, with the same --out"):
+            im.Run.resume(tmp_path / "run", progress=False)
+    assert inside(tmp_path / "run") == inside(never_begun)
+    run = fit(tmp_path / "run", epochs=1)
+    assert len(run.history) == 1 and im.Run.load(tmp_path / "run").config == run.config
+    assert not any(name.endswith((".tmp", ".lock")) for name in inside(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    "also",
+    [
+        "notes.txt",
+        "log.jsonl",
+        "learner.safetensors",
+        "checkpoints/000000000.safetensors",
+        "checkpoints/mine",
+        "more/x",
+    ],
+)
+def test_a_folder_that_holds_anything_else_is_left_as_it_is(tmp_path, never_begun, also):
+    shutil.copytree(never_begun, tmp_path / "run")
+    (tmp_path / "run" / also).parent.mkdir(exist_ok=True)
+    (tmp_path / "run" / also).write_text("")
+    before = inside(tmp_path / "run")
+    with pytest.raises(im.ConfigError, match="not empty: nothing is overwritten"):
+        fit(tmp_path / "run")
+    assert inside(tmp_path / "run") == before
+
+
+def test_the_options_and_the_embedding_of_some_run_are_a_record_of_it(tmp_path, never_begun):
+    shutil.copytree(never_begun, tmp_path / "run")
+    (tmp_path / "run" / "run.lock").unlink()  # which only a killed process leaves
+    fit(tmp_path / "ended", epochs=1)
+    shutil.copytree(never_begun, tmp_path / "later")
+    shutil.copy(tmp_path / "ended" / "embedding.safetensors", tmp_path / "later")
+    for name in ("run", "later"):
+        before = inside(tmp_path / name)
+        with pytest.raises(im.ConfigError, match="not empty"):
+            fit(tmp_path / name)
+        assert inside(tmp_path / name) == before
+
+
+def test_a_run_that_lives_is_not_begun_anew(tmp_path, never_begun):
+    shutil.copytree(never_begun, tmp_path / "run")
+    before = inside(tmp_path / "run")
+    with held(tmp_path / "run" / "run.lock"), pytest.raises(im.ConfigError, match="not empty"):
+        fit(tmp_path / "run")
+    assert inside(tmp_path / "run") == before
+
+
+def test_what_was_written_since_a_folder_was_looked_at_stays(tmp_path, never_begun, monkeypatch):
+    shutil.copytree(never_begun, tmp_path / "run")
+    whole = loop.alone
+
+    def another_came_first(path):
+        (path / "log.jsonl").write_text("{}")
+        return whole(path)
+
+    monkeypatch.setattr(loop, "alone", another_came_first)
+    with pytest.raises(im.ConfigError, match="not empty"):
+        fit(tmp_path / "run")
+    assert {"config.json", "environment.json", "log.jsonl"} <= set(inside(tmp_path / "run"))

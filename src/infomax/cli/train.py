@@ -127,7 +127,7 @@ def train(
         raise ConfigError(f"--seed {seed}: give a whole number from 0 on")
     torch.manual_seed(seed)
     if this_rank() == 0:
-        unclaimed(out)
+        unclaimed(out, anew=True)
     asked: dict[str, Any] = {
         "epochs": epochs,
         "budget": budget,

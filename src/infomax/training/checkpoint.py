@@ -340,9 +340,18 @@ def _newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["infomax"])  # noqa: SIM118  (no mapping)
         except SafetensorError as error:
             warnings.warn(f"{path} cannot be read ({error}): going back to the one before", stacklevel=2)
-    raise DataError(
-        f"{folder} has no checkpoint to continue from: it ended before its first one. Remove it, and start it anew"
-    )
+    raise none_of(folder)
+
+
+def none_of(folder: Path, *, anew: bool = False) -> DataError:
+    """What is said of a run without a checkpoint.
+
+    Args:
+        folder: of the run.
+        anew: it can be begun anew in the same folder.
+    """
+    what = "Begin it anew, with the same --out" if anew else "Remove it, and start it anew"
+    return DataError(f"{folder} has no checkpoint to continue from: it ended before its first one. {what}")
 
 
 def distinct(learner: nn.Module) -> dict[str, Tensor]:

@@ -36,7 +36,18 @@ from infomax.training.optim import OptimizerName
 from infomax.training.options import Options
 from infomax.training.prepare import Job, prepare
 from infomax.training.rules import rate
-from infomax.training.run import Run, alone, begun, claim, read_config, read_log, rebuilt, unclaimed
+from infomax.training.run import (
+    Run,
+    alone,
+    begun,
+    claim,
+    cleared,
+    never_begun,
+    read_config,
+    read_log,
+    rebuilt,
+    unclaimed,
+)
 from infomax.training.sharding import Strategy, take_up
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
@@ -163,7 +174,7 @@ def train(
     machine = {"device": device, "devices": devices, "strategy": strategy, "checkpoint_every": checkpoint_every}
     machine |= {"keep": keep, "on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
     if out is not None and rank() == 0:
-        unclaimed(out)
+        unclaimed(out, anew=True)
     job = prepare(learner, data, views, options, root, machine)
     return _go(job, None if out is None else Path(out), progress, on_epoch)
 
@@ -185,6 +196,8 @@ def resume(
     made, asked = rebuilt(path, config) if learner is None else learner, config["training"]
     if (ended := _ended(path, made, asked)) is not None:
         return ended
+    if not checkpoint.written(path):
+        raise checkpoint.none_of(path, anew=never_begun(path))
     if data is None and config["data"]["source"] is None:
         raise DataError(f"the data of {path} had no name: give them, Run.resume(path, data=...)")
     if views is None and config["views"]["own"]:
@@ -243,11 +256,14 @@ def _go(
 ) -> Run:
     run, position = job.run, Position()
     # an update seeds torch's generators by its number: what the caller draws next is not to hang on that
+    anew = path is not None and rank() == 0 and not continued and never_begun(path)  # the lock is this one's, soon
     drawn = torch.random.fork_rng(range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ())  # type: ignore[no-untyped-call]
     with drawn, noted_signals(path is not None) as signals:  # from now on there is a folder, which can be continued
         try:
             with alone(path):
                 if path is not None and rank() == 0 and not continued:
+                    if anew:
+                        cleared(path)
                     claim(path, "config.json")
                 run.path = path
                 if path is not None:

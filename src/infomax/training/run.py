@@ -33,9 +33,9 @@ from torch import Tensor
 from infomax.data import Dataset
 from infomax.errors import ConfigError, DataError, beside
 from infomax.learner import Learner
-from infomax.locks import held
+from infomax.locks import held, left
 from infomax.parallel import rank, world
-from infomax.training.checkpoint import distinct, fill, step_of, unwritable, write_bytes, written
+from infomax.training.checkpoint import FOLDER, distinct, fill, step_of, unwritable, write_bytes, written
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
 from infomax.training.log import FILE as LOG
@@ -46,13 +46,19 @@ LOCK = "run.lock"
 """Held by the process that trains in a folder. The system lets go of it when that one dies, though the file may stay."""
 
 
-def unclaimed(out: str | Path) -> Path:
+def unclaimed(out: str | Path, *, anew: bool = False) -> Path:
     """A folder that a run may be kept in, untouched: asked before data are read, which takes long.
+
+    Args:
+        out: the folder.
+        anew: count what `never_begun` knows for nothing, too.
 
     Raises:
         ConfigError: where it exists and is not empty; what a run leaves that was killed before it began counts for nothing.
     """
     path = Path(out)
+    if anew and never_begun(path):
+        return path
     if path.exists() and (not path.is_dir() or any(not _of_no_run(p) for p in path.iterdir())):
         unfinished = "; continue the run in it by --resume" if written(path) else ""
         raise ConfigError(
@@ -65,6 +71,43 @@ def _of_no_run(file: Path) -> bool:
     if file.name == LOCK or file.match("config.json.*.tmp"):  # killed while it was being written
         return True
     return file.name == "config.json" and file.is_file() and file.stat().st_size == 0
+
+
+def never_begun(path: Path) -> bool:
+    """Whether a folder holds what a run leaves that was killed before its first checkpoint, nothing else, and nobody is in it.
+
+    The lock must be there, as only a killed process leaves it: the options alone of some run may be somebody's record of it.
+    """
+    return left(path / LOCK) and _before_a_checkpoint(path)
+
+
+def _before_a_checkpoint(path: Path) -> bool:
+    def known(file: Path) -> bool:
+        if file.is_symlink():
+            return False
+        if file.is_dir():
+            ours = {FOLDER: "*.tmp", "tensorboard": "events.out.tfevents.*"}.get(file.name)
+            return ours is not None and all(one.is_file() and one.match(ours) for one in file.iterdir())
+        if file.name == FRAMES:
+            frames = read_frames(path)
+            return frames is not None and frames.epochs == [0]
+        return file.name == LOCK or any(
+            file.name == name or file.match(f"{name}.*.tmp") for name in ("config.json", "environment.json", FRAMES)
+        )
+
+    try:
+        read_config(path)
+    except DataError:
+        return False
+    return all(known(file) for file in path.iterdir())
+
+
+def cleared(path: Path) -> None:
+    """Take away what `never_begun` knew, for who is alone in the folder since; anything else stays, and all that is with it."""
+    if _before_a_checkpoint(path):
+        for file in path.iterdir():
+            if file.name != LOCK:
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
 
 
 def claim(out: str | Path, mark: str | None = None) -> Path:
