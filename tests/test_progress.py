@@ -34,6 +34,12 @@ def test_a_bar_in_a_file_is_drawn_at_its_begin_and_end_and_seldom_between(monkey
     assert drawn(monkeypatch, False, delay=5, **options) == 0
 
 
+def test_a_bar_that_goes_on_is_drawn_at_once(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Stream(False))
+    with progress.meter(total=10, initial=4, delay=2):
+        assert "4/10" in sys.stderr.getvalue()
+
+
 def test_a_notebook_has_eyes(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Stream(False))
     assert not progress.watched()

@@ -17,10 +17,14 @@ def watched() -> bool:
 def meter(*args: Any, **options: Any) -> "tqdm[Any]":
     """A bar as tqdm makes it of these arguments; where nobody watches it is drawn every half a minute at most.
 
+    One that goes on (`initial`) is drawn at once, without its delay, so that where it goes on is seen.
+
     Example:
         >>> with meter(total=3, disable=True) as bar:
         ...     bar.update()
     """
     if not watched():
         options |= {"mininterval": SELDOM, "maxinterval": SELDOM}
+    if options.get("initial"):
+        options["delay"] = 0
     return tqdm(*args, **options)

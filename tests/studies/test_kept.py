@@ -1,5 +1,6 @@
 """A study that is stopped keeps what it ran, and goes on there."""
 
+import io
 import json
 import signal
 import subprocess
@@ -47,7 +48,7 @@ def test_what_was_answered_is_not_asked_again(tmp_path, workers):
         answers = pool.run_all(double, jobs, workers, lambda: told.append(1), kept)
         kept.write({"sum": sum(a.value or 0 for a in answers)})
     assert [a.value for a in answers] == [0.2, None, 6.0] and "below 0" in answers[1].error
-    assert len(told) == 3
+    assert len(told) == 2  # of what was run now
     assert sorted(log.read_text().split()) == ["-1.0", "-1.0", "0.1", "3.0"]  # the failed one is tried again
     assert finished(tmp_path / "out")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["results.json"]
@@ -56,6 +57,26 @@ def test_what_was_answered_is_not_asked_again(tmp_path, workers):
         going_on(tmp_path / "out", {}),
     ):
         pass
+
+
+def test_the_bar_of_a_study_that_goes_on_begins_where_it_was_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stderr", io.StringIO())  # a file
+    seen = []
+
+    def stop(job):
+        seen.append(sys.stderr.getvalue())
+        if job.number == 3.0 and len(seen) == 2:
+            raise KeyboardInterrupt
+        return job.number
+
+    jobs = [Doubled(n) for n in (1.0, 3.0, 5.0)]
+    with pytest.raises(Stopped), going_on(tmp_path / "out", {"seeds": 3}) as kept:
+        pool.run_kept(stop, jobs, 1, kept, "fig2")
+    assert seen == ["", ""]
+    with going_on(tmp_path / "out", {"seeds": 3}) as kept:
+        assert [a.value for a in pool.run_kept(stop, jobs, 1, kept, "fig2")] == [1.0, 3.0, 5.0]
+        kept.write({})
+    assert "fig2:  33%" in seen[2] and "1/3" in seen[2] and "1 run kept from before" in seen[2]
 
 
 def test_a_study_that_has_ended_says_what_it_has_and_what_to_do_for_more_seeds(tmp_path):

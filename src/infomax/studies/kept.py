@@ -5,7 +5,7 @@ import json
 import math
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -44,6 +44,10 @@ class Kept:
             return json.loads(self._file(job).read_text())["value"]
         except (OSError, ValueError, KeyError):  # none, or a damaged one
             return None
+
+    def count(self, jobs: Iterable[Any]) -> int:
+        """Of how many jobs there is an answer."""
+        return sum(self.found(job) is not None for job in jobs)
 
     def keep(self, job: Any, value: Any) -> None:
         """Write an answer down; what failed is not kept, and tried again."""

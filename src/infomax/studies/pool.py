@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 
 from infomax.data.machine import cores
 from infomax.errors import ConfigError
+from infomax.progress import meter
 from infomax.studies.kept import Kept
+from infomax.words import many
 
 Child = subprocess.Popen[bytes]
 
@@ -43,6 +45,23 @@ def answer(function: Callable[[Any], Any], job: Any) -> Answer:
         return Answer(error=f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
+def run_kept(
+    function: Callable[[Any], Any],
+    jobs: Sequence[Any],
+    workers: int | None,
+    kept: Kept,
+    what: str,
+    progress: bool = True,
+) -> list[Answer]:
+    """`run_all` beside a bar of that name, which begins where an earlier life of the study ended."""
+    known = kept.count(jobs)
+    before = f"{many(known, 'run')} kept from before" if known else None
+    with meter(
+        total=len(jobs), initial=known, postfix=before, disable=not progress, desc=what, unit="run", delay=2
+    ) as bar:
+        return run_all(function, jobs, workers, bar.update, kept)
+
+
 def run_all(
     function: Callable[[Any], Any],
     jobs: Sequence[Any],
@@ -56,7 +75,7 @@ def run_all(
         function: of a job; one that can be imported, as its name is what a child is told.
         jobs: what can be pickled.
         workers: processes; None: one a core. 1: in this one.
-        tell: called after every job, in this thread.
+        tell: called after every job that is done, in this thread.
         kept: answers of an earlier life, which are taken from there; the others are written to it.
 
     Raises:
@@ -68,7 +87,6 @@ def run_all(
     for k, job in enumerate(jobs):
         if kept is not None and (value := kept.found(job)) is not None:
             answers[k] = Answer(value)
-            tell()
     open_ = {k: job for k, job in enumerate(jobs) if k not in answers}
 
     def done(k: int, found: Answer) -> None:

@@ -119,6 +119,8 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
         names = more()
         if not names:
             return
+        if ended:
+            bar.refresh()  # where it goes on is seen at once, in a file too
         made.append(runner(name, work))
         with noted_signals(True) as signals:  # after the runner is made: Ray puts handlers of its own
             try:

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from infomax.errors import ConfigError, nearest
-from infomax.progress import meter
 from infomax.studies.collapse.judge import PARTS, claims, counted, ended, table
 from infomax.studies.collapse.plan import PLAIN, WORLDS, Cell, sentences
 from infomax.studies.collapse.train import run_cell
 from infomax.studies.kept import going_on
 from infomax.studies.origin import origin
-from infomax.studies.pool import run_all
+from infomax.studies.pool import run_kept
 
 __all__ = ["WORLDS", "as_text", "claims", "counted", "ended", "page", "run"]
 
@@ -69,8 +68,7 @@ def run(
     cells = [Cell(n, w, s, root) for w in worlds for s in range(first_seed, first_seed + seeds) for n in names]
     settings = {"seeds": seeds, "first_seed": first_seed, "worlds": {w: asdict(WORLDS[w]) for w in worlds}}
     with going_on(out, settings | {"names": names, "root": root}) as kept:
-        with meter(total=len(cells), disable=not progress, desc="collapse", unit="run", delay=2) as bar:
-            answers = run_all(run_cell, cells, workers, bar.update, kept)
+        answers = run_kept(run_cell, cells, workers, kept, "collapse", progress)
         rows: list[dict[str, Any]] = [
             answer.value
             if answer.error is None

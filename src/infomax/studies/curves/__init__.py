@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infomax.errors import ConfigError
-from infomax.progress import meter
 from infomax.studies.budgets import budget_of
 from infomax.studies.curves import judge
 from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, cells
 from infomax.studies.curves.train import GAUGED, run_cell
 from infomax.studies.kept import going_on
 from infomax.studies.origin import origin
-from infomax.studies.pool import run_all
+from infomax.studies.pool import run_kept
 
 if TYPE_CHECKING:
     from infomax.report import Page
@@ -114,9 +113,8 @@ def study(
     lies = {} if root is None else {"root": "given"}  # where data lie is this machine's business
     settings = {"figure": figure, "data": plan.data, "budget": budget, "gauged": GAUGED} | lies | asdict(plan)
     with going_on(out, settings | {"names": list(names), "root": root, "device": str(where)}) as kept:
-        with meter(total=len(jobs), disable=not progress, desc=figure, unit="run", delay=2) as bar:
-            side_by_side = 1 if where.type == "cuda" and workers is None else workers
-            answers = run_all(run_cell, jobs, side_by_side, bar.update, kept)
+        side_by_side = 1 if where.type == "cuda" and workers is None else workers
+        answers = run_kept(run_cell, jobs, side_by_side, kept, figure, progress)
         rows = [
             answer.value if answer.error is None else {"name": job.name, "seed": job.seed, "error": answer.error}
             for job, answer in zip(jobs, answers, strict=True)

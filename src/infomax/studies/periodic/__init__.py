@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 
 from infomax.errors import ConfigError
-from infomax.progress import meter
 from infomax.studies.budgets import budget_of
 from infomax.studies.kept import Kept, going_on
 from infomax.studies.origin import origin
 from infomax.studies.periodic.grammar import Sentence, invalid, known_as, names, sentences
 from infomax.studies.periodic.train import BUDGETS, Cell, run_cell, world
-from infomax.studies.pool import Answer, run_all
+from infomax.studies.pool import Answer, run_kept
 from infomax.studies.verdict import above, below, between, claim, shown
 from infomax.words import many
 
@@ -120,8 +119,7 @@ def run(
             for seed in seeds
             for s in _dearest_first(some)
         ]
-        with meter(total=len(jobs), disable=not progress, desc=what, unit="run", delay=2) as bar:
-            return _by_sentence(jobs, run_all(run_cell, jobs, side_by_side, bar.update, kept))
+        return _by_sentence(jobs, run_kept(run_cell, jobs, side_by_side, kept, what, progress))
 
     with going_on(out, settings | {"only": [str(s) for s in asked], "root": root, "device": str(where)}) as kept:
         said = [s for s in asked if invalid(s) is None]
