@@ -32,6 +32,10 @@ class NumericsError(InfomaxError, ArithmeticError):
     """A NaN or infinity, or a batch on which an objective is not defined."""
 
 
+class Unreachable(InfomaxError, RuntimeError):
+    """Another process of the same run is gone."""
+
+
 def command(words: str) -> str:
     """A command of this package as it is typed here: by `uv run` where this one was.
 

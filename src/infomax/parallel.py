@@ -44,6 +44,18 @@ def rank() -> int:
     return dist.get_rank() if world() > 1 else 0
 
 
+def gone(error: BaseException) -> str | None:
+    """Which other process could not be reached, by the error of a collective; None: it is another error, or there is none."""
+    if world() == 1 or not isinstance(error, RuntimeError):
+        return None
+    if not isinstance(error, dist.DistError) and "gloo" not in str(
+        error
+    ):  # gloo's are told by the file that raised them
+        return None
+    others = [str(r) for r in range(world()) if r != rank()]  # it says no more than an address
+    return f"process {others[0]}" if len(others) == 1 else f"one of the processes {', '.join(others)}"
+
+
 def local_slice(rows: int) -> slice:
     """This process's rows of a global batch, which `rows` is the size of.
 

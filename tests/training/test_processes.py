@@ -1,11 +1,15 @@
 """n processes equal one: two gloo processes run every method, in float64, beside a single one."""
 
+import subprocess
+import sys
+
 import processes
 import pytest
 import torch
 import torch.multiprocessing as mp
 
 import infomax as im
+from infomax.cli import main
 from infomax.parallel import gather_rows, synchronized, together
 from infomax.training import sharding
 
@@ -57,6 +61,49 @@ def test_every_process_says_where_a_nan_stands(two):
     for process in two:
         assert process["messages"]["nan"] == "step 0: view 1 of the input holds NaN or infinity, in rows [46] of 48"
         assert "a batch of 5: it does not divide among 2 processes" in process["messages"]["odd"]
+
+
+DIES = """
+import os, signal, sys
+import torch.distributed as dist
+import infomax as im
+
+folder = sys.argv[1]
+rank = 0 if (child := os.fork()) else 1
+dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+
+def views(batch, index, seed=0, epoch=0):
+    if rank == 1 and epoch == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return im.views.Gaussian(0.1)(batch, index, seed=seed, epoch=epoch)
+
+learner = im.methods.jmi(im.encoders.get("toy"), projector=())
+options = {"views": views, "epochs": 4, "batch_size": 500, "device": "cpu", "checkpoint_every": 1, "gauge_samples": 64}
+try:
+    im.train(learner, "gaussians", out=f"{folder}/run", progress=False, **options)
+except im.InfomaxError as error:
+    print(type(error).__name__, error, "from", type(error.__cause__).__name__, "gloo" in str(error.__cause__))
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(("epoch", "said"), [(2, "run holds the checkpoint of update"), (0, "begin it anew")])
+def test_who_outlives_another_process_says_how_to_go_on(tmp_path, epoch, said):
+    words = [sys.executable, "-c", DIES, str(tmp_path), str(epoch)]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=240)
+    assert ended.stdout.startswith("Unreachable process 1 cannot be reached any more"), ended.stderr
+    assert said in ended.stdout and ended.stdout.strip().endswith("from RuntimeError True")
+    assert ("infomax train --resume" in ended.stdout) == bool(epoch)
+
+
+def test_any_process_says_which_one_is_gone(monkeypatch, capsys):
+    def lost(*_):
+        raise im.errors.Unreachable("process 0 cannot be reached any more") from RuntimeError("closed by peer. Cheers")
+
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr("infomax.cli.from_file", lost)
+    assert main(["methods"]) == 2
+    assert capsys.readouterr().err == "infomax: process 0 cannot be reached any more (torch: closed by peer)\n"
 
 
 def test_all_processes_start_alike(two):

@@ -36,7 +36,7 @@ from infomax.cli.studies import (
 )
 from infomax.cli.sweeps import best, page, status, sweep, table
 from infomax.cli.train import continued, from_file, resumed, train, train_command
-from infomax.errors import InfomaxError, nearest
+from infomax.errors import InfomaxError, Unreachable, nearest
 from infomax.training.interrupt import Stopped
 
 __all__ = [
@@ -104,6 +104,9 @@ def _run(tokens: list[str]) -> int:
         application(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _say(_misspelt(tokens) or said_of(error), 2)
+    except Unreachable as error:  # it may be the first one that is gone, which speaks else
+        cause = " ".join(str(error.__cause__).split()).split(". ")[0]
+        return _say(f"{error} (torch: {cause})", 2, alone=False)
     except InfomaxError as error:
         return _say(str(error), 2)
     except Stopped as stopped:
@@ -128,7 +131,7 @@ def _misspelt(tokens: list[str]) -> str | None:
     return f"no command 'sweep {tokens[1]}': {nearest(tokens[1], of_sweeps)}"
 
 
-def _say(message: str, status: int) -> int:
-    if this_rank() == 0:
+def _say(message: str, status: int, *, alone: bool = True) -> int:
+    if this_rank() == 0 or not alone:
         print(f"infomax: {message}", file=sys.stderr)
     return status

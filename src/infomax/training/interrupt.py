@@ -1,14 +1,18 @@
-"""Stopping a run between two updates, and when to write a checkpoint."""
+"""Stopping a run between two updates, when to write a checkpoint, and what is said where another process is gone."""
 
 import re
+import shlex
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, InfomaxError, Unreachable, command
+from infomax.parallel import gone
+from infomax.training.checkpoint import step_of, written
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -91,3 +95,28 @@ def interval(every: int | str) -> Callable[[int], bool]:
         return True
 
     return due
+
+
+@contextmanager
+def outliving(path: Path | None) -> Iterator[None]:
+    """Say of a collective that fails which process is gone, and how the run in a folder goes on.
+
+    Raises:
+        Unreachable: with what torch raised as its cause.
+    """
+    try:
+        yield
+    except InfomaxError:
+        raise
+    except RuntimeError as error:
+        if (other := gone(error)) is None:
+            raise
+        kept = written(path) if path is not None else []
+        what = "the run had no checkpoint yet: begin it anew"
+        if kept:
+            again = command(f"train --resume {shlex.quote(str(path))}")
+            what = f"{path} holds the checkpoint of update {step_of(kept[-1])}; to go on: {again}"
+        raise Unreachable(
+            f"{other} cannot be reached any more, as it was killed (out of memory, most often), has failed, or its machine is "
+            f"gone; {what}"
+        ) from error

@@ -31,7 +31,7 @@ from infomax.training.beside import Beside
 from infomax.training.checkpoint import Position
 from infomax.training.devices import PrecisionName
 from infomax.training.feed import ViewFunction, dataset
-from infomax.training.interrupt import Stopped, interval, noted_signals
+from infomax.training.interrupt import Stopped, interval, noted_signals, outliving
 from infomax.training.optim import OptimizerName
 from infomax.training.options import Options
 from infomax.training.prepare import Job, prepare
@@ -175,8 +175,9 @@ def train(
     machine |= {"keep": keep, "on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
     if out is not None and rank() == 0:
         unclaimed(out, anew=True)
-    job = prepare(learner, data, views, options, root, machine)
-    return _go(job, None if out is None else Path(out), progress, on_epoch)
+    path = None if out is None else Path(out)
+    with outliving(path):
+        return _go(prepare(learner, data, views, options, root, machine), path, progress, on_epoch)
 
 
 def resume(
@@ -221,8 +222,9 @@ def resume(
         source.name = config["data"]["name"]
     source = _as_begun(source, config["data"])
     named = config["views"]["recipe"] if views is None else views
-    job = prepare(made, source, named, Options(**asked), config["data"]["root"], machine)
-    return _go(job, path, progress, on_epoch, continued=True)
+    with outliving(path):
+        job = prepare(made, source, named, Options(**asked), config["data"]["root"], machine)
+        return _go(job, path, progress, on_epoch, continued=True)
 
 
 def _ended(path: Path, learner: Learner, asked: Mapping[str, Any]) -> Run | None:
