@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from infomax.arrays import is_wide
 from infomax.data.machine import decoders
 from infomax.errors import DataError
 
@@ -164,7 +165,7 @@ def _brightest(file: Path | IO[bytes]) -> tuple[str, float] | None:
 
     try:
         with Image.open(_regular(file)) as image:
-            values = np.asarray(image, dtype=np.float64) if _is_wide(image.mode) else None
+            values = np.asarray(image, dtype=np.float64) if is_wide(image.mode) else None
             return None if values is None or not np.isfinite(values).all() else (image.mode, float(values.max()))
     except MemoryError:
         raise
@@ -177,10 +178,6 @@ def _regular(file: Path | IO[bytes]) -> Path | IO[bytes]:
     if isinstance(file, Path) and not file.is_file() and file.exists():
         raise OSError("no regular file")
     return file
-
-
-def _is_wide(mode: str) -> bool:
-    return mode in ("I", "F") or mode.startswith("I;16")
 
 
 def decoded(file: Path | IO[bytes], resize: int | None = None, top: float = WIDEST) -> Tensor | str:
@@ -196,7 +193,7 @@ def decoded(file: Path | IO[bytes], resize: int | None = None, top: float = WIDE
     try:
         with Image.open(_regular(file)) as opened:
             image = ImageOps.exif_transpose(opened)
-            if _is_wide(image.mode):
+            if is_wide(image.mode):
                 # Pillow clips wide grey values at 255; a 16-bit scan keeps its contrast this way.
                 wide = np.asarray(image, dtype=np.float64)
                 if not np.isfinite(wide).all():

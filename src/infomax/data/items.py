@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
+from infomax.arrays import of_picture
 from infomax.data.encoded import IMAGE_KEYS, SAMPLE, Encoded, Replacing, decoded
 from infomax.data.folder import OnError
 from infomax.data.labels import LABEL_KEYS, of_numbers, of_words, some_missing
@@ -184,13 +185,7 @@ def _sample(raw: Any) -> Tensor:
             raise DataError(image)
         return image
     if isinstance(raw, Image.Image):
-        if raw.mode in ("I", "F") or raw.mode.startswith("I;16"):
-            raise DataError(
-                f"a picture of mode {raw.mode}: bring it to 8 bits, all of the set alike, or give the files"
-            )
-        return torch.from_numpy(
-            np.array(raw if raw.mode == "L" else raw.convert("L" if raw.mode == "1" else "RGB"))
-        ).reshape(raw.height, raw.width, -1)
+        return of_picture(raw)
     if isinstance(raw, list):
         raw = np.asarray(raw)
     if not isinstance(raw, Tensor | np.ndarray) or raw.ndim not in (1, 2, 3):

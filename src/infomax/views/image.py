@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infomax.arrays import as_tensor
+from infomax.arrays import as_tensor, of_picture
 from infomax.errors import ConfigError, DataError
 from infomax.views import rng
 from infomax.views.ops import colour_jitter, crop_resize, gaussian_blur, grayscale, solarize
@@ -328,9 +328,7 @@ def _pixels(image: Any) -> Tensor:
         return image
     if not hasattr(image, "convert"):  # of a PIL picture
         raise DataError(f"a {type(image).__name__} among the images: give H x W x C uint8, or pictures of PIL")
-    return torch.from_numpy(np.array(image if image.mode == "L" else image.convert("RGB"))).reshape(
-        image.height, image.width, -1
-    )
+    return of_picture(image)
 
 
 def _check_type(image: Tensor) -> None:
