@@ -156,6 +156,20 @@ def test_results_beyond_all_numbers_are_passed_by(tmp_path, tell):
     assert _stands(rows, "linear", "min").startswith("best linear (held out) 1000")
 
 
+def test_what_a_method_alone_has_is_no_column(tmp_path, tell):
+    asked = [{"method": m, "lr": lr} for m in ("vicreg", "simclr", "byol") for lr in (0.1, 0.2)]
+    path = made_up(tmp_path, [(one, {"linear": 90.0 + one["lr"]}) for one in asked])
+    code, said = tell("table", path)
+    assert code == 0 and said.splitlines()[0].split() == ["method", "lr", "linear"]
+    assert "left out, as each method has one value of it: " in said and "temperature" in said
+    code, said = tell("best", path)
+    assert code == 0 and "best: method=vicreg, lr=0.2: linear 90.20" in said
+    code, said = tell("table", path, "--csv")
+    assert code == 0 and {"method", "lr", "temperature", "momentum"} <= set(said.splitlines()[0].split(","))
+    text = write(path).read_text()
+    assert "What each method has" in text and ">method <code>vicreg</code>, lr 0.2<" in text
+
+
 def test_the_bar_of_a_sweep_tells_what_was_held_out_from_a_gauge(tmp_path):
     path = made_up(tmp_path, [({"lr": lr}, {"linear": 90.0 + lr, "bound": lr}) for lr in (1.0, 2.0)])
     rows = {row.name: row for row in Folder(path).rows()}

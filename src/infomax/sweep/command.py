@@ -10,7 +10,7 @@ import yaml
 
 from infomax.errors import ConfigError, command, nearest
 from infomax.recipes import files
-from infomax.sweep.folder import Folder, Row, counted, ranked, settings, unfinished, varied, without
+from infomax.sweep.folder import Folder, Row, counted, ranked, settings, telling, unfinished, varied, without
 from infomax.sweep.grid import OURS, Grid, read
 from infomax.sweep.metrics import aim, judged
 from infomax.sweep.run import run
@@ -125,7 +125,7 @@ def status(path: str, *, as_json: bool = False) -> None:
         print(json.dumps([{**row.__dict__, "metrics": m} for row, m in zip(rows, finite, strict=True)], indent=2))
         return
     print(counted(rows))
-    keys = varied(rows)
+    keys = telling(rows)[0]
     for row in rows:
         if row.state != "finished":
             where = f"epoch {row.epochs} of {row.options['epochs']}" if row.epochs else ""
@@ -174,6 +174,8 @@ def table(path: str, by: str | None = None, goal: str | None = None, *, csv: boo
     for line in ({h: h for h in heads}, *lines):
         print("  ".join(line[h].ljust(widths[h]) for h in heads).rstrip())
     print(f"{counted(rows)}; {judged(metric, asked['data'])}")
+    if bare := telling(rows)[1]:
+        print(f"  left out, as each method has one value of it: {', '.join(bare)}; --csv has them")
     _print_failed(rows)
     if said := without(rows, metric):
         print(f"  {said}")

@@ -176,6 +176,28 @@ def varied(rows: Iterable[Row]) -> list[str]:
     return sorted(found, key=lambda key: key == "seed")
 
 
+def telling(rows: Iterable[Row]) -> tuple[list[str], list[str]]:
+    """Of the options in which cells differ, those that say something beside the method; and those of which each method has one
+    value, such as a temperature that one alone has.
+
+    Example:
+        >>> a, b = {"method": "vicreg", "lr": 0.1}, {"method": "simclr", "temperature": 0.2, "lr": 0.1}
+        >>> telling([Row(str(k), "waiting", o, {}, 0, 0.0) for k, o in enumerate((a, b, a | {"lr": 0.2}))])
+        (['method', 'lr'], ['temperature'])
+    """
+    rows = list(rows)
+    keys = varied(rows)
+    if "method" not in keys:
+        return keys, []
+    several = {
+        key
+        for of in ([r for r in rows if r.options.get("method") == m] for m in {r.options.get("method") for r in rows})
+        for key in varied(of)
+    }
+    bare = set(keys) - several - {"method", "data", "seed"}
+    return [key for key in keys if key not in bare], [key for key in keys if key in bare]
+
+
 def counted(rows: Iterable[Row]) -> str:
     """How many cells there are, and how they stand.
 
@@ -257,7 +279,7 @@ def settings(rows: Iterable[Row], metric: str, goal: str = "max") -> list[Settin
     known = {name for row in rows for name in row.metrics}
     if known and metric not in known:
         raise ConfigError(f"no metric {metric!r}: {nearest(metric, known)}")
-    keys = [key for key in varied(rows) if key not in ("seed", *WHERE)]
+    keys = [key for key in telling(rows)[0] if key not in ("seed", *WHERE)]
     groups: dict[str, list[Row]] = {}
     for row in rows:
         alike = {k: v for k, v in Cell(row.options).what.items() if k != "seed"}

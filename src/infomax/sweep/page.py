@@ -10,7 +10,7 @@ from infomax.report.figures import template
 from infomax.report.looks import plain
 from infomax.report.markdown import literal
 from infomax.report.page import Page
-from infomax.sweep.folder import Folder, Row, ranked, varied, without
+from infomax.sweep.folder import Folder, Row, ranked, telling, without
 from infomax.sweep.grid import WHERE
 from infomax.sweep.metrics import aim, judged
 from infomax.words import many
@@ -40,7 +40,7 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
     asked, rows = folder.read()["evaluate"], folder.rows()
     metric, goal = aim(asked, by, goal)
     found = ranked(path, rows, metric, goal)
-    keys = varied(rows)
+    keys, own = telling(rows)
     axes, drawn = [key for key in keys if key not in WHERE], [row for row in rows if metric in row.metrics]
     has = "has" if len(rows) == 1 else "have"
     ended = f"{sum(row.state == 'finished' for row in rows)} of {many(len(rows), 'cell')} {has} finished"
@@ -77,7 +77,13 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
     ]
     bare = all(line["error"] is None for line in lines)
     page.section("Every cell").table([{k: v for k, v in line.items() if k != "error" or not bare} for line in lines])
-    same = {k: v for k, v in rows[0].options.items() if k not in keys}
+    if own:
+        by_method = {row.options["method"]: row.options for row in rows}
+        page.section("What each method has").table(
+            [{"method": m, **{k: _literal(options.get(k)) for k in own}} for m, options in by_method.items()],
+            "Options of which a method has one value here, and another one, or none, another.",
+        )
+    same = {k: v for k, v in rows[0].options.items() if k not in (*keys, *own)}
     page.section("What all cells share").table([{"option": k, "value": _literal(v)} for k, v in same.items()])
     return page.write(out if out is not None else folder.path / "index.html")
 
