@@ -1,6 +1,7 @@
 """Pages in a real browser: they load offline and in silence, the epoch slider moves what it should, hovering shows it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,26 @@ def test_a_page_is_legible_in_light_and_dark_and_on_a_small_screen(tmp_path, vis
     light = [sum(map(int, paper[4:-1].split(","))), int(ink[1:3], 16) * 3]
     assert (light[0] > light[1] + 300) if scheme == "light" else (light[1] > light[0] + 300)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 420
+    assert visit.complaints == []
+
+
+SIDEWAYS = """() => [document.documentElement, ...document.querySelectorAll('*')]
+  .filter(e => e.clientWidth && e.scrollWidth > e.clientWidth + 1 && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
+  .map(e => e.textContent.slice(0, 80))"""
+
+
+def test_six_runs_beside_each_other_fit_a_window(tmp_path, visit, runs):
+    six = [
+        tmp_path / f"{method}-resnet18-cifar10-seed{k}"
+        for k, method in enumerate(("barlow_twins", "moco-v3", "w_mse") * 2)
+    ]
+    for k, folder in enumerate(six):
+        shutil.copytree(runs[k % 3], folder)
+    visit.page.set_viewport_size({"width": 1200, "height": 800})
+    page = visit.open(reported(six, tmp_path / "page.html"))
+    page.wait_for_function("() => document.querySelectorAll('.plot')[0]._fullLayout")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 1200
+    assert page.evaluate(SIDEWAYS) == [] and page.locator("table.rows").count() == 2
     assert visit.complaints == []
 
 

@@ -29,9 +29,10 @@ PAIRS = 8
 VIEW_SIDE = 64
 
 STYLE = """
-.rows th { white-space: nowrap; } .rows th, .rows td { vertical-align: middle; padding-right: .9rem; }
-.rows .strip { display: flex; gap: 6px; align-items: center; }
-.rows .strip:has(.chip) { flex-wrap: wrap; max-width: 34rem; }
+.rows tbody th { white-space: nowrap; } .rows thead th:not(:first-child) { min-width: 6rem; overflow-wrap: anywhere; }
+.rows th, .rows td { vertical-align: middle; padding-right: .9rem; }
+.rows .strip { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; }  /* in as many lines as leave room for all */
+.rows .strip:has(.chip) { max-width: 34rem; }
 .rows figure { margin: 0; text-align: center; font-size: .78rem; color: var(--soft); max-width: 8rem; }
 .rows th figure { width: max-content; max-width: 7rem; white-space: normal; }
 .rows .label { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; line-clamp: 2; overflow: hidden;
