@@ -106,6 +106,19 @@ def test_any_process_says_which_one_is_gone(monkeypatch, capsys):
     assert capsys.readouterr().err == "infomax: process 0 cannot be reached any more (torch: closed by peer)\n"
 
 
+def test_what_one_process_alone_met_is_said_by_it(monkeypatch, capsys):
+    def broken(*_):
+        raise im.DataError("a.png cannot be decoded")
+
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr("infomax.cli.from_file", broken)
+    assert main(["methods"]) == 2 and capsys.readouterr().err == ""  # before there are several: the first one says it
+    monkeypatch.setattr("infomax.parallel.world", lambda: 2)
+    monkeypatch.setattr("infomax.parallel.rank", lambda: 1)
+    assert main(["methods"]) == 2
+    assert capsys.readouterr().err == "infomax: process 1: a.png cannot be decoded\n"
+
+
 def test_all_processes_start_alike(two):
     assert torch.equal(two[0]["start"], two[1]["start"])
 

@@ -36,7 +36,7 @@ from infomax.cli.studies import (
 )
 from infomax.cli.sweeps import best, page, status, sweep, table
 from infomax.cli.train import continued, from_file, resumed, train, train_command
-from infomax.errors import InfomaxError, Unreachable, nearest
+from infomax.errors import DataError, InfomaxError, Unreachable, nearest
 from infomax.training.interrupt import Stopped
 
 __all__ = [
@@ -108,7 +108,7 @@ def _run(tokens: list[str]) -> int:
         cause = " ".join(str(error.__cause__).split()).split(". ")[0]
         return _say(f"{error} (torch: {cause})", 2, alone=False)
     except InfomaxError as error:
-        return _say(str(error), 2)
+        return _failed(error)
     except Stopped as stopped:
         return _say(str(stopped), 128 + stopped.number)
     except BrokenPipeError:  # who read along, such as head, has seen enough
@@ -119,6 +119,14 @@ def _run(tokens: list[str]) -> int:
     except KeyboardInterrupt:
         return _say("stopped; what had been written stays", 130)
     return 0
+
+
+def _failed(error: InfomaxError) -> int:
+    from infomax.parallel import rank, world
+
+    if isinstance(error, DataError) and world() > 1:  # of this process's slice, it may be: the others do not know of it
+        return _say(f"process {rank()}: {error}", 2, alone=False)
+    return _say(str(error), 2)
 
 
 def _misspelt(tokens: list[str]) -> str | None:
