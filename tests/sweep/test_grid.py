@@ -174,3 +174,10 @@ def test_what_cannot_be_set_is_said_in_a_line(tmp_path, change, said):
         grid_of(str(path), (change,))
     assert "\n" not in str(refused.value)
     assert grid_of(str(path), ("evaluate={metric: knn}", "lr=null")).evaluate["metric"] == "knn"
+
+
+def test_a_change_of_what_is_no_mapping_says_what_it_should_be(tmp_path):
+    for text in ("method: jmi\ndata: digits\ngrid: [1, 2]\n", "method: jmi\ndata: digits\nrandom: much\n"):
+        (tmp_path / "grid.yaml").write_text(text)
+        with pytest.raises(ConfigError, match="give a mapping of names"):
+            grid_of(str(tmp_path / "grid.yaml"), ("lr=0.1",))

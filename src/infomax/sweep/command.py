@@ -49,9 +49,14 @@ def grid_of(name: str, changes: tuple[str, ...] = ()) -> Grid:
     for change in changes:
         key, value = _set(change)
         for part in ("grid", "random"):
-            asked[part] = {k: v for k, v in (asked.get(part) or {}).items() if k.replace("-", "_") != key}
-        asked = {k: v for k, v in asked.items() if k.replace("-", "_") != key} | {key: value}
+            if isinstance(asked.get(part) or {}, dict):  # else `read` says what it should be
+                asked[part] = _without(key, asked.get(part) or {})
+        asked = _without(key, asked) | {key: value}
     return read({k: v for k, v in asked.items() if v != {}}, name)
+
+
+def _without(key: str, given: dict[Any, Any]) -> dict[Any, Any]:
+    return {k: v for k, v in given.items() if str(k).replace("-", "_") != key}
 
 
 def _set(change: str) -> tuple[str, Any]:
