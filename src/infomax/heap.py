@@ -40,8 +40,8 @@ def keep_freed() -> bool:
 
 
 def give_back() -> None:
-    """Return to the system what lies free: at the end of a run."""
-    library = _glibc() if keep_freed() else None
+    """Return to the system what lies free, where it was kept: at the end of a run."""
+    library = _glibc() if keep_freed.cache_info().currsize and keep_freed() else None
     if library is not None:
         library.malloc_trim(0)
 

@@ -14,6 +14,8 @@ With one process, or none launched, all of this does nothing. Collectives are to
 """
 
 import functools
+import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -44,13 +46,21 @@ def rank() -> int:
     return dist.get_rank() if world() > 1 else 0
 
 
+def launched_rank() -> int:
+    """The number of this process by what torchrun or Fabric told it, before the processes have met; 0 where it was not told."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
+
+
+_LOST = re.compile(r"gloo/transport/|remote process exited|connection (closed|reset|refused)", re.IGNORECASE)
+"""How gloo, which names the file that raised an error, and NCCL say that another process does not answer."""
+
+
 def gone(error: BaseException) -> str | None:
     """Which other process could not be reached, by the error of a collective; None: it is another error, or there is none."""
     if world() == 1 or not isinstance(error, RuntimeError):
         return None
-    if not isinstance(error, dist.DistError) and "gloo" not in str(
-        error
-    ):  # gloo's are told by the file that raised them
+    met = isinstance(error, dist.DistNetworkError | dist.DistStoreError) or _LOST.search(str(error))
+    if not met:
         return None
     others = [str(r) for r in range(world()) if r != rank()]  # it says no more than an address
     return f"process {others[0]}" if len(others) == 1 else f"one of the processes {', '.join(others)}"

@@ -18,6 +18,7 @@ import infomax as im
 from infomax.locks import held
 from infomax.training import checkpoint, interrupt, loop
 from infomax.training.interrupt import Stopped, noted_signals
+from infomax.training.run import cleared
 
 LIVES = Path(__file__).with_name("lives.py")
 
@@ -637,3 +638,23 @@ def test_what_was_written_since_a_folder_was_looked_at_stays(tmp_path, never_beg
     with pytest.raises(im.ConfigError, match="not empty"):
         fit(tmp_path / "run")
     assert {"config.json", "environment.json", "log.jsonl"} <= set(inside(tmp_path / "run"))
+
+
+def test_what_is_cleared_is_known_for_what_it_is_to_the_last(tmp_path, never_begun, monkeypatch):
+    """Killed meanwhile, it is begun anew all the same."""
+    shutil.copytree(never_begun, tmp_path / "run")
+    gone, unlink = [], Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda self: (gone.append(self.name), unlink(self)))
+    cleared(tmp_path / "run")
+    assert gone[-1] == "config.json" and len(gone) > 1
+
+
+def test_of_several_processes_the_first_alone_looks_whether_a_folder_is_free(tmp_path, monkeypatch):
+    """Looking takes the lock for a moment, in which another would take the run for one that lives."""
+    looked = []
+    monkeypatch.setattr("infomax.training.loop.unclaimed", lambda *_, **__: looked.append(1))
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        learner = im.methods.jmi(im.encoders.get("toy"), projector=())
+        im.train(learner, "gaussians", epochs=1, out=tmp_path / rank, device="cpu", progress=False)
+    assert looked == [1]

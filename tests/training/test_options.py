@@ -268,6 +268,14 @@ def test_auto_takes_16_bits_where_the_processor_has_them_and_the_run_says_which(
     assert torch.equal(weights(run), weights(fit(precision=comes_to, device="cpu")))
 
 
+def test_auto_that_is_another_in_another_process_is_refused(monkeypatch):
+    monkeypatch.setattr("infomax.training.prepare.by_rank", lambda mine: ["bf16-mixed", "32-true"])
+    with pytest.raises(im.ConfigError, match="bf16-mixed, 32-true by process: say which"):
+        fit(precision="auto", device="cpu")
+    fit(precision="32-true", device=torch.device("cpu"))
+    assert devices.chosen("auto", torch.device("cpu")) == devices.chosen("auto", "cpu")
+
+
 @pytest.mark.parametrize("method", ["byol", "moco_v2", "swav"])
 def test_what_compares_embeddings_of_16_bits_has_32(method):
     run = fit(method, precision="bf16-true")

@@ -10,7 +10,7 @@ import torch.multiprocessing as mp
 
 import infomax as im
 from infomax.cli import main
-from infomax.parallel import gather_rows, synchronized, together
+from infomax.parallel import gather_rows, gone, synchronized, together
 from infomax.training import sharding
 
 TOLERANCE = 1e-9
@@ -104,6 +104,14 @@ def test_any_process_says_which_one_is_gone(monkeypatch, capsys):
     monkeypatch.setattr("infomax.cli.from_file", lost)
     assert main(["methods"]) == 2
     assert capsys.readouterr().err == "infomax: process 0 cannot be reached any more (torch: closed by peer)\n"
+
+
+def test_an_error_that_names_gloo_is_no_lost_process(monkeypatch):
+    monkeypatch.setattr("infomax.parallel.world", lambda: 2)
+    monkeypatch.setattr("infomax.parallel.rank", lambda: 0)
+    assert gone(RuntimeError("cannot decode /data/gloomy/7.jpg")) is None
+    lost = "[../third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:5"
+    assert gone(RuntimeError(lost)) == "process 1"
 
 
 def test_what_one_process_alone_met_is_said_by_it(monkeypatch, capsys):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from infomax.cli.options import as_token, described_arguments, head, is_head, options_given, strict, this_rank
+from infomax.cli.options import as_token, described_arguments, head, is_head, options_given, strict
 from infomax.cli.phrases import said_of
 from infomax.cli.runs import demo, embed, evaluate, inspect, methods, mi, probe, recipes, report, views
 from infomax.cli.studies import (
@@ -37,6 +37,7 @@ from infomax.cli.studies import (
 from infomax.cli.sweeps import best, page, status, sweep, table
 from infomax.cli.train import continued, from_file, resumed, train, train_command
 from infomax.errors import DataError, InfomaxError, Unreachable, nearest
+from infomax.parallel import launched_rank
 from infomax.training.interrupt import Stopped
 
 __all__ = [
@@ -140,6 +141,6 @@ def _misspelt(tokens: list[str]) -> str | None:
 
 
 def _say(message: str, status: int, *, alone: bool = True) -> int:
-    if this_rank() == 0 or not alone:
+    if launched_rank() == 0 or not alone:
         print(f"infomax: {message}", file=sys.stderr)
     return status

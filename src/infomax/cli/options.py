@@ -3,7 +3,6 @@
 import functools
 import inspect
 import itertools
-import os
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -156,8 +155,3 @@ def described_arguments(doc: str) -> dict[str, str]:
             for one in name.split(", "):
                 found[one] += " " + line.strip()
     return found
-
-
-def this_rank() -> int:
-    """The number of this process, where torchrun or Fabric started several: the first one alone speaks."""
-    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)

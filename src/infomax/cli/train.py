@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from infomax.cli.options import as_number, as_token, described_arguments, head, is_head, options_given, this_rank
+from infomax.cli.options import as_number, as_token, described_arguments, head, is_head, options_given
 from infomax.errors import ConfigError, InfomaxError, beside, nearest
 from infomax.errors import command as typed
+from infomax.parallel import launched_rank
 from infomax.training import Run
 from infomax.training.devices import PrecisionName
 from infomax.training.online import as_text
@@ -126,7 +127,7 @@ def train(
     if seed < 0:
         raise ConfigError(f"--seed {seed}: give a whole number from 0 on")
     torch.manual_seed(seed)
-    if this_rank() == 0:
+    if launched_rank() == 0:
         unclaimed(out, anew=True)
     asked: dict[str, Any] = {
         "epochs": epochs,
@@ -164,7 +165,7 @@ def train(
     check_names(encoder=encoder, views=views, init=init, size=size)
     samples = dataset(data, root, on_error=on_error)
     learner = im.methods.build(method, encoder_for(samples, encoder, size, init), **options)
-    if this_rank() == 0:
+    if launched_rank() == 0:
         print(_begun(learner, samples, size, batch_size, online_probe or online_knn), flush=True)
     run = im.train(
         learner,
@@ -203,7 +204,7 @@ def _begun(learner: Any, samples: Any, size: int | None, batch_size: int, online
 
 def _ended(run: Run, out: str) -> None:
     last = run.history[-1]
-    if this_rank() > 0:
+    if launched_rank() > 0:
         return
     mi, most = last["mi_infonce"], last["ceiling_infonce"]
     print(

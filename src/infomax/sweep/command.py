@@ -100,10 +100,9 @@ def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]
 
 def _earlier(folder: Folder, names: list[str], total: int, evaluate: Any, retry: bool) -> str:
     """How many cells have ended already, as a line; nothing where none has."""
-    known = folder.read()["cells"] if (folder.path / "sweep.json").is_file() else {}
     states = [
         "finished" if folder.finished(name, {"evaluate": evaluate}) else "failed" if folder.failed(name) else ""
-        for name in (names or known)  # those that follow from one another have no names before
+        for name in names  # those that follow from one another (TPE) have none before they are drawn
     ]
     failed, finished = 0 if retry else states.count("failed"), states.count("finished")
     if not (ended := finished + failed):
@@ -173,13 +172,14 @@ def table(path: str, by: str | None = None, goal: str | None = None, *, csv: boo
             writer.writerow({"cell": row.name, "state": row.state, **shown, **row.metrics})
         return
     found = ranked(path, rows, metric, goal)
-    lines = [{**{k: _value(v) for k, v in s.options.items()}, metric: s.shown} for s in found]
+    keys, bare = telling(rows)
+    lines = [{**{k: _value(v) for k, v in s.options.items() if k in keys}, metric: s.shown} for s in found]
     heads = list(lines[0])
     widths = {h: max(len(h), *(len(line[h]) for line in lines)) for h in heads}
     for line in ({h: h for h in heads}, *lines):
         print("  ".join(line[h].ljust(widths[h]) for h in heads).rstrip())
     print(f"{counted(rows)}; {judged(metric, asked['data'])}")
-    if bare := telling(rows)[1]:
+    if bare:
         print(f"  left out, as each method has one value of it: {', '.join(bare)}; --csv has them")
     _print_failed(rows)
     if said := without(rows, metric):
@@ -194,7 +194,8 @@ def _print_failed(rows: list[Row]) -> None:
 
 def _print_best(path: str, rows: list[Row], metric: str, goal: str) -> None:
     found = ranked(path, rows, metric, goal)[0]
-    print(f"best: {_options(found.options, list(found.options)) or 'the only setting'}: {metric} {found.shown}")
+    keys = [key for key in found.options if key in telling(rows)[0]]
+    print(f"best: {_options(found.options, keys) or 'the only setting'}: {metric} {found.shown}")
     print(f"  cells {', '.join(row.name for row in found.rows)}")
     if said := without(rows, metric):
         print(f"  {said}")

@@ -279,7 +279,7 @@ def settings(rows: Iterable[Row], metric: str, goal: str = "max") -> list[Settin
     known = {name for row in rows for name in row.metrics}
     if known and metric not in known:
         raise ConfigError(f"no metric {metric!r}: {nearest(metric, known)}")
-    keys = [key for key in telling(rows)[0] if key not in ("seed", *WHERE)]
+    keys = [key for key in varied(rows) if key not in ("seed", *WHERE)]
     groups: dict[str, list[Row]] = {}
     for row in rows:
         alike = {k: v for k, v in Cell(row.options).what.items() if k != "seed"}

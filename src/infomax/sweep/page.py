@@ -47,7 +47,11 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
     page = Page(f"Sweep: {metric}", f"{ended}. Chosen by {judged(metric, asked['data'] and literal(asked['data']))}.")
     page.section("Best").table(
         [
-            {"setting": _named(s.options), metric: s.shown, "cells": ", ".join(r.name for r in s.rows)}
+            {
+                "setting": _named({k: v for k, v in s.options.items() if k in keys}),
+                metric: s.shown,
+                "cells": ", ".join(r.name for r in s.rows),
+            }
             for s in found[:10]
         ],
         "Cells that differ in their seed alone are one setting: the mean, and the standard deviation over its seeds. Settings "

@@ -141,7 +141,7 @@ def chosen(precision: PrecisionName, device: str = "auto") -> PrecisionName:
     """
     if precision != "auto":
         return precision
-    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+    if str(device).startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
         native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     else:  # what torch dispatches by, under names of its own; an older one may lack a name
         native = any(

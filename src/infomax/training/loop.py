@@ -21,7 +21,7 @@ from infomax.data.folder import OnError
 from infomax.errors import ConfigError, DataError, command, known_options
 from infomax.heap import give_back
 from infomax.learner import Learner, Rules
-from infomax.parallel import anywhere, rank, synchronized
+from infomax.parallel import anywhere, launched_rank, rank, synchronized
 from infomax.pieces import Accumulate
 from infomax.progress import meter
 from infomax.schedule import warmup_cosine
@@ -173,7 +173,7 @@ def train(
         raise ConfigError(f"on_epoch={on_epoch!r}: give a function of the run, called after every epoch")
     machine = {"device": device, "devices": devices, "strategy": strategy, "checkpoint_every": checkpoint_every}
     machine |= {"keep": keep, "on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
-    if out is not None and rank() == 0:
+    if out is not None and launched_rank() == 0:  # alone, for it takes the lock of a run that was killed to see
         unclaimed(out, anew=True)
     path = None if out is None else Path(out)
     with outliving(path):

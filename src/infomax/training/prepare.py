@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from infomax.encoders.width import measured_width, width_of
 from infomax.errors import ConfigError, InfomaxError
 from infomax.learner import Learner
-from infomax.parallel import same_start, world
+from infomax.parallel import by_rank, same_start, world
 from infomax.training import checkpoint, sharding
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import described
@@ -68,10 +68,14 @@ def prepare(
 ) -> Job:
     """Everything at its place and tried out, and the configuration resolved, before the first update."""
     check_machine(options, machine)
-    options = replace(options, precision=chosen(options.precision, machine["device"]))
+    precision, options = options.precision, replace(options, precision=chosen(options.precision, machine["device"]))
     length = Length(0, options.budget)  # what is compiled and tried out below is on the budget too
     asked = resolved(learner, options.rules)  # by the names of the parameters, which a branch that is compiled keeps
     where = place(machine["device"], machine["devices"], options.precision)
+    if precision == "auto" and len(set(found := by_rank(options.precision))) > 1:
+        raise ConfigError(
+            f"precision='auto' is another one on other machines, {', '.join(found)} by process: say which"
+        )
     if options.budget is not None and world() > 1:
         raise ConfigError(f"budget={options.budget!r} of {world()} processes, whose clocks differ: give epochs instead")
     check_names(views=views)

@@ -78,7 +78,7 @@ def never_begun(path: Path) -> bool:
 
     The lock must be there, as only a killed process leaves it: the options alone of some run may be somebody's record of it.
     """
-    return left(path / LOCK) and _before_a_checkpoint(path)
+    return _before_a_checkpoint(path) and left(path / LOCK)
 
 
 def _before_a_checkpoint(path: Path) -> bool:
@@ -97,15 +97,17 @@ def _before_a_checkpoint(path: Path) -> bool:
 
     try:
         read_config(path)
-    except DataError:
+        return all(known(file) for file in path.iterdir())
+    except (DataError, OSError):
         return False
-    return all(known(file) for file in path.iterdir())
 
 
 def cleared(path: Path) -> None:
     """Take away what `never_begun` knew, for who is alone in the folder since; anything else stays, and all that is with it."""
     if _before_a_checkpoint(path):
-        for file in path.iterdir():
+        for file in sorted(
+            path.iterdir(), key=lambda file: file.name == "config.json"
+        ):  # last, for it is known by that
             if file.name != LOCK:
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
 
