@@ -1,7 +1,8 @@
 """Freed memory is kept for the next update, where the processor trains.
 
 An update allocates what the one before has freed: activations, gradients. The C library hands much of it back to the
-system, which takes the pages away and fills new ones with zeros when the next update asks: a tenth of the update's time.
+system, which takes the pages away and fills new ones with zeros when the next update asks: up to a tenth of the update's
+time, or nothing, as the last block of the heap is free or not, which hangs on all that was allocated before.
 """
 
 import ctypes
