@@ -119,6 +119,7 @@ def train(
     import torch
 
     import infomax as im
+    from infomax.training.devices import chosen
     from infomax.training.feed import check_names, dataset, encoder_for
     from infomax.training.options import Options
     from infomax.training.prepare import check_machine
@@ -167,6 +168,8 @@ def train(
     learner = im.methods.build(method, encoder_for(samples, encoder, size, init), **options)
     if launched_rank() == 0:
         print(_begun(learner, samples, size, batch_size, online_probe or online_knn), flush=True)
+        if precision == "auto":
+            print(f"precision {chosen(precision, device)}, as the hardware has it", flush=True)
     run = im.train(
         learner,
         samples,
