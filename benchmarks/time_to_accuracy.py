@@ -9,7 +9,8 @@ neighbours (k = 20), on the official test set or its first `--tests` images.
 
 | contestant | what |
 |---|---|
-| infomax | `im.train` with the recipe cpu/METHOD-cifar10 and `budget="Ns cpu"` |
+| infomax | `im.train` with the recipe cpu/METHOD-cifar10 and `budget="Ns cpu"`: in 16 bits where the processor has them |
+| infomax-32 | the same in 32 bits everywhere |
 | lightly | the same recipe put together of lightly's parts: transforms, losses, momentum; the same heads, optimiser, schedule |
 | lightly-full | the same, its views at the images' own size, at the rate that is its best of three for SimCLR there |
 
@@ -55,7 +56,8 @@ from infomax.schedule import warmup_cosine
 
 METHODS = ("simclr", "byol", "barlow-twins", "vicreg")
 SETS = ("fashion-mnist", "cifar10")
-CONTESTANTS = ("infomax", "lightly", "lightly-full")
+CONTESTANTS = ("infomax", "infomax-32", "lightly", "lightly-full")
+OURS = ("infomax", "infomax-32")
 HELD_OUT = 5000
 FULL: dict[str, dict[str, Any]] = {method: {"size": None, "lr": 2e-3} for method in METHODS}
 """What lightly's recipe at full size has in place of ours; nothing else was chosen for it."""
@@ -94,6 +96,8 @@ def images_of(name: str, path: Path, split: str) -> tuple[Tensor, Tensor]:
 
 def recipe_of(cell: Cell) -> dict[str, Any]:
     options = dict(recipes.get(f"cpu/{cell['method']}-cifar10").options)
+    if cell["contestant"] != "infomax":
+        del options["precision"]  # torch's own, 32 bits
     if cell["contestant"] == "lightly-full":
         options |= FULL[cell["method"]]
     if cell["lr"] is not None:
@@ -114,14 +118,14 @@ def learner_of(cell: Cell, options: dict[str, Any], data: im.data.Dataset) -> im
 def ours(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, float]]:
     began, options = time.process_time(), recipe_of(cell)
     learner = learner_of(cell, options, data)
-    taken = ("views", "size", "batch_size", "optimizer", "lr", "weight_decay")
+    taken = ("views", "size", "batch_size", "optimizer", "lr", "weight_decay", "precision")
     length: dict[str, Any] = {"budget": f"{cell['seconds'] - 0.5}s cpu"}  # half a second for the last gauges
     if cell["epochs"]:
         length = {"epochs": cell["epochs"]}
     run = im.train(
         learner,
         data,
-        **{name: options[name] for name in taken},
+        **{name: options[name] for name in taken if name in options},
         **length,
         seed=cell["seed"],
         gauge_samples=200,
@@ -248,7 +252,7 @@ def run(cell: Cell, path: Path) -> dict[str, Any]:
     encoder: nn.Module
     said: dict[str, float] = {}
     if cell["contestant"] in CONTESTANTS:
-        encoder, said = (ours if cell["contestant"] == "infomax" else lightly)(cell, data)
+        encoder, said = (ours if cell["contestant"] in OURS else lightly)(cell, data)
     else:
         torch.manual_seed(cell["seed"])
         encoder = nn.Flatten() if cell["contestant"] == "pixels" else im.encoders.get("resnet8", data.channels, 32)
@@ -274,7 +278,7 @@ def write(cell: Cell, path: Path, out: Path) -> None:
 
 def cells_of(asked: argparse.Namespace) -> Iterator[Cell]:
     """Seed by seed, and within one the contestants of a comparison one after another."""
-    budgets = {"infomax": (1,), "lightly": (2, 1) if asked.equal else (2,), "lightly-full": (2,)}
+    budgets = {**dict.fromkeys(OURS, (1,)), "lightly": (2, 1) if asked.equal else (2,), "lightly-full": (2,)}
     kept = {name: getattr(asked, name) for name in ("labels", "tests", "pilot", "epochs", "rows")}
     changed = dict(word.split("=", 1) for word in asked.change)
     kept["changed"] = {key: yaml.safe_load(value) for key, value in changed.items()}
@@ -331,12 +335,13 @@ def table(found: list[Cell]) -> str:
         "| set | method | CPU-seconds | contestant | images | linear | kNN | infomax ahead by | seeds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
+    ours = next((one for one in OURS if any(c["contestant"] == one for c in found)), None)
     for (data, method, seconds, contestant), same in sorted(rows.items()):
-        alike = [c for c in found if (c["data"], c["method"], c["contestant"]) == (data, method, "infomax")]
+        alike = [c for c in found if (c["data"], c["method"], c["contestant"]) == (data, method, ours)]
         mine = {c["seed"]: c["linear"] for c in alike}
         if len(mine) < len(alike):  # pilots of several rates: which of them would it be?
             mine = {}
-        ahead = [mine[c["seed"]] - c["linear"] for c in same if c["seed"] in mine and c["contestant"] != "infomax"]
+        ahead = [mine[c["seed"]] - c["linear"] for c in same if c["seed"] in mine and c["contestant"] != ours]
         images = f"{statistics.mean(one['images'] for one in same):,.0f}" if "images" in same[0] else "-"
         linear, knn = (spread([one[key] for one in same]) for key in ("linear", "knn"))
         lines.append(
@@ -355,7 +360,9 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--methods", type=lambda text: text.split(","), default=list(METHODS))
     parser.add_argument("--sets", type=lambda text: text.split(","), default=list(SETS))
-    parser.add_argument("--contestants", type=lambda text: text.split(","), default=list(CONTESTANTS))
+    parser.add_argument(
+        "--contestants", type=lambda text: text.split(","), default=["infomax", "lightly", "lightly-full"]
+    )
     parser.add_argument("--epochs", type=int, help="equal images in place of a time: both see the set so often")
     parser.add_argument("--rows", type=int, help="train on so many images, the first, in place of all")
     parser.add_argument("--equal", action="store_true", help="lightly at equal seconds as well")

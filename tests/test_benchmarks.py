@@ -73,7 +73,7 @@ def test_cells_of_the_gathered_file_are_taken_up_and_none_is_dropped(tmp_path):
         "--sets",
         "cifar10",
         "--contestants",
-        "infomax,lightly",
+        "infomax-32,lightly",
     ]
     said = ran(
         FOLDER / "time_to_accuracy.py", *words, "--cells", tmp_path / "cells", "--gather", "--json", gathered

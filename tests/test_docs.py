@@ -331,7 +331,7 @@ def test_what_recipes_for_a_cpu_expect_was_measured():
         ours = {
             c["seed"]: c["linear"]
             for c in cells
-            if (c["contestant"], c["method"], c["data"]) == ("infomax", method, "cifar10")
+            if (c["contestant"], c["method"], c["data"]) == ("infomax-32", method, "cifar10")
         }
         assert about["expected"] == {"accuracy": pytest.approx(ours[0], abs=5e-3)}
         assert f"{ours[1]:.2f} and {ours[2]:.2f}" in about["protocol"]

@@ -4,6 +4,7 @@ A block begins with a line `<!-- results: FILE -->` and ends with `<!-- end -->`
 race against lightly `<!-- results: FILE, seed by seed -->` with every seed.
 """
 
+import itertools
 import json
 import re
 import statistics
@@ -140,10 +141,12 @@ def accuracy(results: dict[str, Any]) -> str:
             if c["data"] == data:
                 alike.setdefault((c["method"] or "", c["contestant"], c["seconds"]), []).append(c)
         ours = {
-            (c["method"], c["seed"]): c["linear"] for c in cells if c["contestant"] == "infomax" and c["data"] == data
+            (c["method"], c["seed"]): c["linear"]
+            for c in cells
+            if c["contestant"] == "infomax-32" and c["data"] == data
         }
         order = ["", "simclr", "byol", "barlow-twins", "vicreg"]
-        who = ["untrained", "pixels", "infomax", "lightly", "lightly-full"]
+        who = ["untrained", "pixels", "infomax-32", "lightly", "lightly-full"]
         rows = []
         for (method, contestant, seconds), same in sorted(
             alike.items(), key=lambda item: (order.index(item[0][0]), who.index(item[0][1]), -item[0][2])
@@ -155,7 +158,7 @@ def accuracy(results: dict[str, Any]) -> str:
             if what is None:
                 full = ", full size" if contestant == "lightly-full" else ""
                 what = f"{NAMES[method]}: {contestant.split('-')[0]}, {seconds:g} s{full}"
-            if contestant == "infomax":
+            if contestant == "infomax-32":
                 what, linear = f"**{what}**", f"**{linear}**"
             rows.append([what, images, linear, near, ahead, str(len(same))])
         heads = (
@@ -198,16 +201,21 @@ def memory(results: dict[str, Any]) -> str:
     return lined(heads, rows)
 
 
+BITS = {"infomax": "the recipes", "infomax-32": "the recipes in 32 bits"}
+"""The contestants of ours in a race, and what they run."""
+
+
 def races(results: dict[str, Any]) -> str:
     """Seed by seed, ours after some time beside lightly's after twice as long and, where it was run, as long."""
     by: dict[tuple[Any, ...], dict[str, Any]] = {}
     for c in results["cells"]:
         by[c["data"], c["method"], c["contestant"], c["seconds"], c["seed"]] = c
     said = ""
-    ours = min(seconds for *_, contestant, seconds, _ in by if contestant == "infomax")
-    for times, what in ((2, "twice the time"), (1, "equal time")):
+    ours = min(seconds for *_, contestant, seconds, _ in by if contestant in BITS)
+    present = [one for one in BITS if any(key[2] == one for key in by)]
+    for bits, (times, what) in itertools.product(present, ((2, "twice the time"), (1, "equal time"))):
         heads = (
-            f"{ours:g} s against {times * ours:g}: {what}",
+            f"{BITS[bits]}, {ours:g} s against {times * ours:g}: {what}",
             "infomax, %, seed by seed",
             "lightly",
             "infomax ahead by",
@@ -218,7 +226,7 @@ def races(results: dict[str, Any]) -> str:
             pairs = [
                 (mine, theirs)
                 for (*of, seed), mine in sorted(by.items(), key=lambda item: item[0][-1])
-                if of == [data, method, "infomax", ours]
+                if of == [data, method, bits, ours]
                 and (theirs := by.get((data, method, "lightly", times * ours, seed))) is not None
             ]
             if pairs:
