@@ -201,6 +201,21 @@ def memory(results: dict[str, Any]) -> str:
     return lined(heads, rows)
 
 
+def sixteen(results: dict[str, Any]) -> str:
+    """Of the pilots, those in 16 bits beside the same in 32."""
+    by = {(c["data"], c["method"], c["changed"].get("precision")): c for c in results["cells"] if c.get("changed")}
+    rows = []
+    for (data, method, precision), narrow in by.items():
+        if precision == "bf16-mixed":
+            wide = by[data, method, "32-true"]
+            cells = [f"{c['linear']:.2f} ({c['knn']:.2f})" for c in (wide, narrow)]
+            ahead = f"{narrow['linear'] - wide['linear']:+.2f}"
+            rows.append(
+                [f"{NAMES[data]}, {NAMES[method]}", *cells, ahead, f"{narrow['images'] / wide['images']:.2f} x"]
+            )
+    return lined(("", "32 bits, %", "16 bits, %", "gain", "images"), rows)
+
+
 BITS = {"infomax": "the recipes", "infomax-32": "the recipes in 32 bits"}
 """The contestants of ours in a race, and what they run."""
 
@@ -262,7 +277,7 @@ def block(results: dict[str, Any]) -> str:
     if "of_simsiam" in results.get("rows", [{}])[0]:
         return memory(results)
     if "cells" in results and "parts" not in results:
-        return accuracy(results)
+        return (sixteen if all(c.get("pilot") for c in results["cells"]) else accuracy)(results)
     spent = results.get("cpu_seconds")
     took = f", {spent:,.0f} processor seconds" if spent else ""
     made = f"{results['settings']['machine']}, torch {results['environment']['torch']}, revision {results['commit']}"
