@@ -129,6 +129,20 @@ def test_a_run_that_has_not_ended_an_epoch_has_a_page(tmp_path, runs, capsys):
     assert "Embedding over training" in headings(both)
 
 
+def test_of_a_run_that_was_killed_as_it_began_no_cause_is_guessed(tmp_path, runs):
+    run = tmp_path / "killed"
+    run.mkdir()
+    shutil.copy(runs[0] / "config.json", run)
+    with pytest.warns(UserWarning, match=r"no weights: not one epoch has ended\.$"):  # it may be about to
+        reported([run])
+    (run / "run.lock").touch()
+    with pytest.warns(
+        UserWarning, match=r"killed before its first checkpoint\. Begin it anew, in the same folder"
+    ) as said:
+        text = reported([run]).read_text()
+    assert "older than that" not in str(said[0].message) + text and "environment.json" not in str(said[0].message)
+
+
 def test_a_log_with_gaps_and_no_numbers_is_drawn(tmp_path, runs):
     run = shutil.copytree(runs[0], tmp_path / "odd")
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]

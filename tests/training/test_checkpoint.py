@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import infomax as im
+from infomax.cli.pages import reported
 from infomax.locks import held
 from infomax.training import checkpoint, interrupt, loop
 from infomax.training.interrupt import Stopped, noted_signals
@@ -603,6 +604,31 @@ def test_a_folder_that_holds_anything_else_is_left_as_it_is(tmp_path, never_begu
     with pytest.raises(im.ConfigError, match="not empty: nothing is overwritten"):
         fit(tmp_path / "run")
     assert inside(tmp_path / "run") == before
+
+
+def test_a_page_of_ours_is_no_reason_to_keep_a_folder_and_another_file_of_its_name_is(tmp_path, never_begun):
+    for name in ("run", "mine"):
+        shutil.copytree(never_begun, tmp_path / name)
+    with pytest.warns(UserWarning, match="killed before its first checkpoint"):
+        page = reported([tmp_path / "run"])
+    assert fit(tmp_path / "run", epochs=1).history and not page.exists()
+    (tmp_path / "mine" / page.name).write_text("<h1>what I saw</h1>")
+    with pytest.raises(im.ConfigError, match="not empty: nothing is overwritten"):
+        fit(tmp_path / "mine")
+
+
+def test_of_a_folder_that_is_taken_it_is_said_whether_its_run_can_go_on(tmp_path):
+    fit(tmp_path / "ended", epochs=1)
+    fit(tmp_path / "timed", budget="0.2s")
+    broken_off(tmp_path / "cut", 3)
+    for name in ("ended", "timed"):
+        with pytest.raises(im.ConfigError, match=rf"the run in it has ended: .*infomax evaluate .*{name} judges it$"):
+            fit(tmp_path / name)
+    with pytest.raises(im.ConfigError, match=r"continue the run in it by --resume$"):
+        fit(tmp_path / "cut")
+    (tmp_path / "ended" / "learner.safetensors").unlink()  # --resume writes it again
+    with pytest.raises(im.ConfigError, match=r"continue the run in it by --resume$"):
+        fit(tmp_path / "ended")
 
 
 def test_the_options_and_the_embedding_of_some_run_are_a_record_of_it(tmp_path, never_begun):

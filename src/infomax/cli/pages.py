@@ -65,8 +65,9 @@ def reported(
     if kinds.count("run") == len(paths):
         from infomax.report.run import write
         from infomax.report.subject import Subject
+        from infomax.training.run import PAGES
 
-        page = Path(out) if out is not None else first / ("report.html" if len(paths) == 1 else "comparison.html")
+        page = Path(out) if out is not None else first / PAGES[len(paths) > 1]
         return write([Subject.at(path) for path in paths], page, data, root=root, umap=umap)
     if len(paths) > 1:
         said = ", ".join(f"{path} ({of})" for path, of in zip(paths, kinds, strict=True))

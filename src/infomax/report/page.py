@@ -212,7 +212,7 @@ class Page:
             raise DataError(
                 f"cannot write a page to {path}: it is a folder; name a file in it, such as {path / 'index.html'}"
             )
-        if path.exists() and _GENERATOR.encode() not in path.read_bytes()[:2000]:
+        if path.exists() and not is_page(path):
             raise DataError(f"{path} exists and is no page of infomax: nothing is overwritten; name another file")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -291,6 +291,20 @@ def _shown(value: object) -> str:
 _SPREAD = re.compile(r"± (?=[0-9?])")  # in a narrow column a value and its spread are two lines, and not three
 
 _GENERATOR = '<meta name="generator" content="infomax">'
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page of this package, which another may replace.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (Path(folder) / "mine.html").write_text("<h1>Mine</h1>") and None
+        ...     is_page(Page("Digits").write(Path(folder) / "ours.html")), is_page(Path(folder) / "mine.html")
+        (True, False)
+    """
+    with path.open("rb") as file:
+        return _GENERATOR.encode() in file.read(2000)
+
 
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from infomax.errors import ConfigError, DataError, command
 from infomax.report.looks import CLASSES, Style, style
+from infomax.training.checkpoint import written
 from infomax.training.frames import Frames
-from infomax.training.run import Run, read_config, read_frames, read_log, read_weights, rebuilt
+from infomax.training.run import Run, never_begun, read_config, read_frames, read_log, read_weights, rebuilt
 
 if TYPE_CHECKING:
     from infomax.data import Dataset
@@ -77,7 +78,7 @@ class Subject:
         made = cls(folder.resolve().name, method, config, read_log(folder), path=folder)
         made._read_beside(folder)
         if not (folder / "learner.safetensors").is_file():
-            made.missing.append("There are no weights: not one epoch has ended.")
+            made.missing.append(_begun(folder))
         else:
             try:
                 learner = rebuilt(folder, config)
@@ -97,12 +98,14 @@ class Subject:
                     setattr(self, name, dict(json.loads(path.read_text(encoding="utf-8"))))
                 except (ValueError, TypeError, OSError) as error:
                     self.missing.append(f"{path.name} is damaged and left out: {error}")
-            elif name == "environment":
+            elif name == "environment" and (self.history or written(folder)):  # a run that begins has none yet
                 self.missing.append("environment.json is not there.")
 
     def _say_frames(self) -> None:
         if self.frames is None or not self.frames.epochs:
             self.frames = None
+            if self.path is not None and not self.history and not written(self.path):
+                return  # a run writes it just before its first checkpoint
             self.missing.append(
                 "The embedding by epoch was not kept (`embedding.safetensors`): the run is older than that, or its embedding "
                 "was no N x D of finite numbers."
@@ -126,6 +129,16 @@ class Subject:
             return f"{done:g} ({training['budget']})"
         asked = training.get("epochs", "?")
         return f"{done:g}" if done == asked else f"{done:g} of {asked}"
+
+
+def _begun(folder: Path) -> str:
+    """Why a run has no weights, and what to do where it will never have any."""
+    if never_begun(folder):
+        return (
+            "There are no weights: the run was killed before its first checkpoint. Begin it anew, in the same folder, by the "
+            "command that began it."
+        )
+    return "There are no weights: not one epoch has ended."
 
 
 def find_data(subjects: Sequence[Subject], given: Any = None, root: str | None = None) -> None:

@@ -32,6 +32,7 @@ from torch import Tensor
 
 from infomax.data import Dataset
 from infomax.errors import ConfigError, DataError, beside
+from infomax.errors import command as typed
 from infomax.learner import Learner
 from infomax.locks import held, left
 from infomax.parallel import rank, world
@@ -41,6 +42,10 @@ from infomax.training.frames import Frames
 from infomax.training.log import FILE as LOG
 from infomax.training.log import Log
 from infomax.training.sharding import Strategy
+from infomax.training.stands import stands
+
+PAGES = ("report.html", "comparison.html")
+"""What `infomax report` writes into the folder of a run, of it alone and of several."""
 
 LOCK = "run.lock"
 """Held by the process that trains in a folder. The system lets go of it when that one dies, though the file may stay."""
@@ -60,11 +65,23 @@ def unclaimed(out: str | Path, *, anew: bool = False) -> Path:
     if anew and never_begun(path):
         return path
     if path.exists() and (not path.is_dir() or any(not _of_no_run(p) for p in path.iterdir())):
-        unfinished = "; continue the run in it by --resume" if written(path) else ""
         raise ConfigError(
-            f"{path} exists and is not empty: nothing is overwritten; choose another --out or remove it{unfinished}"
+            f"{path} exists and is not empty: nothing is overwritten; choose another --out or remove it{_of_the_run_in(path)}"
         )
     return path
+
+
+def _of_the_run_in(path: Path) -> str:
+    """What else can be done where a folder holds a run: one that has ended has nothing left to continue."""
+    if not written(path):
+        return ""
+    try:
+        ended = stands(read_config(path)["training"], read_log(path), path)["finished"]
+    except DataError:  # `--resume` says what it is
+        ended = False
+    if ended and (path / "learner.safetensors").is_file():
+        return f"; the run in it has ended: {typed(f'evaluate {shlex.quote(str(path))}')} judges it"
+    return "; continue the run in it by --resume"
 
 
 def _of_no_run(file: Path) -> bool:
@@ -76,7 +93,8 @@ def _of_no_run(file: Path) -> bool:
 def never_begun(path: Path) -> bool:
     """Whether a folder holds what a run leaves that was killed before its first checkpoint, nothing else, and nobody is in it.
 
-    The lock must be there, as only a killed process leaves it: the options alone of some run may be somebody's record of it.
+    Pages that `infomax report` made of it count for nothing. The lock must be there, as only a killed process leaves it: the
+    options alone of some run may be somebody's record of it.
     """
     return _before_a_checkpoint(path) and left(path / LOCK)
 
@@ -88,6 +106,10 @@ def _before_a_checkpoint(path: Path) -> bool:
         if file.is_dir():
             ours = {FOLDER: "*.tmp", "tensorboard": "events.out.tfevents.*"}.get(file.name)
             return ours is not None and all(one.is_file() and one.match(ours) for one in file.iterdir())
+        if file.name in PAGES:
+            from infomax.report.page import is_page
+
+            return is_page(file)
         if file.name == FRAMES:
             frames = read_frames(path)
             return frames is not None and frames.epochs == [0]
