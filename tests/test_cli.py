@@ -1,6 +1,7 @@
 import inspect
 import json
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -18,11 +19,16 @@ from infomax import cli, methods
 from infomax.cli import main
 from infomax.errors import ConfigError
 from infomax.mi import MIMetric
+from infomax.mi.tasks import TASKS
+from infomax.studies import curves
+from infomax.studies.collapse.plan import METHODS, sentences
+from infomax.studies.tables.printed import METHODS as PRINTED
 from infomax.training import monitor
 from infomax.training.devices import chosen
 from infomax.training.feed import Feed, dataset, view_function
 from infomax.training.monitor import two_sides
 from infomax.training.run import Run
+from infomax.words import many
 
 SMALL = ["--method", "jmi", "--projector", "8", "--data", "digits", "--batch-size", "400"]
 
@@ -180,8 +186,9 @@ def test_bad_input_is_one_clear_line(tmp_path, capsys):
 )
 def test_names_are_looked_at_before_data_are(tmp_path, capsys, asked, said):
     given = {"--method": "jmi"} if asked[0] == "train" else {}
-    given |= dict([asked[-2:]]) | {"--data": tmp_path / "nowhere", "--out": tmp_path / "out"}
-    code, _, err = run(capsys, *asked[:-2], *(word for pair in given.items() for word in pair))
+    given |= dict(zip(asked[1::2], asked[2::2], strict=True)) if asked[0] != "study" else dict([asked[-2:]])
+    given |= {"--data": tmp_path / "nowhere", "--out": tmp_path / "out"}
+    code, _, err = run(capsys, *asked[: 1 + (asked[0] == "study")], *(word for pair in given.items() for word in pair))
     assert code == 2 and said in err and "nowhere" not in err, err
     assert not (tmp_path / "out").exists()
 
@@ -247,6 +254,7 @@ PHOTOS = ("--method", "vicreg", "--data", "photos/")
             "train has no option --temprature: infomax train --help lists them",
         ),
         (("train", *PHOTOS, "--out", "r", "--epoch=3"), "train has no option --epoch: did you mean --epochs?"),
+        (("evaluate", "RUN", "--prot", "knn"), "evaluate has no option --prot: did you mean --protocols?"),
         (("train", "--config"), "--config takes a file of options, or a recipe's name (infomax recipes lists them)"),
         (
             ("train", "--config", "nothing.yaml"),
@@ -280,6 +288,33 @@ def test_no_one_is_told_to_load_what_may_run_code(tmp_path, capsys):
     for file, said in ((text, "it is no array file"), (objects, "it holds Python objects")):
         code, _, err = run(capsys, "mi", file, file)
         assert code == 2 and said in err and "pickle" not in err, err
+
+
+def shown(capsys, *argv):
+    """The help of a command, each option's on a line of its own."""
+    code, said, _ = run(capsys, *argv, "--help")
+    assert code == 0
+    words = " ".join(re.sub(r"[│╭╮╰╯─*]|--(empty|no)-[a-z-]+", " ", said).split())
+    return dict(re.findall(r"(--[a-z-]+) (.*?)(?= --[a-z][a-z-]* [A-Z]|$)", words))
+
+
+def test_the_help_of_studies_names_what_may_be_named(capsys):
+    for figure in ("fig2", "fig7"):
+        budget = shown(capsys, "study", figure)["--budget"]
+        for name, one in curves.BUDGETS.items():
+            seeds = many(one.seeds, "seed")
+            assert re.search(rf"{name} \([^)]*{one.data}, {one.epochs} epochs, {seeds}\)", budget), budget
+    told = shown(capsys, "study", "collapse")
+    assert "every method but bgrl" in told["--sentences"] and set(METHODS) == set(methods.METHODS) - {"bgrl"}
+    told_of = {f"{m} without guard" for m in METHODS if m not in ("swav", "dino", "w_mse")} | set(METHODS)
+    for name in set(sentences()) ^ told_of:
+        assert f'"{name}"' in told["--sentences"], name
+    assert "seeds 1 and 100 to 106" in told["--first-seed"]
+    assert set(re.findall(r"[a-z_0-9]+", shown(capsys, "study", "mi")["--tasks"])) >= set(TASKS)
+    assert set(re.findall(r"[a-z_0-9]+", shown(capsys, "study", "table1")["--methods"])) >= set(PRINTED)
+    train = shown(capsys, "train")
+    assert "at least 1" in train["--epochs"] and "Not beside a budget" in train["--epochs"]
+    assert "in place of epochs" in train["--budget"]
 
 
 def test_import_stays_light():

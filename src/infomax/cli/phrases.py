@@ -33,7 +33,9 @@ def _unknown(error: CycloptsError, named: str, token: str) -> str:
         return f"train: --resume takes a run's folder: {typed('train --resume RUN')}"
     arguments = error.app.assemble_argument_collection() if error.app else ()
     by_word = {name.lstrip("-"): name for argument in arguments for name in argument.names}
-    close = get_close_matches(option.lstrip("-"), by_word, n=1)
+    word = option.lstrip("-")
+    begun = [one for one in by_word if len(word) > 1 and one.startswith(word)]  # cut short, it is that and no other
+    close = begun if len(begun) == 1 else get_close_matches(word, by_word, n=1)
     hint = f"did you mean {by_word[close[0]]}?" if close else f"{typed(f'{named} --help')} lists them"
     return f"{named} has no option {option}: {hint}"
 

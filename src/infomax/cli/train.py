@@ -81,9 +81,9 @@ def train(
             file of them. By default they are drawn at random.
         views: simclr, weak, byol, vicreg, w-mse, swav, dino, small, gentle, none of images; signals; tabular,
             noise; auto: by data.
-        epochs: passes over the data; of sdmi an epoch is an E- and an M-pass.
-        budget: a time to train for instead, to whose end the schedules fall: 300s, 5min or 2h of the clock, or "300s cpu"
-            of the processor, all threads together.
+        epochs: passes over the data, at least 1; of sdmi an epoch is an E- and an M-pass. Not beside a budget.
+        budget: a time to train for, in place of epochs, to whose end the schedules fall: 300s, 5min or 2h of the clock, or
+            "300s cpu" of the processor, all threads together.
         batch_size: samples a batch, of all processes together.
         optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
         lr: peak learning rate, at this batch size.
