@@ -177,6 +177,7 @@ def test_bad_input_is_one_clear_line(tmp_path, capsys):
         (("train", "--epochs", "0"), "epochs=0"),
         (("train", "--devices", "0"), "devices=0: give at least 1"),
         (("train", "--device", "cuda:77"), "torch sees"),
+        (("train", "--budget", "5min", "--devices", "2"), "budget='5min' of 2 processes, whose clocks differ"),
         (("train", "--keep", "0"), "keep=0"),
         (("train", "--checkpoint-every", "soon"), "checkpoint_every='soon'"),
         (("views", "--recipe", "typo"), "no views 'typo'"),

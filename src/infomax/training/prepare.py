@@ -60,7 +60,14 @@ def check_machine(options: Options, machine: Mapping[str, Any]) -> None:
     weights_and_biases.check(machine.get("wandb"))
     precision = chosen(options.precision, machine["device"])
     sharding.check(machine["strategy"], precision, options.compile)
-    checked(machine["device"], machine["devices"], precision)
+    _one_clock(options, checked(machine["device"], machine["devices"], precision)[1])
+
+
+def _one_clock(options: Options, processes: int) -> None:
+    if options.budget is not None and processes > 1:
+        raise ConfigError(
+            f"budget={options.budget!r} of {processes} processes, whose clocks differ: give epochs instead"
+        )
 
 
 def prepare(
@@ -76,8 +83,7 @@ def prepare(
         raise ConfigError(
             f"precision='auto' is another one on other machines, {', '.join(found)} by process: say which"
         )
-    if options.budget is not None and world() > 1:
-        raise ConfigError(f"budget={options.budget!r} of {world()} processes, whose clocks differ: give epochs instead")
+    _one_clock(options, world())  # of several nodes, or a group that the caller made
     check_names(views=views)
     samples = dataset(data, root, on_error=machine.get("on_error", "skip"))
     root = None if root is None else str(Path(root).expanduser().resolve())
