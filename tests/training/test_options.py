@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import types
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -274,6 +275,25 @@ def test_auto_that_is_another_in_another_process_is_refused(monkeypatch):
         fit(precision="auto", device="cpu")
     fit(precision="32-true", device=torch.device("cpu"))
     assert devices.chosen("auto", torch.device("cpu")) == devices.chosen("auto", "cpu")
+
+
+def test_auto_asks_the_gpu_that_is_named(monkeypatch):
+    """Of an old one and a new one: cuda:0 and cuda:1."""
+    current = [0]
+
+    @contextmanager
+    def on(device):
+        before, current[0] = current[0], current[0] if device.index is None else device.index
+        yield
+        current[0] = before
+
+    monkeypatch.setattr(torch.cuda, "device", on)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: current[0] == 1)
+    asked = ("cuda", "cuda:0", "cuda:1", torch.device("cuda:1"), "auto", "cuda:2", "cuda:x")
+    native = [devices.chosen("auto", device) == "bf16-mixed" for device in asked]
+    assert native == [False, False, True, True, False, False, False]
 
 
 @pytest.mark.parametrize("method", ["byol", "moco_v2", "swav"])

@@ -142,12 +142,24 @@ def chosen(precision: PrecisionName, device: str = "auto") -> PrecisionName:
     if precision != "auto":
         return precision
     if str(device).startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
-        native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+        native = _gpu_is_native("cuda" if device == "auto" else str(device))
     else:  # what torch dispatches by, under names of its own; an older one may lack a name
         native = any(
             getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         )
     return "bf16-mixed" if native else "32-true"
+
+
+def _gpu_is_native(device: str) -> bool:
+    """Whether the GPU that is named, and not the one in use, multiplies in 16 bits; False of one that is not there."""
+    try:
+        where = torch.device(device)
+    except RuntimeError:  # `checked` says so
+        return False
+    if not torch.cuda.is_available() or (where.index or 0) >= torch.cuda.device_count():
+        return False
+    with torch.cuda.device(where):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def checked(device: str, devices: int, precision: PrecisionName) -> tuple[torch.device, int]:
