@@ -3,12 +3,20 @@
 import io
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import infomax
 from infomax import progress
+from infomax.studies.kept import going_on
+from infomax.studies.pool import run_kept
+
+
+@dataclass(frozen=True)
+class Job:
+    seed: int
 
 
 class Stream(io.StringIO):
@@ -38,6 +46,28 @@ def test_a_bar_that_goes_on_is_drawn_at_once(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Stream(False))
     with progress.meter(total=10, initial=4, delay=2):
         assert "4/10" in sys.stderr.getvalue()
+
+
+def test_a_bar_in_a_file_shows_after_its_delay_and_not_half_a_minute_later(monkeypatch):
+    assert drawn(monkeypatch, False, delay=0.2) == 2  # and as it ends
+    monkeypatch.setattr(sys, "stderr", Stream(False))
+    with progress.meter(total=10, delay=0.1) as bar:
+        bar.update()
+        assert not sys.stderr.getvalue()
+        time.sleep(0.15)
+        bar.update()
+        assert "2/10" in sys.stderr.getvalue()
+        bar.update()
+        assert "3/10" not in sys.stderr.getvalue()
+    assert progress.meter(total=10, delay=1, disable=True).disable
+
+
+def test_a_study_shows_in_a_file_before_its_first_run_has_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Stream(False))
+    seen = []
+    with going_on(tmp_path / "out", {}) as kept:
+        run_kept(lambda job: seen.append(sys.stderr.getvalue()), [Job(1), Job(2)], 1, kept, "fig2")
+    assert "fig2:   0%" in seen[0] and "0/2" in seen[0]
 
 
 def test_a_notebook_has_eyes(monkeypatch):

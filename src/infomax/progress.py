@@ -15,7 +15,7 @@ def watched() -> bool:
 
 
 def meter(*args: Any, **options: Any) -> "tqdm[Any]":
-    """A bar as tqdm makes it of these arguments; where nobody watches it is drawn every half a minute at most.
+    """A bar as tqdm makes it of these arguments; where nobody watches it is drawn every half a minute at most, once it shows.
 
     One that goes on (`initial`) is drawn at once, without its delay, so that where it goes on is seen.
 
@@ -27,4 +27,7 @@ def meter(*args: Any, **options: Any) -> "tqdm[Any]":
         options |= {"mininterval": SELDOM, "maxinterval": SELDOM}
     if options.get("initial"):
         options["delay"] = 0
-    return tqdm(*args, **options)
+    bar, delay = tqdm(*args, **options), options.get("delay", 0)
+    if delay and not watched() and not bar.disable:  # it shows after its delay, and not half a minute later
+        bar.last_print_t = bar.start_t + delay - SELDOM
+    return bar

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from infomax.data.machine import cores
 from infomax.errors import ConfigError
-from infomax.progress import meter
+from infomax.progress import meter, watched
 from infomax.studies.kept import Kept
 from infomax.words import many
 
@@ -56,8 +56,9 @@ def run_kept(
     """`run_all` beside a bar of that name, which begins where an earlier life of the study ended."""
     known = kept.count(jobs)
     before = f"{many(known, 'run')} kept from before" if known else None
+    delay = 2 if watched() else 0  # a file shows at once what is begun: the first run may take minutes
     with meter(
-        total=len(jobs), initial=known, postfix=before, disable=not progress, desc=what, unit="run", delay=2
+        total=len(jobs), initial=known, postfix=before, disable=not progress, desc=what, unit="run", delay=delay
     ) as bar:
         return run_all(function, jobs, workers, bar.update, kept)
 
