@@ -1,9 +1,12 @@
 import math
 
 import pytest
+import yaml
 
 from infomax.errors import ConfigError
-from infomax.sweep import Cell, Folder, Row, read
+from infomax.sweep import Cell, Folder, Row, command, read
+from infomax.sweep.cell import record
+from infomax.sweep.command import grid_of
 from infomax.sweep.search import TPE, Everything
 
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed: infomax[tpe]")
@@ -115,3 +118,21 @@ def test_a_cell_without_a_finite_metric_is_told_as_failed():
         (cell,) = search.ask(1)
         search.tell(Row(cell.name, "finished", cell.options, metrics, 1, 0.0))
     assert {trial.state for trial in search.study.trials} == {optuna.trial.TrialState.FAIL}
+
+
+def test_a_search_that_is_begun_again_says_how_many_cells_had_ended(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "run", lambda grid, out, **_: [])
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(ASKED | {"samples": 3}))
+
+    def said():
+        command.start(str(tmp_path / "grid.yaml"), str(tmp_path / "out"), (), {"retry": False})
+        return capsys.readouterr().out
+
+    assert "earlier" not in said()
+    grid, folder = grid_of(str(tmp_path / "grid.yaml")), Folder(tmp_path / "out")
+    cells = [*TPE(grid, []).ask(2), Cell.of({"method": "jmi", "data": "digits"})]  # the last is of another grid
+    folder.begin(cells, grid.evaluate)
+    assert "earlier" not in said()  # begun, and not ended
+    for cell in cells[1:]:
+        record(folder.cell(cell.name), MemoryError("no memory"))
+    assert "1 of 3 ended earlier; 1 of them failed, and --retry runs such again" in said()

@@ -13,7 +13,8 @@ from infomax.recipes import files
 from infomax.sweep.folder import Folder, Row, counted, ranked, settings, telling, unfinished, varied, without
 from infomax.sweep.grid import OURS, Grid, read
 from infomax.sweep.metrics import aim, judged
-from infomax.sweep.run import run
+from infomax.sweep.run import known, run
+from infomax.sweep.search import TPE
 from infomax.words import many
 
 
@@ -84,7 +85,11 @@ def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]
     cells = asked.cells()
     total, by = len(cells) or asked.samples, judged(asked.evaluate["metric"], asked.evaluate["data"])
     print(f"{grid}: {many(total, 'cell')}, {by}", flush=True)
-    if said := _earlier(Folder(out), [cell.name for cell in cells], total, asked.evaluate, options["retry"]):
+    folder, names = Folder(out), [cell.name for cell in cells]
+    if asked.sampler == "tpe" and (rows := known(folder)):  # its cells follow from one another: those that were drawn
+        search = TPE(asked, rows)
+        names, total = search.known, search.total
+    if said := _earlier(folder, names, total, asked.evaluate, options["retry"]):
         print(said, flush=True)
     rows = run(asked, out, **options)
     mine = {cell.name for cell in cells}
@@ -102,7 +107,7 @@ def _earlier(folder: Folder, names: list[str], total: int, evaluate: Any, retry:
     """How many cells have ended already, as a line; nothing where none has."""
     states = [
         "finished" if folder.finished(name, {"evaluate": evaluate}) else "failed" if folder.failed(name) else ""
-        for name in names  # those that follow from one another (TPE) have none before they are drawn
+        for name in names
     ]
     failed, finished = 0 if retry else states.count("failed"), states.count("finished")
     if not (ended := finished + failed):

@@ -57,9 +57,9 @@ def run(
     work = Work(
         folder.path.resolve(), workers, threads, gpus, address, retries, retry, tuple(sorted(grid.slurm.items()))
     )
-    if not any(row.state in ("finished", "failed") for row in _known(folder)):  # else one has met the data
+    if not any(row.state in ("finished", "failed") for row in known(folder)):  # else one has met the data
         judgeable([cell.options for cell in _samples(grid)], grid.evaluate)
-    search: Search = Everything(grid) if grid.sampler == "random" else TPE(grid, _known(folder))
+    search: Search = Everything(grid) if grid.sampler == "random" else TPE(grid, known(folder))
     folder.begin([], grid.evaluate)
     made: list[Runner] = []
     try:
@@ -80,7 +80,8 @@ def _samples(grid: Grid) -> list[Cell]:
     return [Cell.of({**grid.fixed, **one}, grid.source) for one in drawn]
 
 
-def _known(folder: Folder) -> list[Row]:
+def known(folder: Folder) -> list[Row]:
+    """How the cells of a folder stand; of one that is no sweep, none."""
     return folder.rows() if (folder.path / "sweep.json").is_file() else []
 
 

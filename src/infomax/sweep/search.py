@@ -56,6 +56,10 @@ class TPE:
         grid: with `sampler: tpe`.
         known: the cells that there are.
 
+    Attributes:
+        total: how many cells there will be.
+        known: the names of those of this search that there are.
+
     Raises:
         ConfigError: where Optuna is not installed.
     """
@@ -71,6 +75,7 @@ class TPE:
         self.space = {key: _distribution(choices) for key, choices in self.choices.items()}
         self.total = int(min(grid.samples, _many(self.choices)))
         self._old = [Cell(row.options) for row in known if self._mine(row)][: self.total]
+        self.known = [cell.name for cell in self._old]
         self._left = self.total - len(self._old)
         # begun again with the seed alone it would draw again what is known
         sampler = optuna.samplers.TPESampler(seed=grid.sampler_seed + 1000 * len(self._old))
