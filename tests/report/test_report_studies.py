@@ -109,6 +109,14 @@ def test_the_papers_tables_have_a_page(tmp_path, capsys):
         reported([tmp_path])
 
 
+@pytest.mark.parametrize("name", ["table4", "table5", "table6", "table7"])
+def test_a_table_that_was_kept_as_the_results_of_a_study_has_its_page(tmp_path, name):
+    shutil.copy(RESULTS / f"{name}.json", tmp_path / "results.json")
+    text = reported([tmp_path]).read_text()
+    parts = [part["heading"] for part in json.loads((tmp_path / "results.json").read_text())["parts"]]
+    assert parts and set(parts) <= set(headings(text))
+
+
 def test_tables_that_were_stopped_are_pointed_at(tmp_path):
     (tmp_path / "final").mkdir()
     (tmp_path / "final" / "sweep.json").write_text("{}")

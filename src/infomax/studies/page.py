@@ -37,6 +37,8 @@ def write(folder: Path, out: str | Path | None = None) -> Path:
 
 def _page_of(results: Results) -> Callable[[Path, Results], Page]:
     """Which study wrote them, by what they hold."""
+    if "table" in results and "parts" in results:
+        return _paper
     if results.get("study") == "collapse":
         return _collapse
     if "cells" in results and "again" in results:
@@ -57,6 +59,12 @@ def _page_of(results: Results) -> Callable[[Path, Results], Page]:
 def pictures(folder: Path) -> dict[str, bytes]:
     """The pictures that a study drew, by name."""
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+
+
+def _paper(folder: Path, results: Results) -> Page:
+    from infomax.studies.tables.page import drawn
+
+    return drawn([(str(results["table"]), results)])
 
 
 def _periodic(folder: Path, results: Results) -> Page:

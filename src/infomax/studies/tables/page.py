@@ -1,6 +1,7 @@
 """The page of the paper's tables, made again from the numbers that `infomax study table1` and the others kept in one folder."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,18 @@ def write(folder: Path, out: str | Path | None = None) -> Path:
     Raises:
         DataError: a table that is damaged.
     """
-    held = [(path, _read(path)) for path in kept(folder)]
-    names = " and ".join(", ".join(path.stem.replace("table", "Table ") for path, _ in held).rsplit(", ", 1))
-    page = Page(names, "; ".join(f"`{told.get('command', path.stem)}`" for path, told in held) + ".")
-    for path, told in held:
+    return drawn([(path.stem, _read(path)) for path in kept(folder)]).write(
+        out if out is not None else folder / "index.html"
+    )
+
+
+def drawn(held: Sequence[tuple[str, Mapping[str, Any]]]) -> Page:
+    """The page of some tables, each by its name, such as table4, and what its JSON holds."""
+    names = " and ".join(", ".join(name.replace("table", "Table ") for name, _ in held).rsplit(", ", 1))
+    page = Page(names, "; ".join(f"`{told.get('command', name)}`" for name, told in held) + ".")
+    for name, told in held:
         for part in told["parts"]:
-            number = path.stem.replace("table", "Table ")
+            number = name.replace("table", "Table ")
             heading = str(part["heading"])
             page.section(heading if len(held) == 1 or heading.startswith(number) else f"{number}: {heading}")
             if part.get("lines"):
@@ -36,14 +43,14 @@ def write(folder: Path, out: str | Path | None = None) -> Path:
             if part.get("text"):
                 page.text(part["text"])
     settings = [
-        {"table": path.stem, "setting": key, "value": str(value)}
-        for path, told in held
+        {"table": name, "setting": key, "value": str(value)}
+        for name, told in held
         for part in ("settings", "environment")
         for key, value in (told.get(part) or {}).items()
     ]
     if settings:
         page.section("Settings").table(settings)
-    return page.write(out if out is not None else folder / "index.html")
+    return page
 
 
 def _read(path: Path) -> dict[str, Any]:
