@@ -47,6 +47,8 @@ def of_picture(picture: "Image.Image") -> Tensor:
         raise DataError(
             f"a picture of mode {picture.mode}: bring it to 8 bits, all of the set alike, or give the files"
         )
+    if picture.mode == "La":  # of premultiplied alpha, which Pillow turns into LA alone
+        picture = picture.convert("LA")
     if picture.mode != "L":
         several = (
             picture.convert("RGBA") if "transparency" in picture.info else picture

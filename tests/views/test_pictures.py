@@ -51,3 +51,14 @@ def test_what_shines_through_is_left_out_and_needs_no_warning():
     palette = RAMP.convert("P")
     palette.info["transparency"] = bytes(256)
     assert torch.equal(of_picture(palette), of_picture(RAMP.convert("RGB")))
+
+
+def test_grey_of_premultiplied_alpha_is_read_as_of_plain():
+    """Pillow turns it into nothing else; it is what resizing by hand may leave."""
+    plain = RAMP.convert("LA")
+    plain.putalpha(200)
+    for info in ({}, {"transparency": 0}):
+        premultiplied = plain.convert("La")
+        premultiplied.info |= info
+        assert torch.equal(of_picture(premultiplied), of_picture(premultiplied.convert("LA")))
+        assert as_images([premultiplied])[0].shape == (4, 9, 3)
