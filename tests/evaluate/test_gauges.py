@@ -153,10 +153,11 @@ def test_errors_say_what_was_given():
         ev.cluster_centres(torch.ones(2, 3), torch.zeros(3))
 
 
-def test_a_lower_bound_below_zero_is_said_to_say_nothing():
+def test_readings_that_look_odd_are_said_for_what_they_are():
     reading = {"lo": -3.0, "hi": -1.0, "ceiling": 10.0, "n": 200, "kind": "lower bound", "saturated": False}
-    found = {"mi": {"jsd_lower": reading | {"value": -2.0}, "infonce": reading | {"value": 2.0}}} | dict.fromkeys(
-        ("alignment", "uniformity", "rankme"), 1.0
-    )
-    bad, good, _ = gauge_lines(found | {"lidar": None, "std": {"min": 0.0, "max": 1.0}})
-    assert bad.endswith("lower bound, below 0: it says nothing") and good.endswith("lower bound")
+    mi = {"jsd_lower": reading | {"value": -2.0}, "infonce": reading | {"value": 2.0}}
+    mi["smile"] = reading | {"value": 4.6, "kind": "surrogate"}
+    found = {"mi": mi} | dict.fromkeys(("alignment", "uniformity", "rankme"), 1.0)
+    bad, good, high, _ = gauge_lines(found | {"lidar": None, "std": {"min": 0.0, "max": 1.0}})
+    assert bad.endswith("lower bound, below 0: it says nothing of MI, nor against the run")
+    assert good.endswith("lower bound") and high.endswith("surrogate, neither a lower nor an upper bound")

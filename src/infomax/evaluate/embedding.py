@@ -96,7 +96,9 @@ def gauge_lines(found: dict[str, Any]) -> list[str]:
     for name, r in found["mi"].items():
         full = ", saturated" if r["saturated"] else ""
         if r["kind"] == "lower bound" and r["value"] < 0:
-            full += ", below 0: it says nothing"
+            full += ", below 0: it says nothing of MI, nor against the run"
+        if r["kind"] == "surrogate":
+            full += ", neither a lower nor an upper bound"
         said.append(
             f"MI, {name:10} {r['value']:.3f} [{r['lo']:.3f}, {r['hi']:.3f}] nats of at most {r['ceiling']:.3g}, cos/{TAU:g}, "
             f"N = {r['n']}; {r['kind']}{full}"
