@@ -112,4 +112,6 @@ def as_text() -> str:
         if r.differs
     ]
     same = sum(1 for r in rows if r.name in PRINTED and not r.differs)
-    return "\n".join([*lines, "", f"{same} of {len(PRINTED)} rows agree with the paper's table 2. The others:", *odd])
+    return "\n".join(
+        [*lines, "", f"{same} of {len(PRINTED)} methods agree with the paper's table 2. The others:", *odd]
+    )
