@@ -110,7 +110,13 @@ def test_claims_are_judged_by_every_data_set():
 
 
 def test_the_papers_own_table_is_judged_too():
-    assert verdict(judge.none_wins(judge.as_printed())) == HOLDS
+    by_their_means = judge.none_wins(judge.as_printed())
+    assert (
+        min(c.difference for c in by_their_means) > 0
+    )  # BYOL, best on three sets of four, is 1.0 behind SimCLR on the other
+    assert verdict(by_their_means) == OPEN  # which, picked of 32 and of three runs each, is within the noise
+    (row,) = (c for c in judge.claims(columns(rows())) if c["name"] == "no_method_wins")
+    assert "printed means: holds, by their spread over three runs: not decidable" in row["note"]
     assert (
         verdict(judge.competitive(judge.as_printed())) == FAILS
     )  # ImageNet100: JMI 73.41 under VICReg's least, SimCLR's 75.31

@@ -1,8 +1,11 @@
-"""How a claim is judged: by differences that it says are positive, each with its standard error.
+"""How a claim is judged: by differences that it says are positive, each with its standard error over seeds.
 
-holds            every difference lies more than two standard errors above 0
-does not hold    one of them lies more than two below
+holds            every difference lies above 0, beyond the interval that Student's t has for it
+does not hold    one of them lies below by as much, at a level divided by how many there are: of twenty, one errs by chance
 not decidable    otherwise: so many seeds, at this budget, cannot tell
+
+A claim that needs them all may hold at the plain level: all of them would have to err. The standard errors of three seeds are
+themselves uncertain, which is why the interval is Student's: 2.8 standard errors of two groups of three, and 4.3 of one.
 """
 
 import math
@@ -13,34 +16,65 @@ import numpy as np
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decidable"
 VERDICTS = (HOLDS, FAILS, OPEN)
+LEVEL = 0.025
+"""How often a difference that is 0 would be called positive; and, of all differences of a claim, one of them negative."""
 
 
 class Comparison(NamedTuple):
-    """A number that a claim says is positive, its standard error (NaN: of a single run, unknown), and what it is of."""
+    """A number that a claim says is positive, and what it is of.
+
+    Args:
+        what: it is of.
+        difference: the number.
+        error: its standard error (NaN: of a single run, unknown; 0: it has no spread, as a count).
+        freedom: degrees of freedom of the error.
+        among: of how many differences this one was picked for being the largest.
+    """
 
     what: str
     difference: float
     error: float
+    freedom: float = math.inf
+    among: int = 1
+
+    def of(self, count: int) -> str:
+        """What it says by itself, as one of `count` differences of a claim; one without spread decides where it is not 0.
+
+        Example:
+            >>> [Comparison("", d, 1.0).of(1) for d in (3.0, 1.0, -3.0)]
+            ['holds', 'not decidable', 'does not hold']
+            >>> [Comparison("", d, 1.0, freedom=4).of(1) for d in (2.7, 2.8)]  # of two groups of three seeds
+            ['not decidable', 'holds']
+            >>> Comparison("", -3.0, 1.0).of(20)  # the lowest of twenty
+            'not decidable'
+        """
+        if math.isnan(self.error) or math.isnan(self.difference) or self.difference == 0:
+            return OPEN
+        up = self.difference > 0
+        least = self.error * quantile(LEVEL / (self.among if up else count), self.freedom) if self.error else 0.0
+        # accuracies are multiples of one image: just as much happens, and is not more
+        return OPEN if abs(self.difference) <= least * (1 + 1e-9) else HOLDS if up else FAILS
 
     @property
     def verdict(self) -> str:
-        """By itself; a number without spread decides where it is not 0.
-
-        Example:
-            >>> [Comparison("", d, 1.0).verdict for d in (3.0, 1.0, -3.0)]
-            ['holds', 'not decidable', 'does not hold']
-            >>> Comparison("", 0.3, 0.1 + 0.05).verdict  # just two, but for rounding
-            'not decidable'
-        """
-        # accuracies are multiples of one image: just two errors happen, and are not more than two
-        least = 2 * self.error * (1 + 1e-9)
-        if math.isnan(self.error) or math.isnan(self.difference) or abs(self.difference) <= least:
-            return OPEN
-        return HOLDS if self.difference > 0 else FAILS
+        """What it says as a claim's only one."""
+        return self.of(1)
 
     def __str__(self) -> str:
         error = "?" if math.isnan(self.error) else f"{self.error:.2g}"
         return f"{self.what} = {self.difference:.3g} ± {error}"
+
+
+def quantile(tail: float, freedom: float) -> float:
+    """What Student's t exceeds with the probability `tail`.
+
+    Example:
+        >>> [round(quantile(0.025, freedom), 2) for freedom in (2, 4, 18, math.inf)]
+        [4.3, 2.78, 2.1, 1.96]
+    """
+    from scipy.special import ndtri, stdtrit
+
+    return float(-ndtri(tail) if math.isinf(freedom) else -stdtrit(freedom, tail))
 
 
 def mean_error(values: Any) -> tuple[float, float]:
@@ -54,15 +88,41 @@ def mean_error(values: Any) -> tuple[float, float]:
     return float(v.mean()), float(v.std(ddof=1) / math.sqrt(v.size)) if v.size > 1 else math.nan
 
 
-def between(what: str, a: Any, b: Any, margin: float = 0.0) -> Comparison:
+def apart(error: float, n: int, other: float, m: int) -> float:
+    """Degrees of freedom of the difference of two means, by Welch and Satterthwaite.
+
+    Example:
+        >>> apart(1.0, 3, 1.0, 3), apart(1.0, 3, 0.0, 3)
+        (4.0, 2.0)
+    """
+    a, b = error**2, other**2
+    spread = a**2 / max(n - 1, 1) + b**2 / max(m - 1, 1)
+    return (a + b) ** 2 / spread if spread > 0 else math.inf
+
+
+def between(what: str, a: Any, b: Any, margin: float = 0.0, among: int = 1) -> Comparison:
     """The claim that a exceeds b (less a margin): mean(a) - mean(b) + margin, a and b values over seeds.
 
     Example:
-        >>> between("a - b", [2.0, 2.2], [1.0, 1.0]).verdict
+        >>> between("a - b", [2.0, 2.2], [1.0, 1.0]).verdict  # two seeds: 12.7 standard errors
+        'not decidable'
+        >>> between("a - b", [2.0, 2.1, 2.2], [1.0, 1.0, 1.1]).verdict
         'holds'
     """
     (m, e), (n, f) = mean_error(a), mean_error(b)
-    return Comparison(what, m - n + margin, math.hypot(e, f))
+    return Comparison(what, m - n + margin, math.hypot(e, f), apart(e, np.size(a), f, np.size(b)), among)
+
+
+def within(what: str, a: Any, b: Any, margin: float) -> Comparison:
+    """The claim that two things of the same runs, seed by seed, differ by less than a margin in the mean.
+
+    Example:
+        >>> print(within("|f - g|", [2.0, 2.5], [2.0, 2.0], 1.0))
+        1 - |f - g| = 0.75 ± 0.25
+    """
+    change = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    mean, error = mean_error(change)
+    return Comparison(f"{margin:g} - {what}", margin - abs(mean), error, max(change.size - 1, 1))
 
 
 def above(what: str, values: Any, bar: float) -> Comparison:
@@ -73,13 +133,13 @@ def above(what: str, values: Any, bar: float) -> Comparison:
         rank - 1.5 = 0.6 ± 0.1
     """
     mean, error = mean_error(values)
-    return Comparison(f"{what} - {bar:g}", mean - bar, error)
+    return Comparison(f"{what} - {bar:g}", mean - bar, error, max(np.size(values) - 1, 1))
 
 
 def below(what: str, values: Any, bar: float) -> Comparison:
     """The claim that the mean of some values over seeds lies below a bar."""
     mean, error = mean_error(values)
-    return Comparison(f"{bar:g} - {what}", bar - mean, error)
+    return Comparison(f"{bar:g} - {what}", bar - mean, error, max(np.size(values) - 1, 1))
 
 
 def never(what: str, count: int, seeds: int) -> Comparison:
@@ -99,8 +159,10 @@ def verdict(comparisons: Sequence[Comparison]) -> str:
     Example:
         >>> verdict([Comparison("", 3.0, 1.0), Comparison("", 0.5, 1.0)])
         'not decidable'
+        >>> [verdict([Comparison("", -2.2, 1.0), *more]) for more in ([], [Comparison("", 3.0, 1.0)] * 20)]
+        ['does not hold', 'not decidable']
     """
-    each = {c.verdict for c in comparisons}
+    each = {c.of(len(comparisons)) for c in comparisons}
     return FAILS if FAILS in each else OPEN if OPEN in each or not each else HOLDS
 
 
@@ -123,7 +185,14 @@ def claim(
         "source": source,
         "measured": seen,
         "judged_by": [
-            {"what": c.what, "difference": _plain(c.difference), "error": _plain(c.error)} for c in comparisons
+            {
+                "what": c.what,
+                "difference": _plain(c.difference),
+                "error": _plain(c.error),
+                "freedom": _plain(c.freedom),
+                "among": c.among,
+            }
+            for c in comparisons
         ],
         "verdict": verdict(comparisons),
         "note": note,
@@ -137,10 +206,16 @@ def _plain(value: float) -> float | None:
 def judged(row: Mapping[str, Any]) -> str:
     """The numbers behind a verdict in words: those that decide it first."""
     parts = [
-        Comparison(c["what"], *(math.nan if c[k] is None else c[k] for k in ("difference", "error")))
+        Comparison(
+            c["what"],
+            math.nan if c["difference"] is None else c["difference"],
+            math.nan if c["error"] is None else c["error"],
+            math.inf if c.get("freedom") is None else c["freedom"],  # the first ledgers had none
+            c.get("among", 1),
+        )
         for c in row["judged_by"]
     ]
-    return "; ".join(str(c) for c in sorted(parts, key=lambda c: c.verdict != row["verdict"])[:4])
+    return "; ".join(str(c) for c in sorted(parts, key=lambda c: c.of(len(parts)) != row["verdict"])[:4])
 
 
 def shown(values: Any, digits: int = 2) -> str:

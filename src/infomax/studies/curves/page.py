@@ -25,8 +25,8 @@ READING = (
 
 
 RULE = (
-    "A claim holds where every difference that it says is positive lies more than two standard errors above 0, and does not "
-    "where one lies more than two below; else so many seeds cannot tell."
+    "A claim holds where every difference that it says is positive lies above 0 beyond its interval (Student's t, 95 %), and "
+    "does not where one lies below by as much at a level divided by how many there are; else so many seeds cannot tell."
 )
 
 

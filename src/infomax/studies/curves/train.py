@@ -86,6 +86,12 @@ def probed(
     return judge(z[fit], train_part.labels[fit], other, test_part.labels, seed=seed)
 
 
+def untrained_probe(data: Dataset, encoder: str, size: int | None, seed: int) -> float:
+    """The linear probe, in percent, of the encoder that every run of a seed begins with."""
+    torch.manual_seed(seed)
+    return probed(encoder_for(data, encoder, size), *halves(data), seed, size)["linear"]
+
+
 @torch.no_grad()
 def settled(learner: Learner, views: list[Any]) -> Learner:
     """A copy whose batch norms have the statistics of these views: an untrained network has none to be read with."""
@@ -106,9 +112,9 @@ def run_cell(cell: Cell) -> dict[str, Any]:
 
     Returns:
         `name`, `seed`, `history` (rows of `KEPT`, epoch 0 untrained), accuracies in percent (`linear`, `knn`, and of the
-        second encoder `linear_g`, `knn_g`), the embedding's gauges at the end (`std_g`, `rank_g` too), `flagged` (the share of
-        the run after which a collapse was said, or None), `mi_predicted` (InfoNCE read through the predictor, where a
-        Twin has one) and `cpu_seconds`.
+        second encoder `linear_g`, `knn_g`; `linear_untrained` of the encoder it began with), the embedding's gauges at the end
+        (`std_g`, `rank_g` too), `flagged` (the share of the run after which a collapse was said, or None), `mi_predicted`
+        (InfoNCE read through the predictor, where a Twin has one) and `cpu_seconds`.
     """
     began = time.process_time()
     whole = dataset(cell.data, cell.root)
@@ -155,6 +161,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
             found |= {
                 f"{k}_g": v for k, v in probed(second, *parts, cell.seed, cell.size).items() if k in ("linear", "knn")
             }
+        found["linear_untrained"] = untrained_probe(data, cell.encoder, cell.size, cell.seed)
     found |= {k: finite(v) for k, v in second_gauges(learner, fixed).items()}
     return found | {"cpu_seconds": time.process_time() - began}
 

@@ -58,21 +58,18 @@ def table1(out: str | Path, **options: Any) -> dict[str, Any]:
         {"heading": "The same by 20 nearest neighbours, %", "lines": second(found)},
     ]
     claims = judge.claims(found)
-    parts.append(
-        {
-            "heading": "Claims",
-            "lines": [
-                {"claim": c["claim"], "verdict": c["verdict"], "judged by": judged(c), "note": c["note"]}
-                for c in claims
-            ],
-        }
-    )
+    parts.append({"heading": "Claims", "lines": claim_lines(claims)})
     if failed := [row for row in rows if "error" in row]:
         parts.append(
             {"heading": "Failed", "lines": [{k: row[k] for k in ("method", "data", "seed", "error")} for row in failed]}
         )
     results = {"rows": [*rows, *others], "untrained": bare, "claims": claims, **spent}
     return write(asked, "table1", "Table 1: linear probing", results, parts, _taken(sources))
+
+
+def claim_lines(claims: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The claims as lines of a table."""
+    return [{"claim": c["claim"], "verdict": c["verdict"], "judged by": judged(c), "note": c["note"]} for c in claims]
 
 
 def table7(out: str | Path, **options: Any) -> dict[str, Any]:
