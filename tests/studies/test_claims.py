@@ -1,6 +1,7 @@
 """The ledger: rows come from what studies measured, verdicts from differences, and a folder that is no study is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,14 @@ import pytest
 from infomax.cli import main
 from infomax.errors import ConfigError, DataError
 from infomax.report import Page
-from infomax.studies import claims, toy
+from infomax.studies import claims, curves, toy
 from infomax.studies.claims import toy as toy_claims
 from infomax.studies.origin import commit
 from infomax.studies.toy import page as toy_page
+from infomax.studies.toy import results as toy_results
 from infomax.studies.verdict import VERDICTS, above, between, claim
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +43,14 @@ def theory_folder(path):
     return written(path, {"settings": {"seed": 3, "draws": 200}, "checks": checks})
 
 
-def figure_folder(path, figure, rows=()):
+def figure_folder(path, figure, rows=(), data="digits"):
     return written(
         path,
-        {"settings": {"figure": figure}, "command": f"infomax study {figure} --out {figure}", "claims": list(rows)},
+        {
+            "settings": {"figure": figure, "data": data},
+            "command": f"infomax study {figure} --out {figure}",
+            "claims": list(rows),
+        },
     )
 
 
@@ -53,7 +61,7 @@ def written(path, results):
 
 
 def test_the_ledger_end_to_end(toy_folder, tmp_path, capsys):
-    row = claim("x", "SDMI | JMI", "fig. 2", "2.0 ± 0.1", [between("a - b", [2.0, 2.1], [1.0, 1.1])])
+    row = claim("x", "SDMI | JMI", "fig. 2", "2.0 ± 0.1", [between("a - b", [2.0, 2.1, 2.2], [1.0, 1.1, 1.0])])
     folders = {
         "toy": toy_folder,
         "theory": theory_folder(tmp_path / "theory"),
@@ -78,9 +86,11 @@ def test_the_ledger_end_to_end(toy_folder, tmp_path, capsys):
     assert rows["bias_1"]["command"] == "infomax study theory --out theory --seed 3"
     assert rows["order"]["command"] == "infomax study toy --out toy --seeds 2 --n 50 --epochs 2"
     assert rows["x"]["verdict"] == "holds" and rows["x"]["study"] == "fig2"
-    assert rows["table2"]["verdict"] == "does not hold" and "10 of 12 rows" in rows["table2"]["measured"]
+    assert rows["table2"]["verdict"] == "does not hold" and "10 of 12 methods" in rows["table2"]["measured"]
     assert rows["memory"]["verdict"] == "not decidable"
     table = (out / "claims.md").read_text()
+    assert rows["order"]["on"] == "five Gaussians, N = 50" and rows["bias_1"]["on"] == "known truths"
+    assert "of the paper " in (out / "index.html").read_text()
     assert len(table.splitlines()) == 2 + len(rows) and "SDMI \\| JMI" in table
     assert "The ledger of claims" in (out / "index.html").read_text()
     assert f"{len(rows)} claims:" in capsys.readouterr().out
@@ -115,6 +125,9 @@ def test_every_claim_of_the_toy_study_has_numbers(toy_folder):
     rows = toy_claims.claims(results, runs)
     assert [r["name"] for r in rows] == [c["name"] for c in results["claims"]]
     assert all(r["judged_by"] for r in rows)
+    assert {r["name"] for r in rows if r["source"] == "infomax"} == {
+        c["name"] for c in results["claims"] if c["name"].startswith(toy_results.OURS)
+    }
     with pytest.raises(DataError, match="'news' has no numbers"):
         toy_claims.claims({"claims": [results["claims"][0] | {"name": "news"}]}, runs)
 
@@ -166,6 +179,65 @@ def test_a_folder_that_is_no_study_is_refused(tmp_path):
         claims.run(tmp_path / "out", budget="minute")
 
 
+def test_several_data_sets_are_rows_of_their_own(tmp_path):
+    row = claim("x", "SDMI leads", "fig. 2", "2.0 ± 0.1", [between("a - b", [2.0, 2.1, 2.2], [1.0, 1.1, 1.0])])
+    folders = [figure_folder(tmp_path / data, "fig2", [row], data=data) for data in ("digits", "images.npz")]
+    rows = [r for r in claims.ledger({"fig2": folders}) if r["name"] == "x"]
+    assert [(r["on"], r["verdict"]) for r in rows] == [("digits", "holds"), ("images", "holds")]
+    given = [f"--fig2={folder}" for folder in folders]
+    kept = written(tmp_path / "kept", {"claims": [], "counts": {}})
+    assert main(["study", "claims", "--out", str(tmp_path / "out"), "--earlier", str(kept), *given]) == 0
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert found["command"].count("--fig2") == 2 and [r["on"] for r in found["claims"] if r["name"] == "x"] == [
+        "digits",
+        "images",
+    ]
+
+
+def test_the_ledger_judges_the_runs_by_the_rule_of_now():
+    """Not by what a study said when it was run: `results/` holds runs of before the rule."""
+    kept = json.loads((ROOT / "results/fig2-digits.json").read_text("utf-8"))
+    stale = kept | {"claims": [c | {"verdict": "holds"} for c in kept["claims"]]}
+    assert claims.judged_anew(stale) == curves.JUDGES["fig2"](kept["rows"]) != stale["claims"]
+    for file, names in (("table1", {"competitive"}), ("periodic-table-digits", {"partition_holds_open"}),
+                        ("collapse-digits-seed105", {"collapse_flagged"})):  # fmt: skip
+        found = claims.judged_anew(json.loads((ROOT / f"results/{file}.json").read_text("utf-8")) | {"claims": []})
+        assert names <= {c["name"] for c in found}
+
+
+def test_what_the_paper_says_of_analogous_methods_is_not_held_against_others(toy_folder):
+    """Fig. 3 and 4.3 compare SDMI with SimSiam, BYOL and MoCo; that it leads all methods is another sentence."""
+    runs = {"full_batch": {}}
+    means = {"sdmi": 72, "moco_v3": 50, "byol": 49, "simsiam": 35} | dict.fromkeys(
+        ("jmi", "simclr", "barlow_twins", "vicreg"), 85
+    )
+    for method, mean in means.items():
+        gaps = np.stack([np.linspace(mean - 3, mean + 3, 10)] * 4)
+        runs["full_batch"][method] = {f"gaps_{s}": gaps for s in "fg"}
+    found = {"paper": "it leads", "ours": "means", "note": ""}
+    two = [found | {"name": name} for name in ("separates_most", "separates_most_of_all")]
+    rows = toy_claims.claims({"claims": two}, runs)
+    assert [r["verdict"] for r in rows] == ["holds", "does not hold"]
+    assert [r["source"] for r in rows] == ["fig. 3, 4.3", "4.3, discussion"]
+
+
+def test_less_spread_is_no_collapse(toy_folder):
+    """The toy's ablations are held to the bar that fig. 7's are."""
+    spread = {"sdmi": 0.99, "sdmi_nodv": 0.46, "sdmi_nodv_pred": 0.99}
+    runs = {"no_last_norm": {m: {"std_f": v + np.linspace(-0.01, 0.01, 10)} for m, v in spread.items()}}
+    found = [
+        {"paper": "it collapses", "ours": "spreads", "note": "", "name": name} for name in ("fig7a", "fig7a_order")
+    ]
+    assert [r["verdict"] for r in toy_claims.claims({"claims": found}, runs)] == ["does not hold", "holds"]
+    runs["no_last_norm"]["sdmi_nodv"]["std_f"] -= 0.44
+    assert [r["verdict"] for r in toy_claims.claims({"claims": found}, runs)] == ["holds", "holds"]
+
+
+def test_rows_of_one_ledger_can_be_told_apart(toy_folder):
+    rows = toy_claims.claims(claims.read(toy_folder), toy_claims.read_arrays(toy_folder))
+    assert len({r["claim"] for r in rows}) == len(rows)
+
+
 def test_a_row_without_comparisons_decides_nothing():
     assert claim("a", "b", "c", "d", [])["verdict"] == "not decidable"
-    assert claim("a", "b", "c", "d", [above("x", [1.0, 1.1], 0.5)])["verdict"] == "holds"
+    assert claim("a", "b", "c", "d", [above("x", [1.0, 1.1, 1.0], 0.5)])["verdict"] == "holds"

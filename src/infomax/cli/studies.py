@@ -48,6 +48,7 @@ def toy(
         mini_batch: samples a batch in the mini-batch runs; by default a fifth of n, 500 of 2500.
     """
     from infomax.studies.toy import run
+    from infomax.studies.toy.results import come_out
 
     found = run(out, seeds=seeds, n=n, epochs=epochs, mini_batch=mini_batch)
     print("mean gap between neighbouring centres, degrees (full batch):")
@@ -55,9 +56,8 @@ def toy(
         gap = gaps["mean_gap"]
         spread = "" if gap["sd"] is None else f" +- {gap['sd']:.1f}"
         print(f"  {row:14} {gap['mean']:5.1f}{spread}")
-    right = sum(claim["holds"] for claim in found["claims"])
     less = " (a reduced run: verdicts are meant for 10 seeds, 500 samples, 100 epochs)"
-    print(f"{right} of {len(found['claims'])} checked claims come out{less * (seeds < 10 or n < 500 or epochs < 100)}")
+    print(f"{come_out(found['claims'])}{less * (seeds < 10 or n < 500 or epochs < 100)}")
     print(f"wrote {Path(out) / 'index.html'}")
 
 
@@ -240,8 +240,8 @@ def claims(
     root: str | None = None,
     toy: str | None = None,
     theory: str | None = None,
-    fig2: str | None = None,
-    fig7: str | None = None,
+    fig2: list[str] | None = None,
+    fig7: list[str] | None = None,
     periodic: str | None = None,
     table1: str | None = None,
     collapse: str | None = None,
@@ -257,7 +257,8 @@ def claims(
         data: of figs. 2 and 7; by default the budget's.
         root: where named data sets lie.
         toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies to read, or their JSON files (of toy its
-            folder, for every seed is needed); the first four are run where they are not given.
+            folder, for every seed is needed); fig2 and fig7 can be given again for other data. The first four are run where
+            they are not given.
         earlier: a ledger, its folder or results.json: rows of studies that are not given are taken from it, and none is run.
         workers: processes; by default one a core.
     """

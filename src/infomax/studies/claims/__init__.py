@@ -5,6 +5,7 @@
 Nothing in it is typed: a row is what a study measured and judged, and a study that was run already can be read.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -18,9 +19,11 @@ from infomax.studies.budgets import budget_of
 from infomax.studies.claims import toy as toy_claims
 from infomax.studies.kept import begun, finished, going_on
 from infomax.studies.origin import origin
+from infomax.studies.tables.printed import label_of
+from infomax.studies.toy import results as toy_results
 from infomax.studies.verdict import FAILS, HOLDS, OPEN, VERDICTS, Comparison, claim, judged
 
-__all__ = ["as_markdown", "as_text", "ledger", "run"]
+__all__ = ["as_markdown", "as_text", "judged_anew", "ledger", "run", "told"]
 
 STUDIES = ("toy", "theory", "fig2", "fig7")
 """What is run where it is not given; `table1`, `periodic` and `collapse` are only read."""
@@ -34,8 +37,8 @@ def run(
     root: str | None = None,
     toy: str | Path | None = None,
     theory: str | Path | None = None,
-    fig2: str | Path | None = None,
-    fig7: str | Path | None = None,
+    fig2: str | Path | Sequence[str | Path] | None = None,
+    fig7: str | Path | Sequence[str | Path] | None = None,
     periodic: str | Path | None = None,
     table1: str | Path | None = None,
     collapse: str | Path | None = None,
@@ -52,7 +55,8 @@ def run(
         data: of figs. 2 and 7; None: the budget's.
         root: where named data sets lie.
         toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies that were run already, or their JSON files (of
-            toy its folder, which holds every seed).
+            toy its folder, which holds every seed); of fig2 and fig7 several, each on its own data. What they say of the
+            claims is judged anew from their runs, by the rule of now.
         earlier: a ledger (its folder or results.json), from which rows of studies that are not given are taken; none is run.
         workers: processes; None: one a core.
         progress: show bars.
@@ -75,9 +79,9 @@ def run(
     size = budget_of(budget, BUDGETS)  # one that there is not is said before anything is made
     folders = {"toy": toy, "theory": theory, "fig2": fig2, "fig7": fig7, "periodic": periodic, "table1": table1}
     folders |= {"collapse": collapse}
-    asked = {name: Path(path) for name, path in folders.items() if path is not None}
+    asked = {name: _paths(path) for name, path in folders.items() if path is not None}
     given = dict(asked)
-    for path in given.values():
+    for path in itertools.chain.from_iterable(given.values()):
         read(path)
     if toy is not None:
         toy_claims.arrays_of(Path(toy))  # before others run for hours
@@ -87,20 +91,21 @@ def run(
     with going_on(out, settings | {"root": root, "earlier": earlier is not None}) as folder:
         for name, study in _studies(budget, data, root, workers, progress).items():
             if name not in given and earlier is None:
-                given[name] = folder.path / name
-                if not finished(given[name]):
-                    if given[name].exists() and not begun(
-                        given[name]
-                    ):  # one that cannot go on: the pieces are in its way
-                        shutil.rmtree(given[name])
-                    study(given[name])
+                at = folder.path / name
+                given[name] = [at]
+                if not finished(at):
+                    if at.exists() and not begun(at):  # one that cannot go on: the pieces are in its way
+                        shutil.rmtree(at)
+                    study(at)
         rows = ledger(given, kept)
         results: dict[str, Any] = {
             "settings": settings | ({"earlier": sorted({r["study"] for r in kept})} if kept else {}),
             **origin(),
             "command": "infomax study claims --out claims"
             + f" --budget {budget}" * (budget != "minutes")
-            + "".join(_told(name, path) for name, path in {"data": data, **asked, "earlier": earlier}.items()),
+            + _told("data", data)
+            + "".join(_told(name, path) for name, paths in asked.items() for path in paths)
+            + _told("earlier", earlier),
             "claims": rows,
             "counts": {v: sum(r["verdict"] == v for r in rows) for v in VERDICTS},
             "seconds": time.perf_counter() - began,
@@ -157,25 +162,31 @@ def _told(name: str, path: str | Path | None) -> str:
     return "" if path is None else f" --{name} {Path(path).name if Path(path).is_absolute() else path}"
 
 
-def _kept(before: Mapping[str, Any], given: Mapping[str, Path]) -> list[dict[str, Any]]:
+def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(each) for each in given]
+
+
+def _kept(before: Mapping[str, Any], given: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows of an earlier ledger, of studies that are not given anew."""
     if "claims" not in before or "counts" not in before:
         raise DataError("--earlier: this is no ledger; make one by infomax study claims --out DIR")
     return [dict(r) for r in before["claims"] if r["study"] in _GATHER and r["study"] not in given]
 
 
-def ledger(folders: Mapping[str, Path], kept: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
-    """The rows of every study, each with the command that measures it.
+def ledger(
+    folders: Mapping[str, str | Path | Sequence[str | Path]], kept: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """The rows of every study, each with the command that measures it and what it was measured `on`.
 
     Args:
-        folders: of studies, by name: toy, theory, fig2, fig7, periodic, table1, collapse.
+        folders: of studies, by name: toy, theory, fig2, fig7, periodic, table1, collapse; of one name several.
         kept: rows of an earlier ledger, of other studies.
 
     Raises:
         DataError: a folder that is not the study it was given as. ConfigError: an unknown name.
     """
     rows: list[dict[str, Any]] = []
-    for name, folder in folders.items():
+    for name, folder in ((name, path) for name, given in folders.items() for path in _paths(given)):
         results = read(folder)
         try:
             made = _GATHER[name](results, folder)
@@ -198,9 +209,9 @@ def _toy(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
     s = results["settings"]
     given = {"seeds": s["seeds"], "n": s["n"], "epochs": s["epochs"]}
     said = "".join(f" --{k} {v}" for k, v in given.items() if {"seeds": 10, "n": 2500, "epochs": 100}[k] != v)
-    return _commanded(
-        toy_claims.claims(results, toy_claims.read_arrays(folder)), f"infomax study toy --out toy{said}", "toy"
-    )
+    anew = dict(results) | {"claims": toy_results.claims(results)} if "table3" in results else results
+    rows = toy_claims.claims(anew, toy_claims.read_arrays(folder))
+    return _commanded(rows, f"infomax study toy --out toy{said}", "toy", f"five Gaussians, N = {s['n']}")
 
 
 def _theory(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
@@ -211,12 +222,46 @@ def _theory(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
             row = claim(f"{name}_{k}", c["text"], c["source"], c["seen"], [])
             rows.append(row | {"verdict": HOLDS if c["holds"] else FAILS, "note": check["title"]})
     said = "".join(f" --{k} {s[k]}" for k, plain in (("seed", 0), ("draws", 200)) if s[k] != plain)
-    return _commanded(rows, f"infomax study theory --out theory{said}", "theory")
+    return _commanded(rows, f"infomax study theory --out theory{said}", "theory", "known truths")
 
 
 def _own(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
-    where = results.get("table") or results["settings"].get("figure") or results.get("study", "periodic")
-    return _commanded(results["claims"], results["command"], where)
+    where = _study_of(results)
+    data = results["settings"].get("data")
+    on = label_of(data) if data else "several sets" if where == "table1" else "the worlds held out"
+    return _commanded(judged_anew(results), results["command"], where, on)
+
+
+def _study_of(results: Mapping[str, Any]) -> str:
+    return str(results.get("table") or results["settings"].get("figure") or results.get("study", "periodic"))
+
+
+def judged_anew(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a study says of its claims, by its runs and the rule of now; where it holds no runs, what it said.
+
+    Args:
+        results: of figs. 2 or 7, table 1, the periodic table or the collapse study.
+    """
+    where = _study_of(results)
+    if where == "periodic" and results.get("cells"):
+        from infomax.studies import periodic
+
+        score = {said: key for key, said in periodic.SCORES.values()}[results["settings"]["score"]]
+        return periodic.claims(results["cells"], results["again"], score)
+    if not results.get("rows"):
+        return list(results["claims"])
+    if where == "table1":
+        from infomax.studies.tables.columns import columns
+        from infomax.studies.tables.judge import claims
+
+        return claims(columns(results["rows"], results["untrained"]))
+    if where == "collapse":
+        from infomax.studies.collapse import judge
+
+        return judge.claims(results["rows"])
+    from infomax.studies.curves import JUDGES
+
+    return JUDGES[where](results["rows"])
 
 
 _GATHER: dict[str, Callable[[Mapping[str, Any], Path], list[dict[str, Any]]]] = {
@@ -230,8 +275,8 @@ _GATHER: dict[str, Callable[[Mapping[str, Any], Path], list[dict[str, Any]]]] = 
 }
 
 
-def _commanded(rows: Sequence[Mapping[str, Any]], command: str, study: str) -> list[dict[str, Any]]:
-    return [dict(row) | {"study": study, "command": command} for row in rows]
+def _commanded(rows: Sequence[Mapping[str, Any]], command: str, study: str, on: str) -> list[dict[str, Any]]:
+    return [dict(row) | {"study": study, "on": on, "command": command} for row in rows]
 
 
 def _table2() -> dict[str, Any]:
@@ -244,12 +289,12 @@ def _table2() -> dict[str, Any]:
         "table2",
         "the taxonomy of table 2 follows from the paper's rule",
         "table 2",
-        f"{len(printed) - len(odd)} of {len(printed)} rows; "
+        f"{len(printed) - len(odd)} of {len(printed)} methods; "
         + "; ".join(f"{r.name}: printed {r.paper}, computed {r.optimisation}, {r.paradigm}" for r in odd),
-        [Comparison("1/2 - rows that differ", 0.5 - len(odd), 0.0)],
+        [Comparison("1/2 - methods that differ", 0.5 - len(odd), 0.0)],
         "; ".join(f"{r.name}: {r.differs}" for r in odd),
     )
-    return row | {"study": "taxonomy", "command": "infomax methods"}
+    return row | {"study": "taxonomy", "on": "", "command": "infomax methods"}
 
 
 def _table1_unrun() -> list[dict[str, Any]]:
@@ -258,7 +303,7 @@ def _table1_unrun() -> list[dict[str, Any]]:
 
     return [
         claim(name, says, source, "not run", [], note)
-        | {"study": "none", "command": "infomax study table1 --out tables"}
+        | {"study": "none", "on": "", "command": "infomax study table1 --out tables"}
         for name, (says, source, _, note) in CLAIMS.items()
     ]
 
@@ -274,7 +319,7 @@ def _unrun() -> list[dict[str, Any]]:
         ),
     }
     return [
-        claim(name, says, source, seen, []) | {"study": "none", "command": command}
+        claim(name, says, source, seen, []) | {"study": "none", "on": "", "command": command}
         for name, (says, source, seen, command) in far.items()
     ]
 
@@ -283,13 +328,13 @@ def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """The ledger as a table.
 
     Example:
-        >>> row = claim("a", "x > y", "4.3", "x 2 | y 1", []) | {"command": "infomax", "study": "toy"}
+        >>> row = claim("a", "x > y", "4.3", "x 2 | y 1", []) | {"command": "infomax", "study": "toy", "on": "digits"}
         >>> print(as_markdown([row]).splitlines()[-1])
-        | 1 | x > y | 4.3 | not decidable | x 2 \\| y 1 |  | `infomax` |
+        | 1 | x > y | 4.3 | digits | not decidable | x 2 \\| y 1 |  | `infomax` |
     """
-    lines = ["| | claim | where | verdict | measured | judged by | command |", "|---|---|---|---|---|---|---|"]
+    lines = ["| | claim | where | on | verdict | measured | judged by | command |", "|---|---|---|---|---|---|---|---|"]
     for k, r in enumerate(rows, 1):
-        cells = [str(k), r["claim"], r["source"], r["verdict"], r["measured"], judged(r)]
+        cells = [str(k), r["claim"], r["source"], r.get("on", ""), r["verdict"], r["measured"], judged(r)]
         lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + f" | `{r['command']}` |")
     return "\n".join(lines) + "\n"
 
@@ -297,14 +342,33 @@ def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 def as_text(results: Mapping[str, Any]) -> str:
     """The verdicts for a terminal."""
     counts = results["counts"]
-    lines = [f"{r['verdict']:14} {r['claim']} ({r['source']}; {r['study']})" for r in results["claims"]]
+    lines = [
+        f"{r['verdict']:14} {r['claim']} ({r['source']}; {r['study']}{', ' * bool(r.get('on'))}{r.get('on', '')})"
+        for r in results["claims"]
+    ]
     return "\n".join(
         [
             *lines,
             f"{len(lines)} claims: {counts[HOLDS]} hold, {counts[FAILS]} do not, {counts[OPEN]} are not decidable at this "
-            f"budget; {results['seconds']:.0f} s, {results['cpu_seconds']:.0f} processor seconds",
+            f"budget ({told(results['claims'])}); {results['seconds']:.0f} s, {results['cpu_seconds']:.0f} processor seconds",
         ]
     )
+
+
+def told(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many of the paper's claims and how many of our own came to which verdict.
+
+    Example:
+        >>> rows = [{"source": "4.3", "verdict": "holds"}, {"source": "infomax", "verdict": "does not hold"}]
+        >>> told(rows)
+        'of the paper 1, 0 and 0; ours 0, 1 and 0'
+    """
+    counts = {
+        ours: [sum((r["source"] == "infomax", r["verdict"]) == (ours, v) for r in rows) for v in VERDICTS]
+        for ours in (False, True)
+    }
+    said = {ours: f"{a}, {b} and {c}" for ours, (a, b, c) in counts.items()}
+    return f"of the paper {said[False]}; ours {said[True]}"
 
 
 def page(results: Mapping[str, Any]) -> Any:
@@ -320,7 +384,7 @@ def page(results: Mapping[str, Any]) -> Any:
     out = Page(
         "The ledger of claims",
         f"{len(rows)} claims of the paper and of our errata: {counts[HOLDS]} hold, {counts[FAILS]} do not, {counts[OPEN]} "
-        "are not decidable at this budget.",
+        f"are not decidable at this budget ({told(rows)}).",
     )
     parts = {"Printed in the paper": [r for r in rows if r["source"] != "infomax"],
              "Ours": [r for r in rows if r["source"] == "infomax"]}  # fmt: skip
@@ -328,7 +392,10 @@ def page(results: Mapping[str, Any]) -> Any:
     for heading, some in parts.items():
         if some:
             out.section(heading).table(
-                [claim_row(r) | {"study": r["study"], "command": f"`{r['command']}`"} for r in some]
+                [
+                    claim_row(r) | {"study": r["study"], "on": r.get("on", ""), "command": f"`{r['command']}`"}
+                    for r in some
+                ]
             )
     return out.section("Settings").table(
         [{"setting": k, "value": str(v)} for part in ("settings", "environment") for k, v in results[part].items()]

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from infomax.report import style
 from infomax.report.figures import CLASSES, NEUTRAL
+from infomax.studies.curves.plan import SDMI_FAMILY
 from infomax.studies.toy.jobs import ABLATIONS
-from infomax.studies.toy.results import COLUMNS, ESTIMATORS, PAPER, ROWS, SDMI_FAMILY, row_of
+from infomax.studies.toy.results import COLUMNS, ESTIMATORS, PAPER, ROWS, row_of
 from infomax.studies.toy.train import Arrays
 from infomax.studies.toy.world import TRUE_MI
 from infomax.words import many

@@ -9,15 +9,16 @@ import numpy.typing as npt
 
 from infomax.mi import ceiling, uniform_dv
 from infomax.report import style
+from infomax.studies.curves.plan import JMI_FAMILY, SDMI_FAMILY
 from infomax.studies.toy.jobs import METHODS
 from infomax.studies.toy.train import Arrays
 from infomax.studies.toy.world import TRUE_MI
+from infomax.training.monitor import COLLAPSED_STD
 from infomax.words import many
 
 ROWS = ("sdmi_f", "sdmi_g", "jmi", "simsiam", "byol", "moco_v3", "simclr", "barlow_twins", "vicreg")
 COLUMNS = ("mean_gap", "min_gap", "max_gap", "sd_gap")
 ESTIMATORS = {"dv": "cos-DV", "infonce": "InfoNCE", "jsd": "JSD"}
-SDMI_FAMILY = ("sdmi", "simsiam", "byol", "moco_v3")
 PAPER = {
     "sdmi_f": (74.47, 72.78, 77.60, 1.76),
     "sdmi_g": (73.77, 72.16, 75.06, 1.32),
@@ -34,6 +35,9 @@ BANDS = {
     "byol": (20.0, 55.0),
 }
 """Where a mean of ten seeds of the mean gap is expected, degrees."""
+
+OURS = ("best", "never_above_the_truth", "saturates", "fig7a_order", "fig7b_order")
+"""Claims of ours, by how their names begin; the others are the paper's."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -146,6 +150,8 @@ def claims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             f"mean gap of {style(row).label}: {PAPER[row][0]:.2f} degrees in one run (table 3)",
             f"{_of(table[row]['mean_gap'])}; expected of ten seeds: {low:g} to {high:g}",
             low <= gap[row] <= high,
+            "The settings were sought so that table 3 comes out, and the band around what they gave: the number can be had, no "
+            "more is said.",
         )
     claim(
         "order",
@@ -155,14 +161,29 @@ def claims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         _gap_note(table),
     )
     others = [row for row in ROWS if row not in ("sdmi_f", "sdmi_g")]
-    best = max(others, key=lambda row: gap[row])
-    claim(
-        "separates_most",
-        "SDMI separates the centres more distinctly than analogous methods (fig. 3, 4.3)",
-        f"mean gap {gap['sdmi_f']:.1f}, min gap {least['sdmi_f']:.1f}; {style(best).label} {gap[best]:.1f}, {least[best]:.1f}",
-        gap["sdmi_f"] > gap[best],
-        "Against SimSiam, BYOL and MoCo-v3 it is a question of `order`; the paper does not print the JMI family.",
-    )
+    for name, says, among, note in (
+        (
+            "separates_most",
+            "SDMI separates the centres more distinctly than the analogous methods of table 3 (fig. 3, 4.3)",
+            [row for row in others if row in PAPER],
+            "SimSiam, BYOL and MoCo: the paper prints no others.",
+        ),
+        (
+            "separates_most_of_all",
+            "SDMI has the most separated clusters of all methods (4.3, discussion)",
+            others,
+            "The paper says so without a restriction, and prints no gap of the JMI family.",
+        ),
+    ):
+        best = max(among, key=lambda row: gap[row])
+        claim(
+            name,
+            says,
+            f"mean gap {gap['sdmi_f']:.1f}, min gap {least['sdmi_f']:.1f}; "
+            f"{style(best).label} {gap[best]:.1f}, {least[best]:.1f}",
+            gap["sdmi_f"] > gap[best],
+            note,
+        )
     claim(
         "77_against_54",
         "the average nearest-neighbour gap is about 77 degrees against 54 of the strongest analogous method (4.3)",
@@ -182,16 +203,17 @@ def claims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     top = results["best"]["min_gap_f"]
     claim(
         "best",
-        "SDMI can reach the ideal of 90 degrees",
+        "with other settings SDMI comes within four degrees of the ideal of 90",
         "min gap {} with rate {lr:g} and {epochs} epochs".format(_of(top), **results["settings"]["best"]),
         top["mean"] >= 86.0,
-        "Bar: 86 degrees.",
+        "Bar: a min gap of 86 degrees.",
     )
     distinct = results["settings"]["mini_batch"] < results["settings"]["n"]
     for setting in ("full_batch", "mini_batch") if distinct else ("full_batch",):
         share = {m: mi[setting][m]["dv"]["non_decreasing"] for m in METHODS}
         listed = ", ".join(f"{style(m).label} {share[m]:.2f}" for m in METHODS)
         figure = "fig. 5" if setting == "full_batch" else "fig. 6"
+        how = "full batch" if setting == "full_batch" else f"mini-batches of {results['settings']['mini_batch']}"
         claim(
             f"monotone_{setting}",
             f"all curves grow approximately monotonically ({figure})",
@@ -200,16 +222,18 @@ def claims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         )
         claim(
             f"sdmi_monotone_{setting}",
-            "SDMI rises nearly monotonically (4.3)",
+            f"on the toy, {how}: SDMI rises nearly monotonically (4.3)",
             f"share {share['sdmi']:.2f}",
             share["sdmi"] >= 0.95,
         )
-        jmi = min(share["jmi"], share["simclr"])
+        uniform = {k: float(np.mean([share[m] for m in f])) for k, f in (("JMI", JMI_FAMILY), ("SDMI", SDMI_FAMILY))}
         claim(
             f"jmi_more_uniform_{setting}",
-            "JMI estimates rise more uniformly than SDMI's (fig. 2)",
-            f"share of rising epochs: JMI {share['jmi']:.2f}, SimCLR {share['simclr']:.2f}, SDMI {share['sdmi']:.2f}",
-            jmi > share["sdmi"],
+            f"on the toy, {how}: JMI methods' MI rises more uniformly than SDMI methods' (fig. 2)",
+            f"share of epochs that do not fall: JMI methods {uniform['JMI']:.2f}, SDMI methods {uniform['SDMI']:.2f}; of the "
+            f"prototypes JMI {share['jmi']:.2f}, SDMI {share['sdmi']:.2f}",
+            uniform["JMI"] > uniform["SDMI"],
+            "Of the families' means, as the caption has it.",
         )
         ends = {e: {m: mi[setting][m][e]["mean"][-1] for m in METHODS} for e in ESTIMATORS}
         leader = {e: _largest(values, METHODS) for e, values in ends.items()}
@@ -220,28 +244,29 @@ def claims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         )
         claim(
             f"highest_mi_{setting}",
-            "SDMI has the highest MI under all three estimators",
+            f"on the toy, {how}: SDMI has the highest MI under all three estimators",
             said,
             set(leader.values()) == {"sdmi"},
         )
         claim(
             f"highest_mi_of_its_family_{setting}",
-            "SDMI has a higher MI than SimSiam, BYOL and MoCo (4.3)",
+            f"on the toy, {how}: SDMI has a higher MI than SimSiam, BYOL and MoCo (4.3)",
             ", ".join(f"{style(m).label} {ends['dv'][m]:.3f}" for m in SDMI_FAMILY) + " (cos-DV, tau 1)",
             set(family.values()) == {"sdmi"},
         )
-        below = [m for m in METHODS if m != "simsiam" and ends["dv"][m] < mi[setting][m]["dv"]["mean"][0]]
+        first = {m: next(v for v in mi[setting][m]["dv"]["mean"] if v is not None) for m in METHODS}
+        below = [m for m in METHODS if ends["dv"][m] < first[m]]
         claim(
             f"upward_{setting}",
-            "all methods exhibit an overall upward MI trend (4.3)",
-            "end below their untrained start (cos-DV, tau 1): " + (", ".join(style(m).label for m in below) or "none"),
+            f"on the toy, {how}: all methods exhibit an overall upward MI trend (4.3)",
+            "end below their first reading (cos-DV, tau 1): " + (", ".join(style(m).label for m in below) or "none"),
             not below,
-            "Two equal encoders start with a high MI, whatever they show.",
+            "Two equal encoders start with a high MI, whatever they show; SimSiam's first reading is after epoch 1.",
         )
     peak = results["highest_mi"]
     claim(
         "never_above_the_truth",
-        "no encoder can hold more than the views share (A.4): 1.6503 nats",
+        "no reading exceeds what the views share (data processing): 1.6503 nats",
         f"nearest: {peak['mean']:.4f} nats, {style(peak['method']).label}, {ESTIMATORS[peak['estimator']]}, {peak['setting']}, "
         f"epoch {peak['epoch']}; three standard errors of the mean: {peak['margin']:.4f}",
         peak["excess"] <= 0,
@@ -252,9 +277,9 @@ def claims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         near = [m for m in METHODS if abs(sharpest[m] - math.log(5)) < 0.03]
         claim(
             f"saturates_{name}",
-            "curves at a sharp temperature rank the methods (tables 4 and 6 use .05 to .1)",
+            "read at tau .1, as tables 4 and 6 train, the curves rank no good method: more than one ends at log 5",
             f"within .03 of log 5 = 1.609: {', '.join(style(m).label for m in near) or 'none'}",
-            len(near) <= 1,
+            len(near) > 1,
             "Who tells the five clusters apart at all reads log 5; what lies within a cluster (.04 nats) is hardly seen.",
         )
     bare, normed = results["ablations"]["no_last_norm"], results["ablations"]["standard"]
@@ -262,26 +287,57 @@ def claims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     def std(name: str) -> float:
         return float(bare[name]["std_f"]["mean"])
 
-    claim(
-        "fig7a",
-        "without the marginal SDMI collapses; predictors in its place prevent it (fig. 7a)",
-        f"spread without the last batch norm: SDMI {std('sdmi'):.2f}, NoDV-Pred {std('sdmi_nodv_pred'):.2f}, "
-        f"NoDV {std('sdmi_nodv'):.2f}; effective rank with it: {_rank(normed, 'sdmi')}, {_rank(normed, 'sdmi_nodv_pred')}, "
-        f"{_rank(normed, 'sdmi_nodv')}",
-        std("sdmi") > std("sdmi_nodv_pred") > std("sdmi_nodv"),
-        f"The order shows, a collapse to a point does not within {epochs} epochs. With the last batch norm neither gauge "
-        f"tells them apart; min gaps: {_min_gap(normed, 'sdmi')}, {_min_gap(normed, 'sdmi_nodv_pred')}, "
-        f"{_min_gap(normed, 'sdmi_nodv')} degrees.",
-    )
-    claim(
-        "fig7b",
-        "SimSiam collapses without its predictor; cos-DV in its place prevents it (fig. 7b)",
-        f"spread without the last batch norm: SimSiam {std('simsiam'):.2f}, no predictor {std('simsiam_no_predictor'):.2f}, "
-        f"SimSiam-SDMI {std('simsiam_sdmi'):.2f}; effective rank with it: {_rank(normed, 'simsiam')}, "
-        f"{_rank(normed, 'simsiam_no_predictor')}, {_rank(normed, 'simsiam_sdmi')}",
-        std("simsiam_sdmi") > std("simsiam") > std("simsiam_no_predictor"),
-    )
+    spreads = "spread without the last batch norm: {}; effective rank with it: {}"
+    for name, whole, bare_one, mended, (printed, order), note in (
+        (
+            "fig7a",
+            ("SDMI", "sdmi"),
+            ("NoDV", "sdmi_nodv"),
+            ("NoDV-Pred", "sdmi_nodv_pred"),
+            (
+                "without the marginal SDMI collapses; predictors in its place prevent it (fig. 7a)",
+                "without the marginal SDMI loses spread, and not with predictors in its place",
+            ),
+            f" With the last batch norm neither gauge tells them apart; min gaps: {_min_gap(normed, 'sdmi')}, "
+            f"{_min_gap(normed, 'sdmi_nodv_pred')}, {_min_gap(normed, 'sdmi_nodv')} degrees.",
+        ),
+        (
+            "fig7b",
+            ("SimSiam", "simsiam"),
+            ("no predictor", "simsiam_no_predictor"),
+            ("SimSiam-SDMI", "simsiam_sdmi"),
+            (
+                "SimSiam collapses without its predictor; cos-DV in its place prevents it (fig. 7b)",
+                "without its predictor SimSiam loses spread, and not with cos-DV in its place",
+            ),
+            "",
+        ),
+    ):
+        three = (whole, mended, bare_one)
+        seen = spreads.format(
+            ", ".join(f"{said} {std(m):.2f}" for said, m in three), ", ".join(_rank(normed, m) for _, m in three)
+        )
+        claim(
+            name,
+            f"on the toy: {printed}",
+            seen,
+            std(bare_one[1]) < COLLAPSED_STD < std(mended[1]),
+            f"Collapsed: a spread below {COLLAPSED_STD:g}. Within {epochs} epochs it does not get there.{note}",
+        )
+        claim(f"{name}_order", f"on the toy: {order}", seen, min(std(whole[1]), std(mended[1])) > std(bare_one[1]))
     return found
+
+
+def come_out(found: Sequence[Mapping[str, Any]]) -> str:
+    """How many of the paper's claims come out by the means, and how many of ours.
+
+    Example:
+        >>> come_out([{"name": "order", "holds": False}, {"name": "best", "holds": True}])
+        '0 of 1 checked claims of the paper come out, and 1 of 1 of ours'
+    """
+    of = {ours: [c["holds"] for c in found if c["name"].startswith(OURS) == ours] for ours in (False, True)}
+    said = f"{sum(of[False])} of {len(of[False])} checked claims of the paper come out"
+    return f"{said}, and {sum(of[True])} of {len(of[True])} of ours"
 
 
 def _largest(values: Mapping[str, float], among: Sequence[str]) -> str:
