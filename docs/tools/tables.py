@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from infomax.studies import periodic
+from infomax.studies.claims import told
 from infomax.studies.collapse import judge as collapse
 from infomax.studies.curves import judge as curves
 from infomax.studies.tables.work import as_markdown
+from infomax.studies.toy.results import come_out
 from infomax.studies.verdict import judged, shown
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("collapse.md", "reproduction.md", "performance.md")
+PAGES = ("collapse.md", "reproduction.md", "performance.md", "toy.md")
 NAMES = {"cifar10": "CIFAR-10 (JPEG copy)", "fashion-mnist": "Fashion-MNIST", "simclr": "SimCLR", "byol": "BYOL"}
 NAMES |= {"barlow-twins": "Barlow Twins", "vicreg": "VICReg"}
 BLOCK = re.compile(r"(<!-- results: (\S+?)(, seed by seed)? -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -42,15 +44,24 @@ def ledger(results: dict[str, Any]) -> str:
     said = (
         f"\n{len(rows)} claims: {n['holds']} hold, {n['does not hold']} do not, {n['not decidable']} are not decidable"
     )
+    said += f" at this budget ({told(rows)})"
     lines = [
-        "| claim | where | study | verdict | judged by (a difference that the claim says is positive ± its error) |"
+        "| claim | where | study | on | verdict | judged by (a difference that the claim says is positive ± its error) |"
     ]
-    lines.append("|---|---|---|---|---|")
+    lines.append("|---|---|---|---|---|---|")
     for r in rows:
         if r["study"] != "theory":
-            cells = (r["claim"], r["source"], r["study"], r["verdict"], reason(r))
+            cells = (r["claim"], r["source"], r["study"], r["on"], r["verdict"], reason(r))
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return said + " at this budget.\n\n" + "\n".join(lines) + "\n"
+    return said + ".\n\n" + "\n".join(lines) + "\n"
+
+
+def toy(results: dict[str, Any]) -> str:
+    """What the toy study's means say of each claim."""
+    claims = results["claims"]
+    rows = [[c["paper"], f"{c['ours']}. {c['note']}".strip(), "yes" if c["holds"] else "**no**"] for c in claims]
+    said = f"\nUnder these settings, by the means alone, {come_out(claims)}.\n"
+    return said + lined(("claim", "we measure", "comes out"), rows)
 
 
 def reason(row: dict[str, Any]) -> str:
@@ -95,7 +106,7 @@ PROBED = ("linear", "linear_g", "std", "std_g")
 
 
 def figure7(results: dict[str, Any]) -> str:
-    """What the ablations end with, and when they were flagged."""
+    """What the ablations end with, when they were flagged, and what follows for the claims."""
     heads = ("", "linear probe, %: f", "g", "std", "std of g", "effective rank", "flagged as collapsing")
     rows = []
     for name, runs in curves.grouped(results["rows"]).items():
@@ -103,7 +114,10 @@ def figure7(results: dict[str, Any]) -> str:
         when = [run["flagged"] for run in runs if run["flagged"] is not None]
         flagged = f"{len(when)} of {len(runs)}" + (f", after {max(when):.0%} of the run" if when else "")
         rows.append([curves.label(name), *ends, shown(curves.last(runs, "effective_rank"), 1), flagged])
-    return lined(heads, rows)
+    said = [
+        f"- **{c['verdict']}**: {c['claim']} ({c['source']}). Measured: {c['measured']}." for c in results["claims"]
+    ]
+    return lined(heads, rows) + "\n".join(said) + "\n\n"
 
 
 def second_round(results: dict[str, Any]) -> str:
@@ -270,6 +284,8 @@ def block(results: dict[str, Any]) -> str:
         return {"fig2": figure2, "fig7": figure7}[figure](results)
     if results.get("study") == "collapse":
         return watched(results)
+    if "table3" in results:
+        return toy(results)
     if "counts" in results:
         return ledger(results)
     if "again" in results:
