@@ -1,6 +1,7 @@
 """The periodic table: which sentences can be said, which have a name, and a cell that fails stops no other."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,23 @@ def test_few_labels_tell_good_features_from_noise():
     assert few_shot(good, labels, good, labels) == 100.0
     noise = torch.randn(200, 10, generator=torch.Generator().manual_seed(0))
     assert few_shot(noise, labels, noise.flip(0), labels) < 30
+
+
+def test_the_best_are_not_chosen_on_the_test_images(monkeypatch):
+    """The first round, by which the best unnamed sentences are picked, does not see what the second is judged on."""
+    plain = train.halves
+
+    def spoiled(data):
+        fit, test = plain(data)
+        test.labels = torch.zeros_like(test.labels)
+        return fit, test
+
+    job = Cell(SOME[1], 0, "digits", 1, samples=300)
+    first = {k: run_cell(job)[k] for k in ("few", "knn")}
+    last = run_cell(replace(job, final=True))
+    monkeypatch.setattr(train, "halves", spoiled)
+    assert {k: run_cell(job)[k] for k in first} == first
+    assert run_cell(replace(job, final=True))["few"] != last["few"]
 
 
 def test_the_min_gap_is_that_of_the_closest_centres():
