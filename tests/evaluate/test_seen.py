@@ -34,6 +34,19 @@ def test_a_file_of_features_is_looked_at_again_without_encoding(tmp_path, capsys
     assert main(["inspect", str(path), "--duplicates", "2"]) == 2 and "(0, 1]" in capsys.readouterr().err
 
 
+def test_every_near_duplicate_can_be_printed(tmp_path, capsys):
+    z = features()
+    z[10:] = z[10]  # 190 pairs, and 05 with 21 no more
+    np.savez(path := str(tmp_path / "emb.npz"), features=z, names=np.array(NAMES))
+    assert main(["inspect", path, "--duplicates", "0.99999"]) == 0
+    said = capsys.readouterr().out
+    assert said.count(".png  ") == 20 and "the 20 closest" in said and "170 more: --pairs 190 prints all" in said
+    assert main(["inspect", path, "--duplicates", "0.99999", "--pairs", "190"]) == 0
+    assert (said := capsys.readouterr().out).count(".png  ") == 190 and "more" not in said.splitlines()[-1]
+    assert main(["inspect", path, "--pairs", "190"]) == 2 and "--duplicates" in capsys.readouterr().err
+    assert main(["inspect", path, "--duplicates", "0.9", "--pairs", "0"]) == 2 and "at least 1" in capsys.readouterr().err
+
+
 def test_rows_without_names_are_told_by_their_numbers(tmp_path):
     np.savez(tmp_path / "z.npz", features=features())
     assert read_features(tmp_path / "z.npz")[1][:2] == ["0", "1"]

@@ -101,6 +101,7 @@ def embed(
     head: Annotated[bool, Parameter(negative="")] = False,
     outliers: int | None = None,
     duplicates: float | None = None,
+    pairs: int | None = None,
 ) -> None:
     """Write the features of every sample to a file; name the samples that stand alone, or come twice.
 
@@ -113,13 +114,16 @@ def embed(
         head: the embedding behind the projector, in place of the encoder's features.
         outliers: print so many samples that are farthest from their neighbours.
         duplicates: print pairs of at least this cosine similarity, such as 0.99.
+        pairs: of them so many, the closest; 20 by default.
     """
     from infomax.evaluate.command import embedded
 
-    embedded(run, data, out, root=root, split=split, head=head, lonely=outliers, twins=duplicates)
+    embedded(run, data, out, root=root, split=split, head=head, lonely=outliers, twins=duplicates, most=pairs)
 
 
-def inspect(file: str, *, outliers: int | None = None, duplicates: float | None = None) -> None:
+def inspect(
+    file: str, *, outliers: int | None = None, duplicates: float | None = None, pairs: int | None = None
+) -> None:
     """Name the samples that stand alone, or come twice, in features that `infomax embed` wrote; nothing is encoded.
 
     Without an option: ten that stand alone, and pairs of cosine 0.99.
@@ -128,10 +132,11 @@ def inspect(file: str, *, outliers: int | None = None, duplicates: float | None 
         file: .npz or .parquet.
         outliers: print so many samples that are farthest from their neighbours.
         duplicates: print pairs of at least this cosine similarity, such as 0.99.
+        pairs: of them so many, the closest; 20 by default.
     """
     from infomax.evaluate.seen import inspected
 
-    inspected(file, outliers, duplicates)
+    inspected(file, outliers, duplicates, pairs)
 
 
 def report(

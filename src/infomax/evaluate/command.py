@@ -68,15 +68,16 @@ def embedded(
     head: bool,
     lonely: int | None,
     twins: float | None,
+    most: int | None,
 ) -> None:
     """Write features, and say which samples stand alone or come twice."""
-    check(lonely, twins)
+    check(lonely, twins, most)
     new_file(out)
     trained = Run.load(run)
     samples = dataset(data, root or trained.config["data"].get("root"), split)
     z, names = embed(trained, samples, out, head=head)
     print(f"wrote {out}: {many(z.shape[0], 'row')} of {z.shape[1]}{_of_two(samples)}")
-    say(z, names, lonely, twins)
+    say(z, names, lonely, twins, most)
 
 
 def _of_two(samples: Dataset) -> str:

@@ -15,7 +15,7 @@ from infomax.extras import getting
 from infomax.words import many
 
 SHOWN = 20
-"""Near-duplicates that are printed, the closest."""
+"""Near-duplicates that are printed where nobody asked for another number, the closest."""
 
 
 def read_features(path: str | Path) -> tuple[Tensor, list[str]]:
@@ -69,36 +69,41 @@ def _of_parquet(path: Path) -> tuple[Any, list[str] | None]:
         raise DataError(f"{path}: the column feature holds no lists of numbers of one length") from None
 
 
-def check(lonely: int | None, twins: float | None) -> None:
+def check(lonely: int | None, twins: float | None, most: int | None) -> None:
     """Refuse numbers that cannot be, before anything is encoded or read."""
     if lonely is not None and lonely < 1:
         raise ConfigError(f"--outliers {lonely}: give how many, at least 1")
     if twins is not None and not 0 < twins <= 1:
         raise ConfigError(f"--duplicates {twins}: give a cosine similarity in (0, 1]")
+    if most is not None and most < 1:
+        raise ConfigError(f"--pairs {most}: give how many, at least 1")
+    if most is not None and twins is None:
+        raise ConfigError(f"--pairs {most}: say from which cosine on as well, such as --duplicates 0.99")
 
 
-def say(z: Tensor, names: list[str], lonely: int | None, twins: float | None) -> None:
+def say(z: Tensor, names: list[str], lonely: int | None, twins: float | None, most: int | None) -> None:
     """Print the samples that stand alone, and those that come twice."""
     if lonely is not None and len(z) > 1:
         print(f"farthest from neighbour {min(10, len(z) - 1)}, counted from the nearest (cosine, sample):")
         for row, near in outliers(z, lonely):
             print(f"  {near:.3f}  {names[row]}")
     if twins is not None:
-        pairs = duplicates(z, twins, most=SHOWN)
-        few = f", the {SHOWN} closest" if pairs.total > SHOWN else ""
+        shown = most or SHOWN
+        pairs = duplicates(z, twins, most=shown)
+        few = f", the {shown:,} closest" if pairs.total > shown else ""
         print(
             f"{pairs.total:,} {'pair' if pairs.total == 1 else 'pairs'} of cosine {twins:g} or more"
             + (f"{few} (cosine, samples):" if pairs else "")
         )
         for i, j, near in pairs:
             print(f"  {near:.4f}  {names[i]}  {names[j]}")
-        if pairs.total > SHOWN:
-            print(f"  and {pairs.total - SHOWN:,} more; a higher --duplicates leaves fewer")
+        if pairs.total > shown:
+            print(f"  and {pairs.total - shown:,} more: --pairs {pairs.total} prints all, a higher --duplicates leaves fewer")
 
 
-def inspected(path: str, lonely: int | None, twins: float | None) -> None:
+def inspected(path: str, lonely: int | None, twins: float | None, most: int | None = None) -> None:
     """`infomax inspect FILE`."""
-    check(lonely, twins)
+    check(lonely, twins, most)
     z, names = read_features(path)
     print(f"{path}: {many(z.shape[0], 'row')} of {z.shape[1]}")
-    say(z, names, *((10, 0.99) if lonely is None and twins is None else (lonely, twins)))
+    say(z, names, *((10, 0.99) if lonely is None and twins is None else (lonely, twins)), most)
