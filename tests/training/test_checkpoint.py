@@ -48,6 +48,20 @@ def broken_off(out, step, **options):
         fit(out, views=views, **options)
 
 
+def test_data_that_have_changed_are_told_without_what_follows_from_them(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randint(0, 256, (12, 8, 8, 3), dtype=torch.uint8, generator=generator)
+    learner = im.methods.build("simclr", im.encoders.get("mlp", size=8), projector=())
+    out = tmp_path / "run"
+    im.train(learner, pictures, out=out, epochs=2, progress=False, on_epoch=lambda run: True)
+    with pytest.raises(im.ConfigError, match=r"other data .*data\.samples: 12 then, 9 now\. Put back .*--init") as refused:
+        im.Run.resume(out, data=pictures[:9], progress=False)
+    assert "mean" not in str(refused.value) and "Views(" not in str(refused.value)
+    with pytest.raises(im.ConfigError, match=r"other data .*data\.mean: .*Put back") as refused:
+        im.Run.resume(out, data=pictures // 2, progress=False)
+    assert "Views(" not in str(refused.value)
+
+
 def own_views(batch, index, seed=0, epoch=0):
     return im.views.Gaussian(0.1)(batch, index, seed=seed, epoch=epoch)
 

@@ -76,6 +76,13 @@ def test_nan_says_which_view_and_row_and_keeps_the_last_epoch(tmp_path):
     assert len(back.history) == 1
 
 
+@pytest.mark.parametrize("on_nan", ["stop", "skip"])
+def test_weights_that_diverge_in_the_last_update_of_an_epoch_say_so(on_nan):
+    """The gauges after it are the first to see them, before any loss."""
+    with pytest.raises(im.NumericsError, match=r"after step 0: .* diverged\. Lower the learning rate"):
+        fit(epochs=2, batch_size=10**6, lr=1e38, optimizer="sgd", warmup_epochs=0, on_nan=on_nan)
+
+
 def test_a_run_reads_back(tmp_path):
     run = fit(out=tmp_path / "run", method="byol")
     back = im.Run.load(tmp_path / "run")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from infomax.clock import Clock
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, NumericsError
 from infomax.learner import Output
 from infomax.parallel import rank
 from infomax.training import monitor
@@ -85,6 +85,11 @@ class Beside:
         """Read the run at the end of an epoch: its gauges, and the embedding of the samples that they are read off, N x D."""
         with self.listening() as heard:
             a, b = monitor.two_sides(self.job.learner, self.views)
+        if not (torch.isfinite(a).all() and torch.isfinite(b).all()):  # the update before it was the first to go so far
+            raise NumericsError(
+                f"after step {self.position.step - 1}: the embedding of {len(a):,} samples, off which the gauges are read, is "
+                f"not finite: the weights of {self.job.learner.name!r} have diverged. Lower the learning rate"
+            )
         row = monitor.gauges(a, b, intervals=self.options.intervals)
         return (row if self.online is None else row | self.online.read(heard)), a
 

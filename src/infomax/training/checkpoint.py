@@ -22,7 +22,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,6 +134,20 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     old, new = ({k: v for k, v in flat(plain(c)).items() if k.split(".")[0] != MACHINE} for c in (then, now))
     keys = [k for k in {**old, **new} if old.get(k, ...) != new.get(k, ...)]
     return ["{}: {} then, {} now".format(k, *_around(old.get(k, "nothing"), new.get(k, "nothing"))) for k in keys]
+
+
+def _unlike(folder: Path, said: Sequence[str]) -> str:
+    """Why a run does not continue, and what to do; of other data the cause, without what follows from it."""
+    names = {line.partition(":")[0] for line in said}
+    moments, counts = {"data.mean", "data.std"}, {"data.name", "data.samples"}
+    follows = (moments | {"training.batch_size"} if names & counts else set()) | ({"views.made"} if names & (moments | counts) else set())
+    shown = "; ".join(line for line in said if line.partition(":")[0] not in follows)
+    if names & (moments | counts):
+        return (
+            f"{folder} was begun with other data and does not continue with these: {shown}. Put back what was there, or "
+            f"begin a new run from its encoder: --init {folder} --out NEW"
+        )
+    return f"{folder} was begun with another configuration and does not continue with this one: {shown}"
 
 
 def _around(a: Any, b: Any, width: int = 60) -> tuple[str, str]:
@@ -295,8 +309,7 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
     tensors, header = _newest(folder)
     then = _completed(header["config"], config)
     if fingerprint(then) != fingerprint(config):
-        said = "; ".join(differences(then, config))
-        raise ConfigError(f"{folder} was begun with another configuration and does not continue with this one: {said}")
+        raise ConfigError(_unlike(folder, differences(then, config)))
     fill(learner, {k.removeprefix("learner."): t for k, t in tensors.items() if k.startswith("learner.")}, folder)
     for name, p in learner.named_parameters():
         state: dict[str, Any] = dict(header["optimizer"].get(name, {}))
