@@ -161,6 +161,7 @@ def photos(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir(parents=True)
         for k in range(12):
             Image.fromarray(draw.integers(0, 256, (16, 16, 3), np.uint8)).save(tmp_path / folder / f"{k}.png")
+    (tmp_path / "labels.csv").write_text("file,label\n" + "".join(f"{k}.png,{'ab'[k % 2]}\n" for k in range(12)))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INFOMAX_DATA", str(tmp_path / "data"))
     return tmp_path

@@ -133,6 +133,14 @@ def test_paths_and_bytes_of_several_sizes(tmp_path) -> None:
     assert len(found.skipped) == 1 and "sample 3" in found.skipped[0]
 
 
+def test_a_list_of_labels_says_how_it_is_given(tmp_path) -> None:
+    (tmp_path / "labels.csv").write_text("file,label\n0.png,cat\n")
+    with pytest.raises(DataError, match=r"labels\.csv: .*\[\(path, label\), \.\.\.\]"):
+        im.data.load(str(tmp_path / "labels.csv"))
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    assert dataset([(str(tmp_path / "0.png"), "cat")], None).classes == ["cat"]
+
+
 def test_a_random_transform_is_told() -> None:
     with pytest.warns(UserWarning, match="draws at random"):
         of_items(Mine(wild=True))

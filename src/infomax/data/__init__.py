@@ -116,6 +116,9 @@ def _read(
     if path.is_file() and path.suffix.lower() in (".npy", ".npz"):
         return read_array(path, split)
     if path.is_file():
-        raise DataError(f"{path}: a file of this kind is not known: give an .npy or .npz file, or a folder of images")
+        raise DataError(
+            f"{path}: a file of this kind is not known: give an .npy or .npz file, or a folder of images; files with labels "
+            "in a list are given in Python, as pairs: im.train(learner, [(path, label), ...]), run.evaluate(the same)"
+        )
     known = nearest(name, NAMES, beside(path))
     raise DataError(f"no data set and no file {name!r}: {known}, or a folder of images or an .npz file")
