@@ -44,7 +44,9 @@ def test_every_near_duplicate_can_be_printed(tmp_path, capsys):
     assert main(["inspect", path, "--duplicates", "0.99999", "--pairs", "190"]) == 0
     assert (said := capsys.readouterr().out).count(".png  ") == 190 and "more" not in said.splitlines()[-1]
     assert main(["inspect", path, "--pairs", "190"]) == 2 and "--duplicates" in capsys.readouterr().err
-    assert main(["inspect", path, "--duplicates", "0.9", "--pairs", "0"]) == 2 and "at least 1" in capsys.readouterr().err
+    assert (
+        main(["inspect", path, "--duplicates", "0.9", "--pairs", "0"]) == 2 and "at least 1" in capsys.readouterr().err
+    )
 
 
 def test_rows_without_names_are_told_by_their_numbers(tmp_path):

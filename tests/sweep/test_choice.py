@@ -1,6 +1,7 @@
 """What is chosen, by what, and of what: sweeps whose results are made up."""
 
 import json
+import re
 
 import pytest
 
@@ -154,6 +155,17 @@ def test_results_beyond_all_numbers_are_passed_by(tmp_path, tell):
     assert tell("table", path)[0] == 0 and tell("page", path)[0] == 0
     rows = {row.name: row for row in Folder(path).rows()}
     assert _stands(rows, "linear", "min").startswith("best linear (held out) 1000")
+
+
+def test_the_best_says_on_which_data_it_is_probed(tmp_path, tell):
+    """What was trained on may have no labels: the command would be refused."""
+    results = [({"lr": 0.1}, {"linear": 90.0, "effective_rank": 3.0})]
+    path = made_up(tmp_path / "a folder", results, data="digits", metric="linear")
+    assert re.search(r"infomax probe '[^']*a folder/cells/\w+' --data digits$", tell("best", path)[1], re.M)
+    path = made_up(tmp_path / "gauge", results, metric="effective_rank")
+    assert "--data LABELLED" in tell("best", path)[1]
+    path = made_up(tmp_path / "own", results)
+    assert "--data" not in tell("best", path)[1]
 
 
 def test_what_a_method_alone_has_is_no_column(tmp_path, tell):

@@ -54,7 +54,9 @@ def test_data_that_have_changed_are_told_without_what_follows_from_them(tmp_path
     learner = im.methods.build("simclr", im.encoders.get("mlp", size=8), projector=())
     out = tmp_path / "run"
     im.train(learner, pictures, out=out, epochs=2, progress=False, on_epoch=lambda run: True)
-    with pytest.raises(im.ConfigError, match=r"other data .*data\.samples: 12 then, 9 now\. Put back .*--init") as refused:
+    with pytest.raises(
+        im.ConfigError, match=r"other data .*data\.samples: 12 then, 9 now\. Put back .*--init"
+    ) as refused:
         im.Run.resume(out, data=pictures[:9], progress=False)
     assert "mean" not in str(refused.value) and "Views(" not in str(refused.value)
     with pytest.raises(im.ConfigError, match=r"other data .*data\.mean: .*Put back") as refused:

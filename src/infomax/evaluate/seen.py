@@ -98,7 +98,9 @@ def say(z: Tensor, names: list[str], lonely: int | None, twins: float | None, mo
         for i, j, near in pairs:
             print(f"  {near:.4f}  {names[i]}  {names[j]}")
         if pairs.total > shown:
-            print(f"  and {pairs.total - shown:,} more: --pairs {pairs.total} prints all, a higher --duplicates leaves fewer")
+            print(
+                f"  and {pairs.total - shown:,} more: --pairs {pairs.total} prints all, a higher --duplicates leaves fewer"
+            )
 
 
 def inspected(path: str, lonely: int | None, twins: float | None, most: int | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from infomax.errors import ConfigError, command, nearest
 from infomax.recipes import files
 from infomax.sweep.folder import Folder, Row, counted, ranked, settings, telling, unfinished, varied, without
 from infomax.sweep.grid import OURS, Grid, read
-from infomax.sweep.metrics import aim, judged
+from infomax.sweep.metrics import JUDGED, aim, judged
 from infomax.sweep.run import known, run
 from infomax.sweep.search import TPE
 from infomax.words import many
@@ -153,8 +154,11 @@ def best(path: str, by: str | None = None, goal: str | None = None, *, as_json: 
         return
     _print_best(path, rows, metric, goal)
     print(f"judged by {judged(metric, asked['data'])}")
+    data = f" --data {shlex.quote(asked['data'])}" if asked["data"] else ""
+    unlabelled = "" if data or metric in JUDGED else " (of data without labels: --data LABELLED)"
     for row in found.rows:
-        print(f"the test set, once, for {row.name}: {command(f'probe {folder.cell(row.name)}')}")
+        probe = command(f"probe {shlex.quote(str(folder.cell(row.name)))}{data}")
+        print(f"the test set, once, for {row.name}: {probe}{unlabelled}")
 
 
 def table(path: str, by: str | None = None, goal: str | None = None, *, csv: bool = False) -> None:

@@ -140,7 +140,9 @@ def _unlike(folder: Path, said: Sequence[str]) -> str:
     """Why a run does not continue, and what to do; of other data the cause, without what follows from it."""
     names = {line.partition(":")[0] for line in said}
     moments, counts = {"data.mean", "data.std"}, {"data.name", "data.samples"}
-    follows = (moments | {"training.batch_size"} if names & counts else set()) | ({"views.made"} if names & (moments | counts) else set())
+    follows = (moments | {"training.batch_size"} if names & counts else set()) | (
+        {"views.made"} if names & (moments | counts) else set()
+    )
     shown = "; ".join(line for line in said if line.partition(":")[0] not in follows)
     if names & (moments | counts):
         return (
