@@ -5,6 +5,8 @@ A critic reads either the N true pairs (`paired`) or every combination (`crossed
 `paired(a, b)`. Leading dimensions (`... N D`) are a batch of independent problems, such as the seeds of an ensemble.
 """
 
+from typing import TypeGuard
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -99,6 +101,25 @@ class Cosine(Dot):
     def factors(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Unit rows, the left ones divided by the temperature."""
         return F.normalize(a, dim=-1) / self.temperature, F.normalize(b, dim=-1)
+
+
+def is_product(critic: nn.Module) -> TypeGuard[Dot]:
+    """Whether T is the product of the critic's `factors`, which kernels read in the place of `paired` and `crossed`.
+
+    A critic derived from `Dot` or `Cosine` is, as long as it changes `factors` alone.
+
+    Args:
+        critic: any.
+
+    Example:
+        >>> class Margin(Cosine):
+        ...     def paired(self, a, b): return super().paired(a, b) - 0.1
+        >>> is_product(Cosine(temperature=0.1)), is_product(Margin(temperature=0.1)), is_product(Euclidean())
+        (True, False, False)
+    """
+    return isinstance(critic, Dot) and all(
+        getattr(type(critic), verb) is getattr(Dot, verb) for verb in ("paired", "crossed")
+    )
 
 
 class Chord(Critic):

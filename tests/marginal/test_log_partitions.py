@@ -238,3 +238,36 @@ def test_what_cannot_be_built():
         InfoNCE(Cosine(), queue=5, width=3, own_view=True)
     with pytest.raises(ConfigError, match=r"a product .* not Bilinear"):
         TaylorDonskerVaradhan(Bilinear(3))
+
+
+class Halved(Cosine):
+    """A critic of one's own that is derived from a product, and is no longer the product of its factors."""
+
+    def paired(self, a, b):
+        return super().paired(a, b) / 2
+
+    def crossed(self, a, b):
+        return super().crossed(a, b) / 2
+
+
+@pytest.mark.parametrize("n", [20, 300])  # on either side of where the kernels, which read factors, take over
+@pytest.mark.parametrize(
+    "term",
+    [DonskerVaradhan, InfoNCE, lambda c: InfoNCE(c, own_view=True)],
+    ids=["dv", "infonce", "own_view"],
+)
+def test_a_critic_that_derives_from_a_product_is_read_as_it_was_written_at_any_batch(term, n):
+    a, b = pair(0, n=n)
+    torch.testing.assert_close(term(Halved(0.1)).penalty(a, b), term(Cosine(0.2)).penalty(a, b))
+
+
+def test_so_it_is_beside_a_queue():
+    a, b = pair(0, n=8)
+    own, known = (InfoNCE(c, queue=300, width=3).double() for c in (Halved(0.1), Cosine(0.2)))
+    known.load_state_dict(own.state_dict())
+    torch.testing.assert_close(own.penalty(a, b), known.penalty(a, b))
+
+
+def test_taylor_refuses_it_for_its_moments_would_be_those_of_the_factors():
+    with pytest.raises(ConfigError, match="not Halved, whose paired or crossed is its own: change factors instead"):
+        TaylorDonskerVaradhan(Halved(0.1))

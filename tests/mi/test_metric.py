@@ -317,3 +317,19 @@ def test_bad_input_is_named():
         metric.update(torch.zeros(3, 3), torch.zeros(3, 3))
     with pytest.raises(NumericsError, match="at least 3 pairs, got 2"):
         metric.compute()
+
+
+class Halved(Cosine):
+    """Derived from a product, and no longer the product of its factors."""
+
+    def paired(self, a, b):
+        return super().paired(a, b) / 2
+
+    def crossed(self, a, b):
+        return super().crossed(a, b) / 2
+
+
+def test_a_critic_that_derives_from_a_product_is_read_as_it_was_written():
+    a, b = pairs(40)
+    own, known = (vars(sums(c, a, b, clip=5.0)) for c in (Halved(0.1), Cosine(0.2)))
+    torch.testing.assert_close(own, known)

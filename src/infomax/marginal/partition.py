@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.clock import Clock
-from infomax.critic import Critic, Dot
+from infomax.critic import Critic, Dot, is_product
 from infomax.errors import ConfigError, NumericsError
 from infomax.kernels import log_mean_exp, log_sum_exp, mean_log_sum_exp
 from infomax.marginal.base import Marginal, Views
@@ -62,7 +62,7 @@ class DonskerVaradhan(Marginal):
         n = a.shape[-2]
         if n < 2 and not self.all_pairs:
             raise NumericsError(f"DonskerVaradhan: {n} row holds no pair i != j; give at least two")
-        if isinstance(self.critic, Dot) and tiled(a) and not self.all_pairs:
+        if is_product(self.critic) and tiled(a) and not self.all_pairs:
             return log_mean_exp(*self.critic.factors(a, b))
         t = self.critic.crossed(a, b)
         if self.all_pairs:
@@ -134,11 +134,11 @@ class InfoNCE(Marginal):
     def penalty(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""
         count = math.log(self.count(a.shape[-2]))
-        if isinstance(self.critic, Dot) and self.has_queue and max(a.shape[-2], len(self.queue)) > _TILED_ABOVE:
+        if is_product(self.critic) and self.has_queue and max(a.shape[-2], len(self.queue)) > _TILED_ABOVE:
             left, keys = self.critic.factors(a, self.queue.clone())
             rows, _ = log_sum_exp(left, keys.to(left.dtype).expand(*left.shape[:-2], *keys.shape))
             return torch.logaddexp(self.critic.paired(a, b), rows).mean(-1) - count
-        if isinstance(self.critic, Dot) and tiled(a) and not self.has_queue:
+        if is_product(self.critic) and tiled(a) and not self.has_queue:
             left, right = self.critic.factors(a, b)
             return mean_log_sum_exp(left, right, self.critic.factors(a, a)[1] if self.own_view else None) - count
         return self.candidates(a, b).logsumexp(-1).mean(-1) - count
@@ -182,9 +182,10 @@ class TaylorDonskerVaradhan(Marginal):
 
     def __init__(self, critic: Dot, *, coefficient: float = 0.5) -> None:
         super().__init__()
-        if not isinstance(critic, Dot):
+        if not is_product(critic):
+            own = ", whose paired or crossed is its own: change factors instead" if isinstance(critic, Dot) else ""
             raise ConfigError(
-                f"Taylor-DV needs a critic that is a product (Dot, Cosine), not {type(critic).__name__}: "
+                f"Taylor-DV needs a critic that is a product (Dot, Cosine), not {type(critic).__name__}{own}: "
                 "only then are its moments those of the embeddings"
             )
         self.critic, self.coefficient = critic, coefficient

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from infomax.compiled import missing
-from infomax.critic import Critic, Dot
+from infomax.critic import Critic, is_product
 from infomax.kernels.blocks import largest_score, panels, size, tame, without_true_pairs
 from infomax.kernels.softplus import folded_log_sum, foldings, softplus
 from infomax.mi.bounds import LOG2
@@ -63,7 +63,7 @@ def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float, moments: bool = T
     n = len(a)
     known = math.inf  # a bound of |T|, where there is one
     scores, squares = a.new_zeros(2, n, dtype=torch.float64)
-    if isinstance(critic, Dot):
+    if is_product(critic):
         left, right = critic.factors(a, b)
         known, positives = largest_score(left, right), _true(left, right)
         if moments:
@@ -87,7 +87,7 @@ def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float, moments: bool = T
     for rows in panels(a, n):
         t = panel[: rows.stop - rows.start]
         score(rows, t)
-        if moments and not isinstance(critic, Dot):
+        if moments and not is_product(critic):
             without_true_pairs(t, rows, slice(0, n), 0.0)
             square = t.square()
             for both, x in ((scores, t), (squares, square)):
