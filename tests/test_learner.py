@@ -332,3 +332,29 @@ def test_the_encoder_is_what_is_kept():
     assert im.methods.jmi(encoder, projector=(4,)).encoder is encoder
     bare = jmi()
     assert bare.encoder is bare.f
+
+
+EMBEDDED = {
+    "simclr": lambda e: im.methods.simclr(e, projector=(), temperature=0.05),
+    "moco_v2": lambda e: im.methods.moco_v2(e, projector=(), queue=64, temperature=0.05),
+    "vicreg": lambda e: im.methods.vicreg(e, projector=()),
+    "barlow_twins": lambda e: im.methods.barlow_twins(e, projector=()),
+    "swav": lambda e: im.methods.swav(e, projector=(), prototypes=16),
+    "dino": lambda e: im.methods.dino(e, projector=(), prototypes=0),
+}
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_score_reads_16_bits_in_32_under_autocast_too(name):
+    embedding = nn.Identity()
+    embedding.width = 8
+    learner = EMBEDDED[name](embedding)
+    torch.manual_seed(0)
+    z, k = ({i: torch.randn(32, 8).bfloat16() for i in range(2)} for _ in range(2))
+    if learner.target.one_way:
+        z, k = {0: z[0]}, {1: k[1]}
+    wide = learner.score(*({i: v.float() for i, v in side.items()} for side in (z, k)))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under = learner.score(z, k)
+    for bound in (learner.score(z, k), under):
+        torch.testing.assert_close(bound, wide, rtol=0, atol=0)

@@ -163,7 +163,30 @@ class Learner(nn.Module):
         return self.joint.symmetric and all(m.symmetric for m in self.marginals)
 
     def score(self, z: Views, k: Views, clock: Clock = Clock()) -> Tensor:  # noqa: B008  (a Clock cannot change)
-        """The bound of students and targets, N x D each by number of view: a scalar, or one value a leading index."""
+        """The bound of students and targets, N x D each by number of view, in nats: a scalar, or one value a leading index.
+
+        It is read in at least 32 bits, whatever the embeddings are in, under autocast too.
+
+        Args:
+            z: the students, N x D each, with gradient.
+            k: the targets; the very same dictionary where both sides are the same embeddings.
+            clock: where the run stands.
+
+        Raises:
+            DataError: no two of them that are different views.
+
+        Example:
+            >>> import infomax as im
+            >>> learner = im.methods.simclr(nn.Identity(), projector=())
+            >>> z = {i: torch.randn(8, 4, dtype=torch.bfloat16) for i in range(2)}
+            >>> learner.score(z, z).dtype
+            torch.float32
+        """
+        with torch.autocast(next(iter(z.values())).device.type, enabled=False):
+            students = widened(z)
+            return self._score(students, students if k is z else widened(k), clock)
+
+    def _score(self, z: Views, k: Views, clock: Clock) -> Tensor:
         both, lead = k is z, next(iter(z.values())).ndim
         z, k = self._constrained(z, k, clock)
         pairs = [(i, j) for j in k for i in z if i != j]
