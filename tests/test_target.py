@@ -207,3 +207,14 @@ def test_a_slow_copy_in_16_bits_moves_as_far_as_one_in_32():
     assert left[torch.bfloat16] == pytest.approx(left[torch.float32], abs=0.03)
     twice = [rounded_by_chance(torch.linspace(-3, 3, 999), seed=5) for _ in range(2)]
     assert torch.equal(*twice) and float((twice[0].float() - torch.linspace(-3, 3, 999)).abs().max()) < 2**-6
+
+
+def test_a_moving_average_that_a_clock_without_a_total_has_stopped_says_so():
+    target, f = EMA(0.9), branch()
+    g = target.second(f)
+    target.m_step(f, g, Clock(step=0))
+    target.m_step(f, g, Clock(step=3, total=4))
+    with pytest.warns(UserWarning, match=r"total=1.*no longer moves; give total=, the updates of the whole run"):
+        target.m_step(f, g, Clock(step=3))
+    EMA(0.9, anneal=False).m_step(f, g, Clock(step=3))
+    EMA(0.9, final=0.99).m_step(f, g, Clock(step=3))

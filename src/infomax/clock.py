@@ -9,7 +9,7 @@ class Clock(NamedTuple):
     Args:
         step: updates done before this one.
         steps_per_epoch: updates an epoch (for the two-encoder prototype: its E- and its M-pass together).
-        total: updates of the whole run.
+        total: updates of the whole run. Schedules have ended from there on: give it wherever `step` counts.
         phase: which block of parameters climbs: 0 = E-step (f), 1 = M-step (g).
 
     Example:

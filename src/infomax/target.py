@@ -12,6 +12,7 @@ A target looks at the views with the student f and the second branch g, and retu
 """
 
 import copy
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -160,6 +161,9 @@ class EMA(Apart):
     Raises:
         ConfigError: a momentum outside [0, 1], another start, or an encoder whose lazy layers have no weights yet.
 
+    Warns:
+        UserWarning: a momentum that has annealed to 1 by a clock at or past its `total`, which is 1 where it was not given.
+
     Example:
         >>> target, f = EMA(momentum=0.9, anneal=False), nn.Linear(1, 1, bias=False)
         >>> g = target.second(f)
@@ -209,6 +213,12 @@ class EMA(Apart):
     def m_step(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> None:
         """xi <- tau xi + (1 - tau) theta."""
         if g is not None and next(g.parameters(), None) is not None:
+            if self.anneal and self.momentum < self.final == 1 and clock.step >= clock.total:
+                warnings.warn(
+                    f"Clock(step, total={clock.total}): the run has ended by its clock, the momentum of the moving average has come "
+                    "to 1 and its target no longer moves; give total=, the updates of the whole run, or EMA(anneal=False)",
+                    stacklevel=2,
+                )
             share = 1 - self.tau(clock)
             pairs = [(mine(p), mine(q)) for p, q in zip(g.parameters(), f.parameters(), strict=True)]  # cut alike
             wide = [pair for pair in pairs if pair[0].dtype != torch.bfloat16]
