@@ -215,8 +215,8 @@ class EMA(Apart):
         if g is not None and next(g.parameters(), None) is not None:
             if self.anneal and self.momentum < self.final == 1 and clock.step >= clock.total:
                 warnings.warn(
-                    f"Clock(step, total={clock.total}): the run has ended by its clock, the momentum of the moving average has come "
-                    "to 1 and its target no longer moves; give total=, the updates of the whole run, or EMA(anneal=False)",
+                    f"Clock(step, total={clock.total}): the run has ended by its clock, the momentum of the moving average has "
+                    "come to 1 and its target no longer moves; give total=, the updates of the whole run, or EMA(anneal=False)",
                     stacklevel=2,
                 )
             share = 1 - self.tau(clock)

@@ -248,6 +248,8 @@ def train_command(argv: list[str]) -> Callable[..., None]:
     fixed = [p for p in own.parameters.values() if p.kind is p.KEYWORD_ONLY]
     name = options_given(argv).get("method")
     chosen = known.options(name) if name else {}
+    if taken := next((n for n in chosen if n in own.parameters or n in ("config", "resume", "print_config")), None):
+        raise ConfigError(f"the method {name!r} has an option {taken!r}, which is one of every run: call it otherwise")
     heads = {n for n, p in chosen.items() if is_head(p)}
     about = described_arguments(inspect.getdoc(known.get(name)) or "") if name else {}
     extra = []

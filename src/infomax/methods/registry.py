@@ -8,6 +8,7 @@ from typing import Any, Concatenate, ParamSpec
 from torch import nn
 
 from infomax.errors import ConfigError, known_options, nearest
+from infomax.heads import Head
 from infomax.learner import Learner
 
 METHODS: dict[str, Callable[..., Learner]] = {}
@@ -17,17 +18,50 @@ P = ParamSpec("P")
 
 
 def method(function: Callable[Concatenate[nn.Module, P], Learner]) -> Callable[Concatenate[nn.Module, P], Learner]:
-    """Enter a function in the list; its learners carry `recipe`, the options they were built with."""
-    defaults = {n: p.default for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    """Enter a function in the list; its learners carry `recipe`, the options they were built with.
+
+    Where the module that says this is imported, `im.methods.get`, `im.Run.load`, the command line and sweeps know the method by
+    the function's name. What a run keeps of it is its options, so let these be numbers, words and widths of heads.
+
+    Args:
+        function: of the encoder, then of options by name, each with a default; gives a learner.
+
+    Raises:
+        ConfigError: a function without an encoder or with `*args` or `**options`, or the name of a method of the package.
+
+    Example:
+        >>> import infomax as im
+        >>> @method
+        ... def dot_dv(encoder, *, projector=(8,), temperature=1.0):
+        ...     dot = im.Dot(temperature)
+        ...     branch = im.Branch(encoder, projector)
+        ...     return im.Learner(branch, im.Shared(), im.Alignment(dot), im.DonskerVaradhan(dot), name="dot_dv")
+        >>> dot_dv(nn.Linear(4, 4), temperature=0.5).recipe
+        {'method': 'dot_dv', 'projector': (8,), 'temperature': 0.5}
+        >>> _ = METHODS.pop("dot_dv")  # only here, so that the list stays the package's
+    """
+    name, signature = function.__name__, inspect.signature(function)
+    parameters = list(signature.parameters.values())
+    if not parameters or parameters[0].kind not in (parameters[0].POSITIONAL_ONLY, parameters[0].POSITIONAL_OR_KEYWORD):
+        raise ConfigError(f"the method {name}{signature}: its first argument is the encoder")
+    if loose := next((p for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)), None):
+        raise ConfigError(
+            f"the method {name}{signature}: name every option in the place of {loose}, as a run keeps them"
+        )
+    known = METHODS.get(name)
+    if known is not None and known.__module__ == f"{__package__}.{name}" != function.__module__:
+        raise ConfigError(f"the method {name}{signature}: the package has one of this name; choose another")
 
     @known_options
     @functools.wraps(function)
     def build(encoder: nn.Module, /, *args: P.args, **chosen: P.kwargs) -> Learner:
         learner = function(encoder, *args, **chosen)
-        learner.recipe = {"method": function.__name__, **defaults, **chosen}
+        asked = signature.bind(encoder, *args, **chosen)
+        asked.apply_defaults()
+        learner.recipe = {"method": name} | {n: v for n, v in asked.arguments.items() if n != parameters[0].name}
         return learner
 
-    METHODS[function.__name__] = build
+    METHODS[name] = build
     return build
 
 
@@ -50,11 +84,27 @@ def get(name: str) -> Callable[..., Learner]:
 def options(name: str) -> dict[str, inspect.Parameter]:
     """A method's options, read from its signature: name -> parameter with default and annotation.
 
+    An option without an annotation is of its default's type; widths of layers are a head.
+
     Example:
         >>> options("simclr")["temperature"].default
         0.2
     """
-    return {n: p for n, p in inspect.signature(get(name)).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    function = get(name)
+    try:
+        signature = inspect.signature(function, eval_str=True)
+    except NameError:  # an annotation of what its module imports for a type checker alone
+        signature = inspect.signature(function)
+    _, *others = signature.parameters.values()
+    return {p.name: p.replace(kind=p.KEYWORD_ONLY, annotation=_annotation(p)) for p in others}
+
+
+def _annotation(p: inspect.Parameter) -> Any:
+    if p.annotation is not p.empty:
+        return p.annotation
+    if isinstance(p.default, tuple | list | nn.Module):
+        return Head
+    return type(p.default) if isinstance(p.default, bool | int | float | str) else p.empty
 
 
 def build(name: str, encoder: nn.Module, **chosen: Any) -> Learner:

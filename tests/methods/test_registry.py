@@ -1,0 +1,85 @@
+"""A method of one's own, entered in the list: what it was built with is kept, and the command line reads its options."""
+
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+import infomax as im
+from infomax.cli import application, main
+from infomax.methods.registry import METHODS
+
+
+@pytest.fixture(autouse=True)
+def the_list_as_it_was():
+    before = dict(METHODS)
+    yield
+    METHODS.clear()
+    METHODS.update(before)
+
+
+def sentence(encoder, projector, temperature, name):
+    cos = im.Cosine(temperature)
+    return im.Learner(im.Branch(encoder, projector), im.Shared(), im.Alignment(cos), im.InfoNCE(cos), name=name)
+
+
+def own():
+    @im.methods.method
+    def plain(encoder, projector=(8,), temperature=0.1, mirrored=True):
+        """A method as one writes it first, without a star or an annotation."""
+        return sentence(encoder, projector, temperature, "plain")
+
+    return plain
+
+
+def test_options_given_by_position_are_kept_as_those_by_name_are():
+    plain, encoder = own(), nn.Linear(4, 4)
+    asked = {"method": "plain", "projector": (16,), "temperature": 0.7, "mirrored": True}
+    assert plain(encoder, (16,), 0.7).recipe == plain(encoder, projector=(16,), temperature=0.7).recipe == asked
+    assert plain(encoder).recipe == {"method": "plain", "projector": (8,), "temperature": 0.1, "mirrored": True}
+
+
+def test_a_run_of_it_is_read_back_with_them(tmp_path):
+    learner = own()(im.encoders.get("mlp", channels=1, size=8), (16,), 0.7)
+    im.train(learner, torch.rand(32, 8, 8, 1), epochs=1, out=tmp_path / "run", progress=False)
+    again = im.Run.load(tmp_path / "run").learner
+    assert again.joint.critic.temperature == 0.7
+    assert again.f.width == 16
+
+
+def test_the_command_line_reads_options_without_annotation_as_their_defaults(tmp_path):
+    own()
+    line = f"--data digits --epochs 1 --temperature 0.5 --projector 16-8 --no-mirrored --out {tmp_path / 'run'}"
+    assert main(["train", "--method", "plain", *line.split()]) == 0
+    recipe = im.Run.load(tmp_path / "run").learner.recipe
+    assert recipe == {"method": "plain", "projector": (16, 8), "temperature": 0.5, "mirrored": False}
+
+
+def test_annotations_that_are_words_are_read():
+    space = {}
+    exec("from __future__ import annotations\ndef later(encoder, *, temperature: float = 0.1): ...", space)
+    im.methods.method(space["later"])
+    assert im.methods.options("later")["temperature"].annotation is float
+
+
+def test_what_cannot_be_a_method_is_told_when_it_is_entered():
+    with pytest.raises(im.ConfigError, match="its first argument is the encoder"):
+        im.methods.method(lambda *, encoder: None)
+    with pytest.raises(im.ConfigError, match="name every option in the place of \\*\\*others"):
+        im.methods.method(lambda encoder, **others: None)
+
+    def simclr(encoder, *, temperature=0.1): ...
+
+    with pytest.raises(im.ConfigError, match="the package has one of this name"):
+        im.methods.method(simclr)
+    assert inspect.signature(METHODS["simclr"]).parameters["temperature"].default == 0.2
+    assert own() is not own()  # the cell of a notebook, run again
+
+
+def test_an_option_that_every_run_has_is_told():
+    @im.methods.method
+    def sized(encoder, *, size: int = 8): ...
+
+    with pytest.raises(im.ConfigError, match="'sized' has an option 'size', which is one of every run"):
+        application(["train", "--method", "sized"])
