@@ -59,6 +59,8 @@ def two_towers(one, other, temperature=0.1):
 
 # ---- VIbCReg (Lee & Aune 2021, arXiv:2109.00783): VICReg with correlations in the place of covariances ---------------------
 class WithinViews(im.Decorrelation):
+    symmetric = True
+
     def penalty(self, a, b):
         return super().penalty(a, a) + super().penalty(b, b)
 

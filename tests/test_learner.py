@@ -36,6 +36,8 @@ def test_half_of_the_pairs_are_enough_where_both_halves_agree():
     seen = []
 
     class Counting(Alignment):
+        symmetric = True
+
         def forward(self, a, b):
             seen.append(1)
             return super().forward(a, b)
@@ -358,3 +360,47 @@ def test_score_reads_16_bits_in_32_under_autocast_too(name):
         under = learner.score(z, k)
     for bound in (learner.score(z, k), under):
         torch.testing.assert_close(bound, wide, rtol=0, atol=0)
+
+
+class OneSided(Cosine):
+    def factors(self, a, b):
+        return super().factors(a.relu(), b)
+
+
+class Leaning(im.CorrelationDiagonal):
+    def forward(self, a, b):
+        return super().forward(a.relu(), b)
+
+
+class Heavy(im.Decorrelation):
+    def penalty(self, a, b):
+        return super().penalty(a.relu(), b)
+
+
+class LeaningAlignment(Alignment):
+    def forward(self, a, b):
+        return super().forward(a.relu(), b)
+
+
+class HeavyPartition(DonskerVaradhan):
+    def penalty(self, a, b):
+        return super().penalty(a.relu(), b)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (Alignment(OneSided(0.5)), DonskerVaradhan(OneSided(0.5))),
+        (Leaning(), im.Decorrelation()),
+        (im.CorrelationDiagonal(), Heavy()),
+        (LeaningAlignment(Cosine(0.5)), DonskerVaradhan(Cosine(0.5))),
+        (Alignment(Cosine(0.5)), HeavyPartition(Cosine(0.5))),
+    ],
+    ids=["critic", "joint", "marginal", "joint of a critic", "marginal of a critic"],
+)
+def test_symmetry_is_not_inherited_by_what_writes_its_own_verbs(words):
+    learner = Learner(nn.Identity(), Shared(), *words)
+    z = dict(enumerate(two_views()))
+    both = [learner.score({i: z[i]}, {j: z[j]}) for i, j in ((0, 1), (1, 0))]
+    assert not torch.isclose(*both)
+    torch.testing.assert_close(learner.score(z, z), sum(both) / 2)

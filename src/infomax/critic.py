@@ -5,13 +5,30 @@ A critic reads either the N true pairs (`paired`) or every combination (`crossed
 `paired(a, b)`. Leading dimensions (`... N D`) are a batch of independent problems, such as the seeds of an ensemble.
 """
 
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from infomax.errors import ConfigError
+
+
+def unsaid(kind: type, *verbs: str) -> None:
+    """Have a class that writes one of these verbs be symmetric only where it says so itself: it does not inherit that.
+
+    Args:
+        kind: of a critic, joint term or marginal.
+        verbs: names of the methods on which its symmetry hangs.
+
+    Example:
+        >>> class Asymmetric(Dot):
+        ...     def factors(self, a, b): return super().factors(a.relu(), b)
+        >>> Dot().symmetric, Asymmetric().symmetric
+        (True, False)
+    """
+    if "symmetric" not in vars(kind) and any(verb in vars(kind) for verb in verbs):
+        kind.symmetric = False  # type: ignore[attr-defined]
 
 
 class Critic(nn.Module):
@@ -28,6 +45,10 @@ class Critic(nn.Module):
 
     symmetric = False  # T(a, b) = T(b, a): say True only where it holds, and each pair is then read once
     of_directions = False  # T(a, b) = T(a/|a|, b/|b|): a queue then keeps unit rows, as MoCo's does
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        unsaid(cls, "paired", "crossed", "factors")
 
     def paired(self, a: Tensor, b: Tensor) -> Tensor:
         """T of each true pair: ... N D, ... N D -> ... N."""
@@ -96,6 +117,7 @@ class Cosine(Dot):
         tensor([10.])
     """
 
+    symmetric = True
     of_directions = True
 
     def factors(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

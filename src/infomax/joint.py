@@ -3,9 +3,11 @@
 A joint term maps `... N D, ... N D -> ...`, in nats, to be maximised.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from infomax.critic import Critic
+from infomax.critic import Critic, unsaid
 from infomax.moments import standardize
 
 
@@ -22,6 +24,10 @@ class Joint(nn.Module):
     """
 
     symmetric = False  # forward(a, b) = forward(b, a)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        unsaid(cls, "forward")
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""
@@ -42,10 +48,12 @@ class Alignment(Joint):
         tensor(2.)
     """
 
+    symmetric = True  # where the critic is
+
     def __init__(self, critic: Critic, weight: float = 1.0) -> None:
         super().__init__()
         self.critic, self.weight = critic, weight
-        self.symmetric = critic.symmetric
+        self.symmetric = self.symmetric and critic.symmetric
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""

@@ -1,8 +1,11 @@
 """The three verbs of a marginal: what stands for log E_p(a)p(b)[e^T] and keeps the embedding from collapsing."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from infomax.clock import Clock
+from infomax.critic import unsaid
 
 Views = dict[int, Tensor]
 """Embeddings by the number of their view: which views play the student, and which give targets."""
@@ -32,6 +35,10 @@ class Marginal(nn.Module):
     symmetric = False  # both sides are treated alike: constrain(z, z) = (w, w) and penalty(a, b) = penalty(b, a)
 
     separates = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        unsaid(cls, "constrain", "penalty")
 
     def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
         """Students and targets, N x D each, as they are to be compared."""

@@ -51,11 +51,12 @@ class DonskerVaradhan(Marginal):
     """
 
     explicit = True
+    symmetric = True  # where the critic is
 
     def __init__(self, critic: Critic, *, all_pairs: bool = False) -> None:
         super().__init__()
         self.critic, self.all_pairs = critic, all_pairs
-        self.symmetric = critic.symmetric
+        self.symmetric = self.symmetric and critic.symmetric
 
     def penalty(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""
@@ -180,6 +181,8 @@ class TaylorDonskerVaradhan(Marginal):
         tensor(0.)
     """
 
+    symmetric = True  # where the critic is
+
     def __init__(self, critic: Dot, *, coefficient: float = 0.5) -> None:
         super().__init__()
         if not is_product(critic):
@@ -189,7 +192,7 @@ class TaylorDonskerVaradhan(Marginal):
                 "only then are its moments those of the embeddings"
             )
         self.critic, self.coefficient = critic, coefficient
-        self.symmetric = critic.symmetric
+        self.symmetric = self.symmetric and critic.symmetric
 
     def moments(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and (population) variance of T over the N(N-1) pairs i != j."""
