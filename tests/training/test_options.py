@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.transforms import v2
 
 import infomax as im
 from infomax.training import devices
@@ -356,6 +357,7 @@ def test_a_misspelt_keyword_names_the_nearest():
         (lambda batch: [batch, batch], r"is called as views\(batch, index, seed=0, epoch=0\)"),
         (lambda batch, index, s, e: [batch, batch], "missing a required argument: 's'"),
         (3, "give a name, or a function"),
+        (v2.Compose([v2.Identity()]), r"views=Compose.*keyword argument 'seed'; of a transform make one, lambda batch"),
     ],
 )
 def test_a_view_function_that_cannot_be_called_is_told_how_it_would_be(views, said):
@@ -380,6 +382,28 @@ def test_what_a_view_function_gives_is_looked_at(gives, said):
             views=lambda batch, index, seed, epoch: gives(batch),
             progress=False,
         )
+
+
+@pytest.mark.parametrize(
+    ("gives", "said"),
+    [
+        (
+            lambda x: x,
+            "of shape \\(2, 3, 8, 8\\): .*; they are uint8: have your function of views give floats, normalised",
+        ),
+        (lambda x: x[:, :1] / 255, "it was made for 3 channels: im.encoders.get\\('resnet8', channels=1\\)"),
+    ],
+    ids=["bytes", "channels"],
+)
+def test_an_encoder_that_cannot_take_the_views_of_a_function_is_told_and_no_folder_is_left(gives, said, tmp_path):
+    def mine(batch, index, *, seed, epoch):
+        return [gives(batch.permute(0, 3, 1, 2))] * 2
+
+    learner = im.methods.simclr(im.encoders.get("resnet8"), projector=(8,))
+    images = torch.zeros(16, 8, 8, 3, dtype=torch.uint8)
+    with pytest.raises(im.ConfigError, match=said):
+        im.train(learner, images, views=mine, progress=False, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def _check_call(views: ViewFunction) -> None:
     if not callable(views):
         raise ConfigError(f"views={views!r}: give a name, or a function (batch, index, seed, epoch) -> views")
     try:
-        takes = inspect.signature(views)
+        takes = inspect.signature(views.forward if isinstance(views, nn.Module) else views)
     except ValueError:  # some are written in C and do not tell
         return
     try:
@@ -182,7 +182,7 @@ def _check_call(views: ViewFunction) -> None:
         name = getattr(views, "__name__", type(views).__name__)
         raise ConfigError(
             f"views={name}{takes}: a function is called as views(batch, index, seed=0, epoch=0) and gives two or more views: "
-            f"{error}"
+            f"{error}; of a transform make one, lambda batch, index, *, seed, epoch: (transform(batch), transform(batch))"
         ) from None
 
 

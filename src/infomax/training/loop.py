@@ -34,7 +34,7 @@ from infomax.training.feed import ViewFunction, dataset
 from infomax.training.interrupt import Stopped, interval, noted_signals, outliving
 from infomax.training.optim import OptimizerName
 from infomax.training.options import Options
-from infomax.training.prepare import Job, prepare
+from infomax.training.prepare import Job, prepare, try_out
 from infomax.training.rules import rate
 from infomax.training.run import (
     Run,
@@ -327,6 +327,8 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
         looking,
     ):
         if position.step == 0:
+            if run.config["views"]["own"]:  # those of a recipe were tried before
+                try_out(learner, feed, beside.views)
             frames.see(0, monitor.two_sides(learner, beside.views)[0][places])
             run.save_frames()  # before the checkpoint: what continues from it finds them
             save()

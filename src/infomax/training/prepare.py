@@ -1,6 +1,6 @@
 """From what was asked to a run that can begin: data, views, device, optimiser, and the configuration that says so."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def prepare(
         climbs = learner.to(where.device).to(memory_format=torch.channels_last).train()
         same_start(climbs)
     if isinstance(views, str):  # a function of the user's is called for the batches of the run and nothing else
-        _try_out(climbs, feed)
+        try_out(climbs, feed, feed.fixed(2))
     optimiser = build_optimizer(
         grouped(climbs, asked), options.optimizer, lr=options.peak(feed.batch_size), weight_decay=options.weight_decay
     )
@@ -134,6 +134,10 @@ def _hint(learner: Learner, view: Any) -> str:
     what = what if isinstance(what, dict) and "name" in what else {}  # else an attribute of the user's own
     if (made := what.get("channels", view.shape[1])) != view.shape[1]:
         return f"; it was made for {made} channels: im.encoders.get({what['name']!r}, channels={view.shape[1]})"
+    if not view.is_floating_point():
+        return (
+            f"; they are {str(view.dtype).removeprefix('torch.')}: have your function of views give floats, normalised"
+        )
     try:
         gives, says = measured_width(encoder, view), width_of(encoder)
     except ConfigError as error:
@@ -145,9 +149,18 @@ def _hint(learner: Learner, view: Any) -> str:
     return f"; it says {says} features and gives {gives}: take its classifier off (timm: num_classes=0), or set its `width`"
 
 
-def _try_out(learner: Learner, feed: Feed) -> None:
-    """Encode two samples, so that an encoder that cannot take these views is told at once, in our words."""
-    views = feed.fixed(2)
+def try_out(learner: Learner, feed: Feed, views: Sequence[Any]) -> None:
+    """Encode two samples, so that an encoder that cannot take these views is told at once, in our words.
+
+    Args:
+        learner: what is to be trained.
+        feed: of its data, which are named.
+        views: of at least two samples.
+
+    Raises:
+        ConfigError: an encoder that cannot take them, or gives no N x D.
+    """
+    views = [view[:2] if isinstance(view, Tensor) else view for view in views]
     others = {
         tuple(view.shape): view for view in views if isinstance(view, Tensor)
     }  # of multi-crop, the small ones too
