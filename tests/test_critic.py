@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infomax import Bilinear, Chord, ConfigError, Cosine, Critic, Dot, Euclidean
+from infomax import Bilinear, Chord, ConfigError, Cosine, Critic, DataError, Dot, Euclidean
 
 CRITICS = {
     "dot": lambda d: Dot(0.3),
@@ -116,3 +116,9 @@ def test_a_temperature_that_learns_is_shown():
 def test_a_critic_of_ones_own_says_what_it_lacks():
     with pytest.raises(NotImplementedError, match="Critic defines no crossed"):
         Critic().crossed(torch.zeros(2, 2), torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (1, 3), (4, 2), (5, 3)])
+def test_pairs_are_not_stretched_over_each_other(make, shape):
+    with pytest.raises(DataError, match=r"pairs of embeddings are N x D on both sides, not \(4, 3\) and"):
+        make(3).paired(rows(0, 4, 3), rows(1, *shape))

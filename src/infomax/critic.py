@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, DataError
 
 
 def unsaid(kind: type, *verbs: str) -> None:
@@ -59,6 +59,28 @@ class Critic(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} defines no crossed(a, b)")
 
 
+def partners(critic: Critic, a: Tensor, b: Tensor) -> None:
+    """Refuse two sides of which torch would stretch one row or column over the other's: N pairs are N D and N D.
+
+    Args:
+        critic: which is to read them.
+        a, b: ... N D each.
+
+    Raises:
+        DataError: another number of rows or columns.
+
+    Example:
+        >>> partners(Dot(), torch.ones(4, 2), torch.ones(4, 1))
+        Traceback (most recent call last):
+            ...
+        infomax.errors.DataError: Dot: pairs of embeddings are N x D on both sides, not (4, 2) and (4, 1)
+    """
+    if a.shape[-2:] != b.shape[-2:]:
+        raise DataError(
+            f"{type(critic).__name__}: pairs of embeddings are N x D on both sides, not {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+
+
 class Dot(Critic):
     """T(a, b) = a . b / temperature (paper, eq. 12).
 
@@ -89,6 +111,7 @@ class Dot(Critic):
 
     def paired(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... N."""
+        partners(self, a, b)
         left, right = self.factors(a, b)
         return (left * right).sum(-1)
 
@@ -160,6 +183,7 @@ class Chord(Critic):
 
     def paired(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... N."""
+        partners(self, a, b)
         return 1 - (F.normalize(a, dim=-1) - F.normalize(b, dim=-1)).square().sum(-1) / 2
 
     def crossed(self, a: Tensor, b: Tensor) -> Tensor:
@@ -179,6 +203,7 @@ class Euclidean(Critic):
 
     def paired(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... N."""
+        partners(self, a, b)
         return -(a - b).square().mean(-1)
 
     def crossed(self, a: Tensor, b: Tensor) -> Tensor:
@@ -210,6 +235,7 @@ class Bilinear(Critic):
 
     def paired(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... N."""
+        partners(self, a, b)
         return (a @ self.weight * b).sum(-1) / self.temperature
 
     def crossed(self, a: Tensor, b: Tensor) -> Tensor:
