@@ -83,3 +83,12 @@ def test_an_option_that_every_run_has_is_told():
 
     with pytest.raises(im.ConfigError, match="'sized' has an option 'size', which is one of every run"):
         application(["train", "--method", "sized"])
+
+
+def test_a_run_of_a_method_that_was_not_imported_says_what_to_import(tmp_path):
+    im.train(own()(im.encoders.get("toy")), "gaussians", epochs=1, out=tmp_path / "run", progress=False)
+    del METHODS["plain"]
+    with pytest.raises(
+        im.DataError, match="a run of the method 'plain', which is not the package's: import the module"
+    ):
+        im.Run.load(tmp_path / "run")

@@ -325,6 +325,11 @@ def rebuilt(folder: Path, config: dict[str, Any]) -> Learner:
             f"the learner of {folder} was put together by hand, so no command can build it again: in Python, give one like "
             f"it: Run.load({str(folder)!r}, learner=...) or Run.resume({str(folder)!r}, learner=...)"
         )
+    if config["method"]["method"] not in methods.METHODS:
+        raise DataError(
+            f"{folder} is a run of the method {config['method']['method']!r}, which is not the package's: import the module "
+            "that enters it by @im.methods.method first (on a command line by a command of your own: docs/methods.md)"
+        )
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in config["method"].items() if k != "method"}
     return methods.build(config["method"]["method"], encoders.again(config["encoder"]), **options)
 
