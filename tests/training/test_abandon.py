@@ -20,7 +20,7 @@ def test_a_resume_that_fails_takes_nothing_away(tmp_path):
     log = tmp_path / "run" / "log.jsonl"
     log.write_text(log.read_text().splitlines()[0] + "\n")  # as if killed in its second epoch
     before = sorted(p.name for p in (tmp_path / "run").rglob("*"))
-    with pytest.raises(ConfigError, match="another configuration"):
+    with pytest.raises(ConfigError, match="begun with other data"):
         im.Run.resume(tmp_path / "run", data=torch.zeros(400, 8, 8, 1, dtype=torch.uint8), progress=False)
     assert sorted(p.name for p in (tmp_path / "run").rglob("*")) == before
     assert im.Run.load(tmp_path / "run").learner.name == run.learner.name

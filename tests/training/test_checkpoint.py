@@ -18,8 +18,8 @@ import infomax as im
 from infomax.cli.pages import reported
 from infomax.locks import held
 from infomax.training import checkpoint, interrupt, loop
+from infomax.training.folder import cleared
 from infomax.training.interrupt import Stopped, noted_signals
-from infomax.training.run import cleared
 
 LIVES = Path(__file__).with_name("lives.py")
 

@@ -9,7 +9,7 @@ import warnings
 import pytest
 
 from infomax.errors import ConfigError, DataError
-from infomax.training.run import LOCK, alone
+from infomax.training.folder import LOCK, alone
 
 fcntl = pytest.importorskip("fcntl")
 

@@ -8,8 +8,8 @@ import pytest
 
 from infomax.errors import DataError
 from infomax.training import log
+from infomax.training.folder import read_log
 from infomax.training.log import Log
-from infomax.training.run import read_log
 
 
 def rows(n, **more):

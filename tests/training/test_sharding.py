@@ -9,7 +9,7 @@ from torch import nn
 
 import infomax as im
 from infomax.training import checkpoint, sharding
-from infomax.training.run import read_log
+from infomax.training.folder import read_log
 
 TOLERANCE = 1e-9
 

@@ -65,7 +65,7 @@ def reported(
     if kinds.count("run") == len(paths):
         from infomax.report.run import write
         from infomax.report.subject import Subject
-        from infomax.training.run import PAGES
+        from infomax.training.folder import PAGES
 
         page = Path(out) if out is not None else first / PAGES[len(paths) > 1]
         return write([Subject.at(path) for path in paths], page, data, root=root, umap=umap)

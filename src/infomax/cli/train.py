@@ -15,10 +15,10 @@ from infomax.errors import command as typed
 from infomax.parallel import launched_rank
 from infomax.training import Run
 from infomax.training.devices import PrecisionName
+from infomax.training.folder import read_config
 from infomax.training.online import as_text
 from infomax.training.optim import OptimizerName
 from infomax.training.rules import read_rules
-from infomax.training.run import read_config
 from infomax.training.sharding import Strategy
 from infomax.words import many
 
@@ -121,9 +121,9 @@ def train(
     import infomax as im
     from infomax.training.devices import chosen
     from infomax.training.feed import check_names, dataset, encoder_for
+    from infomax.training.folder import unclaimed
     from infomax.training.options import Options
     from infomax.training.prepare import check_machine
-    from infomax.training.run import unclaimed
 
     if seed < 0:
         raise ConfigError(f"--seed {seed}: give a whole number from 0 on")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 from infomax.errors import ConfigError, DataError, command
 from infomax.report.looks import CLASSES, Style, style
 from infomax.training.checkpoint import written
+from infomax.training.folder import never_begun, read_config, read_frames, read_log
 from infomax.training.frames import Frames
-from infomax.training.run import Run, never_begun, read_config, read_frames, read_log, read_weights, rebuilt
+from infomax.training.run import Run, read_weights, rebuilt
 
 if TYPE_CHECKING:
     from infomax.data import Dataset

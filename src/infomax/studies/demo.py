@@ -16,8 +16,8 @@ from infomax.evaluate.features import features
 from infomax.evaluate.run import judge
 from infomax.learner import CollapseWarning, Learner
 from infomax.training import Run, train
+from infomax.training.folder import leaving_nothing, write_atomically
 from infomax.training.monitor import collapsed
-from infomax.training.run import leaving_nothing, write_atomically
 from infomax.views import ImageView, Views
 
 EPOCHS = 60

@@ -16,8 +16,9 @@ from filelock import Timeout
 import infomax
 from infomax.errors import ConfigError
 from infomax.locks import held
+from infomax.training.folder import unclaimed, write_atomically
 from infomax.training.interrupt import Stopped
-from infomax.training.run import environment, unclaimed, write_atomically
+from infomax.training.run import environment
 
 ABOUT, LOCK, CELLS, RESULTS = "study.json", "study.lock", "cells", "results.json"
 MACHINE = ("root", "device")

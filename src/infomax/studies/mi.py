@@ -62,7 +62,7 @@ def run(
         >>> abs(rows[0]["mean"] - 2) < 0.3
         True
     """
-    from infomax.training.run import claim, write_atomically
+    from infomax.training.folder import claim, write_atomically
 
     names = list(names) or list(tasks.TASKS)
     for kind, asked, known in (("task", names, tasks.TASKS), ("method", methods, METHODS)):

@@ -31,8 +31,8 @@ from infomax.sweep.metrics import JUDGED
 from infomax.training import Run
 from infomax.training.checkpoint import written
 from infomax.training.feed import dataset, encoder_for
+from infomax.training.folder import write_atomically
 from infomax.training.rules import read_rules
-from infomax.training.run import write_atomically
 
 
 def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = False) -> None:

@@ -25,7 +25,7 @@ from infomax.errors import ConfigError, DataError, command, nearest
 from infomax.locks import held
 from infomax.sweep.grid import WHERE, Cell
 from infomax.training.checkpoint import plain, written
-from infomax.training.run import read_log, write_atomically
+from infomax.training.folder import read_log, write_atomically
 from infomax.words import many
 
 State = Literal["finished", "failed", "running", "begun", "waiting"]

@@ -31,23 +31,13 @@ from infomax.training.beside import Beside
 from infomax.training.checkpoint import Position
 from infomax.training.devices import PrecisionName
 from infomax.training.feed import ViewFunction, dataset
+from infomax.training.folder import alone, claim, cleared, never_begun, read_config, read_log, unclaimed
 from infomax.training.interrupt import Stopped, interval, noted_signals, outliving
 from infomax.training.optim import OptimizerName
 from infomax.training.options import Options
 from infomax.training.prepare import Job, prepare, try_out
 from infomax.training.rules import rate
-from infomax.training.run import (
-    Run,
-    alone,
-    begun,
-    claim,
-    cleared,
-    never_begun,
-    read_config,
-    read_log,
-    rebuilt,
-    unclaimed,
-)
+from infomax.training.run import Run, begun, rebuilt
 from infomax.training.sharding import Strategy, take_up
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update

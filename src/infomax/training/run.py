@@ -1,207 +1,28 @@
-"""A run and its folder: what was asked, what happened, the weights; everything readable without executing code.
-
-| file | content |
-|---|---|
-| config.json | what was asked, resolved to the last default |
-| environment.json | versions, machine, the exact command; the same again for each time it was continued |
-| log.jsonl, log.csv | a line an epoch (also for TensorBoard, where that is installed) |
-| checkpoints/ | what a stopped run continues from |
-| nan.json | where the run ended, if it met a NaN: step, batch, samples |
-| embedding.safetensors | a few samples' embedding and its spectrum by epoch; see `infomax.training.frames` |
-| learner.safetensors | every parameter and buffer, both branches |
-| report.html | the page, once it is asked for |
-| run.lock | there while a process trains in the folder, or where one was killed; in nobody's way |
-"""
+"""A run: its learner, what it was asked, and how it went; kept in a folder, and read back from one."""
 
 import json
 import platform
-import re
 import shlex
 import shutil
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import Timeout
 from torch import Tensor
 
 from infomax.data import Dataset
-from infomax.errors import ConfigError, DataError, beside
-from infomax.errors import command as typed
+from infomax.errors import ConfigError, DataError
 from infomax.learner import Learner
-from infomax.locks import held, left
 from infomax.parallel import rank, world
-from infomax.training.checkpoint import FOLDER, distinct, fill, step_of, unwritable, write_bytes, written
+from infomax.training.checkpoint import distinct, fill, step_of, write_bytes, written
+from infomax.training.folder import read_config, read_frames, read_log
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
-from infomax.training.log import FILE as LOG
 from infomax.training.log import Log
 from infomax.training.sharding import Strategy
-from infomax.training.stands import stands
-
-PAGES = ("report.html", "comparison.html")
-"""What `infomax report` writes into the folder of a run, of it alone and of several."""
-
-LOCK = "run.lock"
-"""Held by the process that trains in a folder. The system lets go of it when that one dies, though the file may stay."""
-
-
-def unclaimed(out: str | Path, *, anew: bool = False) -> Path:
-    """A folder that a run may be kept in, untouched: asked before data are read, which takes long.
-
-    Args:
-        out: the folder.
-        anew: count what `never_begun` knows for nothing, too.
-
-    Raises:
-        ConfigError: where it exists and is not empty; what a run leaves that was killed before it began counts for nothing.
-    """
-    path = Path(out)
-    if anew and never_begun(path):
-        return path
-    if path.exists() and (not path.is_dir() or any(not _of_no_run(p) for p in path.iterdir())):
-        raise ConfigError(
-            f"{path} exists and is not empty: nothing is overwritten; choose another --out or remove it{_of_the_run_in(path)}"
-        )
-    return path
-
-
-def _of_the_run_in(path: Path) -> str:
-    """What else can be done where a folder holds a run: one that has ended has nothing left to continue."""
-    if not written(path):
-        return ""
-    try:
-        ended = stands(read_config(path)["training"], read_log(path), path)["finished"]
-    except DataError:  # `--resume` says what it is
-        ended = False
-    if ended and (path / "learner.safetensors").is_file():
-        return f"; the run in it has ended: {typed(f'evaluate {shlex.quote(str(path))}')} judges it"
-    return "; continue the run in it by --resume"
-
-
-def _of_no_run(file: Path) -> bool:
-    if file.name == LOCK or file.match("config.json.*.tmp"):  # killed while it was being written
-        return True
-    return file.name == "config.json" and file.is_file() and file.stat().st_size == 0
-
-
-def never_begun(path: Path) -> bool:
-    """Whether a folder holds what a run leaves that was killed before its first checkpoint, nothing else, and nobody is in it.
-
-    Pages that `infomax report` made of it count for nothing. The lock must be there, as only a killed process leaves it: the
-    options alone of some run may be somebody's record of it.
-    """
-    return _before_a_checkpoint(path) and left(path / LOCK)
-
-
-def _before_a_checkpoint(path: Path) -> bool:
-    def known(file: Path) -> bool:
-        if file.is_symlink():
-            return False
-        if file.is_dir():
-            ours = {FOLDER: "*.tmp", "tensorboard": "events.out.tfevents.*"}.get(file.name)
-            return ours is not None and all(one.is_file() and one.match(ours) for one in file.iterdir())
-        if file.name in PAGES:
-            from infomax.report.page import is_page
-
-            return is_page(file)
-        if file.name == FRAMES:
-            frames = read_frames(path)
-            return frames is not None and frames.epochs == [0]
-        return file.name == LOCK or any(
-            file.name == name or file.match(f"{name}.*.tmp") for name in ("config.json", "environment.json", FRAMES)
-        )
-
-    try:
-        read_config(path)
-        return all(known(file) for file in path.iterdir())
-    except (DataError, OSError):
-        return False
-
-
-def cleared(path: Path) -> None:
-    """Take away what `never_begun` knew, for who is alone in the folder since; anything else stays, and all that is with it."""
-    if _before_a_checkpoint(path):
-        for file in sorted(
-            path.iterdir(), key=lambda file: file.name == "config.json"
-        ):  # last, for it is known by that
-            if file.name != LOCK:
-                shutil.rmtree(file) if file.is_dir() else file.unlink()
-
-
-def claim(out: str | Path, mark: str | None = None) -> Path:
-    """Make the folder of a run or study; one that already holds something is never written into.
-
-    Args:
-        out: the folder.
-        mark: a file that a run writes first: of two that found the folder empty only one has it.
-
-    Raises:
-        ConfigError: where it exists and is not empty. DataError: where it cannot be made.
-    """
-    path = unclaimed(out)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(path, b"", error) from error
-    if mark is not None and (path / mark).is_file() and (path / mark).stat().st_size > 0:
-        raise ConfigError(f"{path}: another run has just begun in it; choose another --out")
-    return path
-
-
-@contextmanager
-def alone(path: Path | None) -> Iterator[None]:
-    """No other process trains in this folder meanwhile; the first of several processes sees to it for all.
-
-    Args:
-        path: the folder, which is made where it is missing; None: there is none.
-
-    Warns:
-        UserWarning: where the file system has no locks, so that nobody sees to it.
-
-    Raises:
-        ConfigError: where one does. DataError: where nothing can be written.
-    """
-    if path is None or rank() > 0:
-        yield
-        return
-    with ExitStack() as stack:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(held(path / LOCK))
-        except Timeout:
-            raise ConfigError(
-                f"{path}: another process is training in it: wait until that one has ended, or stop it first; if none does "
-                f"(one was killed where the file system has no locks), remove {path / LOCK}"
-            ) from None
-        except OSError as error:
-            raise unwritable(path / LOCK, b"", error) from error
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                (path / LOCK).unlink()
-
-
-@contextmanager
-def leaving_nothing(folder: Path) -> Iterator[None]:
-    """Take an empty folder away again where what was to fill it is stopped or fails."""
-    try:
-        yield
-    except BaseException:
-        if not any(folder.iterdir()):
-            folder.rmdir()
-        raise
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    write_bytes(path, text.encode())
 
 
 def environment() -> dict[str, Any]:
@@ -221,62 +42,6 @@ def environment() -> dict[str, Any]:
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "command": shlex.join(sys.argv),
     }
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """What a run was asked.
-
-    Raises:
-        DataError: where the folder is no run.
-    """
-    path = folder / "config.json"
-    if not path.is_file():
-        if folder.exists():
-            raise DataError(f"{folder} is no run: it holds no config.json")
-        raise DataError(f"{folder} is no run: it does not exist; {beside(folder)}".rstrip("; "))
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty: the run was killed before it began; begin it anew, in the same folder")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        missing = [key for key in ("method", "encoder", "data", "views", "training") if key not in config]
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path} is damaged: {error}") from None
-    if missing:
-        raise DataError(f"{path} is no configuration of a run: it lacks {', '.join(missing)}")
-    return dict(config)
-
-
-def read_log(folder: Path) -> list[dict[str, float]]:
-    """The rows of a run's log, one an epoch; none where there is no log yet. A last line that is cut is no row.
-
-    Raises:
-        DataError: where a line is damaged, naming it.
-    """
-    log, rows = folder / LOG, []
-    if not log.is_file():
-        return []
-    lines = re.findall(r"[^\n]*\n|[^\n]+", log.read_text(encoding="utf-8", errors="replace"))
-    for number, line in enumerate(lines, 1):
-        try:
-            rows.append(dict(json.loads(line)))
-        except (ValueError, TypeError):
-            if not line.endswith("\n"):  # of a process that was killed, or a full disk
-                break
-            raise DataError(
-                f"{log}: line {number} is damaged ({line[:40]!r}): remove it, or take the log of a copy"
-            ) from None
-    return rows
-
-
-def read_frames(folder: Path) -> Frames | None:
-    """The embedding of a run's watched samples by epoch; None where there is none that can be read."""
-    if not (folder / FRAMES).is_file():
-        return None
-    try:
-        return Frames.load(folder / FRAMES)
-    except DataError as error:  # for the eye alone: nothing else depends on it
-        warnings.warn(str(error), stacklevel=2)
-        return None
 
 
 def begun(run: "Run", data: Dataset, watched: int, epoch: int | None) -> tuple[Frames, Tensor]:

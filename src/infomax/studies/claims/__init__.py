@@ -74,7 +74,7 @@ def run(
         infomax.errors.DataError: no/such/folder is no study: it holds no results.json
     """
     from infomax.studies.curves.plan import BUDGETS
-    from infomax.training.run import write_atomically
+    from infomax.training.folder import write_atomically
 
     size = budget_of(budget, BUDGETS)  # one that there is not is said before anything is made
     folders = {"toy": toy, "theory": theory, "fig2": fig2, "fig7": fig7, "periodic": periodic, "table1": table1}

@@ -8,7 +8,7 @@ from typing import Any
 from infomax.errors import DataError
 from infomax.evaluate.findings import KEPT
 from infomax.studies.tables.printed import METHODS, label_of
-from infomax.training.run import read_config, read_log
+from infomax.training.folder import read_config, read_log
 
 NEEDED = ("method", "data", "seed", "linear", "machine")
 """What a row must say; `linear_g`, `knn`, `knn_g`, `encoder`, `epochs`, `train`, `test`, `seconds`, `recipe` may follow."""

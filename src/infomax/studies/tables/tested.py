@@ -12,7 +12,8 @@ from infomax.evaluate.run import judge
 from infomax.evaluate.splits import splits, test_of
 from infomax.studies.tables.sources import Source
 from infomax.training.feed import dataset, encoder_for
-from infomax.training.run import Run, write_atomically
+from infomax.training.folder import write_atomically
+from infomax.training.run import Run
 
 KEPT = "test.json"
 

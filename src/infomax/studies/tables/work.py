@@ -20,7 +20,8 @@ from infomax.sweep.grid import Cell, Listed
 from infomax.sweep.run import run as run_sweep
 from infomax.sweep.runners import RunnerName, available
 from infomax.training.feed import check_names
-from infomax.training.run import environment, write_atomically
+from infomax.training.folder import write_atomically
+from infomax.training.run import environment
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def run(out: str | Path, *, seed: int = 0, draws: int = 200) -> dict[str, Any]:
         Traceback (most recent call last):
         infomax.errors.ConfigError: draws=1: a spread needs at least 2
     """
-    from infomax.training.run import claim, write_atomically
+    from infomax.training.folder import claim, write_atomically
 
     if draws < 2:
         raise ConfigError(f"draws={draws}: a spread needs at least 2")

@@ -25,7 +25,7 @@ from infomax.studies.toy.jobs import ABLATIONS, METHODS, TEMPERATURE, Job
 from infomax.studies.toy.train import Arrays
 from infomax.studies.toy.worker import run_all
 from infomax.studies.toy.world import TRUE_MI
-from infomax.training.run import leaving_nothing, write_atomically
+from infomax.training.folder import leaving_nothing, write_atomically
 from infomax.words import many
 
 TAUS = (1.0, 0.1)
