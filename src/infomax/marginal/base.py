@@ -1,11 +1,14 @@
 """The three verbs of a marginal: what stands for log E_p(a)p(b)[e^T] and keeps the embedding from collapsing."""
 
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from infomax.clock import Clock
 from infomax.critic import unsaid
+
+Collapse = Literal["point", "directions", "nothing"]
+"""How an embedding collapses: to one point; to few directions; to lengths of 0 (`infomax.training.watch`)."""
 
 Views = dict[int, Tensor]
 """Embeddings by the number of their view: which views play the student, and which give targets."""
@@ -33,6 +36,12 @@ class Marginal(nn.Module):
 
     explicit = False  # a log-partition (in the population limit), so that joint - penalty is a bound on I(A; B)
     symmetric = False  # both sides are treated alike: constrain(z, z) = (w, w) and penalty(a, b) = penalty(b, a)
+
+    guards: tuple[Collapse, ...] = (
+        "point",
+        "directions",
+        "nothing",
+    )  # against which collapses it stands, by its weights
 
     separates = True
 

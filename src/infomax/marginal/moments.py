@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from infomax.errors import ConfigError
-from infomax.marginal.base import Marginal
+from infomax.marginal.base import Collapse, Marginal
 from infomax.moments import off_diagonal_squares, standardize
 
 
@@ -36,6 +36,8 @@ class VarianceCovariance(Marginal):
         if not eps >= 0:
             raise ConfigError(f"VarianceCovariance: eps is added to variances under a root and must be >= 0, not {eps}")
         self.variance, self.covariance, self.eps = variance, covariance, eps
+        spread: tuple[Collapse, ...] = ("point", "nothing") if variance > 0 else ()
+        self.guards = (*spread, "directions") if covariance > 0 else spread
 
     def _hinge(self, z: Tensor) -> Tensor:
         return (1 - (z.var(-2) + self.eps).sqrt()).relu().mean(-1)
@@ -72,6 +74,7 @@ class Decorrelation(Marginal):
     def __init__(self, weight: float = 0.0051) -> None:
         super().__init__()
         self.weight = weight
+        self.guards = Marginal.guards if weight > 0 else ()
 
     def penalty(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""

@@ -15,7 +15,7 @@ from infomax.training import monitor
 from infomax.training.checkpoint import MACHINE, Position
 from infomax.training.online import Online
 from infomax.training.prepare import Job
-from infomax.training.watch import Watch, reads_lengths
+from infomax.training.watch import Watch, reads_lengths, unguarded
 
 
 class Beside:
@@ -33,7 +33,7 @@ class Beside:
         self.job, self.position, self.options = job, position, job.options
         learner = job.learner
         self.watch = Watch(
-            learner.name, bare=not learner.marginals, lengths=reads_lengths(learner), seen=position.watched
+            learner.name, unguarded=unguarded(learner), lengths=reads_lengths(learner), seen=position.watched
         )
         with torch.random.fork_rng(devices=[]):  # a view function of the user's may draw: what it draws moves nothing
             torch.manual_seed(self.options.seed)
