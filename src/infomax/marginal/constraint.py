@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from infomax.clock import Clock
 from infomax.errors import ConfigError, NumericsError
 from infomax.heads import Branch, Head, Prototypes, head, reset
-from infomax.marginal.base import Marginal, Views
+from infomax.marginal.base import Collapse, Marginal, Views
 from infomax.moments import covariance
 from infomax.parallel import from_first
 from infomax.schedule import teacher_temperature
@@ -277,6 +277,10 @@ class Centering(Marginal):
             raise ConfigError(f"the centre's momentum must lie between 0 and 1, not {momentum}")
         self.temperature, self.target_temperature, self.momentum = temperature, target_temperature, momentum
         self.warmup_temperature, self.warmup_epochs = warmup_temperature, warmup_epochs
+        # a centre that moves lets no class win; a target sharper than its student does not let all become alike
+        centred: tuple[Collapse, ...] = ("point",) if momentum < 1 else ()
+        sharpened: tuple[Collapse, ...] = ("nothing",) if target_temperature < temperature else ()
+        self.guards = (*centred, "directions", *sharpened)
         self.register_buffer("center", torch.zeros(width))
 
     def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:

@@ -24,9 +24,8 @@ covariance term the loss of directions) has nothing that would stop it; the same
 spread (or of the lengths) is enough by itself, and `LOST_RANK_BARE` of the rank, at any time.
 
 Two readings in a row must say so. `infomax study collapse` trains every method with and without its guard, and counts what is
-missed and what is called a collapse and is none; the thresholds were chosen on some of its worlds and tried on the others,
-`SHRUNK` and `INFORMED` on the same worlds with another seed, `LOST_INFORMATION` and `SMOOTH` on seeds 101 to 104 of four
-worlds, `LOST_RANK` and `FEW` on seed 101 of them and on the recipes for a CPU on CIFAR-10's copy and Imagenette.
+missed and what is called a collapse and is none; the thresholds were chosen on some of its worlds and seeds and tried on others
+(docs/collapse.md), `LOST_RANK` and `FEW` also on the recipes for a CPU, on CIFAR-10's copy and Imagenette.
 """
 
 import warnings
@@ -48,13 +47,12 @@ CLOSED, LOST_INFORMATION = 0.25, 0.2
 LOST_RANK = 0.15
 FEW = 5.0  # BYOL and SimCLR have 10 to 14 on CIFAR-10 in an encoder's first minute
 INFORMED = 0.1  # nats
-SHRUNK = 0.2
+SHRUNK: dict[str | None, float] = {"distance": 0.2, "product": 0.1, None: 0.0}  # DINO's comes down to 0.15, and back
 CLOSED_BARE, LOST_RANK_BARE = 0.5, 0.5
 ROWS = 128  # of a batch, which a reading of some milliseconds looks at
 SMOOTH = 0.3  # of a new reading of the information in its running mean: one batch of 128 is noisy
 
-BARE = " It has no marginal: nothing holds its embedding open"
-UNGUARDED = " None of its marginals stands against that"
+UNGUARDED = " Its sentence has no marginal that stands against that"
 POINT = (
     "every sample goes to one point. What holds the embedding open is missing or too weak: look at its marginal or "
     "predictor, its temperatures, or take a smaller learning rate"
@@ -166,7 +164,7 @@ class Watch:
         closing = std < CLOSED_BARE * been["std"] if "point" in loose else std < CLOSED * been["std"] and fading
         scale = gauges.get("scale", 0.0)
         been["scale"] = max(been.get("scale", 0.0), min(scale, 1.0))
-        shrunk = scale < (CLOSED_BARE if "nothing" in loose else SHRUNK) * been["scale"]
+        shrunk = scale < (CLOSED_BARE if "nothing" in loose else SHRUNK[self.lengths]) * been["scale"]
         shrunk = shrunk and ("nothing" in loose or self.lengths == "distance" or not holds)
         informed = holds or been["level"] > max(random + INFORMED, INFORMED, been["information"] / 2)
         thin = rank < min(LOST_RANK * been["rank"], FEW) and not informed
@@ -189,12 +187,8 @@ class Watch:
         )
         warnings.warn(
             f"{self.name!r} is collapsing in epoch {clock.epoch + 1}, at update {clock.step} of {clock.total}: {seen}: "
-            f"{ADVICE[why]}." + self._hold(why),
+            f"{ADVICE[why]}." + UNGUARDED * (why in self.unguarded),
             CollapseWarning,
             stacklevel=2,
         )
         return True
-
-    def _hold(self, why: str) -> str:
-        """What is missing of what would stop it, if anything is."""
-        return BARE if len(self.unguarded) == len(ADVICE) else UNGUARDED * (why in self.unguarded)

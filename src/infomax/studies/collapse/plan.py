@@ -24,6 +24,8 @@ METHODS = tuple(m for m in methods.METHODS if m != "bgrl")  # a graph's, and tri
 class Unbalanced(Sinkhorn):
     """SwAV's codes without their balance: a plain softmax of the scores."""
 
+    guards = ()
+
     @torch.no_grad()
     def codes(self, b: Tensor, queue: Tensor) -> Tensor:
         """Every row by itself: N D, L D -> N K."""
