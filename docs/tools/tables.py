@@ -235,7 +235,7 @@ BITS = {"infomax": "the recipes", "infomax-32": "the recipes in 32 bits"}
 
 
 def races(results: dict[str, Any]) -> str:
-    """Seed by seed, ours after some time beside lightly's after twice as long and, where it was run, as long."""
+    """Seed by seed, ours after some time beside lightly's after twice as long and, where it was run, as long; of one machine."""
     by: dict[tuple[Any, ...], dict[str, Any]] = {}
     for c in results["cells"]:
         by[c["data"], c["method"], c["contestant"], c["seconds"], c["seed"]] = c
@@ -257,10 +257,15 @@ def races(results: dict[str, Any]) -> str:
                 for (*of, seed), mine in sorted(by.items(), key=lambda item: item[0][-1])
                 if of == [data, method, bits, ours]
                 and (theirs := by.get((data, method, "lightly", times * ours, seed))) is not None
+                and _computer(mine) == _computer(theirs)
             ]
             if pairs:
                 said += f"| {NAMES[data]}, {NAMES[method]} | {_race(pairs)} |\n"
     return said + "\n"
+
+
+def _computer(cell: dict[str, Any]) -> str:
+    return str(cell["machine"]).split(" (")[0]
 
 
 def _race(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> str:
