@@ -235,7 +235,7 @@ BITS = {"infomax": "the recipes", "infomax-32": "the recipes in 32 bits"}
 
 
 def races(results: dict[str, Any]) -> str:
-    """Seed by seed, ours after some time beside lightly's after twice as long and, where it was run, as long; of one machine."""
+    """Seed by seed, ours after some time beside lightly's after twice as long and, where it was run, as long."""
     by: dict[tuple[Any, ...], dict[str, Any]] = {}
     for c in results["cells"]:
         by[c["data"], c["method"], c["contestant"], c["seconds"], c["seed"]] = c
