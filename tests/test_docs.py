@@ -358,18 +358,22 @@ def test_the_periodic_table_has_as_many_sentences_as_are_said():
 def test_what_is_said_of_the_watch_was_counted():
     page = PAGES["docs/collapse.md"]
     for world in ("digits, wide", "digits, fast", "digits, sgd", "digits, batch 64"):
-        rows = [r for r in read("results/collapse-digits-seed105.json")["rows"] if r["world"] == world]
+        rows = [r for r in read("results/collapse-digits-seed110.json")["rows"] if r["world"] == world]
         fell = [r for r in rows if r["collapsed"]]
         in_time = [r for r in fell if r["flagged"] is not None and r["flagged"] <= 0.2]
-        assert [r["name"] for r in fell if r not in in_time] == (["dino"] if world == "digits, wide" else [])
-        (line,) = (line for line in page.splitlines() if line.startswith(f"| {world}, 105 |"))
+        assert fell and in_time == fell
+        (line,) = (line for line in page.splitlines() if line.startswith(f"| {world}, 110 |"))
         assert f"| {len(in_time)} of {len(fell)} | 0 |" in line
     for seed, said in {
         102: ("47 of 47 collapses, and 2 of 72 healthy runs",),
         103: ("48 of 48 collapses in the first fifth, and 3 of 72 healthy runs flagged",),
         104: ("46 of 48 collapses", "1 of 71 healthy runs"),
-        105: ("**47 of 48** | 0 | 1 | **1 of 71** | 18 of 21",),
-        106: ("**45 of 45** | 0 | 0 | **1 of 72** | 19 of 23",),
+        105: ("47 of 48 and 45 of 45", "1 of 71 and 1 of 72 healthy runs"),
+        106: ("47 of 48 and 45 of 45", "1 of 71 and 1 of 72 healthy runs"),
+        108: ("45 of 46", "1 of 71 and 0 of 72 healthy runs"),
+        109: ("43 of 44", "1 of 71 and 0 of 72 healthy runs"),
+        110: ("**49 of 49** | 0 | 0 | **0 of 72** | 19 of 19",),
+        111: ("**46 of 46** | 0 | 0 | **0 of 72** | 22 of 22",),
     }.items():
         n = read(f"results/collapse-digits-seed{seed}.json")["counts"]["held out"]
         counted = (f"{n['collapsed'] - n['missed']} of {n['collapsed']}", f"{n['alarms']} of {n['healthy']}")
