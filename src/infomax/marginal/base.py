@@ -25,8 +25,8 @@ class Marginal(nn.Module):
     by itself, in the same order, and keep their shape: constrain(z, k) = (constrain({i: z_i}, {}) for every i,
     constrain({}, k)). Where the target is cut off too, one view's graph can be let go before the next one is made.
 
-    `guards` says against which collapses it stands, by its weights; where no marginal of a sentence stands against one, the watch
-    over a run asks for less to call it (`infomax.training.watch`).
+    `guards` says against which collapses it stands, by its weights; where no marginal of a sentence stands against one, the
+    watch over a run asks for less to call it (`infomax.training.watch`).
 
     Example:
         >>> class Short(Marginal):
