@@ -94,6 +94,7 @@ def test_train_probe_report(tmp_path, capsys):
         "--epochs", "2", "--out", out,
     )  # fmt: skip
     assert code == 0 and "infomax evaluate" in said
+    assert re.search(r"effective rank \d+\.\d, std \d\.\d\d$", said, re.MULTILINE)  # and no word of a collapse
     config = json.loads((out / "config.json").read_text())
     assert config["method"] == {"method": "sdmi", "projector": [32, 16], "temperature": 0.2, "every": "epoch"}
     assert config["encoder"]["name"] == "mlp" and config["training"]["epochs"] == 2

@@ -57,6 +57,7 @@ def test_a_bar_in_a_file_shows_after_its_delay_and_not_half_a_minute_later(monke
         time.sleep(0.15)
         bar.update()
         assert "2/10" in sys.stderr.getvalue()
+        assert bar.format_dict["rate"] is None or bar.format_dict["rate"] > 2  # of 2 in .15 s, and not in half a minute
         bar.update()
         assert "3/10" not in sys.stderr.getvalue()
     assert progress.meter(total=10, delay=1, disable=True).disable

@@ -98,5 +98,9 @@ def test_one_command_trains_judges_and_writes(tmp_path, capsys, monkeypatch):
     assert found["rows"][1]["flagged"] <= 0.5
     assert found["rows"][1]["seen"].startswith("std ")
     assert (out / "index.html").is_file()
+    alone = [*asked[1:], "--worlds", "digits, wide", "--workers", "1"]  # judged by the whole method, which runs along
+    assert main(["study", "collapse", "--out", str(tmp_path / "alone"), *alone]) == 0
+    found = json.loads((tmp_path / "alone" / "results.json").read_text())
+    assert {r["name"]: r["collapsed"] for r in found["rows"]} == {"simclr without guard": True, "simclr": False}
     assert main(["study", "collapse", "--out", str(tmp_path / "no"), "--worlds", "digit"]) == 2
     assert "did you mean 'digits'" in capsys.readouterr().err

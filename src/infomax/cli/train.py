@@ -209,10 +209,12 @@ def _ended(run: Run, out: str) -> None:
     last = run.history[-1]
     if launched_rank() > 0:
         return
+    from infomax.training.monitor import collapsed
+
     mi, most = last["mi_infonce"], last["ceiling_infonce"]
     print(
         f"{run.learner.name}: bound {last['bound']:.3f}, InfoNCE {mi:.2f} of at most {most:.2f} nats, "
-        f"effective rank {last['effective_rank']:.1f}"
+        f"effective rank {last['effective_rank']:.1f}, std {last['std']:.2f}" + ": collapsed" * collapsed(last)
     )
     if online := as_text(last):
         print(online)
