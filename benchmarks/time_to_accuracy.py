@@ -115,7 +115,7 @@ def learner_of(cell: Cell, options: dict[str, Any], data: im.data.Dataset) -> im
     return im.methods.build(options["method"], encoder, **heads)
 
 
-def ours(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, float]]:
+def ours(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, Any]]:
     began, options = time.process_time(), recipe_of(cell)
     learner = learner_of(cell, options, data)
     taken = ("views", "size", "batch_size", "optimizer", "lr", "weight_decay", "precision")
@@ -134,7 +134,8 @@ def ours(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, float]
     )
     spent, batch = time.process_time() - began, options["batch_size"]
     updates = round(run.history[-1]["epoch"] * (len(data) // batch))
-    return learner.encoder, {"images": updates * batch, "cpu_seconds": spent}
+    precision = run.config["training"]["precision"]  # what `auto` came to
+    return learner.encoder, {"images": updates * batch, "cpu_seconds": spent, "precision": precision}
 
 
 def lightly_views(name: str, size: int, data: im.data.Dataset) -> Callable[[Any], list[Tensor]]:
@@ -250,7 +251,7 @@ def run(cell: Cell, path: Path) -> dict[str, Any]:
         test = tuple(t[: cell["tests"]] for t in images_of(cell["data"], path, "test"))
     data = im.data.Dataset(train[0][: cell["rows"]], name=cell["data"])
     encoder: nn.Module
-    said: dict[str, float] = {}
+    said: dict[str, Any] = {}
     if cell["contestant"] in CONTESTANTS:
         encoder, said = (ours if cell["contestant"] in OURS else lightly)(cell, data)
     else:

@@ -118,6 +118,11 @@ def test_a_critic_of_ones_own_says_what_it_lacks():
         Critic().crossed(torch.zeros(2, 2), torch.zeros(2, 2))
 
 
+def test_combinations_are_not_stretched_over_each_other(make):
+    with pytest.raises((DataError, RuntimeError), match=r"of one width, not \(4, 3\) and \(6, 1\)|shapes"):
+        make(3).crossed(rows(0, 4, 3), rows(1, 6, 1))
+
+
 @pytest.mark.parametrize("shape", [(4, 1), (1, 3), (4, 2), (5, 3)])
 def test_pairs_are_not_stretched_over_each_other(make, shape):
     with pytest.raises(DataError, match=r"pairs of embeddings are N x D on both sides, not \(4, 3\) and"):

@@ -160,7 +160,7 @@ def accuracy(results: dict[str, Any]) -> str:
             if c["contestant"] == "infomax-32" and c["data"] == data
         }
         order = ["", "simclr", "byol", "barlow-twins", "vicreg"]
-        who = ["untrained", "pixels", "infomax-32", "lightly", "lightly-full"]
+        who = ["untrained", "pixels", "infomax", "infomax-32", "lightly", "lightly-full"]
         rows = []
         for (method, contestant, seconds), same in sorted(
             alike.items(), key=lambda item: (order.index(item[0][0]), who.index(item[0][1]), -item[0][2])

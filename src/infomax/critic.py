@@ -81,6 +81,18 @@ def partners(critic: Critic, a: Tensor, b: Tensor) -> None:
         )
 
 
+def alike(critic: Critic, a: Tensor, b: Tensor) -> None:
+    """Refuse two sides of different width, of which torch would stretch one of a single column.
+
+    Raises:
+        DataError: another number of columns.
+    """
+    if a.shape[-1] != b.shape[-1]:
+        raise DataError(
+            f"{type(critic).__name__}: embeddings are N x D and M x D, of one width, not {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+
+
 class Dot(Critic):
     """T(a, b) = a . b / temperature (paper, eq. 12).
 
@@ -188,6 +200,7 @@ class Chord(Critic):
 
     def crossed(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... M D -> ... N M."""
+        alike(self, a, b)
         return 1 - (F.normalize(a, dim=-1).unsqueeze(-2) - F.normalize(b, dim=-1).unsqueeze(-3)).square().sum(-1) / 2
 
 
@@ -208,6 +221,7 @@ class Euclidean(Critic):
 
     def crossed(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... M D -> ... N M."""
+        alike(self, a, b)
         return -(a.unsqueeze(-2) - b.unsqueeze(-3)).square().mean(-1)
 
 

@@ -24,7 +24,11 @@ def meter(*args: Any, **options: Any) -> "tqdm[Any]":
         ...     bar.update()
     """
     if not watched():
-        options |= {"mininterval": SELDOM, "maxinterval": SELDOM, "smoothing": 0}  # the mean rate: few states, far apart
+        options |= {
+            "mininterval": SELDOM,
+            "maxinterval": SELDOM,
+            "smoothing": 0,
+        }  # the mean rate: few states, far apart
     if options.get("initial"):
         options["delay"] = 0
     bar, delay = tqdm(*args, **options), options.get("delay", 0)

@@ -61,6 +61,11 @@ def test_annotations_that_are_words_are_read():
     exec("from __future__ import annotations\ndef later(encoder, *, temperature: float = 0.1): ...", space)
     im.methods.method(space["later"])
     assert im.methods.options("later")["temperature"].annotation is float
+    text = "def typed(encoder, *, width: int = 8, scale: Unknown = 0.1, other: int.Nope = None): ..."
+    exec("from __future__ import annotations\n" + text, space)  # a module may import for a type checker alone
+    im.methods.method(space["typed"])
+    known = {name: p.annotation for name, p in im.methods.options("typed").items()}
+    assert known == {"width": int, "scale": float, "other": inspect.Parameter.empty}
 
 
 def test_what_cannot_be_a_method_is_told_when_it_is_entered():

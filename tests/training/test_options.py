@@ -406,6 +406,23 @@ def test_an_encoder_that_cannot_take_the_views_of_a_function_is_told_and_no_fold
     assert not (tmp_path / "run").exists()
 
 
+def test_views_of_a_function_are_tried_on_the_encoder_as_it_is_written(monkeypatch):
+    """And not as it was compiled, for a shape and a mode that come but once."""
+    tried, compiled = [], []
+
+    @contextmanager
+    def as_written():
+        tried.append(len(compiled))
+        yield
+
+    monkeypatch.setattr("infomax.training.prepare.compile_branch", lambda branch, **_: compiled.append(branch))
+    monkeypatch.setattr("infomax.training.prepare.uncompiled", as_written)
+    learner = im.methods.simclr(im.encoders.get("mlp", channels=1, size=8), projector=(8,))
+    views = lambda batch, index, *, seed, epoch: [batch.permute(0, 3, 1, 2) / 255] * 2  # noqa: E731
+    im.train(learner, "digits", views=views, epochs=1, progress=False, gauge_samples=16, compile=True)
+    assert tried == [1]
+
+
 @pytest.mark.parametrize(
     "asked",
     [

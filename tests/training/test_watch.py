@@ -92,6 +92,8 @@ def test_directions_that_vanish_are_seen_where_hardly_any_is_left():
     narrow = (1.0, 7.0, 0.5)  # of eight dimensions: few from the start
     assert verdict(narrow, (1.0, 3.0, 0.5), (1.0, 3.0, 0.5)) is None
     assert verdict(narrow, (1.0, 1.0, 0.5), (1.0, 1.0, 0.5)) == "directions"
+    assert verdict((1.0, 6.0, 0.5), (1.0, 1.2, -0.5), (1.0, 1.2, -0.5)) == "directions"
+    assert verdict((1.0, 2.0, 0.5), (1.0, 1.2, -0.5), (1.0, 1.2, -0.5)) is None
 
 
 def test_an_embedding_may_lose_most_of_its_directions_where_a_guard_holds_them_and_nowhere_else():
@@ -117,6 +119,14 @@ def test_what_no_marginal_stands_against_is_told_by_their_weights():
     assert unguarded(dino.edit(marginals=(Centering(8, temperature=0.1, target_temperature=0.1),))) == ("nothing",)
     with pytest.warns(im.CollapseWarning, match="no marginal"):
         assert unguarded(barlow.edit(marginals=())) == tuple(ADVICE)
+
+
+def test_guards_that_are_none_are_told():
+    class Mine(im.Marginal):
+        guards = "point"
+
+    with pytest.raises(im.ConfigError, match=r"Mine\.guards = 'point': give a tuple of point, directions, nothing"):
+        unguarded(im.methods.simclr(torch.nn.Linear(8, 4)).edit(marginals=(Mine(),)))
 
 
 def test_what_is_missing_is_said_with_the_collapse():

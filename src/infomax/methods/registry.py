@@ -93,10 +93,23 @@ def options(name: str) -> dict[str, inspect.Parameter]:
     function = get(name)
     try:
         signature = inspect.signature(function, eval_str=True)
-    except NameError:  # an annotation of what its module imports for a type checker alone
+    except (NameError, AttributeError):  # an annotation of what its module imports for a type checker alone
         signature = inspect.signature(function)
+        names = getattr(inspect.unwrap(function), "__globals__", {})
+        each = [p.replace(annotation=_read(p.annotation, names)) for p in signature.parameters.values()]
+        signature = signature.replace(parameters=each)
     _, *others = signature.parameters.values()
     return {p.name: p.replace(kind=p.KEYWORD_ONLY, annotation=_annotation(p)) for p in others}
+
+
+def _read(annotation: Any, names: dict[str, Any]) -> Any:
+    """What an annotation stands for; empty where it cannot be told, so that the default tells."""
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, names)  # of the method's own source, as `inspect` would read it
+    except (NameError, AttributeError):
+        return inspect.Parameter.empty
 
 
 def _annotation(p: inspect.Parameter) -> Any:

@@ -16,7 +16,7 @@ from infomax.parallel import by_rank, same_start, world
 from infomax.training import checkpoint, sharding
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import described
-from infomax.training.devices import Place, checked, chosen, compile_branch, place
+from infomax.training.devices import Place, checked, chosen, compile_branch, place, uncompiled
 from infomax.training.feed import Feed, check_names, dataset, view_function, view_size
 from infomax.training.interrupt import interval
 from infomax.training.length import Length
@@ -173,7 +173,8 @@ def _try_out_one(learner: Learner, feed: Feed, view: Any) -> None:
     modes = [(m, m.training) for m in learner.modules()]
     shape = tuple(view.shape) if isinstance(view, Tensor) else type(view).__name__
     try:
-        z = learner.eval().f(view)
+        with uncompiled():  # a shape and a mode that come but once
+            z = learner.eval().f(view)
     except InfomaxError:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:

@@ -37,10 +37,11 @@ import torch.nn.functional as F
 
 from infomax.clock import Clock
 from infomax.critic import Bilinear, Cosine, Critic, Dot, Euclidean
+from infomax.errors import ConfigError
 from infomax.learner import CollapseWarning, Learner
 from infomax.marginal import Sinkhorn, Whitening
 from infomax.marginal.base import Collapse, Marginal, Views
-from infomax.training.monitor import COLLAPSED_STD, TAU
+from infomax.training.monitor import COLLAPSED_RANK, COLLAPSED_STD, TAU
 
 EARLY = 0.2
 CLOSED, LOST_INFORMATION = 0.25, 0.2
@@ -82,12 +83,22 @@ def reads_lengths(learner: Learner) -> Lengths | None:
 def unguarded(learner: Learner) -> tuple[Collapse, ...]:
     """Which collapses none of a sentence's marginals stands against.
 
+    Raises:
+        ConfigError: a marginal that names another collapse, or one that is no tuple of them.
+
     Example:
         >>> import infomax as im
         >>> [unguarded(im.methods.vicreg(torch.nn.Linear(8, 4), covariance=weight)) for weight in (1.0, 0.0)]
         [(), ('directions',)]
     """
-    guarded = {collapse for marginal in learner.marginals for collapse in getattr(marginal, "guards", Marginal.guards)}
+    guarded: set[str] = set()
+    for marginal in learner.marginals:
+        guards = getattr(marginal, "guards", Marginal.guards)
+        if isinstance(guards, str) or not set(guards) <= set(Marginal.guards):
+            raise ConfigError(
+                f"{type(marginal).__name__}.guards = {guards!r}: give a tuple of {', '.join(Marginal.guards)}"
+            )
+        guarded.update(guards)
     return tuple(collapse for collapse in Marginal.guards if collapse not in guarded)
 
 
@@ -167,7 +178,8 @@ class Watch:
         shrunk = scale < (CLOSED_BARE if "nothing" in loose else SHRUNK[self.lengths]) * been["scale"]
         shrunk = shrunk and ("nothing" in loose or self.lengths == "distance" or not holds)
         informed = holds or been["level"] > max(random + INFORMED, INFORMED, been["information"] / 2)
-        thin = rank < min(LOST_RANK * been["rank"], FEW) and not informed
+        few = max(min(LOST_RANK * been["rank"], FEW), min(COLLAPSED_RANK, been["rank"] / 2))  # a rank is never below 1
+        thin = rank < few and not informed
         if "directions" in loose:
             thin = rank < LOST_RANK_BARE * been["rank"]
         signs = {"point": std < COLLAPSED_STD or closing, "nothing": shrunk, "directions": thin}

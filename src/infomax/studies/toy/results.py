@@ -322,7 +322,9 @@ def claims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             f"on the toy: {printed}",
             seen,
             std(bare_one[1]) < COLLAPSED_STD < std(mended[1]),
-            f"Collapsed: a spread below {COLLAPSED_STD:g}. Within {epochs} epochs it does not get there.{note}",
+            f"Collapsed: a spread below {COLLAPSED_STD:g}."
+            + f" Within {epochs} epochs it does not get there." * (std(bare_one[1]) >= COLLAPSED_STD)
+            + note,
         )
         claim(f"{name}_order", f"on the toy: {order}", seen, min(std(whole[1]), std(mended[1])) > std(bare_one[1]))
     return found
