@@ -111,8 +111,8 @@ def _run(path: Path, seed: int, epochs: int, progress: bool) -> dict[str, Any]:
     write_atomically(path / "results.json", json.dumps(found, indent=2) + "\n")
     page(path / "demo.html", rows, runs, test)
     print(f"\nwrote {path / 'demo.html'} after {time.perf_counter() - began:.0f} s: curves, embeddings, the table")
-    train = command("train --config cpu/simclr-cifar10 --data photos/ --out runs/first")
-    print(f"next: your own images, without labels: {train}")
+    following = command("train --config cpu/simclr-cifar10 --data photos/ --out runs/first")
+    print(f"next: your own images, without labels: {following}")
     return found
 
 
