@@ -418,8 +418,11 @@ def test_views_of_a_function_are_tried_on_the_encoder_as_it_is_written(monkeypat
     monkeypatch.setattr("infomax.training.prepare.compile_branch", lambda branch, **_: compiled.append(branch))
     monkeypatch.setattr("infomax.training.prepare.uncompiled", as_written)
     learner = im.methods.simclr(im.encoders.get("mlp", channels=1, size=8), projector=(8,))
-    views = lambda batch, index, *, seed, epoch: [batch.permute(0, 3, 1, 2) / 255] * 2  # noqa: E731
-    im.train(learner, "digits", views=views, epochs=1, progress=False, gauge_samples=16, compile=True)
+
+    def mine(batch, index, *, seed, epoch):
+        return [batch.permute(0, 3, 1, 2) / 255] * 2
+
+    im.train(learner, "digits", views=mine, epochs=1, progress=False, gauge_samples=16, compile=True)
     assert tried == [1]
 
 
