@@ -500,7 +500,7 @@ def test_a_killed_process_leaves_nothing_in_the_way(tmp_path):
         fit(tmp_path / "run", views=stopping_views(signal.SIGTERM, 7))
     _begun_with(tmp_path / "run", json.loads((tmp_path / "whole" / "config.json").read_text()))
     files = ("config.json", "environment.json", "learner.safetensors", "embedding.safetensors", "log.jsonl", "log.csv")
-    halves = [tmp_path / "run" / f"{f}.7.tmp" for f in (*files, "checkpoints/000000008.safetensors")]
+    halves = [tmp_path / "run" / f"{f}.7.tmp" for f in (*files, "watch.json", "checkpoints/000000008.safetensors")]
     others = [tmp_path / "run" / f for f in ("notes.tmp", "evaluation.json.7.tmp")]  # somebody else's
     for file in (*halves, *others, tmp_path / "run" / "run.lock"):
         file.write_bytes(b"")

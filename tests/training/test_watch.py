@@ -3,6 +3,7 @@
 import json
 import re
 import warnings
+from unittest.mock import ANY
 
 import pytest
 import torch
@@ -11,7 +12,11 @@ from tqdm import tqdm
 import infomax as im
 from infomax import Clock
 from infomax.marginal import Centering, Decorrelation, VarianceCovariance
-from infomax.training.watch import ADVICE, Watch, reads_lengths, unguarded
+from infomax.training.beside import Beside
+from infomax.training.checkpoint import Position
+from infomax.training.options import Options
+from infomax.training.prepare import prepare
+from infomax.training.watch import ADVICE, FILE, Watch, reads_lengths, unguarded
 
 SMALL = {"projector": (64, 32), "predictor": (32,), "queue": 512}
 
@@ -271,3 +276,42 @@ def test_the_bar_says_where_the_run_stands_within_an_epoch(capsys, monkeypatch):
     im.train(learner, "digits", epochs=2, batch_size=128, gauge_samples=64)
     assert [n for n, _ in seen][:5] == [0, 1, 2, 3, 4] and len(seen) > 3
     assert all(word in seen[-1][1] for word in ("bound", "mi", "rank", "std", "lr"))
+    assert seen[-1][1].startswith("batch: ")  # the log has other readings, of samples that stay the same
+
+
+def test_what_was_seen_is_in_the_folder_whether_a_run_was_stopped_or_not(tmp_path):
+    def fit(name, **options):
+        torch.manual_seed(0)
+        learner = im.methods.simclr(im.encoders.get("mlp", channels=1, size=8, hidden=16), projector=(16,))
+        out = tmp_path / name
+        run = im.train(learner, "digits", epochs=3, gauge_samples=64, progress=False, out=out, **options)
+        if options:
+            run = im.Run.resume(out, progress=False)
+        return run, json.loads((out / FILE).read_text())
+
+    whole, seen = fit("whole")
+    assert whole.watched == seen and seen["said"] is None and seen["phases"]["0"]["now"]["std"] > 0
+    assert fit("stopped", on_epoch=lambda run: True) == (ANY, seen)
+
+
+def test_what_was_said_is_kept(tmp_path):
+    watch = Watch("mine")
+    for step, width in ((0, 1.0), (5, 0.01), (10, 0.01)):
+        z = rows(width)
+        gauges = watch.see(z, z, Clock(step, 10, 100))
+    assert watch.state["said"] is None
+    with pytest.warns(im.CollapseWarning, match="in epoch 2, at update 10 of 100: std ") as heard:
+        watch.warn(gauges, Clock(10, 10, 100))
+    said = json.loads(json.dumps(watch.state))["said"]
+    assert (said["epoch"], said["step"], said["total"]) == (2, 10, 100) and str(heard[0].message).endswith(said["seen"])
+
+
+def test_a_run_that_was_warned_of_before_where_was_kept_is_not_called_healthy():
+    learner = im.methods.simclr(im.encoders.get("mlp", channels=1, size=8, hidden=16), projector=(16,))
+    data, machine = (
+        im.data.load("digits"),
+        {"device": "cpu", "devices": 1, "checkpoint_every": 1, "keep": 2, "strategy": "ddp"},
+    )
+    job = prepare(learner, data, "auto", Options(), None, machine)
+    assert Beside(job, Position()).watch.state["said"] is None
+    assert Beside(job, Position(warned=True)).watch.state["said"] == {}

@@ -35,6 +35,8 @@ class Beside:
         self.watch = Watch(
             learner.name, unguarded=unguarded(learner), lengths=reads_lengths(learner), seen=position.watched
         )
+        if position.warned and self.watch.state["said"] is None:
+            self.watch.state["said"] = {}  # off the gauges of an epoch, or by an earlier version: where is not known
         with torch.random.fork_rng(devices=[]):  # a view function of the user's may draw: what it draws moves nothing
             torch.manual_seed(self.options.seed)
             self.views: list[Any] = job.feed.fixed(self.options.gauge_samples)

@@ -212,7 +212,9 @@ def _settle(folder: Path) -> None:
             os.close(handle)
 
 
-FILES = ("config.json", "environment.json", "learner.safetensors", "embedding.safetensors", "log.jsonl", "log.csv")
+FILES = (
+    "config.json", "environment.json", "learner.safetensors", "embedding.safetensors", "watch.json", "log.jsonl", "log.csv",
+)  # fmt: skip
 """What is written beside the checkpoints while a run trains; an evaluation or a page of it may be written at the same time."""
 
 

@@ -8,6 +8,7 @@
 | checkpoints/ | what a stopped run continues from |
 | nan.json | where the run ended, if it met a NaN: step, batch, samples |
 | embedding.safetensors | a few samples' embedding and its spectrum by epoch; see `infomax.training.frames` |
+| watch.json | what the watch over a collapse has seen and said; see `infomax.training.watch` |
 | learner.safetensors | every parameter and buffer, both branches |
 | report.html | the page, once it is asked for |
 | run.lock | there while a process trains in the folder, or where one was killed; in nobody's way |

@@ -291,6 +291,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
     log = scalars(folder)
     elsewhere = weights_and_biases.rows(project, folder, run.config, learner.name, resumes=position.step > 0)
     beside = Beside(job, position)
+    run.watched = beside.watch.state
     due, began = interval(run.config[checkpoint.MACHINE]["checkpoint_every"]), time.perf_counter() - position.seconds
 
     def save(ended: bool = False) -> None:

@@ -23,6 +23,7 @@ from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
 from infomax.training.log import Log
 from infomax.training.sharding import Strategy
+from infomax.training.watch import FILE as WATCH
 
 
 def environment() -> dict[str, Any]:
@@ -110,6 +111,8 @@ class Run:
         data: the data set it was trained on, where it is at hand.
         path: the run's folder, if it has one.
         frames: the embedding of a few samples by epoch, where it was kept.
+        watched: what the watch over a collapse has seen and said of a run that is trained here; its folder has it as
+            watch.json.
     """
 
     learner: Learner
@@ -118,6 +121,7 @@ class Run:
     data: Any = None
     path: Path | None = None
     frames: Frames | None = None
+    watched: dict[str, Any] = field(default_factory=dict)
     _log: Log = field(default_factory=Log, init=False, repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -155,7 +159,7 @@ class Run:
         shutil.rmtree(self.path)  # `claim` made it, or found it empty: all in it is this run's
 
     def save(self, *, durable: bool = False) -> None:
-        """Write the weights, whole or not at all, and what is new of the log.
+        """Write the weights and what the watch has seen, each whole or not at all, and what is new of the log.
 
         Raises:
             DataError: where they cannot be written; what stood there before still does.
@@ -167,6 +171,8 @@ class Run:
         weights = save({n: t.detach().cpu().contiguous() for n, t in distinct(self.learner).items()})
         self.save_frames(durable=durable)
         write_bytes(self.path / "learner.safetensors", weights, durable=durable)
+        if self.watched:
+            write_bytes(self.path / WATCH, json.dumps(self.watched).encode() + b"\n", durable=durable)
         self._log.write(self.path, self.history, durable=durable)
 
     def save_frames(self, *, durable: bool = False) -> None:

@@ -43,6 +43,8 @@ from infomax.marginal import Sinkhorn, Whitening
 from infomax.marginal.base import Collapse, Marginal, Views
 from infomax.training.monitor import COLLAPSED_RANK, COLLAPSED_STD, TAU
 
+FILE = "watch.json"
+
 EARLY = 0.2
 CLOSED, LOST_INFORMATION = 0.25, 0.2
 LOST_RANK = 0.15
@@ -127,7 +129,8 @@ class Watch:
         seen: Mapping[str, Any] | None = None,
     ) -> None:
         self.name, self.unguarded, self.lengths = name, tuple(unguarded), lengths
-        self.state: dict[str, Any] = {"phases": {}, "suspicious": 0, "why": "", "last": None} | dict(seen or {})
+        fresh = {"phases": {}, "suspicious": 0, "why": "", "last": None, "said": None}
+        self.state: dict[str, Any] = fresh | dict(seen or {})
 
     def due(self, clock: Clock) -> bool:
         """Whether this update is looked at: some 40 of the first fifth of a run, and 80 of the rest."""
@@ -165,6 +168,7 @@ class Watch:
         been = self.state["phases"].setdefault(
             str(clock.phase), {"rank": rank, "std": std, "level": mi, "information": mi, "random": mi}
         )
+        been["now"] = dict(gauges)
         been["std"] = max(been["std"], std)
         been["level"] += SMOOTH * (mi - been["level"])
         been["information"] = max(been["information"], been["level"])
@@ -197,9 +201,10 @@ class Watch:
             f"{gauges['effective_rank']:.1f} ({been['rank']:.1f} at the start), information between views "
             f"{been['level']:.2f} nats (it was {been['information']:.2f})"
         )
+        seen = f"{seen}: {ADVICE[why]}." + UNGUARDED * (why in self.unguarded)
+        self.state["said"] = {"epoch": clock.epoch + 1, "step": clock.step, "total": clock.total, "seen": seen}
         warnings.warn(
-            f"{self.name!r} is collapsing in epoch {clock.epoch + 1}, at update {clock.step} of {clock.total}: {seen}: "
-            f"{ADVICE[why]}." + UNGUARDED * (why in self.unguarded),
+            f"{self.name!r} is collapsing in epoch {clock.epoch + 1}, at update {clock.step} of {clock.total}: {seen}",
             CollapseWarning,
             stacklevel=2,
         )
