@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from infomax.report.figures import Panel, mi_panels
 from infomax.report.looks import Style, plain, short, style, template
+from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.training.frames import Frames
 from infomax.training.monitor import TAU
@@ -100,6 +101,13 @@ def mi_and_gauges(page: Page, histories: Histories, styles: Mapping[str, Style] 
     def draw(panels: Sequence[Panel], caption: str) -> None:
         page.figure(mi_panels(panels, epochs=logs.epochs, styles=styles), caption)
 
+    within = {name: max(rows) for name, rows in logs.rows.items() if rows and not max(rows).is_integer()}
+    if within:
+        who = " " if len(logs.rows) == 1 else " of " + ", ".join(literal(name) for name in within) + " "
+        after = ", ".join(f"{epoch:g}" for epoch in within.values())
+        page.text(
+            f"The log{who}ends within an epoch, after {after}: loss, bound and seconds of the last point are of a part of one."
+        )
     shaded = " The shaded band is the reading's 95 % interval." if logs.has("mi_infonce_lo") else ""
     draw(
         [
@@ -108,7 +116,7 @@ def mi_and_gauges(page: Page, histories: Histories, styles: Mapping[str, Style] 
         ],
         f"Mutual information between the two branches, read with the critic cos/{TAU:g} on views that stay the same "
         f"throughout.{shaded} A curve at its ceiling says that the estimate is saturated, not that the information is. "
-        "JSD is no estimate of it: it is always below zero.",
+        "A bound below zero is loose, and says nothing against the run. JSD is no estimate: it is always below zero.",
     )
     draw(
         [
@@ -116,8 +124,9 @@ def mi_and_gauges(page: Page, histories: Histories, styles: Mapping[str, Style] 
             logs.panel("std", "std of the unit embedding x sqrt(D)", "", {"open": 1.0}),
             logs.panel("bound", "the objective's own bound", "nats (weights included)"),
         ],
-        "Gauges of collapse: an embedding that closes loses its rank, or its spread, or both. The bounds of different "
-        "methods do not compare.",
+        "Gauges of collapse. That the rank falls, fastest in the first epochs, is normal: an untrained network spreads noise "
+        "over many directions, a trained one keeps those that the two views share. A collapse takes std towards 0, or the "
+        "rank to one or a handful while information is lost, or never comes. The bounds of different methods do not compare.",
     )
     more = [logs.panel(key, said, unit) for key, (said, unit) in OPTIMISATION.items() if logs.has(key)]
     online = [key for key in ONLINE if logs.has(key)]

@@ -194,6 +194,7 @@ def _draw_panel(
                 y=mean,
                 name=label,
                 mode="lines" if seen.sum() > 1 else "markers",  # a line of one point is nothing
+                connectgaps=True,  # at an epoch that only another run has a row of
                 line={"color": look.colour, "dash": look.dash, "width": 2},
                 legendgroup=method,
                 showlegend=method not in shown,

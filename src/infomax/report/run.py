@@ -22,7 +22,7 @@ from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.report.samples import CLUSTERS, Samples, clusters, samples_of
 from infomax.report.subject import Subject, find_data, named_apart
-from infomax.training.monitor import collapsed
+from infomax.report.verdict import collapsed, state, verdict
 from infomax.words import many
 
 if TYPE_CHECKING:
@@ -54,8 +54,12 @@ def write(
     looks = named_apart(subjects)
     find_data(subjects, data, root)
     page = Page(*_title(subjects))
-    page.section("At a glance").table(
-        [_glance(s) for s in subjects], "The last row of each log" + caption(subjects) + "."
+    _verdicts(page.section("At a glance"), subjects)
+    page.table(
+        [_glance(s) for s in subjects],
+        "The last row of each log, read off samples that stay the same; the watch reads batches under way, and centres them"
+        + caption(subjects)
+        + ".",
     )
     place = len(page.body)
     mi_and_gauges(page.section("Curves"), {s.name: s.history for s in subjects}, looks)
@@ -91,10 +95,11 @@ def _title(subjects: Sequence[Subject]) -> tuple[str, str]:
     if not s.history:
         return title, "Not one epoch has ended yet: there is only what was asked."
     last = s.last
+    done, time, budget = s.epochs.partition(" (")
     return title, (
-        f"After {s.epochs} epoch{'' if s.epochs == '1' else 's'}: InfoNCE {_number(last, 'mi_infonce')} of at most "
+        f"After {done} epoch{'' if done == '1' else 's'}{time}{budget}: InfoNCE {_number(last, 'mi_infonce')} of at most "
         f"{_number(last, 'ceiling_infonce')} nats, effective rank {_number(last, 'effective_rank', 1)}, std "
-        f"{_number(last, 'std')}{': **collapsed**' if _collapsed(last) else ''}."
+        f"{_number(last, 'std')}{'' if collapsed(last) is None else f': {state(s)}'}."
     )
 
 
@@ -103,14 +108,13 @@ def _number(row: Mapping[str, Any], key: str, digits: int = 2) -> str:
     return f"{value:z.{digits}f}" if isinstance(value, int | float) and math.isfinite(value) else "?"
 
 
-def _collapsed(last: Mapping[str, Any]) -> bool | None:
-    """None where it cannot be told."""
-    read = [last.get(key) for key in ("std", "effective_rank")]
-    known = all(isinstance(value, int | float) and math.isfinite(value) for value in read)
-    return collapsed(last) if known else None
-
-
-_STATES = {True: "**collapsed**", False: "open", None: "unknown: a gauge is no finite number"}
+def _verdicts(page: Page, subjects: Sequence[Subject]) -> None:
+    """Whether each run has collapsed, before any of its numbers."""
+    said = {s.name: verdict(s) for s in subjects if s.history}
+    if len(subjects) == 1:
+        page.text("".join(said.values()))
+    else:
+        page.text("\n".join(f"- {literal(name)}: {text}" for name, text in said.items()))
 
 
 def _glance(s: Subject) -> dict[str, object]:
@@ -124,7 +128,7 @@ def _glance(s: Subject) -> dict[str, object]:
         row["InfoNCE, nats"] = f"{_number(last, 'mi_infonce')}{between} of {_number(last, 'ceiling_infonce')}"
         row["effective rank"] = _number(last, "effective_rank", 1)
         row["std"] = _number(last, "std")
-        row["state"] = _STATES[_collapsed(last)]
+        row["state"] = state(s)
     return row | accuracies(s)
 
 
@@ -188,8 +192,9 @@ def _spectrum(page: Page, subjects: Sequence[Subject]) -> None:
         page.section("Spectrum over training").figure(
             spectra(kept),
             "Eigenvalues of the covariance of the unit embedding, largest first, on those samples; later epochs are warmer. "
-            "A spectrum that falls off a cliff is an embedding that has lost dimensions; one that falls as a whole has closed "
-            "to a point.",
+            "Normal is a line that grows steeper: an untrained network spreads noise over many directions, a trained one keeps "
+            "those that the two views share. A collapse leaves one direction, or a handful, before the cliff; one to a point "
+            "lowers the whole line, its first eigenvalues too.",
         )
 
 

@@ -14,6 +14,7 @@ from infomax.training.checkpoint import written
 from infomax.training.folder import never_begun, read_config, read_frames, read_log
 from infomax.training.frames import Frames
 from infomax.training.run import Run, read_weights, rebuilt
+from infomax.training.watch import FILE as WATCH
 
 if TYPE_CHECKING:
     from infomax.data import Dataset
@@ -33,6 +34,7 @@ class Subject:
         history: one row an epoch.
         environment: where it was computed.
         evaluation: findings by data set, where it was evaluated.
+        watched: what the watch over a collapse saw and said, where that was kept.
         frames: its embedding by epoch, where that was kept.
         learner: with its weights, where they can be read.
         data: what it was trained on, where that is at hand; `own` whether it is that, or other data.
@@ -46,6 +48,7 @@ class Subject:
     history: Sequence[Row]
     environment: Mapping[str, Any] = field(default_factory=dict)
     evaluation: Mapping[str, Any] = field(default_factory=dict)
+    watched: Mapping[str, Any] = field(default_factory=dict)
     frames: Frames | None = None
     learner: "Learner | None" = None
     data: "Dataset | None" = None
@@ -57,7 +60,7 @@ class Subject:
     def of(cls, run: Run) -> Self:
         """A run that is at hand."""
         made = cls(run.learner.name, run.learner.name, run.config, run.history, frames=run.frames, learner=run.learner,
-                   data=run.data, path=run.path)  # fmt: skip
+                   data=run.data, path=run.path, watched=run.watched)  # fmt: skip
         if run.path is not None:
             made._read_beside(run.path)
         else:
@@ -92,8 +95,8 @@ class Subject:
         return made
 
     def _read_beside(self, folder: Path) -> None:
-        for name in ("environment", "evaluation"):
-            path = folder / f"{name}.json"
+        for name, file in (("environment", "environment.json"), ("evaluation", "evaluation.json"), ("watched", WATCH)):
+            path = folder / file
             if path.is_file():
                 try:
                     setattr(self, name, dict(json.loads(path.read_text(encoding="utf-8"))))

@@ -1,0 +1,91 @@
+"""What a page says of a run: whether it collapses, in the watch's own figures, and what is normal."""
+
+import json
+import math
+import shutil
+
+import pytest
+
+import infomax as im
+from infomax import Clock
+from infomax.cli.pages import reported
+from infomax.report import mi_panels
+from infomax.report.figures import Panel
+from infomax.report.subject import Subject
+from infomax.report.verdict import state, verdict
+from infomax.training.watch import FILE, Watch
+
+OPEN, CLOSED = {"epoch": 1, "std": 0.9, "effective_rank": 30.0}, {"epoch": 2, "std": 0.01, "effective_rank": 1.0}
+
+
+def run(watched, *rows):
+    return Subject("a", "jmi", {}, rows or [OPEN], watched=watched)
+
+
+def watched(*readings, unguarded=(), phases=(0,)):
+    """What a watch has kept after readings of (std, rank, information)."""
+    watch = Watch("mine", unguarded=unguarded)
+    for n, (std, rank, mi) in enumerate(readings):
+        for phase in phases:
+            clock = Clock(10 * n, 10, 100, phase)
+            watch.note(gauges := {"std": std, "effective_rank": rank, "mi_infonce": mi}, clock)
+    if watch.state["suspicious"] > 1:
+        with pytest.warns(im.CollapseWarning):
+            watch.warn(gauges, clock)
+    return json.loads(json.dumps(watch.state))
+
+
+def test_of_a_healthy_run_it_says_so_with_the_figures_of_the_watch():
+    healthy = run(watched((0.9, 62.0, 0.0), (0.8, 15.0, 2.0)))
+    said = verdict(healthy)
+    assert said.startswith("**No sign of collapse.** Read last off the batches: information between views 0.60 nats")
+    assert "(0.00 at the start, 0.60 at most), std 0.80 (0.90 at most), effective rank 15.0 (62.0 at the start)" in said
+    assert said.endswith("that the rank falls is normal.") and state(healthy) == "no sign of collapse"
+    rises = verdict(run(watched((0.9, 15.0, 0.0), (0.8, 62.0, 2.0))))
+    assert "normal" not in rises
+    both = verdict(run(watched((0.9, 62.0, 0.0), (0.8, 15.0, 2.0), phases=(0, 1))))
+    assert "batches of f: " in both and "batches of g: " in both
+
+
+def test_of_a_collapse_it_has_the_epoch_what_was_seen_and_where_it_stands():
+    few = [(1.0, 50.0, 0.5), (1.0, 20.0, 0.5), (1.0, 20.0, 0.5)]
+    flagged = run(watched(*few, unguarded=("directions",)))
+    said = verdict(flagged)
+    assert said.startswith("**Flagged as collapsing in epoch 3**, at update 20 of 100: std 1.000")
+    assert (
+        "its directions vanish" in said and "effective rank 20.0 (50.0 at the start)" in said and "normal" not in said
+    )
+    assert state(flagged) == "**flagged as collapsing in epoch 3**"
+    assert state(run(flagged.watched, OPEN, CLOSED)) == "**collapsed**"
+
+
+def test_a_collapse_that_the_log_alone_shows_is_no_healthy_run():
+    healthy = watched((0.9, 62.0, 0.0), (0.8, 15.0, 2.0))
+    assert verdict(run(healthy, OPEN, CLOSED)).startswith("**Flagged as collapsing in epoch 2**.")
+    assert state(run(healthy, OPEN, CLOSED, OPEN)) == "**flagged as collapsing in epoch 2**"
+    assert state(run(healthy, OPEN | {"std": math.nan})).startswith("unknown")
+
+
+def test_what_was_not_kept_is_not_guessed():
+    assert "was not kept" in verdict(run({})) and state(run({})) == "open"
+    assert verdict(run(watched() | {"said": {}})) == "**Flagged as collapsing; when was not kept**."
+    assert "Not flagged" in verdict(run(watched((0.9, 62.0, 0.5), (0.01, 62.0, 0.5))))
+    assert verdict(Subject("a", "jmi", {}, [])) == ""
+
+
+def test_pages_say_it_before_any_number_and_their_figures_what_is_normal(tmp_path, runs):
+    text = reported(runs[:1], tmp_path / "one.html").read_text()
+    first = text.split('id="at-a-glance"')[1].split("<table>")[0]
+    assert "<strong>No sign of collapse.</strong>" in first and "at the start" in first
+    assert ": no sign of collapse.</p>" in text.split("</header>")[0]
+    assert text.count("an untrained network spreads noise over many directions, a trained one keeps those that") == 2
+    old = shutil.copytree(runs[1], tmp_path / "old")
+    (old / FILE).unlink()
+    text = reported([runs[0], old], tmp_path / "two.html").read_text()
+    first = text.split('id="at-a-glance"')[1].split("<table>")[0]
+    assert "<li><code>plain</code>: <strong>No sign" in first and "<li><code>old</code>: What the watch" in first
+
+
+def test_a_run_is_drawn_through_at_an_epoch_that_only_another_has():
+    figure = mi_panels([Panel({"a": [0.0, math.nan, 1.0], "b": [0.0, 0.5, math.nan]})], epochs=[1, 1.5, 2])
+    assert all(trace.connectgaps for trace in figure.data)
