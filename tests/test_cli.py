@@ -94,7 +94,8 @@ def test_train_probe_report(tmp_path, capsys):
         "--epochs", "2", "--out", out,
     )  # fmt: skip
     assert code == 0 and "infomax evaluate" in said
-    assert re.search(r"effective rank \d+\.\d, std \d\.\d\d$", said, re.MULTILINE)  # and no word of a collapse
+    ended = r"^sdmi after 2 epochs: bound .*; of fixed samples InfoNCE .*, effective rank \d+\.\d, std \d\.\d\d$"
+    assert re.search(ended, said, re.MULTILINE)  # and no word of a collapse
     config = json.loads((out / "config.json").read_text())
     assert config["method"] == {"method": "sdmi", "projector": [32, 16], "temperature": 0.2, "every": "epoch"}
     assert config["encoder"]["name"] == "mlp" and config["training"]["epochs"] == 2
@@ -107,6 +108,22 @@ def test_train_probe_report(tmp_path, capsys):
     assert found["linear"] > 80 and found["knn"] > 80
     code, said, _ = run(capsys, "report", out)
     assert code == 0 and (out / "report.html").stat().st_size > 1e6
+
+
+def test_a_run_by_time_says_where_it_ended(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("infomax.training.length.Length.total", lambda self, step: 12)  # of 5 an epoch
+    asked = ("--method", "jmi", "--projector", "16", "--data", "digits", "--budget", "1h", "--out", tmp_path / "run")
+    code, said, _ = run(capsys, "train", *asked)
+    assert code == 0 and "jmi after 2.4 epochs, the last in part: bound" in said
+    code, said, _ = run(capsys, "report", tmp_path / "run")
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert code == 0 and "The log ends within an epoch, after 2.4: loss, bound and seconds" in text
+    assert "After 2.4 epochs (1h): InfoNCE" in text
+
+
+def test_the_help_tells_readings_of_the_bar_from_those_of_the_log(capsys):
+    said = shown(capsys, "train")["--gauge-samples"]
+    assert "of the log and of the last line" in said and "those of the bar are of the batch under way" in said
 
 
 def test_a_folder_of_unlabeled_images(tmp_path, capsys):

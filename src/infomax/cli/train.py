@@ -109,7 +109,8 @@ def train(
         strategy: how they hold the learner: ddp, each all of it; fsdp, each a shard of its branches, for large encoders.
         checkpoint_every: a number of updates, or of minutes as in 10min; always at the start and when stopped.
         keep: the last checkpoints to keep.
-        gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch.
+        gauge_samples: samples, with views fixed for the run, off which the gauges of the log and of the last line are read
+            after every epoch; those of the bar are of the batch under way.
         intervals: read mutual information with its limits there: some 20 ms more an epoch, at 1000 samples.
         online_probe: of labelled data: a linear probe that learns beside the run, off its gradient, tried after every epoch on
             test samples: nothing is to be chosen by it.
@@ -212,8 +213,11 @@ def _ended(run: Run, out: str) -> None:
     from infomax.training.monitor import collapsed
 
     mi, most = last["mi_infonce"], last["ceiling_infonce"]
+    epochs = f"{last['epoch']:g} epoch{'' if last['epoch'] == 1 else 's'}"
+    part = "" if float(last["epoch"]).is_integer() else ", the last in part"
     print(
-        f"{run.learner.name}: bound {last['bound']:.3f}, InfoNCE {mi:.2f} of at most {most:.2f} nats, "
+        f"{run.learner.name} after {epochs}{part}: "
+        f"bound {last['bound']:.3f}; of fixed samples InfoNCE {mi:.2f} of at most {most:.2f} nats, "
         f"effective rank {last['effective_rank']:.1f}, std {last['std']:.2f}" + ": collapsed" * collapsed(last)
     )
     if online := as_text(last):

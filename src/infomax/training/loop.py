@@ -130,7 +130,8 @@ def train(
         checkpoint_every: a number of updates, or of minutes as in "10min"; always at the start and when stopped.
         keep: the last checkpoints to keep.
         wandb: project of Weights & Biases to log to as well, where its package is installed (WANDB_MODE=offline: to disk).
-        gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch.
+        gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch, for the log;
+            those of the bar are of the batch under way.
         intervals: read mutual information with its limits there: some 20 ms more an epoch, at 1000 samples.
         online_probe, online_knn: of labelled data, beside the run and off its gradient: a linear probe and nearest
             neighbours of the encoder's features, tried after every epoch on test samples: nothing is to be chosen by
@@ -338,8 +339,8 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
                 output = update(job, position, clock, sweep, batch)
             if output is not None and (seen := beside.after(output, heard, sweep, batch, clock)):
                 bar.set_postfix_str(
-                    f"bound {float(output.bound.mean()):.3f} mi {seen['mi_infonce']:.2f} "
-                    f"rank {seen['effective_rank']:.1f} std {seen['std']:.2f} lr {lr:.2g}",
+                    f"batch: bound {float(output.bound.mean()):.3f} mi {seen['mi_infonce']:.2f} "
+                    f"rank {seen['effective_rank']:.1f} std {seen['std']:.2f}; lr {lr:.2g}",
                     refresh=False,  # else a bar shows before its delay, and then ends without a new line
                 )
             position.step += 1
