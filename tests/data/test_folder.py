@@ -215,7 +215,8 @@ def test_a_stray_picture_that_takes_the_labels_is_named(classes: Path) -> None:
 def test_one_class_is_none_in_either_split_and_a_broken_one_stays_a_class(tmp_path: Path) -> None:
     for part in ("train", "test"):
         paint(tmp_path / part / "x" / "0.png", (1, 2, 3))
-        assert load(tmp_path, split=part if part == "test" else "train").labels is None
+        one = load(tmp_path, split=part if part == "test" else "train")
+        assert one.labels is None and one.no_labels.startswith("has no labels (all its images lie in one folder, 'x':")
     for part in ("train", "test"):
         for name in ("w", "y"):
             paint(tmp_path / part / name / "0.png", (1, 2, 3))

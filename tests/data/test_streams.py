@@ -332,7 +332,9 @@ def test_folders_in_a_tar_that_are_no_classes_are_said_and_cls_goes_first(tmp_pa
         with pytest.warns(UserWarning, match=r"\d\.tar: no labels: no sample has a \.cls, and the folders .* unlike '"):
             assert load(path).labels is None
     with warnings.catch_warnings(action="error"):
-        assert load(tar_of(tmp_path / "one.tar", ["cat/1.jpg", "cat/2.jpg"])).labels is None
+        one = load(tar_of(tmp_path / "one.tar", ["my/cat/1.jpg", "my/cat/2.jpg"]))
+        assert one.labels is None and "(all its images lie in one folder, 'cat': one class" in one.no_labels
+        assert load(tar_of(tmp_path / "flat.tar", ["1.jpg", "2.jpg"])).no_labels == "has no labels"
         data = load(tar_of(tmp_path / "cls.tar", ["cat/1.jpg", "cat/1.cls", "dog/1.jpg", "dog/1.cls"]))
     assert data.labels is not None and data.labels.tolist() == [1, 3] and data.classes is None
 

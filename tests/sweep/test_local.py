@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from infomax.cli import main
 from infomax.errors import ConfigError, DataError
@@ -170,6 +171,10 @@ def test_a_metric_that_needs_labels_is_refused_before_anything_runs_where_there_
     judgeable(options, {"data": None, "metric": "linear"})  # one of them can be judged: the other's cells say why not
     with pytest.raises(DataError, match=r"x\.npy' has no labels"):
         judgeable(options[:1], {"data": None, "metric": "linear"})
+    (tmp_path / "photos" / "cats").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos" / "cats" / "1.png")
+    with pytest.raises(DataError, match=r"has no labels \(all its images lie in one folder, 'cats': .*, so 'linear'"):
+        judgeable([options[0] | {"data": str(tmp_path / "photos")}], {"data": None, "metric": "linear"})
     choice = asked | {"grid": {}, "random": {"data": ["digits", asked["data"]]}, "samples": 1, "sampler": "tpe"}
     assert [
         c.options["data"] for c in _samples(read({k: v for k, v in choice.items() if k not in ("grid", "data")}))

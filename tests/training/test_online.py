@@ -119,6 +119,8 @@ def test_a_stopped_run_continues_with_its_probe(tmp_path, monkeypatch):
 def test_data_without_labels_are_refused_by_the_option():
     with pytest.raises(im.DataError, match=r"--online-probe and --online-knn: .* has no labels"):
         fit(data=torch.rand(600, 2), **ONLINE)
+    with pytest.raises(im.DataError, match=r"has no labels \(one folder\); leave it out"):
+        fit(data=Dataset(torch.rand(600, 2), unlabelled="one folder"), **ONLINE)
 
 
 def test_data_of_which_nothing_can_be_held_out_are_refused():

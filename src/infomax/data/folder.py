@@ -14,6 +14,7 @@ from torch import Tensor
 
 from infomax.data import index
 from infomax.data.encoded import LOOKED_AT, WIDEST, Encoded, decoded, white
+from infomax.data.labels import of_one_folder
 from infomax.data.machine import budget, decoders
 from infomax.data.sets import Dataset, count_levels, moments
 from infomax.errors import ConfigError, DataError, NoSuchSplit
@@ -136,13 +137,14 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
             f"folder test or val, or give {train}",
             stacklevel=2,
         )
+    unlabelled = ""
     if known is not None and len(known) == 1:
-        labels, classes = None, None  # one folder of pictures inside another tells nothing apart
+        labels, classes, unlabelled = None, None, of_one_folder(known[0])
     elif labels is not None and classes is not None and known is not None:
         labels, classes = _renumber(labels, classes, known, root)
     names = [_printable(os.path.relpath(files[i], root)) for i in found.kept]
     return Dataset(found.images, labels, classes, str(path), mean, std, (*closed, *found.skipped), files=names,
-                   split=split if two else None)  # fmt: skip
+                   split=split if two else None, unlabelled=unlabelled)  # fmt: skip
 
 
 def _split_roots(path: Path, split: str) -> tuple[Path, Path, bool]:

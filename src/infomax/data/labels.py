@@ -67,6 +67,15 @@ def some_missing(missing: np.ndarray, name: str) -> bool:
     return bool(missing.any())
 
 
+def of_one_folder(name: str) -> str:
+    """Why images that all lie in one folder have no labels: a class by itself tells nothing apart.
+
+    Args:
+        name: of the folder.
+    """
+    return f"all its images lie in one folder, {name!r}: one class tells nothing apart"
+
+
 def of_one_kind(first: np.ndarray, second: np.ndarray, name: str) -> None:
     """Refuse words beside numbers, which would each be numbered on their own.
 

@@ -34,6 +34,7 @@ class Dataset:
         files: name of each sample's file, below the folder, where they lie in one.
         origin: name or path, and root, by which `load` found this train split; None: it came otherwise.
         split: `train` or `test`, where the data have both; None: these are all there are.
+        unlabelled: why there are no labels, where a layout looks as if there were; whoever asks for labels says it.
 
     Raises:
         DataError: no samples, samples that cannot be, not one label a sample, labels that are no whole numbers, or labels
@@ -55,6 +56,7 @@ class Dataset:
     origin: tuple[str, str] | None = field(default=None, repr=False)
     files: list[str] | None = field(default=None, repr=False)
     split: str | None = field(default=None, repr=False)
+    unlabelled: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         self.images = _as_images(self.images, self.name)
@@ -83,6 +85,16 @@ class Dataset:
     def __len__(self) -> int:
         """N, the number of samples."""
         return len(self.images)
+
+    @property
+    def no_labels(self) -> str:
+        """That there are no labels, and why where that is known: what an error says of data that are to be judged.
+
+        Example:
+            >>> Dataset(torch.zeros(2, 3)).no_labels, Dataset(torch.zeros(2, 3), unlabelled="one class").no_labels
+            ('has no labels', 'has no labels (one class)')
+        """
+        return "has no labels" + f" ({self.unlabelled})" * bool(self.unlabelled)
 
     @property
     def n_skipped(self) -> int:

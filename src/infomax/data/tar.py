@@ -17,7 +17,7 @@ import torch
 
 from infomax.data import index
 from infomax.data.folder import EXTENSIONS, OnError
-from infomax.data.labels import of_numbers, of_words
+from infomax.data.labels import of_numbers, of_one_folder, of_words
 from infomax.data.machine import cores
 from infomax.data.sets import Dataset
 from infomax.data.shards import Block, Shards, as_dataset, identities, opened
@@ -118,9 +118,10 @@ def read_tars(
     places = found["shard"], found["offset"], found["size"]
     shards = Tars(files, *places, found["members"], resize, on_error)
     of_train = None if train == files else read_tars(train, train, name, image_key, resize, on_error)
-    labels, classes = of_numbers(found["label"], name), None
+    labels, classes, folders = of_numbers(found["label"], name), None, []
     if not any(ending.rpartition(".")[2] == "cls" for ending in found["endings"].tolist()):
-        labels, classes = _by_folder(found["folders"].tolist(), found["folder"], of_train, name)
+        folders = found["folders"].tolist()
+        labels, classes = _by_folder(folders, found["folder"], of_train, name)
     if count := int(found["beside"].sum()):
         warnings.warn(
             f"{name}: {count:,} image{'' if count == 1 else 's'} beside another of the same name up to the first dot, left out "
@@ -129,6 +130,8 @@ def read_tars(
         )
     some = as_dataset(shards, labels, classes, name, of_train)
     counts = np.bincount(found["shard"], minlength=len(files))
+    if labels is None and len(folders) == 1 and folders[0]:
+        some.unlabelled = of_one_folder(folders[0].rpartition("/")[2])
     some.skipped = tuple(
         f"what follows {shards.name(end - 1)}" if count else file
         for file, count, end, cut in zip(files, counts.tolist(), counts.cumsum().tolist(), found["cut"], strict=True)

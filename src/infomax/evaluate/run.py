@@ -91,7 +91,7 @@ def evaluate(
     bare = train.labels is None
     if bare and set(names) != {GAUGES}:
         raise DataError(
-            f"{train.name!r} has no labels, so nothing can be probed: give labelled data (--data; of images: one folder a "
+            f"{train.name!r} {train.no_labels}, so nothing can be probed: give labelled data (--data; of images: one folder a "
             f"class), or ask for {GAUGES} alone (--protocols {GAUGES})"
         )
     if FINETUNE in names:

@@ -97,9 +97,6 @@ def train(options: Mapping[str, Any], out: Path) -> Run:
     return im.train(learner, samples, out=out, progress=False, **taken)
 
 
-NO_LABELS = "has no labels"
-
-
 def unjudged(name: str, why: str, metric: str) -> DataError:
     """The error of data that are to be judged by a metric that needs labels which they have not, or not so."""
     return DataError(
@@ -123,17 +120,24 @@ def judgeable(options: Iterable[Mapping[str, Any]], asked: Mapping[str, Any]) ->
     if asked["metric"] not in JUDGED:
         return
     every = list(dict.fromkeys((asked["data"] or o["data"], o["root"], o["on_error"]) for o in options))
-    if every and all(name not in NAMES and _without_labels(name, root, how) for name, root, how in every):
-        raise unjudged(every[0][0], NO_LABELS, asked["metric"])
+    first = ""
+    for name, root, how in every:
+        if name in NAMES or not (why := _without_labels(name, root, how)):
+            return
+        first = first or why
+    if every:
+        raise unjudged(every[0][0], first, asked["metric"])
 
 
-def _without_labels(name: str, root: str | None, on_error: Any) -> bool:
+def _without_labels(name: str, root: str | None, on_error: Any) -> str | None:
+    """That data have no labels, in words; None: they have, or they cannot be read."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out is said where it is used
         try:
-            return dataset(name, root, on_error=on_error).labels is None
+            data = dataset(name, root, on_error=on_error)
         except Exception:  # whatever it is, the cells meet it too, and say it
-            return False
+            return None
+    return data.no_labels if data.labels is None else None
 
 
 class _Split:
@@ -208,7 +212,7 @@ class _Split:
         y = self.data.labels
         why = ""
         if y is None:
-            why = NO_LABELS
+            why = self.data.no_labels
         elif not len(held):
             graph = isinstance(self.data, Graph)
             why = (

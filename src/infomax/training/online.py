@@ -106,7 +106,7 @@ class Online:
         self.asked = [n for n, wanted in (("probe", probe), ("knn", knn)) if wanted]
         if data.labels is None:
             options = " and ".join(f"--online-{n}" for n in self.asked)
-            raise DataError(f"{options}: {data.name!r} has no labels; leave it out, or give data that have")
+            raise DataError(f"{options}: {data.name!r} {data.no_labels}; leave it out, or give data that have")
         test = test_of(data)
         fit, held, self.how = splits(data, test)
         some_held(data, held)
