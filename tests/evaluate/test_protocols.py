@@ -1,6 +1,7 @@
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import sys
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 import infomax as im
 from infomax.cli import main
@@ -274,8 +276,38 @@ def test_gauges_need_no_labels_and_protocols_do(capsys, tmp_path):
     run = im.train(learner, tmp_path / "x.npy", epochs=1, progress=False)
     found = run.evaluate(protocols="gauges")
     assert found["embedding"]["mi"]["infonce"]["n"] == 200 and "no labels" in str(found)
-    with pytest.raises(DataError, match=r"has no labels.*or ask for gauges alone \(--protocols gauges\)"):
+    with pytest.raises(DataError, match=r'has no labels.*, or ask for gauges alone \(protocols="gauges"\)$'):
         run.evaluate(protocols="gauges,knn")
+
+
+def small(out, data, views="auto"):
+    torch.manual_seed(0)
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=3, size=8), projector=(8,))
+    return im.train(learner, data, views=views, epochs=1, out=out, progress=False)
+
+
+@pytest.mark.parametrize("command", ["probe", "evaluate"])
+@pytest.mark.parametrize("own", [False, True])
+def test_what_is_advised_where_labels_are_missing_is_a_command_that_works(tmp_path, capsys, command, own):
+    draw = np.random.default_rng(0)
+    for k in range(8):
+        (tmp_path / "my photos" / "cats").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 256, (8, 8, 3), np.uint8)).save(tmp_path / "my photos" / "cats" / f"{k}.png")
+    small(tmp_path / "run", tmp_path / "my photos" if own else torch.randint(0, 256, (8, 8, 8, 3), dtype=torch.uint8))
+    given = [] if own else ["--data", str(tmp_path / "my photos")]
+    assert main([command, str(tmp_path / "run"), *given]) == 2
+    said = capsys.readouterr().err
+    assert "has no labels (all its images lie in one folder, 'cats': one class tells nothing apart), so nothing" in said
+    advised = shlex.split(said.strip().partition("or ask for gauges alone: ")[2])
+    assert advised[-2:] == ["--protocols", "gauges"] and ("--data" in advised) is not own
+    assert main(advised[advised.index("infomax") + 1 :]) == 0
+
+
+def test_gauges_are_not_advised_where_they_cannot_be_read(tmp_path):
+    images = torch.randint(0, 256, (8, 8, 8, 3), dtype=torch.uint8)
+    run = small(None, images, views=lambda batch, index, *, seed, epoch: [batch.permute(0, 3, 1, 2) / 255.0] * 2)
+    with pytest.raises(DataError, match=r"give labelled data \(--data; of images: one folder a class\)$"):
+        run.evaluate(protocols="knn")
 
 
 def test_features_come_to_python_without_a_file(runs, tmp_path):

@@ -1,6 +1,8 @@
 """Gauges of a trained run's embedding, off views made as those it was trained on: MI with intervals, LiDAR, the sphere."""
 
 import copy
+import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor
 
 from infomax.data import Dataset
 from infomax.data.order import spread as spread_rows
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, command
 from infomax.evaluate.features import run_size
 from infomax.evaluate.gauges import alignment, effective_rank, lidar, spectrum, std_per_dimension, uniformity
 from infomax.training.feed import Feed, view_function
@@ -28,6 +30,22 @@ def unseen(run: "Run") -> str | None:
     if asked["recipe"] is not None:
         return None
     return f"the gauges take views, and those of this run were a function, {asked['own']}"
+
+
+def gauges_alone(run: "Run", data: Any) -> str:
+    """How to ask for what needs no labels, as the tail of an error; nothing where the gauges of a run cannot be read.
+
+    Args:
+        run: that was to be judged.
+        data: on what, as it was asked for; None: what it was trained on.
+    """
+    if unseen(run):
+        return ""
+    source = run.config["data"].get("source") if data is None else data
+    if run.path is None or not isinstance(source, str | os.PathLike):
+        return ', or ask for gauges alone (protocols="gauges")'
+    given = "" if data is None else f" --data {shlex.quote(str(data))}"
+    return f", or ask for gauges alone: {command(f'evaluate {shlex.quote(str(run.path))}{given} --protocols gauges')}"
 
 
 def embedding_gauges(run: "Run", data: Dataset) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from infomax import __version__
 from infomax.data import Dataset
 from infomax.errors import ConfigError, DataError
-from infomax.evaluate.embedding import embedding_gauges, gauge_lines, unseen
+from infomax.evaluate.embedding import embedding_gauges, gauge_lines, gauges_alone, unseen
 from infomax.evaluate.features import features, fits, run_size
 from infomax.evaluate.findings import is_own, weights_of
 from infomax.evaluate.finetune import check as check_finetunes
@@ -92,7 +92,7 @@ def evaluate(
     if bare and set(names) != {GAUGES}:
         raise DataError(
             f"{train.name!r} {train.no_labels}, so nothing can be probed: give labelled data (--data; of images: one folder a "
-            f"class), or ask for {GAUGES} alone (--protocols {GAUGES})"
+            f"class){gauges_alone(run, data)}"
         )
     if FINETUNE in names:
         check_finetunes(train)
@@ -113,7 +113,7 @@ def evaluate(
     )  # by the labels as they are told, before decoding replaces any: as sweeps split
     if train.labels is not None and set(names) != {GAUGES}:
         some_held(train, held)
-        some_classes(train, fit)
+        some_classes(train, fit, gauges_alone(run, data))
     z = encoded(encoder, train)
     z_other = z if test is None else encoded(encoder, test)
     # what stands in for a sample that cannot be decoded is another sample, and might be of the other part

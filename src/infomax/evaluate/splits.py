@@ -5,7 +5,6 @@ from torch import Tensor
 
 from infomax.data import Dataset, Graph
 from infomax.errors import DataError, NoSuchSplit
-from infomax.evaluate.protocols import GAUGES
 from infomax.training.feed import dataset
 
 HELD_OUT = 5  # every fifth sample of a class is the test set of data that come without one
@@ -43,8 +42,13 @@ def some_held(data: Dataset, held: Tensor) -> None:
         raise DataError(f"{data.name!r} {what}: there is nothing to test on")
 
 
-def some_classes(data: Dataset, fit: Tensor) -> None:
+def some_classes(data: Dataset, fit: Tensor, otherwise: str = "") -> None:
     """Refuse labels of one class, of which every accuracy would be 100 %.
+
+    Args:
+        data: with labels.
+        fit: rows to learn from.
+        otherwise: what else can be asked, as the tail of the error.
 
     Raises:
         DataError: naming the class.
@@ -53,8 +57,8 @@ def some_classes(data: Dataset, fit: Tensor) -> None:
     classes = torch.unique(data.labels[fit]).tolist()
     if len(classes) == 1:
         raise DataError(
-            f"{data.name!r}: all {len(fit)} training labels are {classes}; an accuracy needs two classes: give data with more, "
-            f"or ask for {GAUGES} alone (--protocols {GAUGES})"
+            f"{data.name!r}: all {len(fit)} training labels are {classes}; an accuracy needs two classes: give data with "
+            f"more{otherwise}"
         )
 
 
