@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import infomax as im
+from infomax.compiled.compiler import entry, ready
 from infomax.errors import ConfigError
 from infomax.training import length, loop
 from infomax.training.length import Length
@@ -19,6 +20,7 @@ class Watch:
         self.at = 0.0
         monkeypatch.setattr(length.time, "perf_counter", lambda: self.at)
         monkeypatch.setattr(length.time, "process_time", lambda: 1000 + 2 * self.at)
+        monkeypatch.setattr(length.time, "thread_time", lambda: 100 + 2 * self.at)
 
 
 def updates_of(watch, timed, seconds):
@@ -122,6 +124,20 @@ def test_a_run_by_time_that_continues_makes_every_update_at_the_rate_it_would_ha
         fit(tmp_path / "run", budget="60s")
     im.Run.resume(tmp_path / "run", progress=False)
     assert rates == pytest.approx(whole, rel=1e-9) and len(rates) == 41
+
+
+@pytest.mark.parametrize("budget", ["20s", "40s cpu"])
+def test_kernels_are_compiled_once_a_machine_and_not_on_the_budget(monkeypatch, budget):
+    def run(kernel):
+        watch.at += 18.0
+        assert kernel(1) == 2
+
+    watch = Watch(monkeypatch)
+    timed = Length(0, budget)
+    kernel = ready(lambda cache, what: entry(lambda x: x + 1, cache=False, what=what), run, "a kernel", 1)
+    assert timed.spent == 0
+    ready(lambda cache, what: kernel, run, "a kernel", 1)  # it was there: to load it is on the budget
+    assert timed.spent == (36.0 if "cpu" in budget else 18.0)
 
 
 def test_seconds_of_the_processor_are_those_of_the_process(monkeypatch):

@@ -83,7 +83,7 @@ def train(
             noise; auto: by data.
         epochs: passes over the data, at least 1; of sdmi an epoch is an E- and an M-pass. Not beside a budget.
         budget: a time to train for, in place of epochs, to whose end the schedules fall: 300s, 5min or 2h of the clock, or
-            "300s cpu" of the processor, all threads together.
+            "300s cpu" of the processor, all threads together; kernels that a new machine compiles once are not on it.
         batch_size: samples a batch, of all processes together.
         optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
         lr: peak learning rate, at this batch size.

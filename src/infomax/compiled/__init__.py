@@ -13,6 +13,12 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 
+class Compiling:
+    """Seconds in which this process has compiled, of the clock and of the processor: once a machine, so on no run's budget."""
+
+    clock = processor = 0.0
+
+
 @lru_cache(maxsize=1)
 def missing() -> str | None:
     """Tell why numba does not load here; None: it does."""

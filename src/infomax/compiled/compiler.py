@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import logging
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from numba.core import event
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from infomax.compiled import uncollected
+from infomax.compiled import Compiling, uncollected
 
 Floats = NDArray[np.float32]
 Octets = NDArray[np.uint8]
@@ -130,9 +131,15 @@ class _Announcement(event.Listener):
 
 @contextmanager
 def announced(what: str) -> Iterator[None]:
-    """Log one line if the block compiles anything."""
-    with event.install_listener("numba:compile", _Announcement(what)):
-        yield
+    """Log one line if the block compiles anything, and note how long that took."""
+    heard, clock, processor = _Announcement(what), time.perf_counter(), time.thread_time()
+    try:
+        with event.install_listener("numba:compile", heard):
+            yield
+    finally:
+        if heard.said:
+            Compiling.clock += time.perf_counter() - clock
+            Compiling.processor += time.thread_time() - processor
 
 
 def ready(declare: Callable[..., _R], run: Callable[[_R], object], what: str, seconds: int) -> _R:

@@ -3,6 +3,7 @@
 import re
 import time
 
+from infomax.compiled import Compiling
 from infomax.errors import ConfigError
 
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -46,15 +47,20 @@ class Length:
     """
 
     def __init__(self, updates: int, budget: str | None = None) -> None:
-        self.updates, self.limit, of_processor = updates, float("inf"), False
+        self.updates, self.limit, self._of_processor = updates, float("inf"), False
         if budget is not None:
-            self.limit, of_processor = limit_of(budget)
-        self._now = time.process_time if of_processor else time.perf_counter
+            self.limit, self._of_processor = limit_of(budget)
         self._began = self._now()
         self._start, self._pace = 0, 0.0  # 0: not known
         self.paced = False
         """Whether totals rest on the time of updates; until then they hold a place."""
         self._first: tuple[int, float] | None = None  # the first update stands apart: what it compiles, others have
+
+    def _now(self) -> float:
+        """Seconds, but for those in which kernels were compiled: a run on a new machine is as long as on any other."""
+        if self._of_processor:
+            return time.process_time() - Compiling.processor
+        return time.perf_counter() - Compiling.clock
 
     def take_up(self, step: int, spent: float, foreseen: int = 0) -> None:
         """Go on where so many updates are made and seconds gone.

@@ -98,7 +98,8 @@ def train(
         epochs: passes over the data, at least 1; of a two-encoder method an epoch is an E- and an M-pass.
         budget: train for this long instead, whatever `epochs` says: "300s", "5min", "2h" of the clock, or "300s cpu" of the
             processor, all threads together. The schedules follow the time, so that they end where it does, a tenth of it
-            being warm-up. How many updates fit is the machine's: a run by time is not repeated to the bit.
+            being warm-up; kernels that a new machine compiles once are not on it. How many updates fit is the machine's: a run
+            by time is not repeated to the bit.
         batch_size: samples a batch, of all processes together; a graph is always one batch.
         optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
         lr: peak learning rate, at this batch size, or at one of `lr_batch`.

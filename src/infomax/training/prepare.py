@@ -76,7 +76,7 @@ def prepare(
     """Everything at its place and tried out, and the configuration resolved, before the first update."""
     check_machine(options, machine)
     precision, options = options.precision, replace(options, precision=chosen(options.precision, machine["device"]))
-    length = Length(0, options.budget)  # what is compiled and tried out below is on the budget too
+    length = Length(0, options.budget)  # what is tried out below, and compiled by torch, is on the budget too
     asked = resolved(learner, options.rules)  # by the names of the parameters, which a branch that is compiled keeps
     where = place(machine["device"], machine["devices"], options.precision)
     if precision == "auto" and len(set(found := by_rank(options.precision))) > 1:
