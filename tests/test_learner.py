@@ -62,8 +62,9 @@ def test_leading_dimensions_equal_a_loop():
 
 def test_edit_changes_words_and_keeps_the_branch():
     learner = im.methods.byol(nn.Linear(12, 4), projector=(4,), predictor=(8,))
-    with pytest.warns(CollapseWarning, match="'bare' has no marginal"):
+    with pytest.warns(CollapseWarning, match="'bare' has no marginal") as said:
         bare = learner.edit(marginals=(), name="bare")
+    assert [warning.filename for warning in said] == [__file__], "the user's line, not one of the package"
     assert bare.f is learner.f
     assert bare.g is not learner.g
     assert len(bare.marginals) == 0

@@ -4,12 +4,15 @@ import difflib
 import functools
 import inspect
 import os
+import sys
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+HERE = str(Path(__file__).parent) + os.sep
 
 
 class InfomaxError(Exception):
@@ -78,6 +81,19 @@ def beside(path: Path) -> str:
         return ""
     close = difflib.get_close_matches(path.name, there, n=1)
     return f"did you mean {str(path.parent / close[0])!r}? " if close else ""
+
+
+def warn(said: str, category: type[Warning]) -> None:
+    """Warn of what the user's own line has begun: that line stands below the warning, and none of this package's.
+
+    Args:
+        said: the warning.
+        category: its class.
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(HERE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(said, category, stacklevel=level)
 
 
 def known_options(function: Callable[P, R]) -> Callable[P, R]:

@@ -7,7 +7,6 @@ bound = mean over pairs i != j of joint(z_i, k_j) - sum of penalties(z_i, k_j)  
 loss  = scale * (offset - bound)                         the authors' own number
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self, cast
 
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from infomax.clock import Clock
-from infomax.errors import ConfigError, DataError, NumericsError
+from infomax.errors import ConfigError, DataError, NumericsError, warn
 from infomax.finite import not_finite
 from infomax.joint import Joint
 from infomax.marginal.base import Marginal, Views, separates
@@ -102,9 +101,7 @@ class Learner(nn.Module):
         self.rules: Rules = {} if rules is None else rules
         self._accumulate: Accumulate = 1
         if not marginals:
-            warnings.warn(
-                f"{name!r} has no marginal: nothing keeps its embedding from collapsing", CollapseWarning, stacklevel=2
-            )
+            warn(f"{name!r} has no marginal: nothing keeps its embedding from collapsing", CollapseWarning)
 
     def edit(self, **parts: Any) -> "Learner":
         """The same sentence with some words changed: `target`, `joint`, `marginals`, `scale`, `offset`, `name`, `rules`.

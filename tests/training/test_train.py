@@ -109,8 +109,12 @@ def test_a_collapse_is_said_as_it_happens():
         torch.manual_seed(0)
         net = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 8))
         learner = im.Learner(net, im.Shared(), im.Alignment(im.Cosine()))
-    with pytest.warns(im.CollapseWarning, match="is collapsing in epoch"):
+    with pytest.warns(im.CollapseWarning, match="is collapsing in epoch") as said:
         im.train(learner, "gaussians", epochs=30, lr=1e-2, progress=False)
+    assert [warning.filename for warning in said] == [__file__], "the user's line, not one of the package"
+    with pytest.warns(im.CollapseWarning) as said:
+        monitor.warn_if_collapsed("mine", 1, {"std": 0.0, "effective_rank": 1.0})
+    assert said[0].filename == __file__
     with warnings.catch_warnings(action="error"):
         fit(epochs=5)
 

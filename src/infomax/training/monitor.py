@@ -1,12 +1,12 @@
 """What is read off a run while it trains: is it climbing, or collapsing?"""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from infomax.errors import warn
 from infomax.learner import CollapseWarning, Learner
 from infomax.training.devices import uncompiled
 
@@ -100,10 +100,9 @@ def warn_if_collapsed(name: str, epoch: int, gauges: dict[str, float]) -> bool:
     """Say so, with what was seen, as it happens."""
     if not collapsed(gauges):
         return False
-    warnings.warn(
+    warn(
         f"{name!r} is collapsing in epoch {epoch}: std {gauges['std']:.3f} (open: near 1), "
         f"effective rank {gauges['effective_rank']:.1f}",
         CollapseWarning,
-        stacklevel=2,
     )
     return True

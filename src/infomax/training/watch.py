@@ -28,7 +28,6 @@ missed and what is called a collapse and is none; the thresholds were chosen on 
 (docs/collapse.md), `LOST_RANK` and `FEW` also on the recipes for a CPU, on CIFAR-10's copy and Imagenette.
 """
 
-import warnings
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
@@ -37,7 +36,7 @@ import torch.nn.functional as F
 
 from infomax.clock import Clock
 from infomax.critic import Bilinear, Cosine, Critic, Dot, Euclidean
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, warn
 from infomax.learner import CollapseWarning, Learner
 from infomax.marginal import Sinkhorn, Whitening
 from infomax.marginal.base import Collapse, Marginal, Views
@@ -203,9 +202,8 @@ class Watch:
         )
         seen = f"{seen}: {ADVICE[why]}." + UNGUARDED * (why in self.unguarded)
         self.state["said"] = {"epoch": clock.epoch + 1, "step": clock.step, "total": clock.total, "seen": seen}
-        warnings.warn(
+        warn(
             f"{self.name!r} is collapsing in epoch {clock.epoch + 1}, at update {clock.step} of {clock.total}: {seen}",
             CollapseWarning,
-            stacklevel=2,
         )
         return True
