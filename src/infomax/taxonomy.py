@@ -1,7 +1,13 @@
 """The paper's table 2, computed from what a learner is made of, never typed.
 
-EM where the target has an M-step, Joint where it has none; explicit where some marginal is a log-partition, so that
-joint - marginal is a bound on the mutual information; EM is the SDMI paradigm, Joint the JMI one.
+EM where the target has an M-step, Joint where it has none; explicit where some marginal is the log-partition of the very
+critic that the joint term averages, so that joint - marginal is a bound on the mutual information; EM is the SDMI paradigm,
+Joint the JMI one.
+
+Of two critics, E_p[T] - log E[e^S], there is no bound: both terms of the paper's eq. 14 read one T, and with S = T - c the
+difference is c too high, whatever c is. So it is a surrogate, as is a weighted joint term beside an unweighted log-partition
+(there S = T / weight), and a joint term that reads no critic. Two critics are one where they are one object, or of one class
+and setting and, where they learn, of the same parameters.
 """
 
 from typing import Any, NamedTuple
@@ -9,7 +15,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from infomax.critic import Critic
+from infomax.joint import Joint
 from infomax.learner import Learner
+from infomax.marginal import Marginal
 
 PRINTED = {
     "byol": ("EM", "MI surrogate", "SDMI"),
@@ -58,7 +67,7 @@ def describe(learner: Learner) -> Row:
         ('EM', 'MI surrogate', 'SDMI')
     """
     em = learner.target.m_step_is is not None
-    explicit = any(getattr(m, "explicit", False) for m in learner.marginals)
+    explicit = any(m.explicit and _of_the_joint(m, learner.joint) for m in learner.marginals)
     marginal = " + ".join(type(m).__name__ for m in learner.marginals) or "none"
     objective = "explicit MI" if explicit else "MI surrogate" if learner.marginals else "none"
     computed = ("EM" if em else "Joint", objective, "SDMI" if em else "JMI")
@@ -74,6 +83,23 @@ def describe(learner: Learner) -> Row:
         paper=", ".join(printed) if printed else "not in table 2",
         differs=WHY.get(learner.name, "unexplained") if printed and printed != computed else "",
     )
+
+
+def _of_the_joint(marginal: Marginal, joint: Joint) -> bool:
+    """Whether a log-partition is that of the joint term's critic; one that names no critic is taken at its word."""
+    critic = getattr(marginal, "critic", None)
+    if critic is None:
+        return True
+    read = getattr(joint, "critic", None)
+    return isinstance(read, Critic) and getattr(joint, "weight", 1.0) == 1.0 and _what(read) == _what(critic)
+
+
+def _what(critic: Critic) -> list[Any]:
+    """What a critic computes: the classes and settings of its parts, and which parameters these have."""
+    settings = [
+        (type(m), {k: repr(v) for k, v in vars(m).items() if k[0] != "_" and k != "training"}) for m in critic.modules()
+    ]
+    return [settings, [id(t) for t in (*critic.parameters(), *critic.buffers())]]
 
 
 def table() -> list[Row]:
