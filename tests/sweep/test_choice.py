@@ -117,6 +117,25 @@ def test_seeds_that_are_computed_in_several_places_are_one_setting(tmp_path, tel
     assert '"label":"seed"' in text and '"label":"root"' not in text
 
 
+def test_precisions_that_machines_settled_otherwise_are_said_below_the_table(tmp_path, tell):
+    folder = Folder(made_up(tmp_path, [({"seed": k, "precision": "auto"}, {"linear": 90.0 + k}) for k in range(3)]))
+    names = [row.name for row in folder.rows()]
+
+    def settle(*precisions):
+        for name, precision in zip(names, precisions, strict=True):
+            asked = {"precision": precision} | dict.fromkeys(("method", "encoder", "data", "views"))
+            (folder.cell(name) / "config.json").write_text(json.dumps(asked | {"training": asked}))
+
+    assert "auto" not in tell("table", str(tmp_path))[1]  # of results alone nothing is known
+    settle("32-true", "32-true", "32-true")
+    assert "auto" not in tell("table", str(tmp_path))[1]
+    settle("bf16-mixed", "32-true", "bf16-mixed")
+    line = f"precision auto came to 32-true in 1 cell, bf16-mixed in 2 cells, by the machine (32-true: {names[1]})"
+    for command in ("table", "best"):
+        assert f"  {line}: means and settings mix them" in tell(command, str(tmp_path))[1].splitlines()
+    assert line.replace("precision", "Precision", 1) in write(tmp_path).read_text()
+
+
 def test_cells_without_the_metric_are_left_out_and_named(tmp_path, tell):
     path = made_up(tmp_path, [({"lr": 1}, {"linear": 1.0, "knn": 2.0}), ({"lr": 2}, {"linear": 3.0})])
     bare = next(row.name for row in Folder(path).rows() if "knn" not in row.metrics)

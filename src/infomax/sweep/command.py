@@ -163,8 +163,8 @@ def best(path: str, by: str | None = None, goal: str | None = None, *, as_json: 
 
 def table(path: str, by: str | None = None, goal: str | None = None, *, csv: bool = False) -> None:
     """`infomax sweep table DIR`."""
-    rows = Folder(path).rows()
-    asked = Folder(path).read()["evaluate"]
+    folder, rows = Folder(path), Folder(path).rows()
+    asked = folder.read()["evaluate"]
     metric, goal = aim(asked, by, goal)
     if not any(row.state == "finished" for row in rows):
         _print_failed(rows)
@@ -191,7 +191,7 @@ def table(path: str, by: str | None = None, goal: str | None = None, *, csv: boo
     if bare:
         print(f"  left out, as each method has one value of it: {', '.join(bare)}; --csv has them")
     _print_failed(rows)
-    if said := without(rows, metric):
+    for said in filter(None, (without(rows, metric), folder.settled(rows))):
         print(f"  {said}")
 
 
@@ -206,7 +206,7 @@ def _print_best(path: str, rows: list[Row], metric: str, goal: str) -> None:
     keys = [key for key in found.options if key in telling(rows)[0]]
     print(f"best: {_options(found.options, keys) or 'the only setting'}: {metric} {found.shown}")
     print(f"  cells {', '.join(row.name for row in found.rows)}")
-    if said := without(rows, metric):
+    for said in filter(None, (without(rows, metric), Folder(path).settled(rows))):
         print(f"  {said}")
 
 

@@ -14,7 +14,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from infomax.errors import ConfigError, DataError, command, nearest
 from infomax.locks import held
 from infomax.sweep.grid import WHERE, Cell
 from infomax.training.checkpoint import plain, written
-from infomax.training.folder import read_log, write_atomically
+from infomax.training.folder import read_config, read_log, write_atomically
 from infomax.words import many
 
 State = Literal["finished", "failed", "running", "begun", "waiting"]
@@ -151,6 +151,21 @@ class Folder:
         """How every cell stands, in the order in which they were asked for."""
         sweep = self.read()
         return [self.row(name, sweep) for name in sweep["cells"]]
+
+    def settled(self, rows: Iterable[Row]) -> str:
+        """To which precisions `auto` came in the finished cells of some, as a line; nothing where it came to one."""
+        found: dict[str, list[str]] = {}
+        for row in rows:
+            if row.state == "finished" and row.options.get("precision") == "auto":
+                with suppress(DataError):  # a cell whose result alone was kept
+                    precision = read_config(self.cell(row.name))["training"]["precision"]
+                    found.setdefault(precision, []).append(row.name)
+        if len(found) < 2:
+            return ""
+        few = min(found, key=lambda precision: len(found[precision]))
+        named = ", ".join(found[few][:5]) + " ..." * (len(found[few]) > 5)
+        counted = ", ".join(f"{precision} in {many(len(names), 'cell')}" for precision, names in sorted(found.items()))
+        return f"precision auto came to {counted}, by the machine ({few}: {named}): means and settings mix them"
 
     def _locked(self, name: str) -> bool:
         if not (self.path / "locks" / name).exists():

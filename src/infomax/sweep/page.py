@@ -57,7 +57,7 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
         "Cells that differ in their seed alone are one setting: the mean, and the standard deviation over its seeds. Settings "
         "of which a seed is missing stand behind those that have all.",
     )
-    if said := without(rows, metric):
+    for said in filter(None, (without(rows, metric), folder.settled(rows))):
         page.text(f"{said[0].upper()}{said[1:]}.")
     if axes:
         page.section("Parallel coordinates").figure(
