@@ -28,6 +28,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
+from infomax.errors import DataError
+
 Views = dict[int, Tensor]
 
 
@@ -94,10 +96,43 @@ class _Gather(torch.autograd.Function):
         return total[..., local_slice(total.shape[-2]), :]
 
 
+class _Slices:
+    even = False  # whether they are known to be
+
+
+@contextmanager
+def even_slices() -> Iterator[None]:
+    """Slices are of one shape meanwhile, as a `Feed` cuts them, so that they need not be compared before they are gathered."""
+    was, _Slices.even = _Slices.even, True
+    try:
+        yield
+    finally:
+        _Slices.even = was
+
+
+def _alike(x: Tensor) -> None:
+    """Refuse slices of other shapes, of which a backend makes wrong rows without a word, or ends the process."""
+    sizes = torch.tensor([x.ndim, x.numel(), *x.shape[-2:]], device=x.device)
+    most = torch.cat([sizes, -sizes])
+    dist.all_reduce(most, dist.ReduceOp.MAX)
+    if bool((most[:4] + most[4:]).any()):
+        shapes = ", ".join(f"{tuple(shape[-2:])} in process {r}" for r, shape in enumerate(by_rank(tuple(x.shape))))
+        raise DataError(
+            f"slices of a batch that differ: embeddings of shape {shapes}: give every process as many rows, and leave out a "
+            "last batch that does not divide (drop_last=True)"
+        )
+
+
 def gather_rows(x: Tensor) -> Tensor:
-    """The rows of all processes, in the order of the global batch: ... B D -> ... W*B D; differentiable."""
+    """The rows of all processes, in the order of the global batch: ... B D -> ... W*B D; differentiable.
+
+    Raises:
+        DataError: another number of rows in another process, or another width.
+    """
     if world() == 1:
         return x
+    if not _Slices.even:
+        _alike(x)
     rows: Tensor = _Gather.apply(x)
     return rows
 

@@ -104,7 +104,7 @@ def everything(*, shards: bool = False) -> dict[str, dict[str, torch.Tensor]]:
 
 
 def said() -> dict[str, str]:
-    """What a NaN in the last process's rows, and a batch that does not divide, are said to be."""
+    """What a NaN in the last process's rows, a batch that does not divide, and slices that differ are said to be."""
     learner = learners()["simclr"]
     views = torch.zeros(2, ROWS, WIDTH, dtype=torch.float64).normal_(generator=torch.Generator().manual_seed(3))
     views[1, ROWS - 2] = float("nan")
@@ -117,6 +117,13 @@ def said() -> dict[str, str]:
         im.training.feed.Feed(im.data.load("gaussians"), im.views.Gaussian(0.1), batch_size=5)
     except im.ConfigError as error:
         found["odd"] = str(error)
+    uneven = torch.randn(
+        2, 8 + 2 * parallel.rank(), WIDTH, dtype=torch.float64
+    )  # as of a last batch that was not left out
+    try:
+        im.step(learner, list(uneven), torch.optim.SGD(learner.parameters(), lr=0.1))
+    except im.DataError as error:
+        found["uneven"] = str(error)
     return found
 
 

@@ -9,9 +9,10 @@ import torch
 import torch.multiprocessing as mp
 
 import infomax as im
+from infomax import parallel
 from infomax.cli import main
 from infomax.parallel import gather_rows, gone, synchronized, together
-from infomax.training import sharding
+from infomax.training import loop, sharding
 
 TOLERANCE = 1e-9
 NAMES = [*sorted(im.methods.METHODS), "own"]
@@ -61,6 +62,22 @@ def test_every_process_says_where_a_nan_stands(two):
     for process in two:
         assert process["messages"]["nan"] == "step 0: view 1 of the input holds NaN or infinity, in rows [46] of 48"
         assert "a batch of 5: it does not divide among 2 processes" in process["messages"]["odd"]
+        assert "embeddings of shape (8, 8) in process 0, (10, 8) in process 1: give" in process["messages"]["uneven"]
+
+
+def test_a_run_compares_no_slices_since_its_feed_cuts_them_alike(monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(parallel, "world", lambda: 2)
+        patched.setattr(parallel, "_alike", lambda x: pytest.fail("compared"))
+        patched.setattr(parallel._Gather, "apply", lambda x: x)
+        with parallel.even_slices():
+            gather_rows(torch.ones(2, 3))
+        with pytest.raises(pytest.fail.Exception, match="compared"):
+            gather_rows(torch.ones(2, 3))
+    seen, update = [], loop.update
+    monkeypatch.setattr(loop, "update", lambda *asked: seen.append(parallel._Slices.even) or update(*asked))
+    im.train(im.methods.jmi(im.encoders.get("toy"), projector=()), "gaussians", epochs=1, progress=False)
+    assert seen and all(seen) and not parallel._Slices.even
 
 
 DIES = """

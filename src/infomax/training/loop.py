@@ -21,7 +21,7 @@ from infomax.data.folder import OnError
 from infomax.errors import ConfigError, DataError, command, known_options
 from infomax.heap import give_back
 from infomax.learner import Learner, Rules
-from infomax.parallel import anywhere, launched_rank, rank, synchronized
+from infomax.parallel import anywhere, even_slices, launched_rank, rank, synchronized
 from infomax.pieces import Accumulate
 from infomax.progress import meter
 from infomax.schedule import warmup_cosine
@@ -315,6 +315,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
     with (
         bar,
         synchronized(learner.f, learner.g),
+        even_slices(),
         feed.ahead(plan),
         elsewhere as log_elsewhere,
         looking,
