@@ -193,6 +193,29 @@ def test_the_code_runs_as_it_stands(page, photos, monkeypatch):
             exec(compile(block, page, "exec"), given)
 
 
+def test_the_marginal_of_the_page_is_the_coding_rate_in_ten_lines():
+    (block,) = (block for page, block in PYTHON if page == "docs/methods.md" and "(im.Marginal)" in block)
+    assert len([line for line in block.split("\n\n\n")[0].splitlines() if line]) <= 10
+    exec(block, given := {"torch": torch, "im": im, "encoder": torch.nn.Linear(6, 8)})
+    term, learner = given["CodingRate"](), given["learner"]
+    a, b = torch.randn(2, 3, 7, 4, dtype=torch.float64, requires_grad=True).unbind(0)
+    rates = []
+    for side in (a, b):
+        unit = side / side.norm(dim=-1, keepdim=True)
+        rates.append((1 + 4 / (7 * 0.5**2) * torch.linalg.svdvals(unit).square()).log().sum(-1) / 2)
+    torch.testing.assert_close(term.penalty(a, b), -(rates[0] + rates[1]) / 2)
+    torch.testing.assert_close(term.penalty(a, b), term.penalty(b, a))
+    assert torch.autograd.gradcheck(term.penalty, (a.detach().requires_grad_(), b.detach().requires_grad_()))
+    assert term.penalty(torch.ones(7, 4), torch.ones(7, 4)) > term.penalty(a, b).max()  # a point costs the most
+    x = torch.randn(64, 6)
+    optimizer = torch.optim.Adam(learner.parameters(), lr=1e-2)
+    for step in range(30):
+        output = im.step(
+            learner, [x + 0.1 * torch.randn_like(x) for _ in range(2)], optimizer, im.Clock(step, total=30)
+        )
+    assert im.evaluate.effective_rank(output.z[0]) > 10
+
+
 def test_losses_of_embeddings_are_those_of_lightly_as_the_page_says():
     lightly = pytest.importorskip("lightly.loss", reason="needs lightly (the group peers)")
     torch.manual_seed(0)
