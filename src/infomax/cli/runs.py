@@ -44,18 +44,22 @@ def recipes(name: str | None = None) -> None:
     print(f"next: {typed('train --config reference/simclr-cifar10 --out runs/simclr')}; grids: {typed('sweep --list')}")
 
 
-def probe(run: str, *, data: str | None = None, root: str | None = None, json: bool = False) -> None:
+def probe(
+    run: str, *, data: str | None = None, root: str | None = None, size: int | None = None, json: bool = False
+) -> None:
     """Judge a run's frozen encoder by a linear probe, nearest neighbours and gauges.
 
     Args:
         run: folder of a run.
         data: labelled data; by default what it was trained on.
         root: where named data sets lie.
+        size: side in pixels at which whole images are seen; by default, at which things are about as large as in the run's
+            views, at most the images' own.
         json: print one object instead of lines.
     """
     from infomax.evaluate.run import as_text
 
-    found = Run.load(run).evaluate(data, root=root)
+    found = Run.load(run).evaluate(data, root=root, size=size)
     if json:
         import json as encoder
 
@@ -70,6 +74,7 @@ def evaluate(
     root: str | None = None,
     protocols: str = "all",
     finetune: Annotated[bool, Parameter(negative="")] = False,
+    size: int | None = None,
     seed: int = 0,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -81,6 +86,8 @@ def evaluate(
         root: where named data sets lie.
         protocols: linear, sgd, knn, knn-best, few, gauges (off views, without labels), several with commas between, or all.
         finetune: also train the encoder itself on the labels, over three seeds: minutes on a CPU.
+        size: side in pixels at which whole images are seen; by default, at which things are about as large as in the run's
+            views, at most the images' own.
         seed: of splits and draws.
         json: print one object instead of lines.
     """
@@ -88,7 +95,8 @@ def evaluate(
 
     if not runs:
         raise ConfigError(f"name a run: {typed('evaluate RUN')}")
-    evaluated(list(runs), data, root, f"{protocols},finetune" if finetune else protocols, seed, as_json=json)
+    names = f"{protocols},finetune" if finetune else protocols
+    evaluated(list(runs), data, root, names, seed, size=size, as_json=json)
 
 
 def embed(
@@ -99,6 +107,7 @@ def embed(
     root: str | None = None,
     split: Literal["train", "test"] = "train",
     head: Annotated[bool, Parameter(negative="")] = False,
+    size: int | None = None,
     outliers: int | None = None,
     duplicates: float | None = None,
     pairs: int | None = None,
@@ -112,13 +121,16 @@ def embed(
         root: where named data sets lie.
         split: train or test, of data that have both.
         head: the embedding behind the projector, in place of the encoder's features.
+        size: as of evaluate.
         outliers: print so many samples that are farthest from their neighbours.
         duplicates: print pairs of at least this cosine similarity, such as 0.99.
         pairs: of them so many, the closest; 20 by default.
     """
     from infomax.evaluate.command import embedded
 
-    embedded(run, data, out, root=root, split=split, head=head, lonely=outliers, twins=duplicates, most=pairs)
+    embedded(
+        run, data, out, root=root, split=split, head=head, size=size, lonely=outliers, twins=duplicates, most=pairs
+    )
 
 
 def inspect(

@@ -19,7 +19,14 @@ from infomax.words import many
 
 
 def evaluated(
-    runs: list[str], data: str | None, root: str | None, protocols: str, seed: int, *, as_json: bool
+    runs: list[str],
+    data: str | None,
+    root: str | None,
+    protocols: str,
+    seed: int,
+    *,
+    size: int | None = None,
+    as_json: bool,
 ) -> dict[str, Any]:
     """Evaluate runs, keep what was found in each one's folder, print it, and the spread over them."""
     folders = [Path(name).resolve() for name in runs]
@@ -32,8 +39,8 @@ def evaluated(
         run, tell = Run.load(name), partial(_told, name, as_json=as_json)
         read(Path(name))  # damaged, it is said before anything is encoded
         configs.append(run.config)
-        asked: dict[str, Any] = {"root": root, "protocols": protocols, "seed": seed, "progress": not as_json}
-        found.append(evaluate(run, data, **asked, rescue=tell))
+        asked: dict[str, Any] = {"root": root, "protocols": protocols, "size": size, "seed": seed}
+        found.append(evaluate(run, data, **asked, progress=not as_json, rescue=tell))
         tell(found[-1])
     told: dict[str, Any] = {"runs": found}
     if len(found) > 1:
@@ -66,6 +73,7 @@ def embedded(
     root: str | None,
     split: str,
     head: bool,
+    size: int | None,
     lonely: int | None,
     twins: float | None,
     most: int | None,
@@ -75,7 +83,7 @@ def embedded(
     new_file(out)
     trained = Run.load(run)
     samples = dataset(data, root or trained.config["data"].get("root"), split)
-    z, names = embed(trained, samples, out, head=head)
+    z, names = embed(trained, samples, out, head=head, size=size)
     print(f"wrote {out}: {many(z.shape[0], 'row')} of {z.shape[1]}{_of_two(samples)}")
     say(z, names, lonely, twins, most)
 

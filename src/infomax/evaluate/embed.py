@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from infomax.errors import ConfigError
-from infomax.evaluate.features import features, fits, run_size
+from infomax.evaluate.features import features, fits
 from infomax.evaluate.splits import whole_rows
 from infomax.extras import getting
 from infomax.training.checkpoint import write_bytes
@@ -31,6 +31,7 @@ def embed(
     root: str | None = None,
     split: str = "train",
     head: bool = False,
+    size: int | None = None,
     progress: bool = True,
 ) -> tuple[Tensor, list[str]]:
     """The features of every sample of a data set, also written to a new file if one is named.
@@ -45,6 +46,7 @@ def embed(
         root: where named data sets lie.
         split: `train` or `test`.
         head: the embedding behind the projector, in place of the encoder's features.
+        size: side in pixels at which whole images are seen; None: as in `evaluate`.
         progress: show a bar.
 
     Returns:
@@ -56,10 +58,10 @@ def embed(
     """
     path = None if out is None else new_file(out)
     samples, asked = dataset(data, root or run.config["data"].get("root"), split), run.config
-    fits(run, samples)
+    size = fits(run, samples, size)
     branch = run.learner.f if head else run.learner.encoder
     statistics = (asked["data"]["mean"], asked["data"]["std"])
-    z = features(branch, samples, run_size(run), statistics=statistics, progress=progress)
+    z = features(branch, samples, size, statistics=statistics, progress=progress)
     rows = whole_rows(samples, torch.arange(len(samples)))
     z, names = z[rows], samples.names(rows.tolist()) or [str(row) for row in rows.tolist()]
     if told := samples.undecoded("left out"):

@@ -1,5 +1,6 @@
 """Frozen features: a module applied to many samples in batches, as it behaves in evaluation."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.heap import keep_freed
 from infomax.progress import meter
 from infomax.training.feed import standardises, view_size
-from infomax.views import recipe
+from infomax.views import RECIPES, recipe
 from infomax.views.signal import standardised
 
 if TYPE_CHECKING:
@@ -91,10 +92,34 @@ def encode(
 
 
 def run_size(run: "Run") -> int | None:
-    """Side in pixels of the views that a run was trained on: its encoder sees whole images at that size, whatever theirs."""
+    """Side in pixels of the views that a run was trained on."""
     views, asked = run.config["views"], run.config["training"]["size"]
     size: int | None = views.get("size", asked)
     return size
+
+
+def whole_size(run: "Run", data: Dataset) -> int | None:
+    r"""Side in pixels at which things in whole images are about as large as they were in a run's views.
+
+    A crop that holds a share s of an image, brought to S pixels, shows things $1/\sqrt s$ times as large as the whole image at
+    S pixels would. So whole images are seen at
+    $$ S \cdot E\,[1 / \sqrt s] = 2 S / (\sqrt a + \sqrt b), \qquad s \sim U(a, b), $$
+    at most at their own side (of large ones at 96), and at least at S. Views as large as the images change nothing, nor do
+    those that are no recipe of crops.
+
+    Args:
+        run: with its configuration.
+        data: what is to be seen.
+
+    Source: Touvron et al. 2019, FixRes (arXiv:1906.06423, section 3), there for training on labels.
+    """
+    side, name = run_size(run), run.config["views"]["recipe"]
+    if side is None or not data.is_images:
+        return side
+    crop = RECIPES[name](side, None)[0].scale if name in RECIPES else None
+    if crop is None:
+        return side
+    return max(side, min(round(2 * side / (math.sqrt(crop[0]) + math.sqrt(crop[1]))), view_size(data)))
 
 
 def features(
@@ -136,11 +161,19 @@ def features(
     return encode(encoder, data.images, progress=progress, views=view)
 
 
-def fits(run: "Run", data: Dataset) -> None:
-    """See that a run's encoder can take some data, by two samples of it, before all are encoded.
+def fits(run: "Run", data: Dataset, size: int | None = None) -> int | None:
+    """See that a run's encoder can take some data, by two samples of it, before all are encoded, and at which size.
+
+    Args:
+        run: with its learner.
+        data: what is to be encoded.
+        size: side in pixels of whole images; None: `whole_size`, or that of the run's views where the encoder takes no other.
+
+    Returns:
+        The side of whole images; None where there are none.
 
     Raises:
-        DataError: naming both kinds of data, where it cannot.
+        DataError: naming both kinds of data, where it cannot. ConfigError: a size below 1, or of what has none.
     """
     asked = run.config["data"]
 
@@ -151,14 +184,28 @@ def fits(run: "Run", data: Dataset) -> None:
         what = kind(data.channels, "feature") + " a node of a graph"
     else:
         what = kind(data.channels, "channel" if data.is_images else "dimension")
+    if size is not None and not data.is_images:
+        raise ConfigError(f"size={size} of {data.name!r} ({what}): only images are brought to a size; leave it out")
     cannot = f"an encoder trained on {asked['name']!r} cannot take {data.name!r} ({what})"
     if len(asked["mean"]) != data.channels:
         raise DataError(f"{cannot}: it was trained on {kind(len(asked['mean']), 'channel')}. Give data of its own kind")
     some = data if isinstance(data, Graph) else Dataset(data.images[:2], mean=data.mean, std=data.std)
+    refused: Exception | None = None
+    for side in (whole_size(run, data), run_size(run)) if size is None else (view_size(data, size),):
+        refused = _refused(run.learner.encoder, some, side)
+        if refused is None:
+            return side
+    at = "" if size is None else f" at {size} pixels"
+    raise DataError(f"{cannot}{at}: {str(refused).splitlines()[0]}") from refused
+
+
+def _refused(encoder: nn.Module, some: Dataset, side: int | None) -> Exception | None:
+    """What an encoder raises at samples of a size."""
     try:
-        features(run.learner.encoder, some, run_size(run), progress=False)
+        features(encoder, some, side, progress=False)
     except (RuntimeError, TypeError, ValueError) as error:  # an encoder of the user's may say anything
-        raise DataError(f"{cannot}: {str(error).splitlines()[0]}") from error
+        return error
+    return None
 
 
 def _described(images: Tensor | list[Tensor] | Encoded) -> str:

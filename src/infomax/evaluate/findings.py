@@ -81,7 +81,7 @@ def _together(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, 
     was = found["source"]  # by it earlier versions kept the run's own data
     earlier = before.get(name, before.get(was, {}))
     earlier = earlier if isinstance(earlier, Mapping) else {}
-    same = all(earlier.get(part) == found[part] for part in ("seed", "weights"))  # else they do not belong together
+    same = all(earlier.get(k) == found.get(k) for k in ("seed", "weights", "size"))  # else they do not belong together
     earlier = earlier if same else {}
     together = {**earlier, **found}
     if "g" in together:  # a second encoder's stand beside each other likewise

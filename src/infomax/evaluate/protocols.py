@@ -150,7 +150,7 @@ def statement(found: Mapping[str, Any]) -> str:
     """How findings were measured, in one line: what was frozen, where the test set is from, what was chosen on train.
 
     Args:
-        found: with `how` the split came about, None where there are no labels.
+        found: with `how` the split came about, None where there are no labels, and of images the `size` they were seen at.
 
     Example:
         >>> print(statement({"how": "the graph's public split", "linear": 90.0, "knn": 90.0}))
@@ -177,7 +177,8 @@ def statement(found: Mapping[str, Any]) -> str:
         choice = "nothing chosen"
     frozen = "fine-tuned encoder" if set(made) == {FINETUNE} else "frozen encoder"
     frozen += " (finetune: fine-tuned)" if FINETUNE in made and len(made) > 1 else ""
-    return f"{frozen}, offline; {found['how']}; {choice}"
+    whole = f", whole images at {found['size']} px" if found.get("size") else ""
+    return f"{frozen}, offline{whole}; {found['how']}; {choice}"
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from infomax import __version__
 from infomax.data import Dataset
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate.embedding import embedding_gauges, gauge_lines, gauges_alone, unseen
-from infomax.evaluate.features import features, fits, run_size
+from infomax.evaluate.features import features, fits
 from infomax.evaluate.findings import is_own, weights_of
 from infomax.evaluate.finetune import check as check_finetunes
 from infomax.evaluate.finetune import finetuned
@@ -45,6 +45,7 @@ def evaluate(
     *,
     root: str | None = None,
     protocols: str | tuple[str, ...] = QUICK,
+    size: int | None = None,
     seed: int = 0,
     progress: bool = True,
     rescue: Callable[[Findings], object] | None = None,
@@ -60,6 +61,8 @@ def evaluate(
         root: where named data sets lie.
         protocols: names, "gauges" and "finetune" among them; "all" is all but "finetune", and where the run's views were a
             function all but "gauges", too.
+        size: side in pixels at which whole images are seen; None: at which things are about as large as in the run's views, at
+            most the images' own (`infomax.evaluate.features.whole_size`).
         seed: of every split and draw.
         progress: show bars.
         rescue: where a protocol raises, or is interrupted, is given what those before it found; by default the error notes it.
@@ -96,9 +99,9 @@ def evaluate(
         )
     if FINETUNE in names:
         check_finetunes(train)
-    fits(run, train)
+    size = fits(run, train, size)
     test = None if bare else test_of(train)
-    encoder, second, size = run.learner.encoder, second_encoder(run.learner), run_size(run)
+    encoder, second = run.learner.encoder, second_encoder(run.learner)
 
     def encoded(net: nn.Module, part: Dataset) -> Tensor:
         settings = (size, asked["mean"], asked["std"])
@@ -141,6 +144,7 @@ def evaluate(
         "train": len(fit),
         "test": len(known[2]),
         "how": None if bare else how,
+        "size": size if train.is_images else None,
         "seed": seed,
     }
     seen = {

@@ -104,7 +104,7 @@ def _looked_at(subjects: "list[Subject]", style: str) -> Samples:
 
 def encoded(subject: "Subject", data: Dataset, rows: Tensor) -> Tensor:
     """Features of some rows; of a graph, whose nodes hang together, all are computed."""
-    from infomax.evaluate.features import features, run_size
+    from infomax.evaluate.features import features, fits
     from infomax.training.run import Run
 
     assert subject.learner is not None
@@ -116,7 +116,7 @@ def encoded(subject: "Subject", data: Dataset, rows: Tensor) -> Tensor:
     z = features(
         subject.learner.encoder,
         some,
-        run_size(Run(subject.learner, dict(subject.config))),
+        fits(Run(subject.learner, dict(subject.config)), data),
         statistics=(asked["mean"], asked["std"]),
         progress=False,
     )

@@ -24,7 +24,7 @@ import infomax as im
 from infomax.data import NAMES, Dataset, Graph
 from infomax.errors import DataError, InfomaxError
 from infomax.evaluate import knn_accuracy, linear_probe
-from infomax.evaluate.features import features, fits, run_size
+from infomax.evaluate.features import features, fits
 from infomax.evaluate.splits import splits, test_of
 from infomax.sweep.folder import Folder
 from infomax.sweep.metrics import JUDGED
@@ -182,12 +182,12 @@ class _Split:
         gauges = {k: v for k, v in run.history[-1].items() if k not in ("epoch", "lr", "seconds", "skipped")}
         if self._lacks(self.fit, self.held):
             return gauges
-        fits(run, self.data)
+        size = fits(run, self.data)
         asked = run.config["data"]
         z = features(
             run.learner.encoder,
             self.data,
-            run_size(run),
+            size,
             statistics=(asked["mean"], asked["std"]),
             progress=False,
         )

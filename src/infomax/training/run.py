@@ -239,12 +239,18 @@ class Run:
         )  # fmt: skip
 
     def evaluate(
-        self, data: Any = None, *, root: str | None = None, protocols: str = "linear,knn", seed: int = 0
+        self,
+        data: Any = None,
+        *,
+        root: str | None = None,
+        protocols: str = "linear,knn",
+        size: int | None = None,
+        seed: int = 0,
     ) -> dict[str, Any]:
         """Linear probe, nearest neighbours and gauges of the frozen encoder; see `infomax.evaluate.run.evaluate`."""
         from infomax.evaluate.run import evaluate
 
-        return evaluate(self, data, root=root, protocols=protocols, seed=seed)
+        return evaluate(self, data, root=root, protocols=protocols, size=size, seed=seed)
 
     def embed(
         self,
@@ -254,6 +260,7 @@ class Run:
         root: str | None = None,
         split: str = "train",
         head: bool = False,
+        size: int | None = None,
     ) -> tuple[Tensor, list[str]]:
         """Features of every sample of some data, and the samples' names; see `infomax.evaluate.embed.embed`.
 
@@ -263,10 +270,11 @@ class Run:
             root: where named data sets lie.
             split: `train` or `test`.
             head: the embedding behind the projector, in place of the encoder's features.
+            size: side in pixels at which whole images are seen; None: as in `evaluate`.
         """
         from infomax.evaluate.embed import embed
 
-        return embed(self, data, out, root=root, split=split, head=head)
+        return embed(self, data, out, root=root, split=split, head=head, size=size)
 
     def report(
         self, path: str | Path | None = None, data: Any = None, *, root: str | None = None, umap: bool = False
