@@ -357,6 +357,12 @@ def test_gauges_of_the_embedding_come_with_intervals_and_ceilings(runs, capsys):
     assert "LiDAR" in capsys.readouterr().out
 
 
+def jmi_on_digits():
+    torch.manual_seed(0)
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=1, size=8), projector=(8,))
+    return im.train(learner, "digits", epochs=1, progress=False)
+
+
 @pytest.fixture
 def quick(monkeypatch):
     """Of the protocols only the quick ones."""
@@ -570,6 +576,28 @@ def test_fine_tuning_mirrors_what_the_runs_own_views_mirror(monkeypatch):
 def test_fine_tuning_is_asked_for_by_name():
     assert "finetune" not in chosen("all")
     assert chosen("all,finetune")[-1] == "finetune"
+
+
+def test_the_untrained_encoder_stands_beside_the_trained_one(quick, capsys):
+    run = jmi_on_digits()
+    before = run.evaluate(protocols="untrained", seed=3)
+    assert "penalty chosen" in before["protocol"]
+    torch.manual_seed(3)
+    drawn = im.encoders.get("mlp", channels=1, size=8)
+    as_drawn = im.Run(im.methods.jmi(drawn, projector=()), run.config, data=run.data).evaluate(seed=3)
+    assert {k: before["untrained"][k] for k in ("linear", "knn")} == {k: as_drawn[k] for k in ("linear", "knn")}
+    found = run.evaluate(protocols="all", seed=3)
+    assert found["untrained"] == before["untrained"] != {k: found[k] for k in before["untrained"]}
+    assert f"untrained       linear probe {before['untrained']['linear']:.2f} %" in str(found)
+
+
+def test_what_cannot_be_drawn_anew_is_left_out_or_said(quick):
+    torch.manual_seed(0)
+    learner = im.methods.jmi(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 8)), projector=())
+    run = im.train(learner, "digits", epochs=1, progress=False)
+    assert "untrained" not in run.evaluate(protocols="all")
+    with pytest.raises(ConfigError, match="leave untrained out"):
+        run.evaluate(protocols="untrained")
 
 
 def test_every_accuracy_of_one_look_has_its_error():
