@@ -21,9 +21,11 @@ def of(recipe, size):
 @pytest.mark.parametrize(
     ("recipe", "views", "own", "whole"),
     [
-        ("small", 16, 32, 29),  # crops of .1 to .6
-        ("small", 16, 28, 28),  # at most their own
+        ("small", 16, 32, 32),  # crops of .1 to .6 ask for 29
+        ("small", 16, 28, 24),  # at most their own
         ("simclr", 32, 32, 32),
+        ("small", 16, 20, 16),  # no multiple of 8 between
+        ("simclr", 28, 28, 28),
         ("simclr", 64, 128, 96),  # crops of .08 to 1 ask for 100
         ("simclr", 224, 256, 224),  # never smaller than the views
         ("none", 16, 32, 16),  # nothing is cropped
@@ -36,38 +38,38 @@ def test_things_are_shown_about_as_large_as_in_the_views(recipe, views, own, who
 
 
 def test_it_is_the_mean_magnification_of_the_crops():
-    scale = im.views.RECIPES["small"](16, None)[0].scale
+    scale = im.views.RECIPES["small"](40, None)[0].scale
     shares = torch.empty(200_000).uniform_(*scale, generator=torch.Generator().manual_seed(0))
-    images = Dataset(torch.zeros(2, 64, 64, 3, dtype=torch.uint8))
-    assert whole_size(of("small", 16), images) == round(float(16 * shares.rsqrt().mean()))
+    images = Dataset(torch.zeros(2, 96, 96, 3, dtype=torch.uint8))
+    assert whole_size(of("small", 40), images) == 8 * round(float(40 * shares.rsqrt().mean()) / 8)
 
 
-def labelled(side=12, n=40):
+def labelled(side=18, n=40):
     images = torch.randint(0, 256, (n, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     return Dataset(images, torch.arange(n) % 2, name="squares")
 
 
 def trained(encoder="resnet8", data=None, **options):
     torch.manual_seed(0)
-    learner = im.methods.simclr(im.encoders.get(encoder, channels=3, size=6), projector=(8,))
-    options = {"views": "small", "size": 6, "epochs": 1, "batch_size": 20, "progress": False} | options
+    learner = im.methods.simclr(im.encoders.get(encoder, channels=3, size=8), projector=(8,))
+    options = {"views": "small", "size": 8, "epochs": 1, "batch_size": 20, "progress": False} | options
     return im.train(learner, data or labelled(), **options)
 
 
 def test_a_run_is_judged_at_that_size_unless_another_is_asked_for():
     run = trained()
     found = run.evaluate()
-    assert found["size"] == 11
-    assert "whole images at 11 px" in found["protocol"]
-    assert run.evaluate(size=6)["size"] == 6
+    assert found["size"] == 16
+    assert "whole images at 16 px" in found["protocol"]
+    assert run.evaluate(size=8)["size"] == 8
     z, _ = run.embed(labelled())
-    torch.testing.assert_close(z, run.embed(labelled(), size=11)[0], rtol=0, atol=0)
-    assert not torch.allclose(z, run.embed(labelled(), size=6)[0])
+    torch.testing.assert_close(z, run.embed(labelled(), size=16)[0], rtol=0, atol=0)
+    assert not torch.allclose(z, run.embed(labelled(), size=8)[0])
 
 
 def test_an_encoder_that_takes_one_size_alone_is_shown_that():
     run = trained("mlp")
-    assert run.evaluate()["size"] == 6
+    assert run.evaluate()["size"] == 8
     with pytest.raises(DataError, match="at 9 pixels"):
         run.evaluate(size=9)
 
@@ -86,9 +88,9 @@ def test_accuracies_at_two_sizes_are_not_mixed(tmp_path, capsys):
     data, out = labelled(), str(tmp_path / "run")
     np.savez(tmp_path / "squares.npz", x=data.images.numpy(), y=data.labels.numpy())
     trained(data=str(tmp_path / "squares.npz"), out=out)
-    assert main(["evaluate", out, "--protocols", "knn", "--size", "6"]) == 0
+    assert main(["evaluate", out, "--protocols", "knn", "--size", "8"]) == 0
     assert main(["evaluate", out, "--protocols", "linear"]) == 0
-    assert "whole images at 11 px" in capsys.readouterr().out
+    assert "whole images at 16 px" in capsys.readouterr().out
     (kept,) = json.loads((tmp_path / "run" / "evaluation.json").read_text()).values()
     assert "linear" in kept
     assert "knn" not in kept, "it was of another size"

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from infomax.training.run import Run
 
 
+STRIDE = 8
+"""Sides of enlarged whole images are multiples of this: what most encoders of small images divide by on their way."""
+
 Statistics = tuple[Sequence[float], Sequence[float]]
 """Mean and std of each channel, images on the [0, 1] scale."""
 
@@ -104,8 +107,8 @@ def whole_size(run: "Run", data: Dataset) -> int | None:
     A crop that holds a share s of an image, brought to S pixels, shows things $1/\sqrt s$ times as large as the whole image at
     S pixels would. So whole images are seen at
     $$ S \cdot E\,[1 / \sqrt s] = 2 S / (\sqrt a + \sqrt b), \qquad s \sim U(a, b), $$
-    at most at their own side (of large ones at 96), and at least at S. Views as large as the images change nothing, nor do
-    those that are no recipe of crops.
+    to the nearest multiple of 8 (at an odd side strided convolutions lose what they see), at most at their own side (of large
+    ones at 96), and at least at S. Views as large as the images change nothing, nor do those that are no recipe of crops.
 
     Args:
         run: with its configuration.
@@ -119,7 +122,8 @@ def whole_size(run: "Run", data: Dataset) -> int | None:
     crop = RECIPES[name](side, None)[0].scale if name in RECIPES else None
     if crop is None:
         return side
-    return max(side, min(round(2 * side / (math.sqrt(crop[0]) + math.sqrt(crop[1]))), view_size(data)))
+    wanted = 2 * side / (math.sqrt(crop[0]) + math.sqrt(crop[1]))
+    return max(side, STRIDE * min(round(wanted / STRIDE), view_size(data) // STRIDE))
 
 
 def features(
