@@ -476,7 +476,9 @@ def test_a_graph_is_judged_in_the_numbers_of_the_weights(precision):
     data = load("sbm")
     learner = im.methods.bgrl(im.encoders.get("gcn", channels=data.channels), predictor=(8,))
     run = im.train(learner, data, epochs=1, precision=precision, progress=False)
-    assert 0 <= run.evaluate(protocols="knn")["knn"] <= 100
+    found = run.evaluate(protocols="knn,baselines")
+    assert 0 <= found["knn"] <= 100
+    assert set(found["baselines"]) == {"untrained", "raw"}
 
 
 def test_gauges_see_other_data_as_training_saw_its_own():
@@ -578,26 +580,51 @@ def test_fine_tuning_is_asked_for_by_name():
     assert chosen("all,finetune")[-1] == "finetune"
 
 
-def test_the_untrained_encoder_stands_beside_the_trained_one(quick, capsys):
+def test_the_untrained_encoder_and_the_pixels_stand_beside_the_trained_one(quick):
     run = jmi_on_digits()
-    before = run.evaluate(protocols="untrained", seed=3)
+    before = run.evaluate(protocols="baselines", seed=3)
     assert "penalty chosen" in before["protocol"]
     torch.manual_seed(3)
     drawn = im.encoders.get("mlp", channels=1, size=8)
     as_drawn = im.Run(im.methods.jmi(drawn, projector=()), run.config, data=run.data).evaluate(seed=3)
-    assert {k: before["untrained"][k] for k in ("linear", "knn")} == {k: as_drawn[k] for k in ("linear", "knn")}
+    untrained, raw = before["baselines"]["untrained"], before["baselines"]["raw"]
+    assert {k: untrained[k] for k in ("linear", "knn")} == {k: as_drawn[k] for k in ("linear", "knn")}
+    test = im.data.load("digits", split="test")
+    pixels = [(d.images.flatten(1) / 255 - d.mean[0]) / d.std[0] for d in (run.data, test)]
+    assert raw["knn"] == pytest.approx(
+        100 * im.evaluate.knn_accuracy(pixels[0], run.data.labels, pixels[1], test.labels)
+    )
+    assert raw["size"] == 8
     found = run.evaluate(protocols="all", seed=3)
-    assert found["untrained"] == before["untrained"] != {k: found[k] for k in before["untrained"]}
-    assert f"untrained       linear probe {before['untrained']['linear']:.2f} %" in str(found)
+    assert found["baselines"] == before["baselines"]
+    assert untrained["linear"] != found["linear"]
+    assert f"untrained       linear probe {untrained['linear']:.2f} %" in str(found)
+    assert "(binomial), at 8 px" in str(found)
 
 
-def test_what_cannot_be_drawn_anew_is_left_out_or_said(quick):
+@pytest.mark.parametrize(("channels", "side"), [(1, 32), (3, 16)])
+def test_raw_images_are_judged_small(channels, side):
+    images = torch.randint(
+        0, 256, (40, 40, 40, channels), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    torch.manual_seed(0)
+    learner = im.methods.jmi(im.encoders.get("resnet8", channels=channels, size=40), projector=())
+    run = im.train(learner, Dataset(images, torch.arange(40) % 2), epochs=1, batch_size=20, progress=False)
+    assert run.evaluate(protocols="baselines")["baselines"]["raw"]["size"] == side
+
+
+def test_an_encoder_that_no_name_builds_has_no_untrained_one(quick):
     torch.manual_seed(0)
     learner = im.methods.jmi(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 8)), projector=())
     run = im.train(learner, "digits", epochs=1, progress=False)
-    assert "untrained" not in run.evaluate(protocols="all")
-    with pytest.raises(ConfigError, match="leave untrained out"):
-        run.evaluate(protocols="untrained")
+    assert set(run.evaluate(protocols="all")["baselines"]) == {"raw"}
+
+
+def test_a_table_has_baselines_too(quick):
+    table = Dataset(torch.randn(60, 5, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 3)
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=5, size=1), projector=())
+    run = im.train(learner, table, epochs=1, batch_size=20, progress=False)
+    assert "raw samples     linear probe" in str(run.evaluate(protocols="baselines"))
 
 
 def test_every_accuracy_of_one_look_has_its_error():

@@ -84,7 +84,7 @@ def evaluate(
         runs: folders of runs; several that differ in their seed alone also give mean and deviation.
         data: labelled data; by default what each was trained on.
         root: where named data sets lie.
-        protocols: linear, sgd, knn, knn-best, few, untrained (the encoder with weights drawn anew), gauges (off views, without
+        protocols: linear, sgd, knn, knn-best, few, baselines (the encoder untrained, raw pixels), gauges (off views, without
             labels), several with commas between, or all.
         finetune: also train the encoder itself on the labels, over three seeds: minutes on a CPU.
         size: side in pixels at which whole images are seen; by default, at which things are about as large as in the run's

@@ -7,7 +7,7 @@
 | knn | nearest neighbours, k = 20 and temperature 0.07 |
 | knn-best | nearest neighbours, k and temperature chosen on the same fifth |
 | few | logistic regression on 1 % and on 10 % of the labels, over three draws of them |
-| untrained | `linear` and `knn` of the same encoder with weights drawn anew |
+| baselines | `linear` and `knn` of the same encoder with weights drawn anew, and of the samples as they are |
 | finetune | the encoder learns the labels itself, over three seeds; by name only: `infomax.evaluate.finetune` |
 
 Every choice is made on train; each protocol looks at the test set once, and a protocol of several seeds once a seed.
@@ -105,9 +105,9 @@ GAUGES = "gauges"
 """Beside the protocols: what needs no labels, off views; see `infomax.evaluate.embedding`."""
 FINETUNE = "finetune"
 """Beside the protocols: what needs the images and not their features."""
-UNTRAINED = "untrained"
-"""Beside the protocols: `linear` and `knn` of the same encoder with weights drawn anew, what training is to be measured by."""
-BESIDE = (UNTRAINED, GAUGES, FINETUNE)
+BASELINES = "baselines"
+"""Beside the protocols: `linear` and `knn` without what was learnt; see `infomax.evaluate.baselines`."""
+BESIDE = (BASELINES, GAUGES, FINETUNE)
 
 
 def named(names: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -168,8 +168,8 @@ def statement(found: Mapping[str, Any]) -> str:
     if found["how"] is None:
         return "frozen encoder, offline; no labels, so nothing is probed"
     made = dict(of for key, of in CHOSEN.items() if key in found)
-    if UNTRAINED in found:
-        made[UNTRAINED] = "penalty"
+    if BASELINES in found:
+        made[BASELINES] = "penalty"
     if not made:
         return "frozen encoder, offline; gauges alone, so nothing is probed"
     some = {name: what for name, what in made.items() if what}
@@ -214,7 +214,4 @@ def lines(found: Mapping[str, Any]) -> list[str]:
             made.append(
                 f"{share:.0%} of labels".ljust(16) + f"{several(key)}, {many(found[key]['labels'], 'label')}{least}"
             )
-    if UNTRAINED in found:
-        before, nearby = (f"{found[UNTRAINED][k]:.2f} %" for k in ("linear", "knn"))
-        made.append(f"untrained       linear probe {before}, kNN {nearby}: the same encoder, weights drawn anew")
     return made

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from infomax import __version__
 from infomax.data import Dataset
-from infomax.encoders import again
 from infomax.errors import ConfigError, DataError
+from infomax.evaluate.baselines import baseline_lines, baselines
 from infomax.evaluate.embedding import embedding_gauges, gauge_lines, gauges_alone, unseen
 from infomax.evaluate.features import features, fits
 from infomax.evaluate.findings import is_own, weights_of
@@ -20,7 +20,7 @@ from infomax.evaluate.finetune import line as finetune_line
 from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as feature_spread
 from infomax.evaluate.kept import kept, key
-from infomax.evaluate.protocols import FINETUNE, GAUGES, PROTOCOLS, QUICK, UNTRAINED, chosen, lines, named, statement
+from infomax.evaluate.protocols import BASELINES, FINETUNE, GAUGES, PROTOCOLS, QUICK, chosen, lines, named, statement
 from infomax.evaluate.splits import some_classes, some_held, splits, test_of, whole_rows
 from infomax.learner import Learner
 from infomax.progress import meter
@@ -60,8 +60,8 @@ def evaluate(
         run: a run with its learner.
         data: a data set, name or path; None: what the run was trained on. Without labels for "gauges" alone.
         root: where named data sets lie.
-        protocols: names, "untrained", "gauges" and "finetune" among them; "all" is all but "finetune", without "gauges" where
-            the run's views were a function and "untrained" where its encoder has no name.
+        protocols: names, "baselines", "gauges" and "finetune" among them; "all" is all but "finetune", and where the run's
+            views were a function all but "gauges", too.
         size: side in pixels at which whole images are seen; None: at which things are about as large as in the run's views, at
             most the images' own (`infomax.evaluate.features.whole_size`).
         seed: of every split and draw.
@@ -70,7 +70,7 @@ def evaluate(
 
     Returns:
         accuracies in percent by protocol (`linear`, its binomial standard error `linear_se`, `knn`, ...), those of a second
-        encoder that climbs too (SDMI's) under `g` and of the encoder with other weights under `untrained`, how they were
+        encoder that climbs too (SDMI's) under `g` and what they are to be measured by under `baselines`, how they were
         measured (`protocol`), gauges of the features, those of the embedding at the run's last epoch, from its log (`gauges`),
         how far the run has come (`trained`), and whether the data are what it was trained on (`own`).
 
@@ -84,10 +84,6 @@ def evaluate(
             raise ConfigError(f"{why_not}: leave {GAUGES} out of the protocols")
         warnings.warn(f"{GAUGES} are left out: {why_not}", stacklevel=2)
         names = tuple(name for name in names if name != GAUGES)
-    if UNTRAINED in names and not run.config["encoder"]:
-        if UNTRAINED in named(protocols):
-            raise ConfigError(f"the encoder of this run has no name to be drawn anew by: leave {UNTRAINED} out")
-        names = tuple(name for name in names if name != UNTRAINED)
     asked = run.config["data"]
     source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]
     root = root or asked.get("root")
@@ -169,12 +165,9 @@ def evaluate(
                 found["embedding"] = embedding_gauges(run, train)
             elif name == FINETUNE:
                 found |= finetuned(run, train, fit, train if test is None else test, held, size=size, seed=seed)
-            elif name == UNTRAINED:
-                net = untrained(run, seed)
-                settings: Any = {"statistics": (asked["mean"], asked["std"]), "progress": progress}
-                y = features(net, train, size, **settings)
-                other = y if test is None else features(net, test, size, **settings)
-                found[UNTRAINED] = judge(y[fit], of_train[fit], other[held], labels[held], seed)
+            elif name == BASELINES:
+                other = train if test is None else test
+                found[BASELINES] = baselines(run, train, fit, other, held, size=size, seed=seed, progress=progress)
             else:
                 found |= PROTOCOLS[name](*known, seed)
         if second is not None:
@@ -193,14 +186,6 @@ def evaluate(
             rescue(made())
         raise
     return made()
-
-
-def untrained(run: "Run", seed: int) -> nn.Module:
-    """The encoder of a run with weights drawn anew, where the run's own are."""
-    trained = next(run.learner.encoder.parameters())
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return again(run.config["encoder"]).to(trained.device, trained.dtype)
 
 
 def second_encoder(learner: Learner) -> nn.Module | None:
@@ -232,6 +217,7 @@ def as_text(found: Mapping[str, Any]) -> str:
         *lines(found),
         *(f"of g: {line}" for line in lines(found.get("g", {}))),
         *([finetune_line(found)] if FINETUNE in found else []),
+        *baseline_lines(found.get(BASELINES, {})),
         *(gauge_lines(found["embedding"]) if "embedding" in found else []),
         f"features        {found['width']} wide, effective rank {found['feature_rank']:.1f}, std {found['feature_std']:.2f}",
     ]
