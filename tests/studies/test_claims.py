@@ -241,3 +241,47 @@ def test_rows_of_one_ledger_can_be_told_apart(toy_folder):
 def test_a_row_without_comparisons_decides_nothing():
     assert claim("a", "b", "c", "d", [])["verdict"] == "not decidable"
     assert claim("a", "b", "c", "d", [above("x", [1.0, 1.1, 1.0], 0.5)])["verdict"] == "holds"
+
+
+def collapse_folder(path, seed, missed=0):
+    """A method and its ablation in a world that is held out; of seeds that miss it the whole method is collapsed, too."""
+    alike = {"world": "digits, wide", "seed": seed, "std": 1.0, "mi_infonce": 1.0}
+    rows = [alike | {"name": name, "effective_rank": 30.0, "flagged": None} for name in ("simsiam", "byol", "simclr")]
+    rows += [alike | {"name": "dino", "effective_rank": 7.0 if missed else 30.0, "flagged": None}]
+    rows += [alike | {"name": "simsiam without guard", "effective_rank": 5.0, "flagged": 0.1, "by": "directions"}]
+    return written(
+        path,
+        {"study": "collapse", "settings": {}, "rows": rows, "claims": [],
+         "command": f"infomax study collapse --out collapse --first-seed {seed}"},
+    )  # fmt: skip
+
+
+def test_seeds_of_the_watch_are_judged_together(tmp_path):
+    """One seed decides nothing; a whole method that is collapsed by its rank alone is named."""
+    first, second = (collapse_folder(tmp_path / str(seed), seed) for seed in (110, 111))
+    third = collapse_folder(tmp_path / "112", 112, missed=1)
+    names = ("collapse_flagged", "healthy_left_alone")
+
+    def judged(folders):
+        found = {r["name"]: r for r in claims.ledger({"collapse": folders})}
+        return [found[name] for name in names]
+
+    assert [r["verdict"] for r in judged(first)] == ["not decidable"] * 2
+    assert [r["verdict"] for r in judged([first, second])] == ["holds"] * 2
+    assert judged([first, second])[1]["measured"] == "0 of 8 (seeds 110, 111): none"
+    row, healthy = judged([first, second, third])
+    assert [row["verdict"], healthy["verdict"]] == ["does not hold", "holds"]
+    assert row["measured"] == "3 of 4 (seeds 110, 111, 112), 0 more later; missed: dino (digits, wide, seed 112)"
+    assert row["note"].startswith("Missed with its guard: dino (digits, wide, seed 112), which ended with std 1.00")
+    assert "by its rank alone" in row["note"] and row["note"].endswith("3 of 3 flagged in time.")
+    assert row["command"].count("--out collapse-") == 3 and "--out collapse-2 --first-seed 111" in row["command"]
+    with pytest.raises(DataError, match="seed 110 is in two"):
+        judged([first, first])
+    with pytest.raises(DataError, match="is no collapse study"):
+        judged([first, figure_folder(tmp_path / "fig2", "fig2")])
+    kept = written(tmp_path / "kept", {"claims": [], "counts": {}})
+    given = [f"--collapse={folder}" for folder in (first, second)]
+    assert main(["study", "claims", "--out", str(tmp_path / "out"), "--earlier", str(kept), *given]) == 0
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [r["verdict"] for r in found["claims"] if r["study"] == "collapse"] == ["holds"] * 2
+    assert found["command"].count("--collapse ") == 2

@@ -60,7 +60,8 @@ def test_misses_and_false_alarms_are_counted_apart_by_part():
     assert found["other seeds"] == found["chosen on"] | {"healthy": 2, "alarms": 0}
     assert [c["verdict"] for c in claims(rows)] == ["does not hold", "does not hold"]
     good = [row("simsiam"), row("simsiam without guard", rank=5.0, flagged=0.2)]
-    assert [c["verdict"] for c in claims(good)] == ["holds", "holds"]
+    assert [c["verdict"] for c in claims(good)] == ["not decidable", "not decidable"]  # of one seed
+    assert [c["verdict"] for c in claims([*good, *(r | {"seed": 101} for r in good)])] == ["holds", "holds"]
     assert "collapsed: std 1.00, rank 5.0, point at 20%" in table(good)[1]["digits, wide"]
 
 

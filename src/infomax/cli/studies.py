@@ -244,7 +244,7 @@ def claims(
     fig7: list[str] | None = None,
     periodic: str | None = None,
     table1: str | None = None,
-    collapse: str | None = None,
+    collapse: list[str] | None = None,
     earlier: str | None = None,
     workers: int | None = None,
 ) -> None:
@@ -257,8 +257,8 @@ def claims(
         data: of figs. 2 and 7; by default the budget's.
         root: where named data sets lie.
         toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies to read, or their JSON files (of toy its
-            folder, for every seed is needed); fig2 and fig7 can be given again for other data. The first four are run where
-            they are not given.
+            folder, for every seed is needed); fig2 and fig7 can be given again for other data, and collapse for other
+            seeds. The first four are run where they are not given.
         earlier: a ledger, its folder or results.json: rows of studies that are not given are taken from it, and none is run.
         workers: processes; by default one a core.
     """

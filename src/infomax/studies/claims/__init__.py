@@ -41,7 +41,7 @@ def run(
     fig7: str | Path | Sequence[str | Path] | None = None,
     periodic: str | Path | None = None,
     table1: str | Path | None = None,
-    collapse: str | Path | None = None,
+    collapse: str | Path | Sequence[str | Path] | None = None,
     earlier: str | Path | None = None,
     workers: int | None = None,
     progress: bool = True,
@@ -55,8 +55,9 @@ def run(
         data: of figs. 2 and 7; None: the budget's.
         root: where named data sets lie.
         toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies that were run already, or their JSON files (of
-            toy its folder, which holds every seed); of fig2 and fig7 several, each on its own data. What they say of the
-            claims is judged anew from their runs, by the rule of now.
+            toy its folder, which holds every seed); of fig2 and fig7 several, each on its own data, and of collapse several,
+            with seeds of their own, which are judged together. What they say of the claims is judged anew from their runs,
+            by the rule of now.
         earlier: a ledger (its folder or results.json), from which rows of studies that are not given are taken; none is run.
         workers: processes; None: one a core.
         progress: show bars.
@@ -179,17 +180,20 @@ def ledger(
     """The rows of every study, each with the command that measures it and what it was measured `on`.
 
     Args:
-        folders: of studies, by name: toy, theory, fig2, fig7, periodic, table1, collapse; of one name several.
+        folders: of studies, by name: toy, theory, fig2, fig7, periodic, table1, collapse; of one name several, of which
+            those of collapse are judged together.
         kept: rows of an earlier ledger, of other studies.
 
     Raises:
         DataError: a folder that is not the study it was given as. ConfigError: an unknown name.
     """
     rows: list[dict[str, Any]] = []
-    for name, folder in ((name, path) for name, given in folders.items() for path in _paths(given)):
-        results = read(folder)
+    for name, given in folders.items():
+        found = [(read(path), path) for path in _paths(given)]
+        folder = found[0][1]
         try:
-            made = _GATHER[name](results, folder)
+            found = [(_together(found), folder)] if name == "collapse" and len(found) > 1 else found
+            made = [row for results, folder in found for row in _GATHER[name](results, folder)]
         except KeyError as error:
             raise (
                 ConfigError(f"no study {name!r}")
@@ -203,6 +207,16 @@ def ledger(
     order = list(_GATHER)
     rows.sort(key=lambda r: order.index(r["study"]) if r["study"] in order else len(order))
     return sorted(rows, key=lambda r: r["source"] == "infomax")
+
+
+def _together(found: Sequence[tuple[Mapping[str, Any], Path]]) -> dict[str, Any]:
+    """Several studies of collapse as one, with the runs of all."""
+    rows = [row for results, _ in found for row in results["rows"]]
+    runs = [(row["name"], row["world"], row["seed"]) for row in rows]
+    if twice := next((run for run in runs if runs.count(run) > 1), None):
+        raise DataError(f"{twice[0]}, {twice[1]}, seed {twice[2]} is in two of the collapse studies: give each once")
+    said = [r["command"].replace("--out collapse", f"--out collapse-{k}") for k, (r, _) in enumerate(found, 1)]
+    return dict(found[0][0]) | {"rows": rows, "command": "; ".join(said)}
 
 
 def _toy(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:

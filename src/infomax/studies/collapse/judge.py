@@ -1,11 +1,12 @@
 """Which runs ended collapsed, by their end and their siblings alone; and what the watch said of them meanwhile."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infomax.studies.collapse.plan import ABLATIONS, METHODS, WORLDS, base_of
 from infomax.studies.collapsed import collapsed
-from infomax.studies.verdict import Comparison, claim
+from infomax.studies.verdict import claim, never
 from infomax.training.watch import EARLY
 
 Row = Mapping[str, Any]
@@ -82,20 +83,44 @@ def counted(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
 
 
 def claims(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The two halves of the bar, on the worlds that are held out."""
+    """The two halves of the bar, on the worlds that are held out; rows of several studies may be given together."""
     part = counted(rows)["held out"]
     if not part["healthy"] or not part["collapsed"]:
         return []
-    listed = {k: ", ".join(f"{r['name']} ({r['world']})" for r in part[k]) for k in ("missed", "alarms")}
+    listed = {k: ", ".join(_said(r) for r in part[k]) or "none" for k in ("missed", "alarms")}
+    drawn = {k: sorted({r["seed"] for r in part[k]}) for k in ("collapsed", "healthy")}
+    of = {k: f"{'seed' if len(s) == 1 else 'seeds'} {', '.join(map(str, s))}" for k, s in drawn.items()}
     return [
         claim("collapse_flagged", "every run that ends collapsed is flagged in the first fifth of training", "infomax",
-              f"{len(part['collapsed']) - len(part['missed'])} of {len(part['collapsed'])}, {len(part['late'])} more later; "
-              f"missed: {listed['missed'] or 'none'}",
-              [Comparison("1/2 - runs not flagged in time", 0.5 - len(part["missed"]), 0.0)]),
+              f"{len(part['collapsed']) - len(part['missed'])} of {len(part['collapsed'])} ({of['collapsed']}), "
+              f"{len(part['late'])} more later; missed: {listed['missed']}",
+              [never("runs not flagged in time", len(part["missed"]), len(drawn["collapsed"]))],
+              _note(part, rows)),
         claim("healthy_left_alone", "no healthy run is called a collapse", "infomax",
-              f"{len(part['alarms'])} of {len(part['healthy'])}: {listed['alarms'] or 'none'}",
-              [Comparison("1/2 - healthy runs flagged", 0.5 - len(part["alarms"]), 0.0)]),
+              f"{len(part['alarms'])} of {len(part['healthy'])} ({of['healthy']}): {listed['alarms']}",
+              [never("healthy runs flagged", len(part["alarms"]), len(drawn["healthy"]))]),
     ]  # fmt: skip
+
+
+def _said(row: Row) -> str:
+    return f"{row['name']} ({row['world']}, seed {row['seed']})"
+
+
+def _note(part: Mapping[str, Sequence[Row]], rows: Sequence[Row]) -> str:
+    """The missed runs that have their guard, and by what they count as collapsed; how many of the others were flagged."""
+    whole = []
+    for r in part["missed"]:
+        if r["name"] not in ABLATIONS:
+            by_rank = not collapsed({**r, "effective_rank": math.inf}, siblings(r, rows))
+            ends = f"std {r['std']:.2f}, effective rank {r['effective_rank']:.1f}"
+            whole.append(f"{_said(r)}, which ended with {ends}{' and is collapsed by its rank alone' * by_rank}")
+    bare = [r for r in part["collapsed"] if r["name"] in ABLATIONS]
+    seen = len(bare) - sum(r["name"] in ABLATIONS for r in part["missed"])
+    return (
+        f"Missed with its guard: {'; '.join(whole)}. Without their guard {seen} of {len(bare)} flagged in time."
+        if whole
+        else ""
+    )
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, str]]:
