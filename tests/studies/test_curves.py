@@ -96,6 +96,18 @@ def test_what_lies_within_the_noise_is_not_decided():
     assert verdicts(judge.fig2(above))["below_ceilings"] == "does not hold"  # one case refutes what is said of all
 
 
+def test_the_highest_mi_may_give_the_best_features():
+    """The method that reads most is held against the best of the others: ahead of them it refutes the claim."""
+    ends = dict.fromkeys(FIG2, 2.0) | {"jmi": 4.0}
+    for jmi, said in ((99.0, "does not hold"), (90.0, "holds"), (95.0, "not decidable")):
+        (row,) = (
+            c
+            for c in judge.fig2(synthetic(ends, linear=dict.fromkeys(FIG2, 95.0) | {"jmi": jmi}))
+            if c["name"] == "mi_is_not_accuracy"
+        )
+        assert row["verdict"] == said
+
+
 def test_a_reading_above_its_ceiling_is_noticed():
     assert verdicts(judge.fig2(synthetic(dict.fromkeys(FIG2, 7.5))))["below_ceilings"] == "does not hold"
 
