@@ -16,6 +16,8 @@ import numpy as np
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decidable"
 VERDICTS = (HOLDS, FAILS, OPEN)
+SPREAD = 1e-9
+"""A standard error below this is rounding: the values were the same."""
 LEVEL = 0.025
 """How often a difference that is 0 would be called positive; and, of all differences of a claim, one of them negative."""
 
@@ -26,7 +28,8 @@ class Comparison(NamedTuple):
     Args:
         what: it is of.
         difference: the number.
-        error: its standard error (NaN: of a single run, unknown; 0: it has no spread, as a count).
+        error: its standard error (NaN: unknown, of a single run or of two groups whose runs all agree; 0: it has none, as
+            a count).
         freedom: degrees of freedom of the error.
         among: of how many differences this one was picked for being the largest.
     """
@@ -38,7 +41,7 @@ class Comparison(NamedTuple):
     among: int = 1
 
     def of(self, count: int) -> str:
-        """What it says by itself, as one of `count` differences of a claim; one without spread decides where it is not 0.
+        """What it says by itself, as one of `count` differences of a claim; a count decides where it is not 0.
 
         Example:
             >>> [Comparison("", d, 1.0).of(1) for d in (3.0, 1.0, -3.0)]
@@ -100,6 +103,17 @@ def apart(error: float, n: int, other: float, m: int) -> float:
     return (a + b) ** 2 / spread if spread > 0 else math.inf
 
 
+def known(error: float) -> float:
+    """A standard error of a difference over seeds, NaN where they all agree: accuracies are whole images, and three alike say
+    little more of the next seed than one does.
+
+    Example:
+        >>> known(0.5), known(0.0)
+        (0.5, nan)
+    """
+    return error if error > SPREAD else math.nan
+
+
 def between(what: str, a: Any, b: Any, margin: float = 0.0, among: int = 1) -> Comparison:
     """The claim that a exceeds b (less a margin): mean(a) - mean(b) + margin, a and b values over seeds.
 
@@ -108,9 +122,11 @@ def between(what: str, a: Any, b: Any, margin: float = 0.0, among: int = 1) -> C
         'not decidable'
         >>> between("a - b", [2.0, 2.1, 2.2], [1.0, 1.0, 1.1]).verdict
         'holds'
+        >>> between("a - b", [97.75] * 3, [97.46] * 3).verdict  # one test image, and no spread to weigh it by
+        'not decidable'
     """
     (m, e), (n, f) = mean_error(a), mean_error(b)
-    return Comparison(what, m - n + margin, math.hypot(e, f), apart(e, np.size(a), f, np.size(b)), among)
+    return Comparison(what, m - n + margin, known(math.hypot(e, f)), apart(e, np.size(a), f, np.size(b)), among)
 
 
 def within(what: str, a: Any, b: Any, margin: float) -> Comparison:
@@ -122,7 +138,7 @@ def within(what: str, a: Any, b: Any, margin: float) -> Comparison:
     """
     change = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
     mean, error = mean_error(change)
-    return Comparison(f"{margin:g} - {what}", margin - abs(mean), error, max(change.size - 1, 1))
+    return Comparison(f"{margin:g} - {what}", margin - abs(mean), known(error), max(change.size - 1, 1))
 
 
 def above(what: str, values: Any, bar: float) -> Comparison:

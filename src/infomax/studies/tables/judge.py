@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from infomax.studies.tables.columns import Column
 from infomax.studies.tables.printed import LABELS, SETS, printed
-from infomax.studies.verdict import FAILS, HOLDS, Comparison, apart, claim, mean_error, verdict, within
+from infomax.studies.verdict import FAILS, HOLDS, Comparison, apart, claim, known, mean_error, verdict, within
 
 ESTABLISHED = ("simsiam", "byol", "moco_v3", "simclr", "barlow_twins", "vicreg")
 PROTOTYPES = ("sdmi", "sdmi_g", "jmi")
@@ -44,7 +44,7 @@ def as_printed() -> Table:
 
 def _difference(what: str, a: Stat, b: Stat, among: int = 1) -> Comparison:
     freedom = apart(a.error, a.n, b.error, b.n)
-    return Comparison(what, a.mean - b.mean, math.hypot(a.error, b.error), freedom, among)
+    return Comparison(what, a.mean - b.mean, known(math.hypot(a.error, b.error)), freedom, among)
 
 
 def none_wins(table: Table) -> list[Comparison]:
