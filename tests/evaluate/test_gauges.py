@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from infomax import evaluate as ev
 from infomax.errors import DataError, NumericsError
 from infomax.evaluate.embedding import gauge_lines
+from infomax.mi.metric import KINDS
 
 
 def rows(*shape, seed=0):
@@ -160,4 +161,7 @@ def test_readings_that_look_odd_are_said_for_what_they_are():
     found = {"mi": mi} | dict.fromkeys(("alignment", "uniformity", "rankme"), 1.0)
     bad, good, high, _ = gauge_lines(found | {"lidar": None, "std": {"min": 0.0, "max": 1.0}})
     assert bad.endswith("lower bound, below 0: it says nothing of MI, nor against the run")
+    mi["dv"] = mi.pop("jsd_lower") | {"kind": KINDS["dv"]}
+    *_, dv, _ = gauge_lines(found | {"lidar": None, "std": {"min": 0.0, "max": 1.0}})
+    assert dv.endswith("high on few pairs, below 0: it says nothing of MI, nor against the run")
     assert good.endswith("lower bound") and high.endswith("surrogate, neither a lower nor an upper bound")

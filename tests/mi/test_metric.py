@@ -60,6 +60,24 @@ def test_values_are_those_of_the_bounds(critic, tau, n):
         assert reading.n == n and reading.kind == KINDS[name]
 
 
+def test_dv_of_few_pairs_is_not_called_a_bound_of_theirs():
+    """Of 16 of 1000 centres, told apart by identical pairs, its interval lies above log 1000, the truth."""
+    z = torch.randn(16, 256, generator=torch.Generator().manual_seed(0))
+    said = read(z, z, "cosine", 0.1)
+    assert said["dv"].lo > math.log(1000) and said["dv"].kind == "lower bound in the population, high on few pairs"
+    assert said["infonce"].hi < math.log(1000) and said["infonce"].kind == "lower bound"
+
+
+def test_a_reading_that_is_cut_off_has_no_limits():
+    a, b = torch.randn(2, 200, 8, generator=torch.Generator().manual_seed(0))
+    said = read(a, b, "cosine", 0.1)
+    assert said["jsd"].value < -2 * math.log(2) and said["xi_jsd"].value == pytest.approx(0.0, abs=1e-9)
+    assert said["xi_jsd"].lo is said["xi_jsd"].hi is None and said["jsd"].lo < said["jsd"].hi
+    z = torch.randn(200, 64, generator=torch.Generator().manual_seed(0))
+    said = read(z, z, "cosine", 0.5)["xi_jsd"]
+    assert said.lo < said.value < said.hi
+
+
 @pytest.mark.parametrize("tau, n", [(0.002, 30), (0.2, 30), (1.0, 200)])
 def test_leaving_a_pair_out_is_leaving_it_out(tau, n):
     a, b = pairs(n)

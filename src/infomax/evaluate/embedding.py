@@ -113,7 +113,7 @@ def gauge_lines(found: dict[str, Any]) -> list[str]:
     said = []
     for name, r in found["mi"].items():
         full = ", saturated" if r["saturated"] else ""
-        if r["kind"] == "lower bound" and r["value"] < 0:
+        if r["kind"].startswith("lower bound") and r["value"] < 0:
             full += ", below 0: it says nothing of MI, nor against the run"
         if r["kind"] == "surrogate":
             full += ", neither a lower nor an upper bound"

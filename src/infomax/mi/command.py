@@ -105,6 +105,5 @@ def _fixed(a: Any, b: Any, tau: float, as_json: bool) -> None:
     print(f"  {'reading':12} {'nats':>8} {'limits':>20} {'ceiling':>8}")
     for name, r in found.items():
         top = f"{r.ceiling:8.3f}" if math.isfinite(r.ceiling) else f"{'':8}"
-        print(
-            f"  {name:12} {r.value:8.3f} {f'{r.lo:.3f} .. {r.hi:.3f}':>20} {top}  {r.kind}{', saturated' * r.saturated}"
-        )
+        limits = f"{r.lo:.3f} .. {r.hi:.3f}" if r.lo is not None else ""
+        print(f"  {name:12} {r.value:8.3f} {limits:>20} {top}  {r.kind}{', saturated' * r.saturated}")

@@ -18,7 +18,7 @@ from infomax.mi.sums import sums
 from infomax.parallel import by_rank, world
 
 KINDS = {
-    "dv": "lower bound",
+    "dv": "lower bound in the population, high on few pairs",
     "infonce": "lower bound",
     "nwj": "lower bound",
     "jsd_lower": "lower bound",
@@ -28,8 +28,8 @@ KINDS = {
     "jsd": "not MI",
     "jsd_shifted": "not MI",
 }
-"""Of what kind the number is: a lower bound of MI *in the population* (on a batch it may read above, `dv` does so on
-average); a surrogate, in nats but neither bound; or another quantity altogether."""
+"""Of what kind the number is: a lower bound of MI (in expectation: a sample may read above), `dv` *in the population* alone, for
+on a batch it reads too high on average; a surrogate, in nats but neither bound; or another quantity altogether."""
 
 DEFAULT = ("dv", "infonce", "nwj", "jsd", "jsd_lower", "xi_jsd", "smile", "taylor_dv")
 
@@ -46,17 +46,18 @@ class Reading:
 
     Attributes:
         value: nats.
-        lo, hi: confidence limits (jackknife over pairs) of the reading's own expectation at this N.
+        lo, hi: confidence limits (jackknife over pairs) of the reading's own expectation at this N; None where `xi_jsd` is
+            cut off at 0, as is every value without a pair.
         se: standard error, nats.
         ceiling: the most the reading can say here; inf where nothing is known.
         saturated: whether the value lies above 90 % of the ceiling (of its way from independence).
         n: pairs it was read from.
-        kind: "lower bound" (in the population), "surrogate" or "not MI".
+        kind: "lower bound" (of `dv` with what it is on few pairs), "surrogate" or "not MI".
     """
 
     value: float
-    lo: float
-    hi: float
+    lo: float | None
+    hi: float | None
     se: float
     ceiling: float
     saturated: bool
@@ -182,10 +183,10 @@ class MIMetric:
         said = {}
         for name in self.readings:
             value, se = float(found[name][0]), float(standard_error(found[name][1]))
+            cut = name == "xi_jsd" and bool(found["jsd"][0] <= -2 * LOG2)
+            lo, hi = (None, None) if cut else (value - z * se, value + z * se)
             top = self._ceiling(name, n)
-            said[name] = Reading(
-                value, value - z * se, value + z * se, se, top, _saturated(name, value, top), n, KINDS[name]
-            )
+            said[name] = Reading(value, lo, hi, se, top, _saturated(name, value, top), n, KINDS[name])
         return said
 
     def _ceiling(self, name: str, n: int) -> float:

@@ -92,6 +92,7 @@ def gauges(a: Tensor, b: Tensor, *, intervals: bool = True) -> dict[str, float]:
         f"{name}_{key}": value
         for name, r in found.items()
         for key, value in (("lo", r.lo), ("hi", r.hi), ("ceiling", r.ceiling), ("saturated", float(r.saturated)))
+        if value is not None
     }
     return {name: r.value for name, r in found.items()} | limits | ceilings | said
 
