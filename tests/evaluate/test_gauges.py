@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from infomax import evaluate as ev
 from infomax.errors import DataError, NumericsError
 from infomax.evaluate.embedding import gauge_lines
+from infomax.evaluate.neighbours import neighbours
 from infomax.mi.metric import KINDS
 
 
@@ -165,3 +166,20 @@ def test_readings_that_look_odd_are_said_for_what_they_are():
     *_, dv, _ = gauge_lines(found | {"lidar": None, "std": {"min": 0.0, "max": 1.0}})
     assert dv.endswith("high on few pairs, below 0: it says nothing of MI, nor against the run")
     assert good.endswith("lower bound") and high.endswith("surrogate, neither a lower nor an upper bound")
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-13, 1e20, 1e36])
+def test_gauges_do_not_see_how_long_rows_are(scale):
+    """Nor do neighbours: `F.normalize` leaves what is shorter than 1e-12, and squares beyond 1e38 are infinite."""
+    z, other = rows(200, 16).float(), rows(200, 16, seed=1).float()
+    y = torch.arange(200) % 3
+    for read in (
+        ev.std_per_dimension,
+        ev.spread,
+        ev.uniformity,
+        lambda z: ev.alignment(z, other * scale),
+        lambda z: ev.cluster_centres(z, y),
+        lambda z: ev.knn_predict(z, y, other * scale),
+        lambda z: neighbours(z)[0],
+    ):
+        torch.testing.assert_close(read(z * scale), read(z), rtol=1e-5, atol=1e-5)

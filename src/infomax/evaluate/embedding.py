@@ -13,6 +13,7 @@ from infomax.data.order import spread as spread_rows
 from infomax.errors import ConfigError, command
 from infomax.evaluate.features import run_size
 from infomax.evaluate.gauges import alignment, effective_rank, lidar, spectrum, std_per_dimension, uniformity
+from infomax.evaluate.numbers import unit
 from infomax.training.feed import Feed, view_function
 from infomax.training.monitor import BLOCK, TAU, two_sides
 
@@ -80,7 +81,7 @@ def embedding_gauges(run: "Run", data: Dataset) -> dict[str, Any]:
         name: {k: getattr(r, k) for k in ("value", "lo", "hi", "ceiling", "saturated", "kind", "n")}
         for name, r in metric.compute().items()
     }
-    ours, theirs = (torch.nn.functional.normalize(z.float(), dim=-1) for z in (a, b))
+    ours, theirs = (unit(z.float()) for z in (a, b))
     std, values = std_per_dimension(a), spectrum(ours)
     return {
         "mi": mi,

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import DataError, NumericsError
-from infomax.evaluate.numbers import finite
+from infomax.evaluate.numbers import finite, unit
 
 
 @torch.no_grad()
@@ -67,7 +67,7 @@ def std_per_dimension(z: Tensor) -> Tensor:
 
     Source: Chen & He 2021, SimSiam (arXiv:2011.10566), section 4.1.
     """
-    z = F.normalize(_checked(z, "std_per_dimension"), dim=-1)
+    z = unit(_checked(z, "std_per_dimension"))
     return z.std(-2, correction=0) * math.sqrt(z.shape[-1])
 
 
@@ -108,7 +108,7 @@ def alignment(z_a: Tensor, z_b: Tensor, *, power: float = 2.0) -> Tensor:
     """
     if z_a.shape != z_b.shape:
         raise DataError(f"alignment: the two views must have one shape, got {tuple(z_a.shape)} and {tuple(z_b.shape)}")
-    a, b = (F.normalize(_checked(z, "alignment"), dim=-1) for z in (z_a, z_b))
+    a, b = (unit(_checked(z, "alignment")) for z in (z_a, z_b))
     distance: Tensor = torch.linalg.vector_norm(a - b, dim=-1)
     return torch.mean(distance**power, -1)
 
@@ -140,7 +140,7 @@ def uniformity(z: Tensor, *, t: float = 2.0, chunk: int = 1024) -> Tensor:
 
     Source: Wang & Isola 2020 (arXiv:2005.10242).
     """
-    z = F.normalize(_checked(z, "uniformity", least=2), dim=-1)
+    z = unit(_checked(z, "uniformity", least=2))
     n, half = z.shape[-2], 0.5 * z.square().sum(-1)
     parts = []
     for start in range(0, n, chunk):
@@ -171,7 +171,7 @@ def cluster_centres(z: Tensor, labels: Tensor) -> Tensor:
         tensor([[1., 0.],
                 [0., 1.]])
     """
-    z = F.normalize(_checked(z, "cluster_centres"), dim=-1)
+    z = unit(_checked(z, "cluster_centres"))
     if labels.shape != z.shape[-2:-1]:
         raise DataError(f"cluster_centres: {z.shape[-2]} rows need as many labels, got {tuple(labels.shape)}")
     classes, index = torch.unique(labels, return_inverse=True)
@@ -208,7 +208,7 @@ def angle_gaps(centres: Tensor) -> AngleGaps:
         >>> [round(float(x), 1) for x in angle_gaps(torch.eye(3))]
         [90.0, 90.0, 90.0, 0.0]
     """
-    c = F.normalize(_checked(centres, "angle_gaps", least=2).double(), dim=-1)
+    c = unit(_checked(centres, "angle_gaps", least=2).double())
     x, y = c.unsqueeze(-2), c.unsqueeze(-3)
     # The half-angle form keeps its digits near 0 and 180 degrees, where an arc cosine loses half of them.
     angles = torch.rad2deg(2.0 * torch.atan2((x - y).norm(dim=-1), (x + y).norm(dim=-1)))

@@ -3,11 +3,10 @@ r"""Nearest-neighbour classification of frozen features: no training, and hence 
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError, DataError, nearest
-from infomax.evaluate.numbers import Rows, finite, tensors
+from infomax.evaluate.numbers import Rows, finite, tensors, unit
 
 Vote = Literal["weighted", "majority"]
 
@@ -65,11 +64,11 @@ def knn_predict(
     k = min(k, len(train))
     classes, index = torch.unique(train_labels, return_inverse=True)
     train, queries = finite(train, "knn", "the training features"), finite(queries, "knn", "the queries")
-    bank = F.normalize(train, dim=-1).T.contiguous()
+    bank = unit(train).T.contiguous()
     rows = chunk or max(1, 2**24 // len(train))
     predicted = []
     for start in range(0, len(queries), rows):
-        block = F.normalize(queries[start : start + rows], dim=-1)
+        block = unit(queries[start : start + rows])
         similarity, neighbour = (block @ bank).topk(k, dim=-1)
         # Cosines lie within [-1, 1]: in a majority, nearness can break a tie of counts but never outvote one member.
         # The nearest neighbour weighs 1, so that no temperature is too small for all k.

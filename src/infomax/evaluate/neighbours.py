@@ -1,11 +1,10 @@
 """What can be seen in features: neighbours, samples that stand alone, and near-duplicates."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError, DataError
-from infomax.evaluate.numbers import Rows, finite, tensors
+from infomax.evaluate.numbers import Rows, finite, tensors, unit
 
 ROWS = 1024  # compared at once
 
@@ -29,12 +28,12 @@ def neighbours(z: Rows, k: int = 10) -> tuple[Tensor, Tensor]:
     (z,) = tensors(z)
     if z.ndim != 2 or len(z) < 2:
         raise DataError(f"neighbours: need N D with at least two rows, got {tuple(z.shape)}")
-    unit = F.normalize(finite(z, "neighbours").float(), dim=-1)
+    every = unit(finite(z, "neighbours").float())
     near, which = [], []
-    for start in range(0, len(unit), ROWS):
-        block = unit[start : start + ROWS] @ unit.T
+    for start in range(0, len(every), ROWS):
+        block = every[start : start + ROWS] @ every.T
         block[torch.arange(len(block)), start + torch.arange(len(block))] = -2.0  # a row is no neighbour of itself
-        values, rows = block.topk(min(k, len(unit) - 1), dim=-1)
+        values, rows = block.topk(min(k, len(every) - 1), dim=-1)
         near.append(values)
         which.append(rows)
     return torch.cat(near), torch.cat(which)
@@ -73,11 +72,11 @@ def duplicates(z: Rows, threshold: float = 0.99, most: int = 1000) -> Pairs:
         raise ConfigError(f"duplicates: a cosine similarity of at least {threshold}: give a threshold in (0, 1]")
     if most < 1:
         raise ConfigError(f"duplicates: {most} pairs to keep: give at least 1")
-    unit = F.normalize(finite(z, "duplicates").float(), dim=-1)
+    every = unit(finite(z, "duplicates").float())
     found, least = Pairs(), threshold - 1e-6
     near, pairs = torch.zeros(0), torch.zeros(0, 2, dtype=torch.int64)
-    for start in range(0, len(unit), ROWS):
-        block = unit[start : start + ROWS] @ unit[start:].T  # of a pair, the later row is the column
+    for start in range(0, len(every), ROWS):
+        block = every[start : start + ROWS] @ every[start:].T  # of a pair, the later row is the column
         close = (block >= least).triu_(1)
         found.total += int(close.count_nonzero())
         if len(near) == most:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.arrays import as_tensor
@@ -55,3 +56,19 @@ def finite(z: Tensor, name: str, what: str = "an embedding") -> Tensor:
             f"{name}: NaN or infinity in {what} of shape {tuple(z.shape)}; look at the data, and at the loss before"
         )
     return wide(z)
+
+
+def unit(z: Tensor) -> Tensor:
+    """Rows of length 1, however long they were: `... D`; a row of zeros stays.
+
+    Each is divided by its largest number first: of rows beyond 1e19 the squares overflow, and `F.normalize` takes those below
+    1e-12 for none.
+
+    Example:
+        >>> unit(torch.tensor([[3e30, 4e30], [3e-30, 4e-30], [0.0, 0.0]]))
+        tensor([[0.6000, 0.8000],
+                [0.6000, 0.8000],
+                [0.0000, 0.0000]])
+    """
+    most = z.abs().amax(-1, keepdim=True)
+    return F.normalize(z / torch.where(most > 0, most, 1.0), dim=-1)

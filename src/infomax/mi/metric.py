@@ -28,8 +28,8 @@ KINDS = {
     "jsd": "not MI",
     "jsd_shifted": "not MI",
 }
-"""Of what kind the number is: a lower bound of MI (in expectation: a sample may read above), `dv` *in the population* alone, for
-on a batch it reads too high on average; a surrogate, in nats but neither bound; or another quantity altogether."""
+"""Of what kind the number is: a lower bound of MI (in expectation: a sample may read above), `dv` *in the population* alone,
+for on a batch it reads too high on average; a surrogate, in nats but neither bound; or another quantity altogether."""
 
 DEFAULT = ("dv", "infonce", "nwj", "jsd", "jsd_lower", "xi_jsd", "smile", "taylor_dv")
 
