@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from infomax import evaluate as ev
 from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.evaluate.neighbours import duplicates, neighbours, outliers
+from infomax.evaluate.probe import standardise
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,24 @@ def test_knn_survives_scale_and_small_temperatures():
     assert ev.knn_predict(train, labels, torch.empty(0, 3)).shape == (0,)
     # cosines far below 1: e^((cos - 1) / tau) alone would be 0 for every neighbour, and class 0 win
     assert ev.knn_predict(train, labels, torch.tensor([[0.5, 0.6, 0.7]]), temperature=1e-4).tolist() == [2]
+
+
+def test_two_types_are_compared_in_the_wider(digits):
+    x, y, test, test_y = digits
+    x, test = torch.as_tensor(x), torch.as_tensor(test)
+    expected = ev.knn_accuracy(x.double(), y, test.double(), test_y)
+    assert ev.knn_accuracy(x.double(), y, test.float(), test_y) == expected
+    assert ev.knn_accuracy(x.float(), y, test.double(), test_y) == pytest.approx(expected, abs=0.01)
+
+
+def test_a_large_offset_hides_no_feature_that_the_type_can_tell():
+    """Beside 1e7 a deviation of 1 is rounding in float32, and 16 digits hold it in float64; of a constant nothing is made."""
+    x = torch.randn(500, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 1e7
+    x[:, 2] = 0.1 + 1e7
+    found, _, scale = standardise(x)
+    assert torch.isfinite(scale).tolist() == [True, True, False]
+    torch.testing.assert_close(found[:, :2].std(0, correction=0), torch.ones(2, dtype=torch.float64))
+    assert torch.isinf(standardise(torch.full((500, 1), 0.1))[2]).all()
 
 
 def test_half_precision_and_a_row_of_zeros_change_nothing():

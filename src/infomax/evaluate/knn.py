@@ -64,6 +64,8 @@ def knn_predict(
     k = min(k, len(train))
     classes, index = torch.unique(train_labels, return_inverse=True)
     train, queries = finite(train, "knn", "the training features"), finite(queries, "knn", "the queries")
+    both = torch.promote_types(train.dtype, queries.dtype)
+    train, queries = train.to(both), queries.to(both)
     bank = unit(train).T.contiguous()
     rows = chunk or max(1, 2**24 // len(train))
     predicted = []

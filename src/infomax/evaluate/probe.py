@@ -79,7 +79,8 @@ def standardise(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     x = wide(features.detach())
     mean, scale = x.mean(0), x.std(0, correction=0)
     # A constant feature (a dead unit) carries nothing: leave it at zero rather than divide by its rounding.
-    scale = torch.where(scale > 1e-6 * x.abs().amax(0).clamp_min(1e-30), scale, math.inf)
+    rounding = 8 * torch.finfo(x.dtype).eps
+    scale = torch.where(scale > rounding * x.abs().amax(0).clamp_min(1e-30), scale, math.inf)
     return (x - mean) / scale, mean, scale
 
 
