@@ -148,6 +148,7 @@ def test_the_table_end_to_end_and_a_cell_that_fails(tmp_path, monkeypatch):
     assert set(again) == {SOME[0], SOME[1], SOME[2]} - ({SOME[0]} if periodic.collapsed(cells[SOME[0]]) else set())
     assert {r["seed"] for r in again[SOME[1]]["runs"]} == {periodic.FRESH, periodic.FRESH + 1}
     assert all("linear" in r for r in again[SOME[1]]["runs"])
+    assert not any("same test images" in c["note"] for c in found["claims"])
     assert {c["name"] for c in found["claims"]} >= {
         "joint_alone_collapses",
         "partition_holds_open",
@@ -231,6 +232,12 @@ def test_the_table_judges_by_its_figures():
     worse = cell(("Predictor", "InfoNCE"), std=[0.8, 0.81], few=[80.0, 80.1])
     verdicts = {c["name"]: c["verdict"] for c in periodic.claims([open_, held, worse], [held, worse], "few")}
     assert verdicts["joint_alone_collapses"] == verdicts["unnamed_beats_named"] == "does not hold"
+    for chosen_on, told in (
+        (None, True),
+        ("a held-out fifth of train", False),
+    ):  # the first tables chose on the test images
+        *_, best = periodic.claims([held, new], [held, new], "few", chosen_on)
+        assert ("judged on the same test images" in best["note"]) == told
     assert [periodic.sentence_of(c) for c in periodic.unnamed([bare, held, new, worse], "few")] == [
         periodic.sentence_of(new), periodic.sentence_of(worse)
     ]  # fmt: skip

@@ -261,7 +261,7 @@ def judged_anew(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         from infomax.studies import periodic
 
         score = {said: key for key, said in periodic.SCORES.values()}[results["settings"]["score"]]
-        return periodic.claims(results["cells"], results["again"], score)
+        return periodic.claims(results["cells"], results["again"], score, results.get("chosen_on"))
     if not results.get("rows"):
         return list(results["claims"])
     if where == "table1":

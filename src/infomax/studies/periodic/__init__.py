@@ -139,12 +139,13 @@ def run(
             "command": _said({"data": data, "budget": budget, **given, "device": device}),
             "cells": cells,
             "again": again,
+            "chosen_on": "a held-out fifth of train",
             "claims": [],
             "seconds": time.perf_counter() - began,
             "cpu_seconds": sum(r.get("cpu_seconds", 0.0) for r in every),
         }
         kept.write(results)  # before it is judged: what was run is kept, whatever the judge meets
-        results["claims"] = claims(cells, again, score)
+        results["claims"] = claims(cells, again, score, results["chosen_on"])
         kept.write(results)
 
         from infomax.studies.periodic.draw import page, png
@@ -211,8 +212,17 @@ def unnamed(cells: Sequence[Mapping[str, Any]], score: str) -> list[Mapping[str,
     return sorted(able, key=lambda c: -float(np.mean(values(c, score))))
 
 
-def claims(cells: Sequence[Mapping[str, Any]], again: Sequence[Mapping[str, Any]], score: str) -> list[dict[str, Any]]:
-    """What the table says of the paper's claim that a marginal is needed, and of the sentences that nobody wrote down."""
+def claims(
+    cells: Sequence[Mapping[str, Any]], again: Sequence[Mapping[str, Any]], score: str, chosen_on: str | None = None
+) -> list[dict[str, Any]]:
+    """What the table says of the paper's claim that a marginal is needed, and of the sentences that nobody wrote down.
+
+    Args:
+        cells: the first round.
+        again: the second.
+        score: the key of what is compared.
+        chosen_on: what the first round was judged on; None: as the first tables, on the test images.
+    """
     bare = [
         c
         for c in cells
@@ -250,7 +260,9 @@ def claims(cells: Sequence[Mapping[str, Any]], again: Sequence[Mapping[str, Any]
                   f"({score}, fresh seeds)",
                   [between(f"{sentence_of(top)} - {best['name']}", values(top, score), values(best, score), among=len(ours))],
                   "Untuned, at one short budget; the best of each group was picked on these very seeds, and the interval is "
-                  "that of one picked among the unnamed ones that were run again.")
+                  "that of one picked among the unnamed ones that were run again."
+                  + " The first round, by which those were chosen, was judged on the same test images, which flatters them a little."
+                  * (chosen_on is None and score != "min_gap"))
         )  # fmt: skip
     return found
 
