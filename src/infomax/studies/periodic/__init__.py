@@ -261,7 +261,7 @@ def claims(
                   [between(f"{sentence_of(top)} - {best['name']}", values(top, score), values(best, score), among=len(ours))],
                   "Untuned, at one short budget; the best of each group was picked on these very seeds, and the interval is "
                   "that of one picked among the unnamed ones that were run again."
-                  + " The first round, by which those were chosen, was judged on the same test images, which flatters them a little."
+                  + " The first round, by which those were chosen, was judged on the same test images: that flatters them."
                   * (chosen_on is None and score != "min_gap"))
         )  # fmt: skip
     return found
