@@ -1,4 +1,5 @@
 import inspect
+import math
 import os
 import random
 import re
@@ -133,6 +134,17 @@ def test_draws_are_uniform_in_the_logarithm():
     drawn = [values.draw(random.Random(k)) for k in range(4000)]
     below = [sum(x < edge for x in drawn) / 4000 for edge in (1e-3, 1e-2, 1e-1)]
     assert below == pytest.approx([0.25, 0.5, 0.75], abs=0.03)
+
+
+def test_whole_numbers_by_their_logarithm_are_drawn_as_often_as_optuna_draws_them():
+    values = Range(1, 4, log=True)
+    drawn = [values.draw(random.Random(k)) for k in range(8000)]
+    share = [math.log((n + 0.5) / (n - 0.5)) / math.log(9) for n in (1, 2, 3, 4)]
+    assert [drawn.count(n) / 8000 for n in (1, 2, 3, 4)] == pytest.approx(share, abs=0.02)
+    optuna = pytest.importorskip("optuna", reason="Optuna is not installed: infomax[tpe]")
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    tried = [study.ask({"n": optuna.distributions.IntDistribution(1, 4, log=True)}).params["n"] for _ in range(1000)]
+    assert [tried.count(n) / 1000 for n in (1, 2, 3, 4)] == pytest.approx(share, abs=0.05)
 
 
 def test_no_option_of_training_hides_a_key_of_a_grid():

@@ -187,9 +187,13 @@ class Range:
         """One number."""
         if self.whole and not self.log:
             return source.randint(int(self.low), int(self.high))
-        u = source.random()
-        x = self.low * (self.high / self.low) ** u if self.log else self.low + (self.high - self.low) * u
-        return round(x) if self.whole else float(f"{x:.6g}")  # six digits are as good, and can be read
+        low, high, u = self.low, self.high, source.random()
+        if self.whole:  # as Optuna has it: half a unit more at either end, that every number has all of its share
+            low, high = low - 0.5, high + 0.5
+        x = low * (high / low) ** u if self.log else low + (high - low) * u
+        if self.whole:
+            return min(max(round(x), int(self.low)), int(self.high))
+        return float(f"{x:.6g}")  # six digits are as good, and can be read
 
 
 @dataclass(frozen=True)
