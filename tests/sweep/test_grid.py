@@ -5,12 +5,13 @@ import random
 import re
 
 import pytest
+import torch
 
-from infomax import cli, methods
+from infomax import cli, encoders, methods
 from infomax.errors import ConfigError
 from infomax.sweep import Cell, Range, read
 from infomax.sweep.command import grid_of
-from infomax.sweep.grid import OURS
+from infomax.sweep.grid import OURS, resolved
 
 FIXED = {"method": "jmi", "data": "gaussians", "projector": "8"}
 
@@ -72,7 +73,7 @@ def test_weights_to_begin_with_are_the_same_from_any_folder_and_part_of_the_name
     monkeypatch.chdir(tmp_path)
     cell = Cell.of({**FIXED, "init": "runs/a"})
     assert cell.options["init"] == f"{tmp_path}/runs/a" and cell.name != Cell.of(FIXED).name
-    assert Cell.of({**FIXED, "init": "pretrained"}).options["init"] == "pretrained"
+    assert Cell.of({**FIXED, "init": "pretrained", "encoder": "torchvision/resnet18"}).options["init"] == "pretrained"
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,26 @@ def test_weights_to_begin_with_are_the_same_from_any_folder_and_part_of_the_name
         ({"lr": 0.1, "grid": {"lr": [0.1]}}, "lr is given twice"),
         ({"grid": {"epochs": [1.5]}}, "1.5"),
         ({"grid": {"lr": ["fast"]}}, "fast"),
+        ({"lr": "nan"}, "lr must be zero or more, got nan"),
+        ({"grid": {"lr": [0.1, -1]}}, "lr must be zero or more, got -1"),
+        ({"lr": "inf"}, "lr must be zero or more, got inf"),
+        ({"epochs": 0}, "epochs=0: give at least 1"),
+        ({"grid": {"temperature": [0.1, 0]}}, "a temperature must be > 0, not 0"),
+        ({"temperature": "nan"}, "a temperature must be > 0, not nan"),
+        ({"method": "byol", "momentum": 2}, "lies in .0, 1., not 2"),
+        ({"checkpoint_every": "1epoch"}, "checkpoint_every='1epoch'"),
+        ({"keep": 0}, "keep=0"),
+        ({"batch_size": 1}, "a batch of 1"),
+        ({"size": 0}, "size=0"),
+        ({"local_views": -1}, "local_views=-1"),
+        ({"accumulate": "halves"}, "accumulate='halves'"),
+        ({"budget": "5 parsecs"}, "budget='5 parsecs'"),
+        ({"warmup_epochs": 200}, "longer than the run"),
+        ({"rules": {"bais": {"lr": 1}}}, "did you mean 'bias'"),
+        ({"encoder": "resnet81"}, "did you mean 'resnet8'"),
+        ({"views": "simclear"}, "did you mean 'simclr'"),
+        ({"init": "pretrained"}, "without published weights"),
+        ({"random": {"lr": {"from": -1, "to": 1}}, "samples": 9}, "lr must be zero or more"),
         ({"out": "x"}, "--out"),
         ({"data": None}, "give data"),
         ({"devices": 2}, "--gpus"),
@@ -108,6 +129,18 @@ def test_what_cannot_be_is_said_at_once(asked, said):
     whole = {k: v for k, v in {**FIXED, **asked}.items() if v is not None}
     with pytest.raises(ConfigError, match=said.replace("(", r"\(")):
         read(whole).cells()
+
+
+def test_values_are_checked_without_drawing_a_number_or_building_what_is_large(monkeypatch):
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    seen = []
+    monkeypatch.setattr(
+        "infomax.encoders.get", lambda *asked, _get=encoders.get, **o: seen.append(asked) or _get(*asked, **o)
+    )
+    Cell.of({**FIXED, "method": "byol", "encoder": "resnet50", "projector": "64"})
+    assert torch.equal(torch.rand(1), expected) and {name for name, *_ in seen} <= {"mlp"}
 
 
 def test_draws_depend_on_seed_number_and_name_alone():
@@ -155,7 +188,7 @@ def test_no_option_of_training_hides_a_key_of_a_grid():
 def test_cells_are_resolved_once(monkeypatch):
     grid = read({**FIXED, "grid": {"lr": [0.1, 0.2], "seed": [0, 1]}})
     asked = []
-    monkeypatch.setattr("infomax.sweep.grid.resolved", lambda given, source: asked.append(given) or dict(given))
+    monkeypatch.setattr("infomax.sweep.grid.resolved", lambda *given: asked.append(given) or resolved(*given))
     assert [c.name for c in grid.cells()] == [c.name for c in grid.cells()] and len(asked) == 4
 
 

@@ -48,8 +48,8 @@ def test_from_the_command_line_on_digits(tmp_path, capsys):
         return capsys.readouterr().out
 
     out = tmp_path / "sweep"
-    said = ask(temperature=[0.2, -1])
-    assert "2 cells: 1 finished, 1 failed" in said and "a temperature must be > 0, not -1.0" in said
+    said = ask(temperature=[0.2, 1e-300])
+    assert "2 cells: 1 finished, 1 failed" in said and "the loss of 'jmi' is nan" in said
     assert "on a held-out part of train, never the test set" in said
     before = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/*")}
 
@@ -75,7 +75,7 @@ def test_from_the_command_line_on_digits(tmp_path, capsys):
 
 
 def test_a_second_sweep_says_what_had_ended(tmp_path, capsys):
-    (tmp_path / "grid.yaml").write_text(yaml.safe_dump({**FIXED, "epochs": 1, "grid": {"temperature": [0.2, -1]}}))
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump({**FIXED, "epochs": 1, "grid": {"temperature": [0.2, 1e-300]}}))
 
     def said(*more):
         assert main(["sweep", str(tmp_path / "grid.yaml"), "--out", str(tmp_path / "out"), *more]) == 0
@@ -185,16 +185,16 @@ def test_a_metric_that_needs_labels_is_refused_before_anything_runs_where_there_
 
 
 def test_a_sweep_of_which_no_cell_finishes_says_so_with_status_2(tmp_path, capsys):
-    asked = {**FIXED, "epochs": 1, "temperature": -1, "grid": {"seed": [0, 1]}}
+    asked = {**FIXED, "epochs": 1, "temperature": 1e-300, "grid": {"seed": [0, 1]}}
     (tmp_path / "grid.yaml").write_text(yaml.safe_dump(asked))
     out = str(tmp_path / "out")
     for command in (["sweep", str(tmp_path / "grid.yaml"), "--out", out], ["sweep", "table", out]):
         assert main(command) == 2
         said = capsys.readouterr()
-        assert said.out.count("  failed: ") == 2 and "temperature must be > 0" in said.out and "next:" not in said.out
+        assert said.out.count("  failed: ") == 2 and "the loss of 'jmi' is nan" in said.out and "next:" not in said.out
         assert "no cell has finished: 2 cells: 2 failed" in said.err and "--retry" in said.err
     assert main(["sweep", "page", out]) == 2
-    assert "2 failed" in (said := capsys.readouterr().err) and "temperature must be > 0" in said
+    assert "2 failed" in (said := capsys.readouterr().err) and "the loss of 'jmi' is nan" in said
 
 
 def test_a_folder_of_finished_cells_is_read_a_few_times_and_not_once_a_cell(tmp_path, monkeypatch):
@@ -232,3 +232,13 @@ def test_gpus_are_shared_out_by_slots(monkeypatch, tmp_path):
 def test_impossible_numbers_are_refused(tmp_path, asked, said):
     with pytest.raises(ConfigError, match=said):
         Work(tmp_path, **asked)
+
+
+def test_what_cannot_be_had_here_is_said_before_a_cell_starts(tmp_path):
+    for asked, kind, said in (
+        ({"init": str(tmp_path / "nowhere")}, DataError, "no weights"),
+        ({"device": "gpu"}, ConfigError, "no device 'gpu'"),
+    ):
+        with pytest.raises(kind, match=said):
+            run(read({**FIXED, **asked}), tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()

@@ -136,3 +136,9 @@ def test_a_search_that_is_begun_again_says_how_many_cells_had_ended(tmp_path, mo
     for cell in cells[1:]:
         record(folder.cell(cell.name), MemoryError("no memory"))
     assert "1 of 3 ended earlier; 1 of them failed, and --retry runs such again" in said()
+
+
+def test_what_tpe_could_draw_and_no_cell_can_have_is_said_before_it_draws():
+    for drawn in ({"lr": {"from": -1, "to": 1}}, {"temperature": [0.1, 0]}):
+        with pytest.raises(ConfigError, match="must be"):
+            TPE(read({**ASKED, "random": drawn}), [])

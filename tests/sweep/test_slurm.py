@@ -42,7 +42,7 @@ def cells(count):
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # submitit leaves its processes to end by themselves
 def test_jobs_are_cells(tmp_path):
-    grid = read({**ASKED, "grid": {"temperature": [0.2, -1]}})
+    grid = read({**ASKED, "grid": {"temperature": [0.2, 1e-300]}})
     folder = Folder(tmp_path)
     folder.begin(grid.cells(), grid.evaluate)
     made = runner("submitit", Work(tmp_path, address="debug"))

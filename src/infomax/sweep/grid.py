@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from infomax.data import NAMES
 from infomax.data.streams import absolute
 from infomax.encoders.weights import PRETRAINED
-from infomax.errors import ConfigError, nearest
+from infomax.errors import ConfigError, InfomaxError, nearest
 from infomax.sweep.metrics import GAUGES, JUDGED, choosable, goal_of
 from infomax.training.checkpoint import fingerprint, plain
 
@@ -70,7 +70,14 @@ class Cell:
         Raises:
             ConfigError: an option that does not exist, naming the nearest, or a value that it cannot have.
         """
-        return cls(plain(resolved(given, source)))
+        from infomax.sweep.values import check
+
+        options = plain(resolved(given, source))
+        try:
+            check(options)
+        except InfomaxError as error:
+            raise ConfigError(f"{source}: {error}") from None
+        return cls(options)
 
     @property
     def what(self) -> dict[str, Any]:

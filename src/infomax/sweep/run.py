@@ -2,10 +2,11 @@
 
 import math
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from infomax.encoders.weights import PRETRAINED, located
 from infomax.errors import ConfigError, command, nearest
 from infomax.progress import meter
 from infomax.sweep.cell import judgeable
@@ -15,6 +16,8 @@ from infomax.sweep.metrics import JUDGED
 from infomax.sweep.runners import Runner, RunnerName, Work, available, runner
 from infomax.sweep.search import TPE, Everything, Search
 from infomax.training.interrupt import Stopped, noted_signals
+from infomax.training.options import Options
+from infomax.training.prepare import check_machine
 from infomax.words import many
 
 
@@ -49,7 +52,8 @@ def run(
         How every cell of the folder stands. Failed ones do not stop the others.
 
     Raises:
-        ConfigError: a grid or runner that cannot be. DataError: a metric that needs labels, and data without.
+        ConfigError: a grid or runner that cannot be. DataError: a metric that needs labels, and data without; weights to begin
+            with that are not there.
         Stopped: on Ctrl-C or SIGTERM; the same command goes on.
     """
     available(runner_name)
@@ -57,6 +61,7 @@ def run(
     work = Work(
         folder.path.resolve(), workers, threads, gpus, address, retries, retry, tuple(sorted(grid.slurm.items()))
     )
+    _at_hand(_samples(grid), here=runner_name == "local")
     if not any(row.state in ("finished", "failed") for row in known(folder)):  # else one has met the data
         judgeable([cell.options for cell in _samples(grid)], grid.evaluate)
     search: Search = Everything(grid) if grid.sampler == "random" else TPE(grid, known(folder))
@@ -68,6 +73,16 @@ def run(
         for each in made:
             each.close()
     return folder.rows()
+
+
+def _at_hand(cells: Sequence[Cell], *, here: bool) -> None:
+    """Refuse weights to begin with that are not there; and, where cells run here, what this machine does not have."""
+    for init in dict.fromkeys(cell.options["init"] for cell in cells):
+        if init not in (None, PRETRAINED):
+            located(init)
+    for one in (cell.options for cell in cells if here):
+        precision: Any = "32-true" if one["precision"] == "auto" else one["precision"]  # to ask would take up a GPU
+        check_machine(Options(precision=precision, compile=one["compile"]), one)
 
 
 def _samples(grid: Grid) -> list[Cell]:

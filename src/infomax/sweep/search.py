@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from infomax.errors import ConfigError
 from infomax.extras import getting
 from infomax.sweep.folder import Row
-from infomax.sweep.grid import WHERE, Cell, Grid, Range
+from infomax.sweep.grid import WHERE, Cell, Grid, Range, resolved
+from infomax.training.checkpoint import plain
 
 if TYPE_CHECKING:
     import optuna
@@ -125,7 +126,8 @@ class TPE:
         return self.study.ask(self.space)
 
     def _cell(self, drawn: Mapping[str, Any]) -> Cell:
-        return Cell.of({**self.grid.fixed, **drawn}, self.grid.source)
+        # values are checked where they are asked for: two that do not go together fail their cell, and not the search
+        return Cell(plain(resolved({**self.grid.fixed, **drawn}, self.grid.source)))
 
     def _other(self) -> Cell | None:
         """A cell at random that has not been asked for; None where there seems to be none."""
@@ -167,12 +169,17 @@ def _among(choices: list[Any] | Range, value: Any) -> Any:
 
 
 def _resolved(grid: Grid) -> dict[str, list[Any] | Range]:
-    """What is drawn, each choice as cells have it however the file writes it (YAML reads 1e-3 as a text), and once."""
+    """What is drawn, each choice as cells have it however the file writes it (YAML reads 1e-3 as a text), and once.
+
+    Raises:
+        ConfigError: a choice, or an end of a range, that no cell can have.
+    """
     first = grid.draw(0)
     made: dict[str, list[Any] | Range] = {}
     for key, choices in grid.random.items():
+        tried = [choices.low, choices.high] if isinstance(choices, Range) else choices
+        cells = [Cell.of({**grid.fixed, **first, key: choice}, grid.source) for choice in tried]
         if not isinstance(choices, Range):
-            cells = [Cell.of({**grid.fixed, **first, key: choice}, grid.source) for choice in choices]
             shown = [_shown(cell.options[key]) for cell in cells]
             choices = [value for n, value in enumerate(shown) if value not in shown[:n]]
         made[key] = choices

@@ -184,11 +184,7 @@ def build_optimizer(
             ...
         infomax.errors.ConfigError: unknown optimizer 'larz': did you mean 'lars'? (one of: adam, adamw, larc, lars, sgd)
     """
-    if name not in NAMES:
-        raise ConfigError(f"unknown optimizer {name!r}: {nearest(name, NAMES)}")
-    for setting, value in {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}.items():
-        if not value >= 0:
-            raise ConfigError(f"optimizer {name!r}: {setting} must be zero or more, got {value}")
+    check(name, lr=lr, weight_decay=weight_decay, momentum=momentum)
     groups = _trainable(params)
     if not any(group["params"] for group in groups):
         raise ConfigError(f"optimizer {name!r}: no parameter requires a gradient, so there is nothing to train")
@@ -211,6 +207,19 @@ def build_optimizer(
             for p in group["params"]:
                 optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
     return optimizer
+
+
+def check(name: str, **settings: float) -> None:
+    """Refuse an optimiser that there is not, and settings that cannot be.
+
+    Raises:
+        ConfigError: naming the nearest, or the setting.
+    """
+    if name not in NAMES:
+        raise ConfigError(f"unknown optimizer {name!r}: {nearest(name, NAMES)}")
+    for setting, value in settings.items():
+        if not 0 <= value < float("inf"):
+            raise ConfigError(f"optimizer {name!r}: {setting} must be zero or more, got {value}")
 
 
 def _trainable(params: Params) -> list[dict[str, Any]]:

@@ -8,9 +8,11 @@ from typing import Any, Literal
 from infomax.errors import ConfigError, nearest
 from infomax.learner import Rules
 from infomax.pieces import Accumulate
+from infomax.pieces import check as check_pieces
 from infomax.training.devices import PrecisionName
 from infomax.training.length import limit_of
 from infomax.training.optim import OptimizerName
+from infomax.training.optim import check as check_optimizer
 
 
 def _own(value: Any) -> Any:
@@ -65,6 +67,16 @@ class Options:
             raise ConfigError(f"rules={self.rules!r}: give settings by part, such as {{'bias': {{'weight_decay': 0}}}}")
         if self.epochs < 1:
             raise ConfigError(f"epochs={self.epochs}: give at least 1")
+        if self.batch_size < 2:
+            raise ConfigError(
+                f"a batch of {self.batch_size}: the marginal compares different samples, so it needs at least 2"
+            )
+        check_pieces(self.accumulate)
+        check_optimizer(self.optimizer, lr=self.lr, weight_decay=self.weight_decay)
+        for name, least in (("size", 1), ("local_views", 0)):
+            value = getattr(self, name)
+            if isinstance(value, int) and value < least:
+                raise ConfigError(f"{name}={value}: give at least {least}")
         if self.gauge_samples < 3:
             raise ConfigError(f"gauge_samples={self.gauge_samples}: the gauges compare samples, so give at least 3")
         if not 0 <= self.seed < 2**63:

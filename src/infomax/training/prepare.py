@@ -49,6 +49,15 @@ def check_machine(options: Options, machine: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: naming it.
     """
+    check_kept(options, machine)
+    weights_and_biases.check(machine.get("wandb"))
+    precision = chosen(options.precision, machine["device"])
+    sharding.check(machine["strategy"], precision, options.compile)
+    _one_clock(options, checked(machine["device"], machine["devices"], precision)[1])
+
+
+def check_kept(options: Options, machine: Mapping[str, Any]) -> None:
+    """The part of `check_machine` that asks nothing of the machine at hand."""
     interval(machine["checkpoint_every"])
     for name in ("keep", "devices"):
         if not isinstance(machine[name], int):
@@ -57,10 +66,6 @@ def check_machine(options: Options, machine: Mapping[str, Any]) -> None:
         raise ConfigError(f"keep={machine['keep']}: a run keeps at least its last checkpoint")
     if machine.get("cuda_graphs") and not options.compile:
         raise ConfigError("cuda_graphs=True without compile=True: the graphs are of compiled branches; give both")
-    weights_and_biases.check(machine.get("wandb"))
-    precision = chosen(options.precision, machine["device"])
-    sharding.check(machine["strategy"], precision, options.compile)
-    _one_clock(options, checked(machine["device"], machine["devices"], precision)[1])
 
 
 def _one_clock(options: Options, processes: int) -> None:

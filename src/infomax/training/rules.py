@@ -76,13 +76,25 @@ def resolved(learner: Learner, asked: Rules) -> dict[str, dict[str, float | str]
         {'predictor': {'lr': 'constant'}, 'bias': {'weight_decay': 0}}
     """
     names = dict(learner.named_parameters())
+    check(asked)
+    for part in asked:
+        if not any(_for(learner, part, name) for name in names):
+            raise ConfigError(f"a rule for {part!r}: {learner.name!r} has no such parameter")
+    own = {p: r for p, r in learner.rules.items() if any(_for(learner, p, name) for name in names)}
+    return {part: dict(rule) for part, rule in {**own, **asked}.items()}
+
+
+def check(asked: Rules) -> None:
+    """Refuse rules that no learner can have.
+
+    Raises:
+        ConfigError: a part or setting that does not exist, or a value that is none.
+    """
     for part, rule in asked.items():
         if part not in PARTS and not any(c in part for c in ".*?["):
             raise ConfigError(
                 f"a rule for {part!r}: {nearest(part, PARTS)}; or a pattern of names such as 'f.encoder.*'"
             )
-        if not any(_for(learner, part, name) for name in names):
-            raise ConfigError(f"a rule for {part!r}: {learner.name!r} has no such parameter")
         if not isinstance(rule, Mapping):
             raise ConfigError(f"the rule for {part!r} is {rule!r}: give settings, such as {{'weight_decay': 0}}")
         for setting, value in rule.items():
@@ -92,8 +104,6 @@ def resolved(learner: Learner, asked: Rules) -> dict[str, dict[str, float | str]
             if not number and not (setting == "lr" and value == "constant"):
                 said = "a factor >= 0 of the learning rate, or 'constant'" if setting == "lr" else "a number >= 0"
                 raise ConfigError(f"the rule for {part!r} sets {setting}={value!r}: give {said}")
-    own = {p: r for p, r in learner.rules.items() if any(_for(learner, p, name) for name in names)}
-    return {part: dict(rule) for part, rule in {**own, **asked}.items()}
 
 
 def grouped(learner: Learner, rules: Rules) -> list[dict[str, Any]]:
