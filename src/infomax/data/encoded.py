@@ -112,6 +112,8 @@ class Replacing(Encoded):
         super().__init__(n, shape)
         self.on_error = on_error
         self.labels: Tensor | None = None
+        self.told: dict[int, int] = {}
+        """Labels of those that were replaced, as they were told."""
 
     @abstractmethod
     def one(self, row: int) -> Tensor | str:
@@ -138,6 +140,7 @@ class Replacing(Encoded):
             if isinstance(image, Tensor):
                 self.replaced[row] = self.name(row)
                 if self.labels is not None:
+                    self.told.setdefault(row, int(self.labels[row]))
                     self.labels[row] = self.labels[other % self.n]  # what is seen keeps the label that belongs to it
                 return image
         raise DataError(f"{self.place(row)}: cannot be decoded ({why}), and none of the samples after it can")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from infomax.data import index
+from infomax.data.content import of_files
 from infomax.data.encoded import LOOKED_AT, WIDEST, Encoded, decoded, white
 from infomax.data.labels import of_one_folder
 from infomax.data.machine import budget, decoders
@@ -143,8 +144,20 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     elif labels is not None and classes is not None and known is not None:
         labels, classes = _renumber(labels, classes, known, root)
     names = [_printable(os.path.relpath(files[i], root)) for i in found.kept]
-    return Dataset(found.images, labels, classes, str(path), mean, std, (*closed, *found.skipped), files=names,
+    made = Dataset(found.images, labels, classes, str(path), mean, std, (*closed, *found.skipped), files=names,
                    split=split if two else None, unlabelled=unlabelled)  # fmt: skip
+    made.files_known_by = of_files(files, root)
+    return made
+
+
+def known_by(path: Path) -> str | None:
+    """What the train split of a folder is known by, without decoding an image; see `infomax.data.content`.
+
+    Raises:
+        DataError: no images.
+    """
+    root = _split_roots(path, "train")[0]
+    return of_files(_listing(root, "skip").files, root)
 
 
 def _split_roots(path: Path, split: str) -> tuple[Path, Path, bool]:

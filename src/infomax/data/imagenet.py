@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from infomax.data.content import of_files
 from infomax.data.folder import OnError, read_files
 from infomax.data.sets import Dataset
 from infomax.errors import DataError
@@ -120,4 +121,6 @@ def _read(
     of_train = found if chosen is train else read_files([file for file, _ in train], base, resize, on_error, keep=False)
     labels = torch.tensor([label for _, label in chosen])[torch.tensor(found.kept)]
     names = [str(chosen[i][0].relative_to(base)) for i in found.kept]
-    return Dataset(found.images, labels, classes, name, of_train.mean, of_train.std, tuple(found.skipped), files=names)
+    made = Dataset(found.images, labels, classes, name, of_train.mean, of_train.std, tuple(found.skipped), files=names)
+    made.files_known_by = of_files([file for file, _ in chosen], base)
+    return made

@@ -57,6 +57,8 @@ class Dataset:
     files: list[str] | None = field(default=None, repr=False)
     split: str | None = field(default=None, repr=False)
     unlabelled: str = field(default="", repr=False)
+    files_known_by: str | None = field(default=None, init=False, repr=False)
+    """What the files that samples lie in are known by, see `infomax.data.content`; None: they lie in memory alone."""
 
     def __post_init__(self) -> None:
         self.images = _as_images(self.images, self.name)

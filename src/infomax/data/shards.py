@@ -22,6 +22,7 @@ from typing import IO, Any, cast
 from torch import Tensor
 
 from infomax.data import index
+from infomax.data.content import of_files
 from infomax.data.encoded import LOOKED_AT, SAMPLE, WIDEST, Replacing, decoded, white
 from infomax.data.machine import cores, decoders, readers
 from infomax.data.order import WINDOW_BLOCKS, WINDOW_ROWS
@@ -56,7 +57,7 @@ class Shards(Replacing, ABC):
         super().__init__(int(lengths.sum()), None, on_error)
         self.files = files
         same = os.path.commonprefix([*files])  # noqa: RUF071  (addresses are no paths)
-        self._root = len(same[: max(same.rfind("/"), same.rfind(os.sep)) + 1])
+        self.folder = same[: max(same.rfind("/"), same.rfind(os.sep)) + 1]
         self.blocks, self.resize = lengths, resize
         self.top = WIDEST
         self._first: list[int] = (lengths.cumsum(0) - lengths).tolist()
@@ -76,7 +77,7 @@ class Shards(Replacing, ABC):
 
     def name(self, row: int) -> str:
         """The same below the folder that holds all the shards, as files of a folder are named."""
-        return self.place(row)[self._root :]
+        return self.place(row)[len(self.folder) :]
 
     def names(self, rows: Iterable[int]) -> list[str]:
         """What samples are called."""
@@ -159,7 +160,9 @@ def as_dataset(
     if len(shapes) == 1:
         shards.shape = cast(tuple[int, int, int], tuple(shapes.pop()))
     mean, std = (of_train.mean, of_train.std) if of_train is not None else statistics(some)
-    return Dataset(shards, labels, classes, name, mean, std)
+    made = Dataset(shards, labels, classes, name, mean, std)
+    made.files_known_by = of_files(shards.files, shards.folder)
+    return made
 
 
 def opened(file: str) -> IO[bytes]:

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from infomax.data.content import NAMED, changed
 from infomax.encoders.weights import difference
 from infomax.errors import ConfigError, DataError
 from infomax.parallel import rank, whole
@@ -143,8 +144,13 @@ def _unlike(folder: Path, said: Sequence[str]) -> str:
     follows = (moments | {"training.batch_size"} if names & counts else set()) | (
         {"views.made"} if names & (moments | counts) else set()
     )
-    shown = "; ".join(line for line in said if line.partition(":")[0] not in follows)
+    parts = {f"data.content.{part}": what for part, what in NAMED.items()}
     if names & (moments | counts):
+        follows |= set(parts)
+    lines = [line for line in said if line.partition(":")[0] not in follows]
+    shown = "; ".join(f"other {parts[key]}, or in another order" if (key := line.partition(":")[0]) in parts else line
+                      for line in lines)  # fmt: skip
+    if names & (moments | counts | set(parts)):
         return (
             f"{folder} was begun with other data and does not continue with these: {shown}. Put back what was there, or "
             f"begin a new run from its encoder: --init {folder} --out NEW"
@@ -314,6 +320,8 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
     then = _completed(header["config"], config)
     if fingerprint(then) != fingerprint(config):
         raise ConfigError(_unlike(folder, differences(then, config)))
+    if "labels" in changed(*((c.get("data") or {}).get("content") for c in (header["config"], config))):
+        warnings.warn(f"{folder}: its data have other labels than when it was begun; it trains without", stacklevel=2)
     fill(learner, {k.removeprefix("learner."): t for k, t in tensors.items() if k.startswith("learner.")}, folder)
     for name, p in learner.named_parameters():
         state: dict[str, Any] = dict(header["optimizer"].get(name, {}))
@@ -345,7 +353,24 @@ def _completed(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any
     made = dict(then)
     for part, late in LATE.items():
         made[part] = {k: v for k, v in late.items() if k in (now.get(part) or {})} | (then.get(part) or {})
+    if "content" in (now.get("data") or {}):
+        made["data"] = _same_data(then.get("data") or {}, now["data"], labels=_learns_labels(now))
     return made
+
+
+def _same_data(then: Mapping[str, Any], now: Mapping[str, Any], *, labels: bool) -> dict[str, Any]:
+    """What a run says of its data, as it is said now wherever that is of the same content, or of one that is not known."""
+    old, new = then.get("content") or {}, now["content"]
+    differ = [part for part in changed(old, new) if labels or part != "labels"]
+    made = {**then, "content": {**new, **{part: old[part] for part in differ}}}
+    if "images" not in differ and old.get("images") and new.get("images"):  # they may lie elsewhere
+        made |= {k: now[k] for k in ("name", "source") if k in now}
+    return made
+
+
+def _learns_labels(config: Mapping[str, Any]) -> bool:
+    training = config.get("training") or {}
+    return bool(training.get("online_probe") or training.get("online_knn"))
 
 
 def _newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from infomax.data.content import content
 from infomax.encoders.width import measured_width, width_of
 from infomax.errors import ConfigError, InfomaxError
 from infomax.learner import Learner
@@ -118,7 +119,7 @@ def prepare(
         "method": learner.recipe,
         "encoder": getattr(learner.encoder, "recipe", {}),
         "data": {"name": samples.name, "samples": len(samples), "root": root, "mean": samples.mean, "std": samples.std}
-        | {"source": samples.origin[0] if samples.origin else None},
+        | {"source": samples.origin[0] if samples.origin else None, "content": content(samples)},
         "views": {"recipe": None if own else views, "own": own, "made": described(made)}
         | {"size": view_size(samples, options.size) if samples.is_images else options.size},
         "training": options.plain() | {"batch_size": feed.batch_size, "warmup_epochs": warmup, "rules": asked},

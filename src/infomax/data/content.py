@@ -1,0 +1,139 @@
+"""What the content of data is known by, wherever they lie: a run and a sweep see by it that theirs have changed.
+
+| data | known by |
+|---|---|
+| bytes in memory: images, labels, edges | a hash |
+| floats in memory | two weighted sums, which another machine may round otherwise |
+| a folder, or shards of this machine | names below the folder, lengths, and the first bytes of some files; not times |
+| behind an address; asked for one by one from their owner | nothing: such data count as what they were |
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from infomax.data.encoded import LOOKED_AT, Encoded, Replacing
+from infomax.data.sets import Dataset, Graph
+from infomax.views import rng
+
+_FIRST, _SUMS = 4096, 0xC0DE
+_NEAR = 1e-5
+"""How far sums may be apart of floats that are the same but for their last digits; two samples that change places move them
+by about 1 over the root of how many there are."""
+
+NAMED = {"images": "samples", "labels": "labels", "edges": "edges"}
+"""The parts, and what they are called."""
+
+
+def content(data: Dataset) -> dict[str, Any]:
+    """What data are known by, part by part; None: not known.
+
+    Example:
+        >>> x, y = torch.arange(6, dtype=torch.uint8).reshape(3, 1, 2, 1), torch.tensor([0, 1, 0])
+        >>> then, now = content(Dataset(x, y)), content(Dataset(x[[1, 0, 2]], y))
+        >>> changed(then, now)
+        ['images']
+    """
+    labels = data.labels
+    if labels is not None and isinstance(data.images, Replacing) and data.images.told:  # as they were before that
+        labels = labels.clone()
+        labels[list(data.images.told)] = torch.tensor(list(data.images.told.values()))
+    found = {"images": data.files_known_by or _of_images(data.images), "labels": None}
+    if isinstance(data, Graph):
+        found["edges"] = _hash([data.edge_index])
+        found["labels"] = None if labels is None else _hash([labels, data.train, data.val, data.test])
+    elif labels is not None:
+        found["labels"] = _hash([labels])
+    return found
+
+
+def changed(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> list[str]:
+    """The parts that are known of both and differ.
+
+    Example:
+        >>> changed({"images": "a", "labels": "b"}, {"images": "c", "labels": None}), changed(None, {"images": "c"})
+        (['images'], [])
+        >>> changed({"images": [0.5, 1.0]}, {"images": [0.5, 1.0000001]})
+        []
+    """
+    both = [(part, (then or {}).get(part), (now or {}).get(part)) for part in NAMED]
+    return [part for part, a, b in both if a is not None and b is not None and not _same(a, b)]
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(abs(x - y) <= _NEAR * max(1.0, abs(x)) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
+
+
+def of_files(files: Sequence[str | Path], root: str | Path) -> str | None:
+    """What files are known by, in their order; None where one lies behind an address.
+
+    Args:
+        files: of the samples.
+        root: the folder below which their names are told.
+    """
+    if any("://" in str(file) for file in files):
+        return None
+    told = hashlib.sha256()
+    for file in files:
+        told.update(json.dumps([Path(os.path.relpath(file, root)).as_posix(), _length(file)]).encode())
+    for row in torch.linspace(0, len(files) - 1, min(LOOKED_AT, len(files))).long().tolist():
+        try:
+            with open(files[row], "rb") as file:
+                told.update(file.read(_FIRST))
+        except OSError:  # who decodes it says so
+            continue
+    return told.hexdigest()[:32]
+
+
+def _length(file: str | Path) -> int | None:
+    try:
+        return os.stat(file).st_size
+    except OSError:
+        return None
+
+
+def _of_images(images: Tensor | list[Tensor] | Encoded) -> Any:
+    if isinstance(images, Encoded):
+        return None
+    if isinstance(images, Tensor) and images.is_floating_point():
+        return _sums(images)
+    return _hash([images] if isinstance(images, Tensor) else images)
+
+
+def _hash(tensors: Iterable[Tensor]) -> str:
+    told = hashlib.sha256()
+    for t in tensors:
+        told.update(f"{tuple(t.shape)} {t.dtype}".encode())
+        told.update(t.detach().cpu().contiguous().numpy())  # type: ignore[arg-type]
+    return told.hexdigest()[:32]
+
+
+def _sums(samples: Tensor) -> list[float]:
+    """Two sums of all numbers, standardised, each by the weights of its sample and its column."""
+    rows = samples.detach().cpu().flatten(1)
+    n, columns = rows.shape
+    weights = torch.cat([torch.ones(n, 1, dtype=torch.float64), _weights(n, 0)], 1)
+    sums, squares = torch.zeros(3, columns, dtype=torch.float64), torch.zeros(columns, dtype=torch.float64)
+    for part, weight in zip(rows.split(4096), weights.split(4096), strict=True):
+        part = part.to(torch.float64)
+        sums += weight.T @ part
+        squares += (part * part).sum(0)
+    mean = sums[0] / n
+    scale = (squares / n - mean**2).clamp(min=0).sqrt() + 0.01 * mean.abs()
+    scale[scale == 0] = 1.0
+    centred = (sums[1:] - weights[:, 1:].sum(0)[:, None] * mean) / scale
+    found = 12 * (centred * _weights(columns, 1).T).sum(1) / (n * columns) ** 0.5
+    return [round(float(s), 7) for s in found]
+
+
+def _weights(count: int, of: int) -> Tensor:
+    """Two numbers in (-0.5, 0.5) for each of so many, the same everywhere."""
+    return rng.uniform(rng.key(torch.arange(count), _SUMS, of), 2) - 0.5

@@ -1,0 +1,109 @@
+"""A run continues with the data that it was begun with, wherever they lie, and with no others of equal moments."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import infomax as im
+from infomax.data import Dataset, load
+from infomax.data.content import changed, content
+from infomax.training import checkpoint
+
+BYTES = torch.randint(0, 256, (12, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+FLOATS = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(12) % 2
+
+
+def begun(out, data, **options):
+    encoder = im.encoders.get("mlp", size=8) if not isinstance(data, torch.Tensor) or data.ndim == 4 else None
+    learner = im.methods.build("simclr", encoder or im.encoders.get("mlp", channels=6, size=1), projector=())
+    im.train(learner, data, out=out, epochs=2, progress=False, on_epoch=lambda run: True, **options)
+    return out
+
+
+def resumed(out, data=None):
+    return im.Run.resume(out, data=data, progress=False)
+
+
+@pytest.mark.parametrize("data", [BYTES, FLOATS])
+def test_rows_in_another_order_are_other_data(tmp_path, data):
+    out = begun(tmp_path / "run", data)
+    with pytest.raises(im.ConfigError, match=r"other data .*: other samples, or in another order\. Put back"):
+        resumed(out, data.roll(1, 0))
+    with pytest.raises(im.ConfigError, match="other samples"):
+        swapped = data.clone()
+        swapped[[0, 1]] = data[[1, 0]]
+        resumed(out, swapped)
+    assert len(resumed(out, data).history) == 2
+
+
+def test_a_list_and_a_data_set_of_ones_own_are_told_apart(tmp_path):
+    pictures = [(image.numpy(), int(y)) for image, y in zip(BYTES, LABELS, strict=True)]
+    out = begun(tmp_path / "run", pictures)
+    with pytest.raises(im.ConfigError, match="other samples"):
+        resumed(out, pictures[::-1])
+    assert len(resumed(out, pictures).history) == 2
+
+
+def test_floats_that_another_machine_rounds_otherwise_are_the_same(tmp_path):
+    out = begun(tmp_path / "run", FLOATS)
+    assert len(resumed(out, FLOATS * (1 + 1e-7)).history) == 2
+
+
+@pytest.mark.filterwarnings("ignore:collapse")
+def test_other_labels_are_other_data_where_they_are_learnt_from_and_are_told_elsewhere(tmp_path):
+    data, other = Dataset(BYTES, LABELS), Dataset(BYTES, 1 - LABELS)
+    out = begun(tmp_path / "run", data)
+    with pytest.warns(UserWarning, match="other labels than when it was begun; it trains without"):
+        assert len(resumed(out, other).history) == 2
+    out = begun(tmp_path / "probed", data, online_knn=True)
+    with pytest.raises(im.ConfigError, match="other labels"):
+        resumed(out, other)
+
+
+def test_a_run_of_before_goes_on_and_so_does_one_whose_data_are_not_known_now(tmp_path):
+    out = begun(tmp_path / "run", BYTES)
+    config = json.loads((out / "config.json").read_text())
+    assert set(config["data"].pop("content")) == {"images", "labels"}
+    now = json.loads((out / "config.json").read_text())
+    assert checkpoint.fingerprint(checkpoint._completed(config, now)) == checkpoint.fingerprint(now)
+    unknown = {**now, "data": {**now["data"], "content": {"images": None, "labels": None}}}
+    assert checkpoint.fingerprint(checkpoint._completed(now, unknown)) == checkpoint.fingerprint(unknown)
+
+
+def photos(folder):
+    for n in range(12):
+        (folder / str(n % 2)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(BYTES[n].numpy()).save(folder / str(n % 2) / f"{n:02}.bmp")  # files of one length
+    return folder
+
+
+@pytest.mark.parametrize("memory", ["0", "8GB"])
+def test_a_folder_is_known_wherever_it_lies_and_whether_or_not_memory_holds_it(tmp_path, monkeypatch, memory):
+    monkeypatch.setenv("INFOMAX_DATA", str(tmp_path / "root"))
+    there = photos(tmp_path / "photos")
+    out = begun(tmp_path / "run", str(there))
+    shutil.copytree(there, tmp_path / "copy", copy_function=shutil.copyfile)
+    monkeypatch.setenv("INFOMAX_MEMORY", memory)
+    shutil.copytree(out, tmp_path / "again")
+    assert len(resumed(tmp_path / "again", str(tmp_path / "copy")).history) == 2
+    a, b = there / "0" / "00.bmp", there / "0" / "02.bmp"
+    first, second = a.read_bytes(), b.read_bytes()
+    a.write_bytes(second), b.write_bytes(first)
+    with pytest.raises(im.ConfigError, match="other samples"):
+        resumed(out)
+
+
+def test_what_is_known_of_a_set_of_data_depends_on_nothing_but_them(tmp_path):
+    np.savez(tmp_path / "a.npz", x=BYTES.numpy(), y=LABELS.numpy())
+    shutil.copyfile(tmp_path / "a.npz", tmp_path / "b.npz")
+    a, b = (content(load(str(tmp_path / name))) for name in ("a.npz", "b.npz"))
+    assert a == b and changed(a, content(Dataset(BYTES, LABELS))) == []
+    graph = load("sbm")
+    then = content(graph)
+    graph.edge_index = graph.edge_index[:, 2:]
+    assert changed(then, content(graph)) == ["edges"]
