@@ -315,3 +315,17 @@ def test_a_file_system_without_locks_keeps_findings_all_the_same(at, capsys, mon
     monkeypatch.setattr("infomax.locks.FileLock.acquire", refuses)
     (found,) = told(capsys, "seed0", "--protocols", "knn")["runs"]
     assert json.loads((at / "seed0" / "evaluation.json").read_text())["small.npz"]["knn"] == found["knn"]
+
+
+def test_data_that_have_changed_under_their_path_are_not_the_runs_own(tmp_path):
+    x = torch.randn(60, 6, generator=torch.Generator().manual_seed(0)).numpy()
+    y = np.arange(60) % 2
+    np.savez(tmp_path / "d.npz", x=x, y=y)
+    learner = im.methods.build("simclr", im.encoders.get("mlp", channels=6, size=1), projector=())
+    im.train(learner, str(tmp_path / "d.npz"), out=tmp_path / "run", epochs=1, batch_size=30, progress=False)
+    found = im.Run.load(tmp_path / "run").evaluate(protocols="knn")
+    assert found["own"] and not found["changed"] and "has changed" not in str(found)
+    np.savez(tmp_path / "d.npz", x=x[::-1], y=y)
+    found = im.Run.load(tmp_path / "run").evaluate(protocols="knn")
+    assert not found["own"] and found["changed"] == ["samples"]
+    assert "d.npz has changed since the run was begun: other samples" in str(found)

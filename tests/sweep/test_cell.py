@@ -78,7 +78,7 @@ def test_a_finished_cell_is_left_alone_and_judged_again_only_on_other_data(tmp_p
 
 
 def test_a_failed_cell_says_why_and_is_run_again_only_when_asked(tmp_path):
-    cell = Cell({**Cell.of(FIXED).options, "temperature": -1})
+    cell = Cell({**Cell.of(FIXED).options, "temperature": -1.0})
     folder = begun(tmp_path, cell)
     complete(tmp_path, cell.name)
     (row,) = folder.rows()

@@ -242,3 +242,38 @@ def test_what_cannot_be_had_here_is_said_before_a_cell_starts(tmp_path):
         with pytest.raises(kind, match=said):
             run(read({**FIXED, **asked}), tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_finished_cells_of_data_that_have_changed_are_not_gone_on_with(tmp_path, capsys):
+    def data(name, shift, labels=0):
+        x = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
+        np.savez(tmp_path / f"{name}.npz", x=np.roll(x, shift, 0), y=(np.arange(60) + labels) % 2)
+        return str(tmp_path / f"{name}.npz")
+
+    fixed = {**FIXED, "data": data("d", 0), "batch_size": 30, "epochs": 1}
+    rates = read({**fixed, "grid": {"lr": [0.001, 0.002]}})
+    assert [row.state for row in run(read({**fixed, "lr": 0.001}), tmp_path / "out", progress=False)] == ["finished"]
+    data("d", 1)
+    with pytest.raises(
+        ConfigError, match=r"d\.npz has changed \(other samples.*1 cell here was trained.*another --out"
+    ):
+        run(rates, tmp_path / "out", progress=False)
+    data("d", 0, labels=1)
+    with pytest.raises(ConfigError, match=r"d\.npz has changed \(other labels\).*judged.*result\.json"):
+        run(rates, tmp_path / "out", progress=False)
+    data("d", 0)
+    folder = Folder(tmp_path / "out")
+    assert [row.state for row in run(rates, folder.path, progress=False)] == ["finished"] * 2
+
+    result = folder.cell(rates.cells()[1].name) / "result.json"
+    kept = json.loads(result.read_text())
+    kept["content"]["trained"]["images"] = [0.0, 0.0]  # as of a cell that met the data when they were others
+    result.write_text(json.dumps(kept))
+    assert main(["sweep", "table", str(folder.path)]) == 0
+    assert "not comparable, since their data changed between cells: " in capsys.readouterr().out
+    for cell in rates.cells():  # cells of before kept nothing of it
+        result = folder.cell(cell.name) / "result.json"
+        kept = json.loads(result.read_text())
+        result.write_text(json.dumps({k: v for k, v in kept.items() if k != "content"}))
+    data("d", 1)
+    assert [row.state for row in run(rates, folder.path, progress=False)] == ["finished"] * 2

@@ -82,8 +82,8 @@ def of_files(files: Sequence[str | Path], root: str | Path) -> str | None:
     if any("://" in str(file) for file in files):
         return None
     told = hashlib.sha256()
-    for file in files:
-        told.update(json.dumps([Path(os.path.relpath(file, root)).as_posix(), _length(file)]).encode())
+    for one in files:
+        told.update(json.dumps([Path(os.path.relpath(one, root)).as_posix(), _length(one)]).encode())
     for row in torch.linspace(0, len(files) - 1, min(LOOKED_AT, len(files))).long().tolist():
         try:
             with open(files[row], "rb") as file:
@@ -122,7 +122,7 @@ def _sums(samples: Tensor) -> list[float]:
     n, columns = rows.shape
     weights = torch.cat([torch.ones(n, 1, dtype=torch.float64), _weights(n, 0)], 1)
     sums, squares = torch.zeros(3, columns, dtype=torch.float64), torch.zeros(columns, dtype=torch.float64)
-    for part, weight in zip(rows.split(4096), weights.split(4096), strict=True):
+    for part, weight in zip(torch.split(rows, 4096), torch.split(weights, 4096), strict=True):
         part = part.to(torch.float64)
         sums += weight.T @ part
         squares += (part * part).sum(0)

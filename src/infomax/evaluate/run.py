@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from infomax import __version__
 from infomax.data import Dataset
+from infomax.data.content import NAMED, changed, content
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate.baselines import baseline_lines, baselines
 from infomax.evaluate.embedding import embedding_gauges, gauge_lines, gauges_alone, unseen
@@ -72,7 +73,8 @@ def evaluate(
         accuracies in percent by protocol (`linear`, its binomial standard error `linear_se`, `knn`, ...), those of a second
         encoder that climbs too (SDMI's) under `g` and what they are to be measured by under `baselines`, how they were
         measured (`protocol`), gauges of the features, those of the embedding at the run's last epoch, from its log (`gauges`),
-        how far the run has come (`trained`), and whether the data are what it was trained on (`own`).
+        how far the run has come (`trained`), and whether the data are what it was trained on (`own`), or what of them has
+        changed since (`changed`).
 
     Raises:
         DataError: where the data have no labels, or of one class only, or are of a kind that the encoder cannot take.
@@ -92,6 +94,8 @@ def evaluate(
     own = data is None or is_own(origin, asked)
     if own and train is not source:
         train.name = asked["name"]  # however it was asked for
+    since = [NAMED[part] for part in changed(asked.get("content"), content(train))] if own else []
+    own = own and not since
     bare = train.labels is None
     if bare and set(names) != {GAUGES}:
         raise DataError(
@@ -142,6 +146,7 @@ def evaluate(
         "data": train.name,
         "source": origin,
         "own": own,
+        "changed": since,
         "train": len(fit),
         "test": len(known[2]),
         "how": None if bare else how,
@@ -211,8 +216,10 @@ def judge(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor
 def as_text(found: Mapping[str, Any]) -> str:
     """The findings as a few lines for a terminal."""
     gauges, unfinished = found["gauges"], unfinished_line(found["trained"])
+    since = " and ".join(found.get("changed", ()))
     said = [
         *([unfinished] if unfinished else []),
+        *([f"{found['data']} has changed since the run was begun: other {since}"] if since else []),
         f"{found['data']}: {found['train']} train, {found['test']} test; {found['protocol']}",
         *lines(found),
         *(f"of g: {line}" for line in lines(found.get("g", {}))),

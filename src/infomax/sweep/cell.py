@@ -22,6 +22,7 @@ from torch import Tensor
 
 import infomax as im
 from infomax.data import NAMES, Dataset, Graph
+from infomax.data.content import changed, content
 from infomax.errors import DataError, InfomaxError
 from infomax.evaluate import knn_accuracy, linear_probe
 from infomax.evaluate.features import features, fits
@@ -63,7 +64,11 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
             options, asked = sweep["cells"][name], sweep["evaluate"]
             split = _Split.of(options, asked)
             run = train(options, out)
+            learnt, judged = run.config["data"].get("content"), content(split.data)
+            if not asked["data"] and set(changed(learnt, judged)) - {"labels"}:
+                raise DataError(f"{split.data.name!r} has changed since the cell was trained: put back what was there")
             found = {"metrics": split.judge(run), "protocol": split.protocol, "evaluate": asked["data"]}
+            found |= {"content": {"trained": learnt, "judged": judged}}
             found |= {"seconds": sum(row["seconds"] for row in run.history), "options": options, "machine": _machine()}
             found["cpu_seconds"] = time.process_time() - cpu  # of this process; one that was stopped before has its own
             write_atomically(out / "result.json", json.dumps(found, indent=2) + "\n")

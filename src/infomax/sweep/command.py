@@ -11,7 +11,7 @@ import yaml
 
 from infomax.errors import ConfigError, command, nearest
 from infomax.recipes import files
-from infomax.sweep.folder import Folder, Row, counted, ranked, settings, telling, unfinished, varied, without
+from infomax.sweep.folder import Folder, Row, counted, mixed, ranked, settings, telling, unfinished, varied, without
 from infomax.sweep.grid import OURS, Grid, read
 from infomax.sweep.metrics import JUDGED, aim, judged
 from infomax.sweep.run import known, run
@@ -191,7 +191,7 @@ def table(path: str, by: str | None = None, goal: str | None = None, *, csv: boo
     if bare:
         print(f"  left out, as each method has one value of it: {', '.join(bare)}; --csv has them")
     _print_failed(rows)
-    for said in filter(None, (without(rows, metric), folder.settled(rows))):
+    for said in filter(None, (without(rows, metric), folder.settled(rows), mixed(rows))):
         print(f"  {said}")
 
 
@@ -206,7 +206,7 @@ def _print_best(path: str, rows: list[Row], metric: str, goal: str) -> None:
     keys = [key for key in found.options if key in telling(rows)[0]]
     print(f"best: {_options(found.options, keys) or 'the only setting'}: {metric} {found.shown}")
     print(f"  cells {', '.join(row.name for row in found.rows)}")
-    for said in filter(None, (without(rows, metric), Folder(path).settled(rows))):
+    for said in filter(None, (without(rows, metric), Folder(path).settled(rows), mixed(rows))):
         print(f"  {said}")
 
 

@@ -15,12 +15,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import Timeout
 
+from infomax.data.content import changed
 from infomax.errors import ConfigError, DataError, command, nearest
 from infomax.locks import held
 from infomax.sweep.grid import WHERE, Cell
@@ -44,6 +45,7 @@ class Row:
         epochs: passes over the data that are done.
         seconds: of training.
         error: of a failed one.
+        content: of a finished one: what the data are known by that it was trained and judged on, where that was kept.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Row:
     epochs: int
     seconds: float
     error: str = ""
+    content: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Folder:
@@ -139,13 +142,14 @@ class Folder:
         """How one cell stands, with its numbers."""
         state, out = self.state(name, sweep), self.cell(name)
         history = read_log(out)
-        metrics = (self.result(name) or {})["metrics"] if state == "finished" else {}
+        found = (self.result(name) or {}) if state == "finished" else {}
         try:
             error = json.loads((out / "error.json").read_text(encoding="utf-8"))["error"] if state == "failed" else ""
         except FileNotFoundError:  # it has just been begun again, by --retry
             return self.row(name, sweep)
         seconds = sum(row["seconds"] for row in history)
-        return Row(name, state, sweep["cells"][name], metrics, len(history), seconds, error)
+        known, metrics = found.get("content", {}), found.get("metrics", {})
+        return Row(name, state, sweep["cells"][name], metrics, len(history), seconds, error, known)
 
     def rows(self) -> list[Row]:
         """How every cell stands, in the order in which they were asked for."""
@@ -338,6 +342,23 @@ def without(rows: Iterable[Row], metric: str) -> str:
     """Which finished cells lack a metric, as a line; nothing where none does."""
     names = [row.name for row in rows if row.state == "finished" and metric not in row.metrics]
     return f"left out, for want of {metric}: {', '.join(names)}" if names else ""
+
+
+def mixed(rows: Iterable[Row]) -> str:
+    """Which finished cells were of another version of their data than the first of them, as a line; nothing where none was.
+
+    Example:
+        >>> a, b = ({"trained": {"images": version}} for version in "ab")
+        >>> mixed([Row(str(k), "finished", {"data": "d.npz"}, {}, 1, 0.0, "", c) for k, c in enumerate((a, b, a))])
+        'not comparable, since their data changed between cells: 1'
+    """
+    first: dict[tuple[Any, str], Mapping[str, Any]] = {}
+    names = []
+    for row in rows:
+        before = [first.setdefault((row.options.get("data"), part), known) for part, known in row.content.items()]
+        if any(changed(then, now) for then, now in zip(before, row.content.values(), strict=True)):
+            names.append(row.name)
+    return f"not comparable, since their data changed between cells: {', '.join(names)}" if names else ""
 
 
 def _names(path: Path) -> set[str]:

@@ -10,7 +10,7 @@ from infomax.report.figures import template
 from infomax.report.looks import plain
 from infomax.report.markdown import literal
 from infomax.report.page import Page
-from infomax.sweep.folder import Folder, Row, ranked, telling, without
+from infomax.sweep.folder import Folder, Row, mixed, ranked, telling, without
 from infomax.sweep.grid import WHERE
 from infomax.sweep.metrics import aim, judged
 from infomax.words import many
@@ -57,7 +57,7 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
         "Cells that differ in their seed alone are one setting: the mean, and the standard deviation over its seeds. Settings "
         "of which a seed is missing stand behind those that have all.",
     )
-    for said in filter(None, (without(rows, metric), folder.settled(rows))):
+    for said in filter(None, (without(rows, metric), folder.settled(rows), mixed(rows))):
         page.text(f"{said[0].upper()}{said[1:]}.")
     if axes:
         page.section("Parallel coordinates").figure(

@@ -14,6 +14,7 @@ from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import Cell, Grid
 from infomax.sweep.metrics import JUDGED
 from infomax.sweep.runners import Runner, RunnerName, Work, available, runner
+from infomax.sweep.same import refuse_others
 from infomax.sweep.search import TPE, Everything, Search
 from infomax.training.interrupt import Stopped, noted_signals
 from infomax.training.options import Options
@@ -52,8 +53,8 @@ def run(
         How every cell of the folder stands. Failed ones do not stop the others.
 
     Raises:
-        ConfigError: a grid or runner that cannot be. DataError: a metric that needs labels, and data without; weights to begin
-            with that are not there.
+        ConfigError: a grid or runner that cannot be, or finished cells of other data than there are now.
+        DataError: a metric that needs labels, and data without; weights to begin with that are not there.
         Stopped: on Ctrl-C or SIGTERM; the same command goes on.
     """
     available(runner_name)
@@ -62,9 +63,11 @@ def run(
         folder.path.resolve(), workers, threads, gpus, address, retries, retry, tuple(sorted(grid.slurm.items()))
     )
     _at_hand(_samples(grid), here=runner_name == "local")
-    if not any(row.state in ("finished", "failed") for row in known(folder)):  # else one has met the data
+    rows = known(folder)
+    refuse_others(folder.path, rows, [cell.options for cell in _samples(grid)], grid.evaluate["data"])
+    if not any(row.state in ("finished", "failed") for row in rows):  # else one has met the data
         judgeable([cell.options for cell in _samples(grid)], grid.evaluate)
-    search: Search = Everything(grid) if grid.sampler == "random" else TPE(grid, known(folder))
+    search: Search = Everything(grid) if grid.sampler == "random" else TPE(grid, rows)
     folder.begin([], grid.evaluate)
     made: list[Runner] = []
     try:
