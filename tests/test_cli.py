@@ -94,7 +94,7 @@ def test_train_probe_report(tmp_path, capsys):
         "--epochs", "2", "--out", out,
     )  # fmt: skip
     assert code == 0 and "infomax evaluate" in said
-    ended = r"^sdmi after 2 epochs: bound .*; of fixed samples InfoNCE .*, effective rank \d+\.\d, std \d\.\d\d$"
+    ended = r"^sdmi after 2 epochs \(20 updates\): bound .*; of fixed samples InfoNCE .*, effective rank \d+\.\d, std \d\.\d\d$"
     assert re.search(ended, said, re.MULTILINE)  # and no word of a collapse
     config = json.loads((out / "config.json").read_text())
     assert config["method"] == {"method": "sdmi", "projector": [32, 16], "temperature": 0.2, "every": "epoch"}
@@ -114,7 +114,7 @@ def test_a_run_by_time_says_where_it_ended(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("infomax.training.length.Length.total", lambda self, step: 12)  # of 5 an epoch
     asked = ("--method", "jmi", "--projector", "16", "--data", "digits", "--budget", "1h", "--out", tmp_path / "run")
     code, said, _ = run(capsys, "train", *asked)
-    assert code == 0 and "jmi after 2.4 epochs, the last in part: bound" in said
+    assert code == 0 and "jmi after 2.4 epochs, the last in part (12 updates): bound" in said
     code, said, _ = run(capsys, "report", tmp_path / "run")
     text = (tmp_path / "run" / "report.html").read_text()
     assert code == 0 and "The log ends within an epoch, after 2.4: loss, bound and seconds" in text

@@ -88,6 +88,7 @@ def test_a_run_that_is_not_finished_is_said_to_be(at, capsys):
     assert found["trained"] == {"epoch": 1, "of": 500, "finished": False}
 
 
+@pytest.mark.filterwarnings("ignore:budget")
 def test_a_run_for_a_time_is_finished_once_that_is_spent(at):
     run = train(at / "timed", "small.npz", budget="0.3s")
     assert run.evaluate(protocols="knn")["trained"]["finished"] is True

@@ -633,6 +633,7 @@ def test_a_page_of_ours_is_no_reason_to_keep_a_folder_and_another_file_of_its_na
         fit(tmp_path / "mine")
 
 
+@pytest.mark.filterwarnings("ignore:budget")
 def test_of_a_folder_that_is_taken_it_is_said_whether_its_run_can_go_on(tmp_path):
     fit(tmp_path / "ended", epochs=1)
     fit(tmp_path / "timed", budget="0.2s")

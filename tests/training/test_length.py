@@ -178,6 +178,32 @@ def test_a_run_by_time_ends_in_the_middle_of_an_epoch_with_a_row_and_is_read_bac
     assert all(torch.equal(a, b) for a, b in weights)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "rates"),
+    [([50.0], [1.0]), ([30.0, 30.0], [0.0, 0.5]), ([16.0, 11.0, 9.0], [0.0, 0.01, 0.25])],
+)
+def test_a_run_with_time_for_few_updates_makes_them_at_a_rate_that_moves_weights_and_says_so(
+    monkeypatch, seconds, rates
+):
+    watch, made = Watch(monkeypatch), []
+    update = loop.update
+
+    def timed(job, *asked):
+        watch.at += seconds[len(made)]
+        output = update(job, *asked)
+        made.append(job.optimizer.param_groups[0]["lr"])
+        return output
+
+    monkeypatch.setattr(loop, "update", timed)
+    torch.manual_seed(0)
+    begun = [p.clone() for p in im.methods.jmi(im.encoders.get("mlp", channels=2, size=1), projector=()).parameters()]
+    with pytest.warns(UserWarning, match=rf"budget 40s: it had room for {len(rates)} updates?, which teach next to nothing"):
+        run = fit(budget="40s", lr=1.0, optimizer="sgd")
+    assert made == pytest.approx(rates, abs=1e-4) and run.history[-1]["lr"] == made[-1] and run.updates == len(rates)
+    assert not any(torch.equal(a, b) for a, b in zip(begun, run.learner.parameters(), strict=True) if a.any())
+
+
+@pytest.mark.filterwarnings("ignore:budget 6.5s")
 def test_a_run_by_time_has_ended_though_a_checkpoint_was_due_at_its_last_update(tmp_path, monkeypatch):
     watch = Watch(monkeypatch)
     update = loop.update

@@ -214,9 +214,10 @@ def _ended(run: Run, out: str) -> None:
 
     mi, most = last["mi_infonce"], last["ceiling_infonce"]
     epochs = f"{last['epoch']:g} epoch{'' if last['epoch'] == 1 else 's'}"
-    part = "" if float(last["epoch"]).is_integer() else ", the last in part"
+    epochs += "" if float(last["epoch"]).is_integer() else ", the last in part"
+    epochs += "" if run.updates is None else f" ({many(run.updates, 'update')})"
     print(
-        f"{run.learner.name} after {epochs}{part}: "
+        f"{run.learner.name} after {epochs}: "
         f"bound {last['bound']:.3f}; of fixed samples InfoNCE {mi:.2f} of at most {most:.2f} nats, "
         f"effective rank {last['effective_rank']:.1f}, std {last['std']:.2f}" + ": collapsed" * collapsed(last)
     )

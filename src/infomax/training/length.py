@@ -8,6 +8,7 @@ from infomax.errors import ConfigError
 
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 UNKNOWN = 1000  # updates that a run is taken to have until some of it has been timed
+FEW = 10  # updates of a run by time below which its warm-up, a tenth, would not be one of them
 PAST = 10  # updates before a stop that count in the pace of those after it, of which at first only one has been timed
 
 
@@ -88,6 +89,14 @@ class Length:
     def timed(self) -> bool:
         """Whether a time was given."""
         return self.limit < float("inf")
+
+    @property
+    def last(self) -> bool:
+        """Whether no other update will fit after the one under way, told of the first two, which `total` cannot foresee."""
+        if not self.timed or self.paced:
+            return False
+        spent = self.spent
+        return spent + (spent / 10 if self._first is None else spent - self._first[1]) >= self.limit
 
     def total(self, step: int) -> int:
         """Updates of the whole run, as foreseen after `step` of them; `step` itself: it is at its end."""

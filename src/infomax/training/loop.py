@@ -18,7 +18,7 @@ from torch import Tensor
 from infomax.clock import Clock
 from infomax.data import Dataset
 from infomax.data.folder import OnError
-from infomax.errors import ConfigError, DataError, command, known_options
+from infomax.errors import ConfigError, DataError, command, known_options, warn
 from infomax.heap import give_back
 from infomax.learner import Learner, Rules
 from infomax.parallel import anywhere, even_slices, launched_rank, rank, synchronized
@@ -33,6 +33,7 @@ from infomax.training.devices import PrecisionName
 from infomax.training.feed import ViewFunction, dataset
 from infomax.training.folder import alone, claim, cleared, never_begun, read_config, read_log, unclaimed
 from infomax.training.interrupt import Stopped, interval, noted_signals, outliving
+from infomax.training.length import FEW
 from infomax.training.optim import OptimizerName
 from infomax.training.options import Options
 from infomax.training.prepare import Job, prepare, try_out
@@ -41,6 +42,7 @@ from infomax.training.run import Run, begun, rebuilt
 from infomax.training.sharding import Strategy, take_up
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
+from infomax.words import many
 
 OnEpoch = Callable[[Run], object]
 """Called after every epoch; what gives True ends the run there."""
@@ -293,7 +295,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
     log = scalars(folder)
     elsewhere = weights_and_biases.rows(project, folder, run.config, learner.name, resumes=position.step > 0)
     beside = Beside(job, position)
-    run.watched = beside.watch.state
+    run.watched, run.updates = beside.watch.state, position.step
     due, began = interval(run.config[checkpoint.MACHINE]["checkpoint_every"]), time.perf_counter() - position.seconds
 
     def save(ended: bool = False) -> None:
@@ -305,6 +307,20 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
                 run.path, learner, job.optimizer, position, run.config, job.place.precision.state(), keep=keep
             )
 
+    def at_rate(of: int, warmup: int) -> float:
+        lr = warmup_cosine(position.step, of, warmup, peak)
+        for group in job.optimizer.param_groups:
+            group["lr"] = rate(group, lr, peak)
+        return lr
+
+    def in_time(*_: Any) -> None:  # the warm-up of a longer run was foreseen: it would be spent at its start, at rate 0
+        nonlocal lr
+        if length.last:
+            lr = at_rate(position.step + 1, 0)
+
+    lr = 0.0
+    if length.timed:
+        job.optimizer.register_step_pre_hook(in_time)
     bar = meter(
         total=total, initial=position.step, desc=learner.name, unit="step", disable=not progress or rank() > 0, delay=2
     )
@@ -333,9 +349,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
             epoch, nth = divmod(position.step, len(order))
             batch, phase = order[nth]
             clock, enough = Clock(position.step, len(order), total, phase), False
-            lr = warmup_cosine(clock.step, total, options.warmup_updates(total, len(order)), peak)
-            for group in job.optimizer.param_groups:
-                group["lr"] = rate(group, lr, peak)
+            lr = at_rate(total, options.warmup_updates(total, len(order)))
             sweep = target.sweep(epoch, phase)
             with beside.listening() as heard:
                 output = update(job, position, clock, sweep, batch)
@@ -346,6 +360,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
                     refresh=False,  # else a bar shows before its delay, and then ends without a new line
                 )
             position.step += 1
+            run.updates = position.step
             bar.total = total = length.total(position.step)
             bar.update()
             if nth + 1 == len(order) or (position.step == total and position.losses):
@@ -384,6 +399,12 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
                     f"stopped after update {position.step} of {total}; to continue: {again}",
                     signals[0] if signals else signal.SIGTERM,
                 )
+    if length.timed and position.step == total and total < FEW:
+        warn(
+            f"budget {options.budget}: it had room for {many(total, 'update')}, which teach next to nothing ({len(order)} are an "
+            f"epoch): give a longer one, smaller views (--size), or take a recipe for a CPU ({command('recipes')} lists cpu/...)",
+            UserWarning,
+        )
 
 
 def _heard(on_epoch: OnEpoch, run: Run) -> bool:

@@ -111,6 +111,7 @@ class Run:
         data: the data set it was trained on, where it is at hand.
         path: the run's folder, if it has one.
         frames: the embedding of a few samples by epoch, where it was kept.
+        updates: how many it has had; None of one that was read back.
         watched: what the watch over a collapse has seen and said of a run that is trained here; its folder has it as
             watch.json.
     """
@@ -121,6 +122,7 @@ class Run:
     data: Any = None
     path: Path | None = None
     frames: Frames | None = None
+    updates: int | None = None
     watched: dict[str, Any] = field(default_factory=dict)
     _log: Log = field(default_factory=Log, init=False, repr=False, compare=False)
 
