@@ -1,6 +1,7 @@
 """Bars: many states where somebody watches, few in a file; and one place that decides it."""
 
 import io
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -61,6 +62,17 @@ def test_a_bar_in_a_file_shows_after_its_delay_and_not_half_a_minute_later(monke
         bar.update()
         assert "3/10" not in sys.stderr.getvalue()
     assert progress.meter(total=10, delay=1, disable=True).disable
+
+
+def test_a_terminal_without_a_width_has_a_bar(monkeypatch):
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()  # of 0 x 0
+    with os.fdopen(slave, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with progress.meter(total=10, initial=4) as bar:
+            bar.update()
+        assert b"4/10" in os.read(master, 10_000)
+    os.close(master)
 
 
 def test_a_study_shows_in_a_file_before_its_first_run_has_ended(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Progress bars: quick ones for eyes, and slow ones for a file."""
 
+import os
 import sys
 from typing import Any
 
@@ -14,8 +15,18 @@ def watched() -> bool:
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
+def _without_width() -> bool:
+    """Whether bars are drawn on a terminal that gives its width as 0, as those of some containers and programs do."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns == 0
+    except (AttributeError, OSError, ValueError):  # no terminal
+        return False
+
+
 def meter(*args: Any, **options: Any) -> "tqdm[Any]":
     """A bar as tqdm makes it of these arguments; where nobody watches it is drawn every half a minute at most, once it shows.
+
+    On a terminal that does not know its size it takes 80 columns.
 
     One that goes on (`initial`) is drawn at once, without its delay, so that where it goes on is seen.
 
@@ -29,6 +40,8 @@ def meter(*args: Any, **options: Any) -> "tqdm[Any]":
             "maxinterval": SELDOM,
             "smoothing": 0,
         }  # the mean rate: few states, far apart
+    if _without_width():
+        options = {"ncols": 80, "nrows": 24} | options
     if options.get("initial"):
         options["delay"] = 0
     bar, delay = tqdm(*args, **options), options.get("delay", 0)

@@ -1,5 +1,6 @@
 """A collapse is said while it happens, within the first fifth of a run, and a healthy run is left alone."""
 
+import io
 import json
 import re
 import warnings
@@ -277,6 +278,21 @@ def test_the_bar_says_where_the_run_stands_within_an_epoch(capsys, monkeypatch):
     assert [n for n, _ in seen][:5] == [0, 1, 2, 3, 4] and len(seen) > 3
     assert all(word in seen[-1][1] for word in ("bound", "mi", "rank", "std", "lr"))
     assert seen[-1][1].startswith("batch: ")  # the log has other readings, of samples that stay the same
+
+
+def test_what_matters_of_the_bar_is_seen_in_80_columns(monkeypatch):
+    made = []
+
+    def narrow(*args, **options):
+        made.append(tqdm(*args, **options | {"ncols": 80, "disable": False, "delay": 0, "file": io.StringIO()}))
+        return made[0]
+
+    monkeypatch.setattr("infomax.training.loop.meter", narrow)
+    learner = im.methods.barlow_twins(im.encoders.get("mlp", channels=1, size=8, hidden=16), projector=(16,))
+    im.train(learner, "digits", epochs=1, batch_size=128, gauge_samples=64)
+    made[0].total, made[0].start_t = 28_300, made[0].start_t - 3600  # some epochs of many steps: days are left
+    made[0].n = 9_700
+    assert re.search(r", batch: mi -?\d.\d\d rank \d+\.\d std \d\.\d\d;", str(made[0]))
 
 
 def test_what_was_seen_is_in_the_folder_whether_a_run_was_stopped_or_not(tmp_path):

@@ -322,8 +322,9 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
     if length.timed:
         job.optimizer.register_step_pre_hook(in_time)
     bar = meter(
-        total=total, initial=position.step, desc=learner.name, unit="step", disable=not progress or rank() > 0, delay=2
-    )
+        total=total, initial=position.step, desc=learner.name, unit="step", disable=not progress or rank() > 0, delay=2,
+        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} <{remaining}{postfix}; {rate_fmt}",
+    )  # fmt: skip
     ahead = itertools.count(position.step) if length.timed else range(position.step, total)
     steps = ((step // len(order), *order[step % len(order)]) for step in ahead)
     plan = ((target.sweep(epoch, phase), batch) for epoch, batch, phase in steps)
@@ -355,8 +356,8 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
                 output = update(job, position, clock, sweep, batch)
             if output is not None and (seen := beside.after(output, heard, sweep, batch, clock)):
                 bar.set_postfix_str(
-                    f"batch: bound {float(output.bound.mean()):.3f} mi {seen['mi_infonce']:.2f} "
-                    f"rank {seen['effective_rank']:.1f} std {seen['std']:.2f}; lr {lr:.2g}",
+                    f"batch: mi {seen['mi_infonce']:.2f} rank {seen['effective_rank']:.1f} std {seen['std']:.2f}; "
+                    f"lr {lr:.2g} bound {float(output.bound.mean()):.3f}",  # what 80 columns may cut comes last
                     refresh=False,  # else a bar shows before its delay, and then ends without a new line
                 )
             position.step += 1
