@@ -72,6 +72,21 @@ def test_broken_files_are_skipped_counted_and_named(classes: Path) -> None:
         load(classes, on_error="stop")
 
 
+def test_pictures_of_kinds_that_are_not_read_are_counted_and_what_is_none_is_not(classes: Path) -> None:
+    for name in ("a.HEIC", "red/b.heic", "blue/c.dng", "d.txt", "e.json", "f.csv", ".DS_Store", ".g.heic", "h.mov"):
+        (classes / name).write_bytes(b"")
+    said = r"3 pictures of kinds that are not read \(2 \.heic, 1 \.dng\): convert .* mogrify -format jpg \*\.heic$"
+    with pytest.warns(UserWarning, match=said):
+        data = load(classes)
+    assert len(data) == 6 and data.labels is not None and data.n_skipped == 0
+    (classes / "blue" / "c.dng").rename(classes / "alone.dng")
+    for part in ("red", "blue"):
+        for file in (classes / part).glob("*.png"):
+            file.unlink()
+    with pytest.raises(DataError, match=r"no images in this folder .*; 3 pictures of kinds that are not read"):
+        load(classes)
+
+
 def test_grey_transparent_wide_and_turned_images_become_rgb(tmp_path: Path) -> None:
     Image.new("L", (4, 4), 7).save(tmp_path / "a_grey.png")
     Image.new("RGBA", (4, 4), (1, 2, 3, 128)).save(tmp_path / "b_alpha.png")

@@ -3,6 +3,7 @@
 import os
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,11 @@ from infomax.progress import meter
 from infomax.words import many
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
+
+UNREAD = frozenset(
+    ".heic .heif .avif .jxl .jpe .jfif .tga .psd .exr .hdr .dcm .nii .raw .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .pef .srw".split()
+)
+"""Endings of other pictures, which are not read: a folder that holds some says so."""
 
 TRAIN_FOLDERS = ("train", "training")
 TEST_FOLDERS = ("test", "testing", "val", "validation", "valid", "dev")
@@ -73,6 +79,7 @@ class _Listing(NamedTuple):
 
     files: list[Path]
     closed: list[str]
+    unread: Counter[str]
 
 
 class Found(NamedTuple):
@@ -87,7 +94,7 @@ class Found(NamedTuple):
 
 def holds_images(path: Path) -> bool:
     """Whether there is an image in a folder or below it."""
-    return next(_image_files(path, []), None) is not None
+    return next(_image_files(path, [], Counter()), None) is not None
 
 
 def read_folder(path: Path, split: str = "train", resize: int | None = None, on_error: OnError = "skip") -> Dataset:
@@ -96,7 +103,8 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     Where every image lies in a folder directly below the top one, and there are several, these folders are the
     classes; any other layout, flat or nested, has no labels. Where there are folders `train` (`training`) and `test` (or
     `testing`, `val`, `validation`, `valid`, `dev`: the first of them that there is), in capitals too, they are the splits; a
-    folder `train` and nothing else is the whole. A real folder is read once, however many links lead to it.
+    folder `train` and nothing else is the whole. A real folder is read once, however many links lead to it. Pictures of other kinds
+    (`UNREAD`: HEIC, raw) are left out, and counted in a warning.
 
     Every file is decoded once, to know which are whole and what the statistics are. Where all of them together fit
     `budget()` they stay in memory; else they are decoded again when they are used, and what was found is kept in an index,
@@ -120,7 +128,9 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     if resize is not None and resize < 1:
         raise ConfigError(f"resize={resize}: give a side in pixels")
     train_root, root, two = _split_roots(path, split)
-    files, closed = _listing(root, on_error)
+    files, closed, unread = _listing(root, on_error)
+    if unread:
+        warnings.warn(f"{root}: {_told(unread)}", stacklevel=2)
     train_files = files if train_root == root else _listing(train_root, on_error).files
     some = torch.linspace(0, len(train_files) - 1, min(LOOKED_AT, len(train_files))).long().tolist()
     top = white(train_files[i] for i in some)
@@ -190,7 +200,8 @@ def _no_samples(entry: Path) -> bool:
 
 def _listing(root: Path, on_error: OnError) -> _Listing:
     errors: list[OSError] = []
-    files = list(_image_files(root, errors))
+    unread: Counter[str] = Counter()
+    files = list(_image_files(root, errors, unread))
     closed = [f"{Path(str(error.filename)).relative_to(root)}{os.sep}" for error in errors]
     if errors and (on_error == "stop" or not files):
         raise DataError(
@@ -199,11 +210,25 @@ def _listing(root: Path, on_error: OnError) -> _Listing:
         )
     if not files:
         kinds = " ".join(sorted(EXTENSIONS))
-        raise DataError(f"{root}: no images in this folder or below it (looked for {kinds})")
-    return _Listing(files, closed)
+        others = f"; {_told(unread)}" if unread else ""
+        raise DataError(f"{root}: no images in this folder or below it (looked for {kinds}){others}")
+    return _Listing(files, closed, unread)
 
 
-def _image_files(root: Path, errors: list[OSError]) -> Iterator[Path]:
+def _told(unread: Counter[str]) -> str:
+    """What is said of pictures of kinds that are not read, and what to do.
+
+    Example:
+        >>> _told(Counter({".heic": 2, ".dng": 1}))
+        '3 pictures of kinds that are not read (2 .heic, 1 .dng): convert them to JPEG or PNG, as by: magick mogrify -format jpg *.heic'
+    """
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in unread.most_common())
+    of = "a kind that is" if len(unread) == 1 else "kinds that are"
+    how = f"magick mogrify -format jpg *{unread.most_common(1)[0][0]}"
+    return f"{many(unread.total(), 'picture')} of {of} not read ({kinds}): convert them to JPEG or PNG, as by: {how}"
+
+
+def _image_files(root: Path, errors: list[OSError], unread: Counter[str]) -> Iterator[Path]:
     seen: set[str] = set()
     tops = [str(root)]
     for (
@@ -217,8 +242,13 @@ def _image_files(root: Path, errors: list[OSError]) -> Iterator[Path]:
             subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
             tops += [link for s in subfolders if os.path.islink(link := os.path.join(folder, s))]
             for name in sorted(names):
-                if os.path.splitext(name)[1].lower() in EXTENSIONS and not name.startswith("."):
+                if name.startswith("."):
+                    continue
+                kind = os.path.splitext(name)[1].lower()
+                if kind in EXTENSIONS:
                     yield Path(folder) / name
+                elif kind in UNREAD:
+                    unread[kind] += 1
 
 
 def _labels_by_folder(root: Path, files: list[Path], kept: list[int]) -> tuple[Tensor | None, list[str] | None]:
