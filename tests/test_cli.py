@@ -464,7 +464,11 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
     environment = json.loads((out / "environment.json").read_text())
     assert [part["step"] for part in environment["continued"]] == [3]
     code, said, _ = run(capsys, "train", "--resume", out)
-    assert code == 0 and "had ended; next: " in said and "LABELLED" not in said
+    longer = f"to train longer, begin a new run from its encoder: infomax train --init {out} --out NEW"
+    assert code == 0 and f"{out} had ended: nothing was done; {longer}" in said and "LABELLED" not in said
+    for option in ("--budget=2min", "--epochs=9"):
+        code, _, err = run(capsys, "train", "--resume", out, option)
+        assert code == 2 and f"now ({longer}" in err
     code, _, err = run(capsys, "train", "--resume", tmp_path / "nowhere")
     assert code == 2 and "no run" in err and err.count("\n") == 1
 

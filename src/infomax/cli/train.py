@@ -224,15 +224,20 @@ def _ended(run: Run, out: str) -> None:
     if online := as_text(last):
         print(online)
     if run.data is None:  # a run that had ended was read back, without its data
-        print(
-            f"{out} had ended; next: {typed(f'evaluate {shlex.quote(out)}')}, or {typed(f'report {shlex.quote(out)}')}"
-        )
+        print(f"{out} had ended: nothing was done; {_longer(out)}")
+        print(f"next: {typed(f'evaluate {shlex.quote(out)}')}, or {typed(f'report {shlex.quote(out)}')}")
         return
     labelled = getattr(run.data, "labels", None) is not None
     after = f"evaluate {shlex.quote(out)}" if labelled else f"report {shlex.quote(out)}"
     print(f"wrote {out}; next: {typed(after)}")
     if not labelled:
         print(f"with labelled data, one folder a class: {typed(f'evaluate {shlex.quote(out)} --data LABELLED')}")
+
+
+def _longer(run: str) -> str:
+    """How to train longer than a run was asked to."""
+    again = typed(f"train --init {shlex.quote(run)} --out NEW")
+    return f"to train longer, begin a new run from its encoder: {again}, with the other options"
 
 
 def continued(
@@ -438,7 +443,8 @@ def resumed(argv: list[str]) -> list[str]:
         if name not in inspect.signature(continued).parameters and not same:
             differ.append(f"--{name.replace('_', '-')}: {said} then, {value or 'true'} now")
     if differ:
-        raise ConfigError(f"a run continues with the options that it was begun with: {'; '.join(differ)}")
+        longer = f" ({_longer(given['resume'])})" if any(one.startswith(("--budget:", "--epochs:")) for one in differ) else ""
+        raise ConfigError(f"a run continues with the options that it was begun with: {'; '.join(differ)}{longer}")
 
     kept, rest = argv[:1], argv[1:]
     while rest:

@@ -40,6 +40,7 @@ from infomax.training.prepare import Job, prepare, try_out
 from infomax.training.rules import rate
 from infomax.training.run import Run, begun, rebuilt
 from infomax.training.sharding import Strategy, take_up
+from infomax.training.stands import stands
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
 from infomax.words import many
@@ -222,9 +223,10 @@ def resume(
 
 
 def _ended(path: Path, learner: Learner, asked: Mapping[str, Any]) -> Run | None:
-    """A run that has had all its epochs, read back; None of any other, which needs no more than a checkpoint that is whole."""
+    """A run that has had all its epochs or its time, read back; None of any other, which needs but a checkpoint that is whole."""
     try:
-        whole = asked.get("budget") is None and len(read_log(path)) == asked["epochs"]
+        rows = read_log(path)
+        whole = len(rows) == asked["epochs"] if asked.get("budget") is None else rows and stands(asked, rows, path)["finished"]
         return Run.load(path, learner) if whole else None
     except DataError as error:
         if not checkpoint.written(path):
