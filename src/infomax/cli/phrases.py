@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from cyclopts import Argument, CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
+from infomax.cli.options import options_given
 from infomax.errors import command as typed
 
 
@@ -31,6 +32,9 @@ def _unknown(error: CycloptsError, named: str, token: str) -> str:
     option = token.split("=")[0]
     if (named, option) == ("train", "--resume"):  # with a value it would have been another command
         return f"train: --resume takes a run's folder: {typed('train --resume RUN')}"
+    method = options_given(error.root_input_tokens or []).get("method") if named == "train" else None
+    if method and (others := methods_with(option.removeprefix("--").removeprefix("no-").replace("-", "_"))):
+        return f"{method} has no {option} ({', '.join(others)} {'has' if len(others) == 1 else 'have'})"
     arguments = error.app.assemble_argument_collection() if error.app else ()
     by_word = {name.lstrip("-"): name for argument in arguments for name in argument.names}
     word = option.lstrip("-")
@@ -38,6 +42,18 @@ def _unknown(error: CycloptsError, named: str, token: str) -> str:
     close = begun if len(begun) == 1 else get_close_matches(word, by_word, n=1)
     hint = f"did you mean {by_word[close[0]]}?" if close else f"{typed(f'{named} --help')} lists them"
     return f"{named} has no option {option}: {hint}"
+
+
+def methods_with(option: str) -> list[str]:
+    """The methods that have an option.
+
+    Example:
+        >>> methods_with("momentum_end")
+        ['moco_v2']
+    """
+    from infomax import methods
+
+    return sorted(name for name in methods.METHODS if option in methods.options(name))
 
 
 def _argument(argument: Argument) -> str:
