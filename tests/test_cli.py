@@ -559,9 +559,28 @@ def test_a_path_that_is_not_there_names_the_one_beside_it(trained, tmp_path, cap
     assert code == 2 and err.rstrip().endswith("it does not exist")
 
 
+def test_labelled_data_given_without_data_is_said_before_a_run_is_evaluated(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("labelled").mkdir()
+    for asked in ("labelled/", "cifar10"):
+        code, _, err = run(capsys, "evaluate", trained, asked)
+        assert code == 2 and err == f"infomax: {asked} is no run: did you mean --data {asked}?\n"
+    code, _, err = run(capsys, "evaluate", trained, "nowhere")
+    assert code == 2 and "nowhere is no run: it does not exist" in err
+
+
 def test_a_folder_that_is_taken_is_said_before_data_are_read(trained, capsys):
     code, _, err = run(capsys, "train", "--method", "jmi", "--data", "nowhere", "--out", trained)
     assert code == 2 and "nothing is overwritten" in err and "nowhere" not in err
+
+
+@pytest.mark.parametrize("place", ["file/run", "/proc/run", "/proc/some/run"])
+def test_a_place_that_cannot_be_written_is_said_before_data_are_read(tmp_path, capsys, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    code, _, err = run(capsys, "train", "--method", "jmi", "--data", "nowhere", "--out", place)
+    assert code == 2 and f"infomax: {place}: nothing can be written in {Path(place).parts[0]}" in err
+    assert "nowhere" not in err and err.count("\n") == 1
 
 
 def test_a_page_replaces_pages_and_nothing_else(trained, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Commands on runs and on data: what was learnt, what it looks like, how much two sets share."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -92,10 +93,14 @@ def evaluate(
         seed: of splits and draws.
         json: print one object instead of lines.
     """
+    from infomax.data import NAMES
     from infomax.evaluate.command import evaluated
 
     if not runs:
         raise ConfigError(f"name a run: {typed('evaluate RUN')}")
+    for name in runs[1:] if data is None else ():
+        if name in NAMES or (Path(name).exists() and not (Path(name) / "config.json").exists()):
+            raise ConfigError(f"{name} is no run: did you mean --data {name}?")
     names = f"{protocols},finetune" if finetune else protocols
     evaluated(list(runs), data, root, names, seed, size=size, as_json=json)
 

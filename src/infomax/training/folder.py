@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from filelock import Timeout
@@ -51,10 +52,17 @@ def unclaimed(out: str | Path, *, anew: bool = False) -> Path:
 
     Raises:
         ConfigError: where it exists and is not empty; what a run leaves that was killed before it began counts for nothing.
+        DataError: where nothing can be written.
     """
     path = Path(out)
     if anew and never_begun(path):
         return path
+    place = next(one for one in (path, *path.parents) if one.exists())
+    try:
+        with TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise DataError(f"{path}: nothing can be written in {place} ({error.strerror}): choose another --out") from None
     if path.exists() and (not path.is_dir() or any(not _of_no_run(p) for p in path.iterdir())):
         raise ConfigError(
             f"{path} exists and is not empty: nothing is overwritten; choose another --out or remove it{_of_the_run_in(path)}"
