@@ -276,7 +276,10 @@ PHOTOS = ("--method", "vicreg", "--data", "photos/")
             ("train", *PHOTOS, "--out", "r", "--temperature", "0.2"),
             "vicreg has no --temperature (dino, jmi, moco_v1, moco_v2, moco_v3, sdmi, simclr, swav, taylor_jmi have)",
         ),
-        (("train", *PHOTOS, "--out", "r", "--variance=2", "--momentum-end=1"), "vicreg has no --momentum-end (moco_v2 has)"),
+        (
+            ("train", *PHOTOS, "--out", "r", "--variance=2", "--momentum-end=1"),
+            "vicreg has no --momentum-end (moco_v2 has)",
+        ),
         (("train", *PHOTOS, "--out", "r", "--epoch=3"), "train has no option --epoch: did you mean --epochs?"),
         (("evaluate", "RUN", "--prot", "knn"), "evaluate has no option --prot: did you mean --protocols?"),
         (("train", "--config"), "--config takes a file of options, or a recipe's name (infomax recipes lists them)"),

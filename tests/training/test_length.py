@@ -154,7 +154,7 @@ def test_what_is_no_time_is_refused(text):
 def fit(out=None, **options):
     torch.manual_seed(0)
     learner = im.methods.jmi(im.encoders.get("mlp", channels=2, size=1), projector=())
-    return im.train(learner, "gaussians", batch_size=250, progress=False, out=out, gauge_samples=50, **options)
+    return im.train(learner, "gaussians", batch_size=250, out=out, gauge_samples=50, **{"progress": False} | options)
 
 
 def test_a_run_by_time_ends_in_the_middle_of_an_epoch_with_a_row_and_is_read_back(tmp_path, monkeypatch):
@@ -198,7 +198,9 @@ def test_a_run_with_time_for_few_updates_makes_them_at_a_rate_that_moves_weights
     monkeypatch.setattr(loop, "update", timed)
     torch.manual_seed(0)
     begun = [p.clone() for p in im.methods.jmi(im.encoders.get("mlp", channels=2, size=1), projector=()).parameters()]
-    with pytest.warns(UserWarning, match=rf"budget 40s: it had room for {len(rates)} updates?, which teach next to nothing"):
+    with pytest.warns(
+        UserWarning, match=rf"budget 40s: it had room for {len(rates)} updates?, which teach next to nothing"
+    ):
         run = fit(budget="40s", lr=1.0, optimizer="sgd")
     assert made == pytest.approx(rates, abs=1e-4) and run.history[-1]["lr"] == made[-1] and run.updates == len(rates)
     assert not any(torch.equal(a, b) for a, b in zip(begun, run.learner.parameters(), strict=True) if a.any())
@@ -221,3 +223,10 @@ def test_a_run_by_time_has_ended_though_a_checkpoint_was_due_at_its_last_update(
 
 def test_a_run_by_epochs_says_nothing_of_time():
     assert "budget" not in fit(epochs=1).config["training"]
+
+
+def test_hours_on_a_processor_are_said_after_the_first_update(monkeypatch):
+    monkeypatch.setattr(loop, "LONG", 0.0)
+    with pytest.warns(UserWarning, match=r"this run takes some 0 hours on the processor: --budget 1h"):
+        fit(epochs=1, progress=True)
+    fit(epochs=1)  # in a sweep, say: nobody watches

@@ -443,7 +443,11 @@ def resumed(argv: list[str]) -> list[str]:
         if name not in inspect.signature(continued).parameters and not same:
             differ.append(f"--{name.replace('_', '-')}: {said} then, {value or 'true'} now")
     if differ:
-        longer = f" ({_longer(given['resume'])})" if any(one.startswith(("--budget:", "--epochs:")) for one in differ) else ""
+        longer = (
+            f" ({_longer(given['resume'])})"
+            if any(one.startswith(("--budget:", "--epochs:")) for one in differ)
+            else ""
+        )
         raise ConfigError(f"a run continues with the options that it was begun with: {'; '.join(differ)}{longer}")
 
     kept, rest = argv[:1], argv[1:]

@@ -25,9 +25,10 @@ from infomax.words import many
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
 
-UNREAD = frozenset(
-    ".heic .heif .avif .jxl .jpe .jfif .tga .psd .exr .hdr .dcm .nii .raw .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .pef .srw".split()
-)
+UNREAD = frozenset({
+    ".heic", ".heif", ".avif", ".jxl", ".jpe", ".jfif", ".tga", ".psd", ".exr", ".hdr", ".dcm", ".nii",
+    ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw",
+})  # fmt: skip
 """Endings of other pictures, which are not read: a folder that holds some says so."""
 
 TRAIN_FOLDERS = ("train", "training")
@@ -103,8 +104,8 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     Where every image lies in a folder directly below the top one, and there are several, these folders are the
     classes; any other layout, flat or nested, has no labels. Where there are folders `train` (`training`) and `test` (or
     `testing`, `val`, `validation`, `valid`, `dev`: the first of them that there is), in capitals too, they are the splits; a
-    folder `train` and nothing else is the whole. A real folder is read once, however many links lead to it. Pictures of other kinds
-    (`UNREAD`: HEIC, raw) are left out, and counted in a warning.
+    folder `train` and nothing else is the whole. A real folder is read once, however many links lead to it. Pictures of other
+    kinds (`UNREAD`: HEIC, raw) are left out, and counted in a warning.
 
     Every file is decoded once, to know which are whole and what the statistics are. Where all of them together fit
     `budget()` they stay in memory; else they are decoded again when they are used, and what was found is kept in an index,
@@ -219,8 +220,8 @@ def _told(unread: Counter[str]) -> str:
     """What is said of pictures of kinds that are not read, and what to do.
 
     Example:
-        >>> _told(Counter({".heic": 2, ".dng": 1}))
-        '3 pictures of kinds that are not read (2 .heic, 1 .dng): convert them to JPEG or PNG, as by: magick mogrify -format jpg *.heic'
+        >>> _told(Counter({".heic": 2, ".dng": 1})).split(":")[0]
+        '3 pictures of kinds that are not read (2 .heic, 1 .dng)'
     """
     kinds = ", ".join(f"{n:,} {kind}" for kind, n in unread.most_common())
     of = "a kind that is" if len(unread) == 1 else "kinds that are"

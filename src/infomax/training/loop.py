@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from infomax.clock import Clock
+from infomax.compiled import Compiling
 from infomax.data import Dataset
 from infomax.data.folder import OnError
 from infomax.errors import ConfigError, DataError, command, known_options, warn
@@ -44,6 +45,8 @@ from infomax.training.stands import stands
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
 from infomax.words import many
+
+LONG = 3600.0  # seconds of a run on a processor, from which on it is said before the first epoch has ended
 
 OnEpoch = Callable[[Run], object]
 """Called after every epoch; what gives True ends the run there."""
@@ -223,10 +226,14 @@ def resume(
 
 
 def _ended(path: Path, learner: Learner, asked: Mapping[str, Any]) -> Run | None:
-    """A run that has had all its epochs or its time, read back; None of any other, which needs but a checkpoint that is whole."""
+    """A run that has had all its epochs or its time, read back; None of any other, which needs but a whole checkpoint."""
     try:
         rows = read_log(path)
-        whole = len(rows) == asked["epochs"] if asked.get("budget") is None else rows and stands(asked, rows, path)["finished"]
+        whole = (
+            len(rows) == asked["epochs"]
+            if asked.get("budget") is None
+            else rows and stands(asked, rows, path)["finished"]
+        )
         return Run.load(path, learner) if whole else None
     except DataError as error:
         if not checkpoint.written(path):
@@ -309,6 +316,8 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
                 run.path, learner, job.optimizer, position, run.config, job.place.precision.state(), keep=keep
             )
 
+    lr = 0.0
+
     def at_rate(of: int, warmup: int) -> float:
         lr = warmup_cosine(position.step, of, warmup, peak)
         for group in job.optimizer.param_groups:
@@ -320,7 +329,6 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
         if length.last:
             lr = at_rate(position.step + 1, 0)
 
-    lr = 0.0
     if length.timed:
         job.optimizer.register_step_pre_hook(in_time)
     bar = meter(
@@ -353,7 +361,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
             batch, phase = order[nth]
             clock, enough = Clock(position.step, len(order), total, phase), False
             lr = at_rate(total, options.warmup_updates(total, len(order)))
-            sweep = target.sweep(epoch, phase)
+            sweep, starts = target.sweep(epoch, phase), time.perf_counter() - Compiling.clock
             with beside.listening() as heard:
                 output = update(job, position, clock, sweep, batch)
             if output is not None and (seen := beside.after(output, heard, sweep, batch, clock)):
@@ -364,6 +372,8 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
                 )
             position.step += 1
             run.updates = position.step
+            if position.step == 1 and progress and rank() == 0:
+                _warn_if_long(job, time.perf_counter() - Compiling.clock - starts, total)
             bar.total = total = length.total(position.step)
             bar.update()
             if nth + 1 == len(order) or (position.step == total and position.losses):
@@ -404,8 +414,20 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
                 )
     if length.timed and position.step == total and total < FEW:
         warn(
-            f"budget {options.budget}: it had room for {many(total, 'update')}, which teach next to nothing ({len(order)} are an "
-            f"epoch): give a longer one, smaller views (--size), or take a recipe for a CPU ({command('recipes')} lists cpu/...)",
+            f"budget {options.budget}: it had room for {many(total, 'update')}, which teach next to nothing ({len(order)} are "
+            f"an epoch): give a longer one, smaller views (--size), or take a recipe for a CPU ({command('recipes')} lists "
+            "cpu/...)",
+            UserWarning,
+        )
+
+
+def _warn_if_long(job: Job, seconds: float, updates: int) -> None:
+    """Say how long a run without a GPU takes, after its first update, where that is long: its bar is not seen for minutes."""
+    if job.feed.device.type == "cpu" and not job.length.timed and not job.options.compile and seconds * updates > LONG:
+        warn(
+            f"at the pace of its first update this run takes some {seconds * updates / 3600:.0f} hours on the processor: "
+            f"--budget 1h is one of a given time; smaller views (--size) or a recipe for a CPU ({command('recipes')} lists "
+            "cpu/...) go further in it",
             UserWarning,
         )
 
