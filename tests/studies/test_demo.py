@@ -1,5 +1,6 @@
 import json
 
+from infomax.report.demo import of_the_last
 from infomax.studies import demo
 
 
@@ -10,7 +11,9 @@ def test_the_demo_end_to_end_in_small(tmp_path, capsys):
     assert len(rows) == 8
     assert json.loads((tmp_path / "demo" / "results.json").read_text())["rows"] == rows
     page = (tmp_path / "demo" / "demo.html").read_text()
-    assert "no marginal" in page and "Plotly" in page
+    assert (
+        "no marginal" in page and "Plotly" in page and "The last row has" in page and "probe* looks healthy" not in page
+    )
     said = capsys.readouterr().out
     assert "raw pixels" in said and "next: your own images" in said
     assert all(row["linear"] > 80 for row in rows.values())
@@ -19,6 +22,27 @@ def test_the_demo_end_to_end_in_small(tmp_path, capsys):
 def test_a_second_demo_takes_the_next_free_name(tmp_path):
     for expected in ("demo", "demo-2", "demo-3"):
         assert demo._free(tmp_path / "demo") == tmp_path / expected
+
+
+def test_the_sentence_on_the_collapse_follows_the_numbers():
+    rest = {"linear": 97.0, "knn": 97.0, "few": 90.0}
+    gone = {"std": 0.05, "effective_rank": 3.0}
+    for last, said in (
+        (
+            {"linear": 98.0, "knn": 97.0, "few": 91.0},
+            "is not the worst by the linear probe or by kNN or with five labels",
+        ),
+        (
+            {"linear": 90.0, "knn": 91.0, "few": 70.0},
+            "is the worst by the linear probe and by kNN and with five labels a class",
+        ),
+        (
+            {"linear": 97.02, "knn": 91.0, "few": 70.0},
+            "is the worst by kNN and with five labels a class, but not by the",
+        ),
+    ):
+        assert said in of_the_last({"a": rest, "b": rest, "c": last | gone})
+    assert "has not collapsed" in of_the_last({"a": rest, "b": rest | {"std": 0.9, "effective_rank": 30.0}})
 
 
 def test_a_collapse_is_named_in_the_table():

@@ -11,9 +11,35 @@ from infomax.report.curves import mi_and_gauges
 from infomax.report.figures import style
 from infomax.report.page import Page
 from infomax.report.scatter import scatters
+from infomax.training.monitor import collapsed
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
+
+
+def of_the_last(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """What the accuracies of the last row, a sentence without its marginal, say of its collapse.
+
+    Args:
+        rows: accuracies in percent and gauges, by name.
+
+    Example:
+        >>> rest, last = {"linear": 96.9, "knn": 96.9, "few": 81.9}, {"linear": 96.9, "knn": 93.5, "few": 77.9}
+        >>> of_the_last({"random": rest, "bare": last | {"std": 0.04, "effective_rank": 3.4}}).split(": a collapse")[0]
+        'The last row has collapsed, and is the worst by kNN and with five labels a class, but not by the linear probe'
+    """
+    *others, last = rows.values()
+    if not collapsed(last):
+        return "The last row has not collapsed: 'std' and 'effective rank' would say so."
+    by = {"linear": "by the linear probe", "knn": "by kNN", "few": "with five labels a class"}
+    worst = [said for key, said in by.items() if round(last[key], 1) < min(round(row[key], 1) for row in others)]
+    rest = [said for said in by.values() if said not in worst]
+    said = [f"is the worst {' and '.join(worst)}"] if worst else []
+    said += [f"{'not' if worst else 'is not the worst'} {' or '.join(rest)}"] if rest else []
+    return (
+        f"The last row has collapsed, and {', but '.join(said)}: a collapse sits in the embedding, and shows in the gauges. "
+        "**Std and effective rank say that a run has collapsed; an accuracy may or may not.**"
+    )
 
 
 def page(path: Path, rows: Mapping[str, Mapping[str, float]], runs: "Mapping[str, Run]", test: Dataset) -> Path:
@@ -52,8 +78,7 @@ def page(path: Path, rows: Mapping[str, Mapping[str, float]], runs: "Mapping[str
     )
     made.text(
         "With all labels this data set is nearly saturated: raw pixels already do well. With five labels a class the "
-        "difference shows. Note the last row: its *probe* looks healthy. A collapse sits in the embedding, and shows in "
-        "the gauges: **std and effective rank, not the probe, say that a run has collapsed.**"
+        "difference shows. " + of_the_last(rows)
     )
     mi_and_gauges(made.section("Training"), {name: run.history for name, run in runs.items()})
     behind = {style(name).label: features(run.learner.f, test, progress=False) for name, run in runs.items()}
