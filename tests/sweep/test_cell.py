@@ -331,3 +331,14 @@ def test_a_cell_that_cannot_be_judged_leaves_the_others(tmp_path):
     assert best.rows[0].options["data"] == both[1]
     rows = run(read({**options, "grid": {"data": both}}), tmp_path / "other", progress=False)
     assert [row.state for row in rows] == ["failed", "finished"]
+
+
+@pytest.mark.parametrize("metric", ["linear", "knn"])
+def test_one_seed_has_the_binomial_error_of_the_held_out_rows(tmp_path, metric):
+    cell = Cell.of(of_labels(tmp_path, "good"))  # classes at random: neither all right nor all wrong
+    folder = begun(tmp_path / "sweep", cell, metric=metric)
+    complete(folder.path, cell.name)
+    p, n = folder.rows()[0].metrics[metric] / 100, len(_Split.of(cell.options, {"data": None, "metric": metric}).held)
+    (setting,) = settings(folder.rows(), metric)
+    assert setting.stderr == pytest.approx(100 * (p * (1 - p) / n) ** 0.5) and 0 < p < 1
+    assert setting.shown.endswith("(binomial, n = 1)")

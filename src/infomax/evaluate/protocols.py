@@ -63,7 +63,7 @@ def sgd(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: 
 
 def knn(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
     """Nearest neighbours as everybody's."""
-    return _binomial("knn", knn_accuracy(train, labels, test, test_labels), len(test))
+    return binomial("knn", knn_accuracy(train, labels, test, test_labels), len(test))
 
 
 def knn_best(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
@@ -77,10 +77,10 @@ def knn_best(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, s
     }
     k, t = max(scores, key=lambda pair: scores[pair])
     right = knn_accuracy(train, labels, test, test_labels, k=k, temperature=t)
-    return _binomial("knn_best", right, len(test)) | {"k": k, "knn_tau": t}
+    return binomial("knn_best", right, len(test)) | {"k": k, "knn_tau": t}
 
 
-def _binomial(name: str, accuracy: float, n: int) -> dict[str, Any]:
+def binomial(name: str, accuracy: float, n: int) -> dict[str, Any]:
     """An accuracy in percent and its standard error from n test samples."""
     return {name: 100 * accuracy, f"{name}_se": 100 * math.sqrt(accuracy * (1 - accuracy) / n)}
 

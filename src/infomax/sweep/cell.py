@@ -26,6 +26,7 @@ from infomax.data.content import changed, content
 from infomax.errors import DataError, InfomaxError
 from infomax.evaluate import knn_accuracy, linear_probe
 from infomax.evaluate.features import features, fits
+from infomax.evaluate.protocols import binomial
 from infomax.evaluate.splits import splits, test_of
 from infomax.sweep.folder import Folder
 from infomax.sweep.metrics import JUDGED
@@ -205,8 +206,8 @@ class _Split:
         assert y is not None
         rows = (z[fit], y[fit], z[held], y[held])
         probe = linear_probe(*rows)
-        accuracy = {"linear": probe.accuracy, "linear_se": probe.stderr, "knn": knn_accuracy(*rows)}
-        return gauges | {name: 100 * value for name, value in accuracy.items()}
+        found = {"linear": 100 * probe.accuracy, "linear_se": 100 * probe.stderr}
+        return gauges | found | binomial("knn", knn_accuracy(*rows), len(held))
 
     def _lacks(self, fit: Tensor, held: Tensor) -> str:
         """Why there is no accuracy of these rows, where a gauge is the metric and does without; else nothing.

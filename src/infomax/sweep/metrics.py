@@ -5,7 +5,7 @@ from typing import Any
 
 from infomax.errors import ConfigError
 
-JUDGED = ("linear", "linear_se", "knn")
+JUDGED = ("linear", "linear_se", "knn", "knn_se")
 """Metrics that need labels, measured on a held-out part of train."""
 
 _READ = ("mi_dv", "mi_infonce", "mi_jsd")
@@ -15,7 +15,7 @@ GAUGES = (
 )  # fmt: skip
 """What the log of every run has in the end, without labels."""
 
-LOWER = ("loss", "linear_se")
+LOWER = ("loss", "linear_se", "knn_se")
 """Metrics of which less is better."""
 
 
