@@ -342,3 +342,24 @@ def test_one_seed_has_the_binomial_error_of_the_held_out_rows(tmp_path, metric):
     (setting,) = settings(folder.rows(), metric)
     assert setting.stderr == pytest.approx(100 * (p * (1 - p) / n) ** 0.5) and 0 < p < 1
     assert setting.shown.endswith("(binomial, n = 1)")
+
+
+def test_what_failed_in_judging_is_judged_again_by_other_data_and_what_failed_in_training_is_not(tmp_path):
+    good, alone = (of_labels(tmp_path, kind)["data"] for kind in ("good", "alone"))
+    asked = of_labels(tmp_path, "good", grid={"temperature": [0.2, -1]})
+    whole, broken = read(asked).cells()
+
+    def errors(evaluate):
+        rows = run(read({**asked, "evaluate": evaluate}), tmp_path / "sweep", progress=False)
+        assert [row.name for row in rows] == [whole.name, broken.name]
+        return [row.error for row in rows]
+
+    assert all("one class alone" in error for error in errors({"data": alone}))
+    assert errors({"data": good}) == ["", "a temperature must be > 0, not -1.0"]
+    kept = [
+        tmp_path / "sweep" / "cells" / c.name / f for c, f in ((whole, "learner.safetensors"), (broken, "error.json"))
+    ]
+    then = [path.stat().st_mtime_ns for path in kept]
+    assert "one class alone" in errors({"data": alone})[0]
+    assert errors({}) == ["", "a temperature must be > 0, not -1.0"]
+    assert [path.stat().st_mtime_ns for path in kept] == then

@@ -184,6 +184,21 @@ def test_a_metric_that_needs_labels_is_refused_before_anything_runs_where_there_
     ]
 
 
+def test_data_that_cannot_be_read_are_refused_before_anything_runs_where_no_cell_has_others(tmp_path):
+    out, wrong = tmp_path / "out", {"data": str(tmp_path / "labeled")}
+    for evaluate in (wrong, wrong | {"metric": "effective_rank"}):
+        with pytest.raises(DataError, match=r"^evaluate: data: no data set and no file .*labeled"):
+            run(read({**FIXED, "evaluate": evaluate}), out, progress=False)
+    with pytest.raises(DataError, match=r"^data: no data set and no file .*labeled"):
+        run(read({**FIXED, **wrong}), out, progress=False)
+    assert not out.exists()
+    assert [row.state for row in run(read({**FIXED, "epochs": 1}), out, progress=False)] == ["finished"]
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    with pytest.raises(DataError, match=r"^evaluate: data: "):  # in the folder of finished cells, too
+        run(read({**FIXED, "epochs": 1, "evaluate": wrong}), out, progress=False)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
 def test_a_sweep_of_which_no_cell_finishes_says_so_with_status_2(tmp_path, capsys):
     asked = {**FIXED, "epochs": 1, "temperature": 1e-300, "grid": {"seed": [0, 1]}}
     (tmp_path / "grid.yaml").write_text(yaml.safe_dump(asked))

@@ -55,26 +55,29 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
     sweep = folder.read()
     out = folder.cell(name)
     with folder.lock(name), _printing_to(folder.log(name)):
-        if folder.finished(name, sweep) or (folder.failed(name) and not retry):
+        if folder.finished(name, sweep) or (folder.failed(name, sweep) and not retry):
             return
         began, cpu = time.perf_counter(), time.process_time()
         print(f"{time.strftime('%F %T')}: begun on {platform.node()} by process {os.getpid()}", flush=True)
         (out / "error.json").unlink(missing_ok=True)
+        asked = judging = sweep["evaluate"]  # what fails of it is tried again where it changes; training is not
         try:
             torch.set_num_threads(threads)
-            options, asked = sweep["cells"][name], sweep["evaluate"]
+            options = sweep["cells"][name]
             split = _Split.of(options, asked)
+            judging = None
             run = train(options, out)
             learnt, judged = run.config["data"].get("content"), content(split.data)
             if not asked["data"] and set(changed(learnt, judged)) - {"labels"}:
                 raise DataError(f"{split.data.name!r} has changed since the cell was trained: put back what was there")
+            judging = asked
             found = {"metrics": split.judge(run), "protocol": split.protocol, "evaluate": asked["data"]}
             found |= {"content": {"trained": learnt, "judged": judged}}
             found |= {"seconds": sum(row["seconds"] for row in run.history), "options": options, "machine": _machine()}
             found["cpu_seconds"] = time.process_time() - cpu  # of this process; one that was stopped before has its own
             write_atomically(out / "result.json", json.dumps(found, indent=2) + "\n")
         except Exception as error:
-            record(out, error, time.perf_counter() - began)
+            record(out, error, time.perf_counter() - began, judging)
 
 
 def train(options: Mapping[str, Any], out: Path) -> Run:
@@ -112,9 +115,9 @@ def unjudged(name: str, why: str, metric: str) -> DataError:
 
 
 def judgeable(options: Iterable[Mapping[str, Any]], asked: Mapping[str, Any]) -> None:
-    """Refuse data without labels before a cell runs, where the metric needs them and no cell has others.
+    """Refuse data to be judged on, before a cell runs, that cannot be read, or have no labels where the metric needs them.
 
-    Named data sets have labels. What cannot be read is left to the cells, each of which says so.
+    Where one cell has others, the rest is left to the cells, each of which says so. Named data sets have labels.
 
     Args:
         options: of every cell.
@@ -123,27 +126,28 @@ def judgeable(options: Iterable[Mapping[str, Any]], asked: Mapping[str, Any]) ->
     Raises:
         DataError: naming the data, the metric, and what to do.
     """
-    if asked["metric"] not in JUDGED:
-        return
-    every = list(dict.fromkeys((asked["data"] or o["data"], o["root"], o["on_error"]) for o in options))
-    first = ""
-    for name, root, how in every:
-        if name in NAMES or not (why := _without_labels(name, root, how)):
+    refused: list[DataError] = []
+    for name, root, how in dict.fromkeys((asked["data"] or o["data"], o["root"], o["on_error"]) for o in options):
+        if name in NAMES or not (why := _refused(name, root, how, asked)):
             return
-        first = first or why
-    if every:
-        raise unjudged(every[0][0], first, asked["metric"])
+        refused.append(why)
+    if refused:
+        raise refused[0]
 
 
-def _without_labels(name: str, root: str | None, on_error: Any) -> str | None:
-    """That data have no labels, in words; None: they have, or they cannot be read."""
+def _refused(name: str, root: str | None, on_error: Any, asked: Mapping[str, Any]) -> DataError | None:
+    """Why data cannot be judged on, as far as is seen without a cell."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out is said where it is used
         try:
             data = dataset(name, root, on_error=on_error)
+        except InfomaxError as error:
+            return DataError(f"{'evaluate: ' * bool(asked['data'])}data: {error}")
         except Exception:  # whatever it is, the cells meet it too, and say it
             return None
-    return data.no_labels if data.labels is None else None
+    if data.labels is not None or asked["metric"] not in JUDGED:
+        return None
+    return unjudged(name, data.no_labels, asked["metric"])
 
 
 class _Split:
@@ -233,8 +237,10 @@ class _Split:
         return why
 
 
-def record(out: Path, error: BaseException, seconds: float | None = None) -> None:
-    """Write down why a cell failed; what it had computed stays."""
+def record(
+    out: Path, error: BaseException, seconds: float | None = None, judging: Mapping[str, Any] | None = None
+) -> None:
+    """Write down why a cell failed, and how it was to be judged, where that is what failed; what it had computed stays."""
     out.mkdir(parents=True, exist_ok=True)
     said = {
         "error": " ".join(str(error).split()) or type(error).__name__,
@@ -244,6 +250,8 @@ def record(out: Path, error: BaseException, seconds: float | None = None) -> Non
         "machine": _machine(),
         "traceback": "".join(traceback.format_exception(error)),
     }
+    if judging is not None:
+        said["evaluate"] = judging
     write_atomically(out / "error.json", json.dumps(said, indent=2) + "\n")
 
 

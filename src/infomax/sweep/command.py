@@ -106,9 +106,9 @@ def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]
 
 def _earlier(folder: Folder, names: list[str], total: int, evaluate: Any, retry: bool) -> str:
     """How many cells have ended already, as a line; nothing where none has."""
+    sweep = {"evaluate": evaluate}
     states = [
-        "finished" if folder.finished(name, {"evaluate": evaluate}) else "failed" if folder.failed(name) else ""
-        for name in names
+        "finished" if folder.finished(name, sweep) else "failed" if folder.failed(name, sweep) else "" for name in names
     ]
     failed, finished = 0 if retry else states.count("failed"), states.count("finished")
     if not (ended := finished + failed):

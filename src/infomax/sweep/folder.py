@@ -124,9 +124,13 @@ class Folder:
         found = self.result(name)
         return found is not None and found["evaluate"] == sweep["evaluate"]["data"]
 
-    def failed(self, name: str) -> bool:
-        """Whether an error of the cell is written down."""
-        return (self.cell(name) / "error.json").is_file()
+    def failed(self, name: str, sweep: Mapping[str, Any]) -> bool:
+        """Whether an error of the cell is written down; of its judging, one of how cells are judged now."""
+        try:
+            found = json.loads((self.cell(name) / "error.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return False
+        return bool(found.get("evaluate", sweep["evaluate"]) == sweep["evaluate"])
 
     def state(self, name: str, sweep: Mapping[str, Any]) -> State:
         """How a cell stands."""
@@ -134,7 +138,7 @@ class Folder:
             return "finished"
         if self._locked(name):
             return "running"
-        if self.failed(name):
+        if self.failed(name, sweep):
             return "failed"
         return "begun" if written(self.cell(name)) else "waiting"
 

@@ -54,7 +54,8 @@ def run(
 
     Raises:
         ConfigError: a grid or runner that cannot be, or finished cells of other data than there are now.
-        DataError: a metric that needs labels, and data without; weights to begin with that are not there.
+        DataError: data that cannot be read, a metric that needs labels and data without, or weights to begin with that are not
+            there.
         Stopped: on Ctrl-C or SIGTERM; the same command goes on.
     """
     available(runner_name)
@@ -63,9 +64,9 @@ def run(
         folder.path.resolve(), workers, threads, gpus, address, retries, retry, tuple(sorted(grid.slurm.items()))
     )
     _at_hand(_samples(grid), here=runner_name == "local")
-    rows = known(folder)
+    rows, asked = known(folder), {"evaluate": grid.evaluate}
     refuse_others(folder.path, rows, [cell.options for cell in _samples(grid)], grid.evaluate["data"])
-    if not any(row.state in ("finished", "failed") for row in rows):  # else one has met the data
+    if not any(folder.finished(row.name, asked) for row in rows):  # else one has met the data
         judgeable([cell.options for cell in _samples(grid)], grid.evaluate)
     search: Search = Everything(grid) if grid.sampler == "random" else TPE(grid, rows)
     folder.begin([], grid.evaluate)
@@ -130,7 +131,7 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
                 sweep = folder.read()
                 before = len(ended)
                 for cell in asked:
-                    done = folder.finished(cell.name, sweep) or (folder.failed(cell.name) and not work.retry)
+                    done = folder.finished(cell.name, sweep) or (folder.failed(cell.name, sweep) and not work.retry)
                     end(cell.name, sweep) if done else begin.append(cell.name)
                 show(len(ended) - before)
             return begin
