@@ -3,11 +3,13 @@ import math
 import os
 import random
 import re
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
-from infomax import cli, encoders, methods
+from infomax import cli, encoders, methods, recipes
 from infomax.errors import ConfigError
 from infomax.sweep import Cell, Range, read
 from infomax.sweep.command import grid_of
@@ -81,6 +83,13 @@ def test_weights_to_begin_with_are_the_same_from_any_folder_and_part_of_the_name
     [
         ({"temprature": 0.1}, "no option 'temprature' of 'jmi': did you mean 'temperature'"),
         ({"grid": {"momentum": [0.9]}}, "no option 'momentum'"),
+        ({"method": None, "bugdet": "5min"}, "the grid: no option 'bugdet': did you mean 'budget'"),
+        ({"method": None, "temperature": 0.1}, "the grid: give a method, fixed or in the grid"),
+        ({"config": ["a.yaml"]}, "config: give a file of options, or a recipe's name, not "),
+        ({"config": "nothing.yaml"}, "the grid: config nothing.yaml: no such file"),
+        ({"config": "cpu/simclr-cifr10"}, "no recipe 'cpu/simclr-cifr10': did you mean 'cpu/simclr-cifar10'"),
+        ({"config": "cpu/byol-cifar10"}, "the grid: config cpu/byol-cifar10: no option 'predictor'"),
+        ({"grid": {"config": ["a.yaml"]}}, "grid: config is no option of a cell"),
         ({"grid": {"method": ["jmi", "simclear"]}, "method": None}, "did you mean 'simclr'"),
         ({"method": ["jmi", "simclr"]}, "method: .*several stand under 'grid'"),
         ({"lr": [0.1, 0.2]}, "lr: .*several stand under 'grid'"),
@@ -141,6 +150,43 @@ def test_values_are_checked_without_drawing_a_number_or_building_what_is_large(m
     )
     Cell.of({**FIXED, "method": "byol", "encoder": "resnet50", "projector": "64"})
     assert torch.equal(torch.rand(1), expected) and {name for name, *_ in seen} <= {"mlp"}
+
+
+def test_a_recipe_is_the_base_of_a_grid_as_if_it_were_written_out():
+    own = {"data": "digits", "seed": 3, "grid": {"lr": [0.1, 0.2]}, "random": {"temperature": [0.3, 0.4]}, "samples": 2}
+    options = dict(recipes.get("cpu/simclr-cifar10").options)
+    written = {k: v for k, v in options.items() if k not in ("lr", "temperature")} | own
+    cells = read({"config": "cpu/simclr-cifar10", **own}).cells()
+    assert [c.name for c in cells] == [c.name for c in read(written).cells()] and len(cells) > 1
+    assert {c.options["budget"] for c in cells} == {"5min"} and {c.options["data"] for c in cells} == {"digits"}
+    (cell,) = read({"config": "reference/simclr-cifar100"}).cells()  # what the recipe has for the data set, too
+    assert cell.name == Cell.of(recipes.get("reference/simclr-cifar100").options).name
+
+
+def test_the_grids_of_the_page_on_sweeps_are_taken_as_they_are_written():
+    page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text("utf-8")
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.S)]
+    grids = [read(block).cells() for block in blocks if {"method", "config"} & set(block)]
+    assert [len(cells) for cells in grids] == [12, 6] and {c.options["budget"] for c in grids[1]} == {"1min"}
+
+
+def test_a_file_of_options_is_the_base_of_a_grid_too(tmp_path, capsys):
+    assert cli.main(["train", "--config", "cpu/simclr-cifar10", "--print-config"]) == 0
+    (tmp_path / "run.yaml").write_text(capsys.readouterr().out.replace("out: null", "out: runs/a"))
+    grid, asked = tmp_path / "grid.yaml", f"config: {tmp_path / 'run.yaml'}\n"
+    grid.write_text(asked)
+    (cell,) = grid_of(str(grid)).cells()
+    assert cell.name == Cell.of(recipes.get("cpu/simclr-cifar10").options).name
+    (cell,) = grid_of(str(grid), ("epochs=3",)).cells()  # as beside `infomax train --config`
+    assert cell.options["epochs"] == 3 and cell.options["budget"] is None
+    grid.write_text(asked + "bugdet: 1min\n")
+    with pytest.raises(ConfigError, match="no option 'bugdet' of 'simclr': did you mean 'budget'"):
+        grid_of(str(grid)).cells()
+    (tmp_path / "run.yaml").write_text("method: simclr\ntemprature: 0.1\n")
+    with pytest.raises(
+        ConfigError, match=r"grid\.yaml: config .*run\.yaml: no option 'temprature': did you mean 'temp"
+    ):
+        grid_of(str(grid)).cells()
 
 
 def test_draws_depend_on_seed_number_and_name_alone():

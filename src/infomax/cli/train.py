@@ -333,7 +333,7 @@ def _come_to(options: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-_INSTEAD = {"epochs": "budget", "budget": "epochs"}
+INSTEAD = {"epochs": "budget", "budget": "epochs"}
 """A run's length is said in one of two ways: either, given beside a file, stands for whichever is in the file."""
 
 
@@ -344,42 +344,59 @@ def from_file(argv: list[str]) -> list[str]:
         ConfigError: a file that is no mapping, a key that is no option, naming the nearest, or two lengths of one run.
     """
     given = options_given(argv)
-    if argv[:1] == ["train"] and set(_INSTEAD) <= set(given):
-        said = " and ".join(f"--{name} {given[name]}" for name in _INSTEAD)
+    if argv[:1] == ["train"] and set(INSTEAD) <= set(given):
+        said = " and ".join(f"--{name} {given[name]}" for name in INSTEAD)
         raise ConfigError(f"{said}: a run is as long as one of them says; leave the other out")
     if argv[:1] != ["train"] or "config" not in given:
         return argv
-    import yaml
-
-    from infomax import methods as known
-
     if not given["config"]:
         raise ConfigError(f"--config takes a file of options, or a recipe's name ({typed('recipes')} lists them)")
-    path = Path(given["config"])
-    try:
-        asked = _recipe(path) or yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"--config {path}: no such file{_near(path)} ({typed('recipes')} lists the recipes)"
-        ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"--config {path}: cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(asked, dict):
-        raise ConfigError(f"--config {path}: give a mapping of options, such as 'method: simclr', not {asked!r}")
-    asked = {str(key).replace("-", "_"): value for key, value in asked.items()}
-    method = given.get("method") or asked.get("method")
-    options = {n for n, p in inspect.signature(train).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    options |= set(known.options(str(method)) if method else {})
-    for key in asked:
-        if key not in options:
-            raise ConfigError(f"--config {path}: no option {key!r}: {nearest(key, options)}")
+    asked = config_of(given["config"], given.get("method"))
     at = next(i for i, token in enumerate(argv) if token.split("=")[0] == "--config")
     tokens = [*argv[:at], *argv[at + (1 if "=" in argv[at] else 2) :]]
     for key, value in asked.items():
-        if value is None or not {key, f"no_{key}", _INSTEAD.get(key)}.isdisjoint(given):
+        if value is None or not {key, f"no_{key}", INSTEAD.get(key)}.isdisjoint(given):
             continue
         tokens.append(as_token(key, value))
     return tokens
+
+
+def config_of(name: str, method: str | None = None, said: str = "--config") -> dict[str, Any]:
+    """The options that a file or a recipe holds, their keys checked.
+
+    Args:
+        name: path of the file, or the recipe's name.
+        method: the one to be trained, in place of what it says itself.
+        said: what asks for it, for messages.
+
+    Raises:
+        ConfigError: no such file, one that is no mapping, or a key that is no option, naming the nearest.
+    """
+    import yaml
+
+    path = Path(name)
+    try:
+        asked = _recipe(path) or yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{said} {path}: no such file{_near(path)} ({typed('recipes')} lists the recipes)") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{said} {path}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(asked, dict):
+        raise ConfigError(f"{said} {path}: give a mapping of options, such as 'method: simclr', not {asked!r}")
+    asked = {str(key).replace("-", "_"): value for key, value in asked.items()}
+    options = options_of(method or asked.get("method"))
+    for key in asked:
+        if key not in options:
+            raise ConfigError(f"{said} {path}: no option {key!r}: {nearest(key, options)}")
+    return asked
+
+
+def options_of(method: str | None) -> set[str]:
+    """The options of `infomax train` and of a method; of every method, where none is named."""
+    from infomax import methods as known
+
+    own = {n for n, p in inspect.signature(train).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    return own.union(*(known.options(str(one)) for one in ([method] if method else known.METHODS)))
 
 
 def _near(path: Path) -> str:

@@ -1,5 +1,6 @@
 """A grid: one YAML file that says which cells a sweep has. A cell is what `infomax train` would be given, resolved.
 
+    config: cpu/simclr-cifar10    # a recipe, or a file of options, to begin with; what stands below wins. May be left out
     method: simclr                # fixed options, those of `infomax train`, under the same names
     data: digits
     epochs: 20
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 WHERE = ("root", "device", "devices", "strategy", "checkpoint_every", "keep", "wandb")
 """Options that say where a cell is computed and logged, and not what."""
 
-OURS = ("grid", "random", "samples", "sampler", "sampler_seed", "evaluate", "slurm", "about")
+OURS = ("config", "grid", "random", "samples", "sampler", "sampler_seed", "evaluate", "slurm", "about")
 """Keys of a grid file that are no options of `infomax train`."""
 
 
@@ -93,27 +94,26 @@ class Cell:
 
 def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Options as `infomax train` reads them from its command line; see `Cell.of`."""
-    import inspect
-
     from cyclopts import CycloptsError
 
     from infomax import methods
     from infomax.cli.options import as_token, head, is_head
-    from infomax.cli.train import train
+    from infomax.cli.train import options_of
 
     asked = {str(key).replace("-", "_"): value for key, value in given.items()}
-    if "method" not in asked or "data" not in asked:
-        raise ConfigError(f"{source}: give {'a method' if 'method' not in asked else 'data'}, fixed or in the grid")
-    if several := next((k for k in ("method", "data") if isinstance(asked[k], list)), None):
+    if several := next((k for k in ("method", "data") if isinstance(asked.get(k), list)), None):
         raise ConfigError(f"{source}: {several}: {asked[several]}: a cell has one; several stand under 'grid'")
-    own = methods.options(str(asked["method"]))
-    if several := next((k for k, value in asked.items() if isinstance(value, list) and k not in own), None):
-        raise ConfigError(f"{source}: {several}: {asked[several]}: a cell has one; several stand under 'grid'")
-    known = {n for n, p in inspect.signature(train).parameters.items() if p.kind is p.KEYWORD_ONLY} | set(own)
-    known -= {"out"}
+    method = asked.get("method")
+    known = options_of(method) - {"out"}
     for key in asked:
         if key not in known:
-            raise ConfigError(f"{source}: no option {key!r} of {asked['method']!r}: {nearest(key, known | set(OURS))}")
+            of = f" of {method!r}" if method else ""
+            raise ConfigError(f"{source}: no option {key!r}{of}: {nearest(key, known | set(OURS))}")
+    if missing := next((k for k in ("method", "data") if asked.get(k) is None), None):
+        raise ConfigError(f"{source}: give {'a method' if missing == 'method' else missing}, fixed or in the grid")
+    own = methods.options(str(method))
+    if several := next((k for k, value in asked.items() if isinstance(value, list) and k not in own), None):
+        raise ConfigError(f"{source}: {several}: {asked[several]}: a cell has one; several stand under 'grid'")
     tokens = ["train", "--out=cell", *(as_token(key, value) for key, value in asked.items() if value is not None)]
     try:
         _, bound, _ = _command(str(asked["method"])).parse_args(tokens, exit_on_error=False, print_error=False)
@@ -287,10 +287,14 @@ def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:
         given = _mapping(ours, part, source)
         varied[part] = {str(key).replace("-", "_"): value for key, value in given.items()}
         for key, values in varied[part].items():
+            if key in OURS:
+                raise ConfigError(f"{source}: {part}: {key} is no option of a cell: it stands beside {part!r}, once")
             if isinstance(values, Mapping) and part == "random":
                 varied[part][key] = Range.read(key, values)
             elif not isinstance(values, list) or not values:
                 raise ConfigError(f"{source}: {part}: {key}: give a list of values, not {values!r}")
+    if "config" in ours:
+        asked = _base(ours["config"], {**varied["grid"], **varied["random"], **asked}, source) | asked
     twice = [key for key in varied["grid"] if key in varied["random"] or key in asked]
     twice += [key for key in varied["random"] if key in asked]
     if twice:
@@ -319,6 +323,18 @@ def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:
         about if isinstance(about, Mapping) else {"title": str(about)},
         source,
     )
+
+
+def _base(name: Any, given: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The options of a recipe, or of a file, that a grid does not say itself."""
+    from infomax.cli.train import INSTEAD, config_of
+
+    if not isinstance(name, str):
+        raise ConfigError(f"{source}: config: give a file of options, or a recipe's name, not {name!r}")
+    method = given.get("method")
+    found = config_of(name, None if isinstance(method, list) else method, f"{source}: config")
+    left = {key: value for key, value in found.items() if value is not None and key not in (*given, "out")}
+    return {key: value for key, value in left.items() if given.get(INSTEAD.get(key, key)) is None}
 
 
 def _mapping(ours: Mapping[str, Any], key: str, source: str) -> Mapping[str, Any]:
