@@ -46,6 +46,7 @@ class Row:
         seconds: of training.
         error: of a failed one.
         content: of a finished one: what the data are known by that it was trained and judged on, where that was kept.
+        judged_by: of a finished one: the data that it was judged by, where these are others than it was trained on.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Row:
     seconds: float
     error: str = ""
     content: Mapping[str, Any] = field(default_factory=dict)
+    judged_by: str | None = None
 
 
 class Folder:
@@ -153,7 +155,8 @@ class Folder:
             return self.row(name, sweep)
         seconds = sum(row["seconds"] for row in history)
         known, metrics = found.get("content", {}), found.get("metrics", {})
-        return Row(name, state, sweep["cells"][name], metrics, len(history), seconds, error, known)
+        judged_by = found.get("evaluate")
+        return Row(name, state, sweep["cells"][name], metrics, len(history), seconds, error, known, judged_by)
 
     def rows(self) -> list[Row]:
         """How every cell stands, in the order in which they were asked for."""
@@ -359,7 +362,8 @@ def mixed(rows: Iterable[Row]) -> str:
     first: dict[tuple[Any, str], Mapping[str, Any]] = {}
     names = []
     for row in rows:
-        before = [first.setdefault((row.options.get("data"), part), known) for part, known in row.content.items()]
+        of = {"trained": row.options.get("data"), "judged": row.judged_by or row.options.get("data")}
+        before = [first.setdefault((of[part], part), known) for part, known in row.content.items()]
         if any(changed(then, now) for then, now in zip(before, row.content.values(), strict=True)):
             names.append(row.name)
     return f"not comparable, since their data changed between cells: {', '.join(names)}" if names else ""

@@ -37,6 +37,8 @@ def refuse_others(path: Path, rows: Sequence[Row], asked: Sequence[Mapping[str, 
     for use, mended in MENDED.items():
         differ: dict[str, list[str]] = {}
         for row in (row for row in rows if row.content.get(use) and row.options["data"] in of):
+            if use == "judged" and row.judged_by != judged:  # by others, so that it is judged anew
+                continue
             name = judged if use == "judged" and judged else row.options["data"]
             key = (name, row.options["root"], row.options["on_error"])
             if name not in NAMES and key not in now:
