@@ -67,10 +67,10 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
             split = _Split.of(options, asked)
             judging = None
             run = train(options, out)
+            judging = asked
             learnt, judged = run.config["data"].get("content"), content(split.data)
             if not asked["data"] and set(changed(learnt, judged)) - {"labels"}:
                 raise DataError(f"{split.data.name!r} has changed since the cell was trained: put back what was there")
-            judging = asked
             found = {"metrics": split.judge(run), "protocol": split.protocol, "evaluate": asked["data"]}
             found |= {"content": {"trained": learnt, "judged": judged}}
             found |= {"seconds": sum(row["seconds"] for row in run.history), "options": options, "machine": _machine()}
