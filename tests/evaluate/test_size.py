@@ -26,6 +26,7 @@ def of(recipe, size):
         ("simclr", 32, 32, 32),
         ("small", 16, 20, 16),  # no multiple of 8 between
         ("simclr", 28, 28, 28),
+        ("auto", 64, 128, 96),  # of images simclr
         ("simclr", 64, 128, 96),  # crops of .08 to 1 ask for 100
         ("simclr", 224, 256, 224),  # never smaller than the views
         ("none", 16, 32, 16),  # nothing is cropped

@@ -85,6 +85,8 @@ def of_files(files: Sequence[str | Path], root: str | Path) -> str | None:
     for one in files:
         told.update(json.dumps([Path(os.path.relpath(one, root)).as_posix(), _length(one)]).encode())
     for row in torch.linspace(0, len(files) - 1, min(LOOKED_AT, len(files))).long().tolist():
+        if not os.path.isfile(files[row]):  # a pipe would be waited for
+            continue
         try:
             with open(files[row], "rb") as file:
                 told.update(file.read(_FIRST))

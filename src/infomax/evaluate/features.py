@@ -12,7 +12,7 @@ from infomax.data.encoded import Encoded
 from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.heap import keep_freed
 from infomax.progress import meter
-from infomax.training.feed import standardises, view_size
+from infomax.training.feed import auto_views, standardises, view_size
 from infomax.views import RECIPES, recipe
 from infomax.views.signal import standardised
 
@@ -119,6 +119,7 @@ def whole_size(run: "Run", data: Dataset) -> int | None:
     side, name = run_size(run), run.config["views"]["recipe"]
     if side is None or not data.is_images:
         return side
+    name = auto_views(data) if name == "auto" else name
     crop = RECIPES[name](side, None)[0].scale if name in RECIPES else None
     if crop is None:
         return side
