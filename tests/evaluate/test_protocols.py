@@ -602,6 +602,14 @@ def test_the_untrained_encoder_and_the_pixels_stand_beside_the_trained_one(quick
     assert "(binomial), at 8 px" in str(found)
 
 
+def test_baselines_are_encoded_once(runs, monkeypatch):
+    run = im.Run.load(runs / "0")
+    found = run.evaluate(protocols="baselines")["baselines"]
+    monkeypatch.setattr("infomax.evaluate.baselines.features", lambda *_, **k: pytest.fail("it encodes again"))
+    assert run.evaluate(protocols="baselines")["baselines"] == found
+    assert found["raw"]["knn"] != found["untrained"]["knn"]
+
+
 @pytest.mark.parametrize(("channels", "side"), [(1, 32), (3, 16)])
 def test_raw_images_are_judged_small(channels, side):
     images = torch.randint(

@@ -75,6 +75,37 @@ def test_an_encoder_that_takes_one_size_alone_is_shown_that():
         run.evaluate(size=9)
 
 
+class Asserts(torch.nn.Module):
+    """As torchvision's transformers refuse a size."""
+
+    width = 3
+
+    def forward(self, x):
+        assert x.shape[-1] == 8, "Wrong image height!"
+        return x.mean((2, 3))
+
+
+class Flat(torch.nn.Module):
+    """As wide as its images are large."""
+
+    width = 192
+
+    def forward(self, x):
+        return x.flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "said"), [(Asserts(), "Wrong image height"), (Flat(), "768 features in place of 192")]
+)
+def test_encoders_of_ones_own_see_what_they_were_trained_on(encoder, said):
+    learner = im.methods.simclr(encoder, projector=(8,))
+    run = im.train(learner, labelled(), views="small", size=8, epochs=1, batch_size=20, progress=False)
+    assert run.evaluate()["size"] == 8
+    assert run.embed(labelled(), head=True)[0].shape == (40, 8)
+    with pytest.raises(DataError, match=said):
+        run.evaluate(size=16)
+
+
 def test_only_images_have_a_size():
     learner = im.methods.simclr(im.encoders.get("mlp", channels=5, size=1), projector=(8,))
     table = Dataset(torch.randn(40, 5, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 2)

@@ -9,6 +9,7 @@ import infomax as im
 from infomax.cli import main
 from infomax.errors import ConfigError
 from infomax.sweep import Cell, Folder, read
+from infomax.sweep.folder import Row, mixed
 from infomax.sweep.metrics import GAUGES
 from infomax.sweep.page import marginals, write
 from infomax.sweep.run import _stands
@@ -218,3 +219,15 @@ def test_the_text_of_an_option_stands_on_a_page_as_it_is(tmp_path):
     assert list(drawn.x) == ["/shards/*/train/*.tar", "/data/&lt;b&gt;bold&lt;/b&gt;.npz"]  # plotly reads a small HTML
     path = made_up(tmp_path / "alike", [({"data": names[0], "lr": lr}, {"linear": 1.0}) for lr in (1, 2)])
     assert "<code>/shards/*/train/*.tar</code>" in write(path).read_text()
+
+
+def test_labels_that_changed_make_cells_incomparable_only_where_they_are_judged_by():
+    def rows(use, *known, judged_by=None):
+        return [
+            Row(str(k), "finished", {"data": "d.npz"}, {}, 1, 0.0, "", {use: c}, judged_by) for k, c in enumerate(known)
+        ]
+
+    a, b = ({"images": "same", "labels": version} for version in "ab")
+    assert mixed(rows("trained", a, b)) == ""
+    assert mixed(rows("judged", a, b)).endswith(": 1")
+    assert mixed(rows("trained", None, {"images": "x"}, {"images": "y"})).endswith(": 2")

@@ -107,3 +107,10 @@ def test_what_is_known_of_a_set_of_data_depends_on_nothing_but_them(tmp_path):
     then = content(graph)
     graph.edge_index = graph.edge_index[:, 2:]
     assert changed(then, content(graph)) == ["edges"]
+
+
+def test_floats_in_other_units_are_other_data():
+    x = torch.randn(50, 5, generator=torch.Generator().manual_seed(0))
+    then = content(Dataset(x, LABELS.repeat(50)[:50]))
+    assert changed(then, content(Dataset(1000 * x))) == changed(then, content(Dataset(x + 3))) == ["images"]
+    assert changed(then, content(Dataset(x * (1 + 1e-7)))) == []

@@ -3,7 +3,7 @@
 | data | known by |
 |---|---|
 | bytes in memory: images, labels, edges | a hash |
-| floats in memory | two weighted sums, which another machine may round otherwise |
+| floats in memory | their size and two weighted sums, which another machine may round otherwise |
 | a folder, or shards of this machine | names below the folder, lengths, and the first bytes of some files; not times |
 | behind an address; asked for one by one from their owner | nothing: such data count as what they were |
 """
@@ -23,6 +23,7 @@ from infomax.data.sets import Dataset, Graph
 from infomax.views import rng
 
 _FIRST, _SUMS = 4096, 0xC0DE
+_AT_ONCE = 1 << 22  # numbers
 _NEAR = 1e-5
 """How far sums may be apart of floats that are the same but for their last digits; two samples that change places move them
 by about 1 over the root of how many there are."""
@@ -81,9 +82,11 @@ def of_files(files: Sequence[str | Path], root: str | Path) -> str | None:
     """
     if any("://" in str(file) for file in files):
         return None
-    told = hashlib.sha256()
-    for one in files:
-        told.update(json.dumps([Path(os.path.relpath(one, root)).as_posix(), _length(one)]).encode())
+    told, below = hashlib.sha256(), os.path.join(str(root), "")
+    for one in map(str, files):
+        # relpath takes most of the time, of which a million files have enough
+        name = one[len(below) :] if one.startswith(below) else os.path.relpath(one, root)
+        told.update(json.dumps([name.replace(os.sep, "/"), _length(one)]).encode())
     for row in torch.linspace(0, len(files) - 1, min(LOOKED_AT, len(files))).long().tolist():
         if not os.path.isfile(files[row]):  # a pipe would be waited for
             continue
@@ -119,12 +122,13 @@ def _hash(tensors: Iterable[Tensor]) -> str:
 
 
 def _sums(samples: Tensor) -> list[float]:
-    """Two sums of all numbers, standardised, each by the weights of its sample and its column."""
+    """Two sums of all numbers, standardised, each by the weights of its sample and its column; and how large those were."""
     rows = samples.detach().cpu().flatten(1)
     n, columns = rows.shape
     weights = torch.cat([torch.ones(n, 1, dtype=torch.float64), _weights(n, 0)], 1)
     sums, squares = torch.zeros(3, columns, dtype=torch.float64), torch.zeros(columns, dtype=torch.float64)
-    for part, weight in zip(torch.split(rows, 4096), torch.split(weights, 4096), strict=True):
+    step = max(1, _AT_ONCE // max(columns, 1))
+    for part, weight in zip(torch.split(rows, step), torch.split(weights, step), strict=True):
         part = part.to(torch.float64)
         sums += weight.T @ part
         squares += (part * part).sum(0)
@@ -133,7 +137,8 @@ def _sums(samples: Tensor) -> list[float]:
     scale[scale == 0] = 1.0
     centred = (sums[1:] - weights[:, 1:].sum(0)[:, None] * mean) / scale
     found = 12 * (centred * _weights(columns, 1).T).sum(1) / (n * columns) ** 0.5
-    return [round(float(s), 7) for s in found]
+    units = torch.stack([mean.norm(), scale.norm()])  # what was standardised away
+    return [round(float(s), 7) for s in found] + [float(f"{float(s):.7g}") for s in units]
 
 
 def _weights(count: int, of: int) -> Tensor:

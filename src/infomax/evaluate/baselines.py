@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from infomax.data import Dataset
 from infomax.encoders import again
 from infomax.evaluate.features import features
+from infomax.evaluate.kept import kept, key
 from infomax.evaluate.protocols import knn, linear
 
 if TYPE_CHECKING:
@@ -62,9 +63,16 @@ def baselines(
     if run.config["encoder"]:
         nets = {"untrained": (untrained(run, seed), size)} | nets
     found: dict[str, dict[str, Any]] = {}
+
+    def encoded(net: nn.Module, side: int | None, part: Dataset, name: str) -> Tensor:
+        def make() -> Tensor:
+            return features(net, part, side, statistics=statistics, progress=progress)
+
+        return kept(run.path, key(net, part, name, side, *statistics), part, make)
+
     for name, (net, side) in nets.items():
-        z = features(net, train, side, statistics=statistics, progress=progress)
-        other = z if test is train else features(net, test, side, statistics=statistics, progress=progress)
+        z = encoded(net, side, train, name)
+        other = z if test is train else encoded(net, side, test, name)
         assert train.labels is not None and test.labels is not None
         known = (z[fit], train.labels[fit], other[held], test.labels[held], seed)
         found[name] = linear(*known) | knn(*known)

@@ -195,22 +195,31 @@ def fits(run: "Run", data: Dataset, size: int | None = None) -> int | None:
     if len(asked["mean"]) != data.channels:
         raise DataError(f"{cannot}: it was trained on {kind(len(asked['mean']), 'channel')}. Give data of its own kind")
     some = data if isinstance(data, Graph) else Dataset(data.images[:2], mean=data.mean, std=data.std)
-    refused: Exception | None = None
-    for side in (whole_size(run, data), run_size(run)) if size is None else (view_size(data, size),):
-        refused = _refused(run.learner.encoder, some, side)
-        if refused is None:
+    own = run_size(run)
+    side = whole_size(run, data) if size is None else view_size(data, size)
+    seen = _tried(run.learner.encoder, some, own)
+    if side != own:
+        larger = _tried(run.learner.encoder, some, side)
+        if isinstance(larger, Tensor) and (isinstance(seen, Exception) or larger.shape == seen.shape):
             return side
-    at = "" if size is None else f" at {size} pixels"
-    raise DataError(f"{cannot}{at}: {str(refused).splitlines()[0]}") from refused
+        if size is not None and isinstance(larger, Tensor) and isinstance(seen, Tensor):
+            widths = f"{larger.shape[1]} features in place of {seen.shape[1]}"
+            raise DataError(f"{cannot} at {size} pixels: it gives {widths}")
+        if size is not None:
+            seen, cannot = larger, f"{cannot} at {size} pixels"
+    if isinstance(seen, Exception):
+        raise DataError(f"{cannot}: {(str(seen) or type(seen).__name__).splitlines()[0]}") from seen
+    return own
 
 
-def _refused(encoder: nn.Module, some: Dataset, side: int | None) -> Exception | None:
-    """What an encoder raises at samples of a size."""
+def _tried(encoder: nn.Module, some: Dataset, side: int | None) -> Tensor | Exception:
+    """The features of samples at a size, or what the encoder raises at it."""
     try:
-        features(encoder, some, side, progress=False)
-    except (RuntimeError, TypeError, ValueError) as error:  # an encoder of the user's may say anything
+        return features(encoder, some, side, progress=False)
+    except NumericsError:  # of weights that are no numbers: at any size
+        raise
+    except Exception as error:  # an encoder of the user's may say anything; one of torchvision's asserts
         return error
-    return None
 
 
 def _described(images: Tensor | list[Tensor] | Encoded) -> str:

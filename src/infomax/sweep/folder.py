@@ -363,9 +363,11 @@ def mixed(rows: Iterable[Row]) -> str:
     names = []
     for row in rows:
         of = {"trained": row.options.get("data"), "judged": row.judged_by or row.options.get("data")}
-        before = [first.setdefault((of[part], part), known) for part, known in row.content.items()]
-        if any(changed(then, now) for then, now in zip(before, row.content.values(), strict=True)):
-            names.append(row.name)
+        for use, known in row.content.items():
+            parts = changed(first.setdefault((of[use], use), known), known) if known else []
+            if any(part != "labels" or use == "judged" for part in parts):  # labels are judged by
+                names.append(row.name)
+    names = list(dict.fromkeys(names))
     return f"not comparable, since their data changed between cells: {', '.join(names)}" if names else ""
 
 

@@ -20,7 +20,7 @@ import shlex
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -59,7 +59,7 @@ def unclaimed(out: str | Path, *, anew: bool = False) -> Path:
         return path
     place = next(one for one in (path, *path.parents) if one.exists())
     try:
-        with TemporaryFile(dir=place):
+        with TemporaryFile(dir=place) if place != path or path.is_dir() else nullcontext():  # a file is said below
             pass
     except OSError as error:
         raise DataError(f"{path}: nothing can be written in {place} ({error.strerror}): choose another --out") from None
