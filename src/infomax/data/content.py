@@ -117,7 +117,7 @@ def _hash(tensors: Iterable[Tensor]) -> str:
     told = hashlib.sha256()
     for t in tensors:
         told.update(f"{tuple(t.shape)} {t.dtype}".encode())
-        told.update(t.detach().cpu().contiguous().numpy())  # type: ignore[arg-type]
+        told.update(t.detach().cpu().contiguous().numpy().data)
     return told.hexdigest()[:32]
 
 
