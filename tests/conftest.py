@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 
 import pytest
@@ -5,6 +6,8 @@ import torch
 
 import infomax as im
 
+# under `uv run` commands in messages begin with it: the suite reads the same texts however it was started
+os.environ.pop("UV_RUN_RECURSION_DEPTH", None)
 torch.set_num_threads(1)  # the tensors here are small: more threads would only wait for each other
 
 

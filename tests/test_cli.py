@@ -296,11 +296,17 @@ PHOTOS = ("--method", "vicreg", "--data", "photos/")
     ],
 )
 def test_what_cannot_be_read_is_said_in_words_of_the_command(tmp_path, capsys, monkeypatch, asked, said):
-    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
     monkeypatch.chdir(tmp_path)
     code, _, err = run(capsys, *asked)
     assert code == 2 and said in err and err.count("\n") == 1
     assert "requires an argument" not in err and "Did you mean" not in err and not list(tmp_path.iterdir())
+
+
+def test_commands_in_messages_are_as_the_user_types_them(capsys, monkeypatch):
+    for depth, typed in ((None, "(infomax recipes lists"), ("1", "(uv run infomax recipes lists")):
+        if depth:
+            monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", depth)
+        assert typed in run(capsys, "train", "--config", "nothing.yaml")[2]
 
 
 def test_help_is_given_though_resume_has_no_run(capsys):
