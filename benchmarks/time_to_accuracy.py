@@ -12,7 +12,8 @@ neighbours (k = 20), on the official test set or its first `--tests` images.
 | infomax | `im.train` with the recipe cpu/METHOD-cifar10 and `budget="Ns cpu"`: in 16 bits where the processor has them |
 | infomax-32 | the same in 32 bits everywhere |
 | lightly | the same recipe put together of lightly's parts: transforms, losses, momentum; the same heads, optimiser, schedule |
-| lightly-full | the same, its views at the images' own size, at the rate that is its best of three for SimCLR there |
+| lightly-16 | the same under torch's autocast, its losses in 32 bits: in 16 where infomax is |
+| lightly-full | that of 32 bits, its views at the images' own size, at the rate that is its best of three for SimCLR there |
 
 Every cell (contestant, method, set, seed, seconds) is a process of its own, and a JSON file in `--cells`: those that are
 there, or in the `--json` file, are not run again. The budget counts views, compilation and warm-up, not imports and loading;
@@ -53,10 +54,11 @@ from infomax.evaluate.features import encode
 from infomax.evaluate.knn import knn_accuracy
 from infomax.evaluate.probe import linear_probe
 from infomax.schedule import warmup_cosine
+from infomax.training.devices import chosen
 
 METHODS = ("simclr", "byol", "barlow-twins", "vicreg")
 SETS = ("fashion-mnist", "cifar10")
-CONTESTANTS = ("infomax", "infomax-32", "lightly", "lightly-full")
+CONTESTANTS = ("infomax", "infomax-32", "lightly", "lightly-16", "lightly-full")
 OURS = ("infomax", "infomax-32")
 HELD_OUT = 5000
 FULL: dict[str, dict[str, Any]] = {method: {"size": None, "lr": 2e-3} for method in METHODS}
@@ -96,7 +98,7 @@ def images_of(name: str, path: Path, split: str) -> tuple[Tensor, Tensor]:
 
 def recipe_of(cell: Cell) -> dict[str, Any]:
     options = dict(recipes.get(f"cpu/{cell['method']}-cifar10").options)
-    if cell["contestant"] != "infomax":
+    if cell["contestant"] not in ("infomax", "lightly-16"):
         del options["precision"]  # torch's own, 32 bits
     if cell["contestant"] == "lightly-full":
         options |= FULL[cell["method"]]
@@ -169,12 +171,13 @@ class Pictures(torch.utils.data.Dataset[list[Tensor]]):
         return self.views(self.images[i])
 
 
-def lightly(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, float]]:
+def lightly(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, Any]]:
     """Put together as lightly's examples do."""
     from lightly import loss as losses
     from lightly.models.utils import deactivate_requires_grad, update_momentum
 
     options = recipe_of(cell)
+    precision = chosen(options.get("precision", "32-true"), "cpu")
     size = options["size"] or int(data.images.shape[1])
     same = learner_of(cell, options, data)  # for the same starting weights, heads included
     branch, method = same.f, options["method"]
@@ -218,21 +221,25 @@ def lightly(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, flo
         if method == "byol":
             tau = 1 - (1 - options["momentum"]) * (np.cos(np.pi * share) + 1) / 2
             update_momentum(branch, slow, tau)
-        z = [branch(view) for view in views]
-        if method == "byol":
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+            z = [branch(view) for view in views]
             p = [predictor(v) for v in z]
             with torch.no_grad():
-                k = [slow(view) for view in views]
-            loss = 0.5 * (criterion(p[0], k[1]) + criterion(p[1], k[0]))
-        else:
-            loss = criterion(*z)
+                k = [slow(view) for view in views] if method == "byol" else []
+        z, p, k = ([v.float() for v in some] for some in (z, p, k))
+        loss = 0.5 * (criterion(p[0], k[1]) + criterion(p[1], k[0])) if method == "byol" else criterion(*z)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         done += len(views[0])
         update = time.process_time() - start
     spent = time.process_time() - began
-    return branch.encoder, {"images": done, "cpu_seconds": spent, "views_share": viewed / spent}
+    return branch.encoder, {
+        "images": done,
+        "cpu_seconds": spent,
+        "views_share": viewed / spent,
+        "precision": precision,
+    }
 
 
 def judge(features: Callable[[Tensor], Tensor], cell: Cell, train: Any, test: Any) -> dict[str, float]:
@@ -279,7 +286,8 @@ def write(cell: Cell, path: Path, out: Path) -> None:
 
 def cells_of(asked: argparse.Namespace) -> Iterator[Cell]:
     """Seed by seed, and within one the contestants of a comparison one after another."""
-    budgets = {**dict.fromkeys(OURS, (1,)), "lightly": (2, 1) if asked.equal else (2,), "lightly-full": (2,)}
+    twice = (2, 1) if asked.equal else (2,)
+    budgets = {**dict.fromkeys(OURS, (1,)), "lightly": twice, "lightly-16": twice, "lightly-full": (2,)}
     kept = {name: getattr(asked, name) for name in ("labels", "tests", "pilot", "epochs", "rows")}
     changed = dict(word.split("=", 1) for word in asked.change)
     kept["changed"] = {key: yaml.safe_load(value) for key, value in changed.items()}
