@@ -142,3 +142,15 @@ def test_what_tpe_could_draw_and_no_cell_can_have_is_said_before_it_draws():
     for drawn in ({"lr": {"from": -1, "to": 1}}, {"temperature": [0.1, 0]}):
         with pytest.raises(ConfigError, match="must be"):
             TPE(read({**ASKED, "random": drawn}), [])
+
+
+@pytest.mark.parametrize("epochs", [[10, 100], [100, 10]])
+def test_choices_that_only_some_others_go_with_are_drawn_however_they_are_listed(epochs):
+    asked = {k: v for k, v in ASKED.items() if k != "random"} | {"random": {"epochs": epochs, "warmup_epochs": [5, 50]}}
+    for seed in range(4):  # of which some draw 10 and 50 first
+        assert TPE(read({**asked, "sampler_seed": seed}), []).choices == {
+            "epochs": epochs,
+            "warmup_epochs": [5.0, 50.0],
+        }
+    with pytest.raises(ConfigError, match="warmup_epochs=200"):
+        TPE(read({**asked, "random": {"epochs": epochs, "warmup_epochs": [5, 200]}}), [])

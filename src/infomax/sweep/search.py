@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import optuna
 
 
+TRIED = 32  # draws that a choice is tried in, before it is taken for one that no cell can have
+
+
 class Search(Protocol):
     """Names the cells of a sweep.
 
@@ -174,16 +177,27 @@ def _resolved(grid: Grid) -> dict[str, list[Any] | Range]:
     Raises:
         ConfigError: a choice, or an end of a range, that no cell can have.
     """
-    first = grid.draw(0)
     made: dict[str, list[Any] | Range] = {}
     for key, choices in grid.random.items():
         tried = [choices.low, choices.high] if isinstance(choices, Range) else choices
-        cells = [Cell.of({**grid.fixed, **first, key: choice}, grid.source) for choice in tried]
+        cells = [_with(grid, key, choice) for choice in tried]
         if not isinstance(choices, Range):
             shown = [_shown(cell.options[key]) for cell in cells]
             choices = [value for n, value in enumerate(shown) if value not in shown[:n]]
         made[key] = choices
     return made
+
+
+def _with(grid: Grid, key: str, choice: Any) -> Cell:
+    """The first drawn cell that can have a choice: it may go with some of the others alone."""
+    refused: ConfigError | None = None
+    for n in range(TRIED):
+        try:
+            return Cell.of({**grid.fixed, **grid.draw(n), key: choice}, grid.source)
+        except ConfigError as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
 
 
 def _many(choices: Mapping[str, list[Any] | Range]) -> float:
