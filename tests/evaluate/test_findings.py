@@ -330,3 +330,18 @@ def test_data_that_have_changed_under_their_path_are_not_the_runs_own(tmp_path):
     found = im.Run.load(tmp_path / "run").evaluate(protocols="knn")
     assert not found["own"] and found["changed"] == ["samples"]
     assert "d.npz has changed since the run was begun: other samples" in str(found)
+
+
+def test_findings_of_two_versions_of_some_data_are_not_mixed(at, tmp_path, capsys):
+    folder, other = shutil.copytree(at / "seed0", tmp_path / "run"), str(tmp_path / "other.npz")
+
+    def kept(protocol):
+        assert main(["evaluate", str(folder), "--data", other, "--protocols", protocol]) == 0
+        return json.loads((folder / "evaluation.json").read_text())[other]
+
+    saved(other, 1, 3.0)
+    kept("linear")
+    assert {"linear", "knn"} < kept("knn").keys()
+    saved(other, 2, 3.0)
+    assert "linear" not in kept("knn"), "of rows that are no more"
+    assert {"linear", "knn"} < kept("linear").keys()

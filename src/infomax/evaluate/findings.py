@@ -11,6 +11,7 @@ from torch import nn
 
 from infomax import __version__
 from infomax.data import Dataset
+from infomax.data.content import changed
 from infomax.errors import DataError
 from infomax.evaluate.kept import key
 from infomax.evaluate.protocols import CHOSEN, statement
@@ -81,8 +82,9 @@ def _together(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, 
     was = found["source"]  # by it earlier versions kept the run's own data
     earlier = before.get(name, before.get(was, {}))
     earlier = earlier if isinstance(earlier, Mapping) else {}
-    same = all(earlier.get(k) == found.get(k) for k in ("seed", "weights", "size"))  # else they do not belong together
-    earlier = earlier if same else {}
+    same = all(earlier.get(k) == found.get(k) for k in ("seed", "weights", "size"))
+    same = same and not changed(earlier.get("content"), found.get("content"))
+    earlier = earlier if same else {}  # else they do not belong together
     together = {**earlier, **found}
     if "g" in together:  # a second encoder's stand beside each other likewise
         together["g"] = {**earlier.get("g", {}), **found.get("g", {})}

@@ -94,7 +94,8 @@ def evaluate(
     own = data is None or is_own(origin, asked)
     if own and train is not source:
         train.name = asked["name"]  # however it was asked for
-    since = [NAMED[part] for part in changed(asked.get("content"), content(train))] if own else []
+    now = content(train)
+    since = [NAMED[part] for part in changed(asked.get("content"), now)] if own else []
     own = own and not since
     bare = train.labels is None
     if bare and set(names) != {GAUGES}:
@@ -147,6 +148,7 @@ def evaluate(
         "source": origin,
         "own": own,
         "changed": since,
+        "content": now,
         "train": len(fit),
         "test": len(known[2]),
         "how": None if bare else how,
