@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -165,6 +166,10 @@ def test_explicit_is_a_log_partition_of_the_critic_that_the_joint_term_reads():
     for marginal in (im.DonskerVaradhan, im.InfoNCE):
         assert sentence(Alignment(cos), marginal(cos)) == explicit
         assert sentence(Alignment(cos), marginal(im.Cosine(0.1))) == explicit, "another object, the same critic"
+        assert sentence(Alignment(cos), marginal(im.Cosine(np.float64(0.1)))) == explicit, (
+            "as a grid of numpy's gives it"
+        )
+        assert sentence(Alignment(im.Cosine(1)), marginal(im.Cosine(1.0))) == explicit, "one number"
         assert sentence(Alignment(im.Cosine(learns)), marginal(im.Cosine(learns))) == explicit
         for joint in (Alignment(im.Cosine(0.2)), Alignment(im.Dot(0.1)), Alignment(cos, weight=2.0)):
             assert sentence(joint, marginal(cos)) == surrogate

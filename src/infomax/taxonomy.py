@@ -10,6 +10,7 @@ difference is c too high, whatever c is. So it is a surrogate, as is a weighted 
 and setting and, where they learn, of the same parameters.
 """
 
+from numbers import Real
 from typing import Any, NamedTuple
 
 import torch
@@ -96,8 +97,12 @@ def _of_the_joint(marginal: Marginal, joint: Joint) -> bool:
 
 def _what(critic: Critic) -> list[Any]:
     """What a critic computes: the classes and settings of its parts, and which parameters these have."""
+
+    def said(v: Any) -> Any:  # 1 and 1.0, and numpy's 0.1, are the numbers that they are
+        return float(v) if isinstance(v, Real) else repr(v)
+
     settings = [
-        (type(m), {k: repr(v) for k, v in vars(m).items() if k[0] != "_" and k != "training"}) for m in critic.modules()
+        (type(m), {k: said(v) for k, v in vars(m).items() if k[0] != "_" and k != "training"}) for m in critic.modules()
     ]
     return [settings, [id(t) for t in (*critic.parameters(), *critic.buffers())]]
 
