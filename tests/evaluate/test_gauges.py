@@ -183,3 +183,11 @@ def test_gauges_do_not_see_how_long_rows_are(scale):
         lambda z: neighbours(z)[0],
     ):
         torch.testing.assert_close(read(z * scale), read(z), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-160, 1e160, 1e300])
+@pytest.mark.parametrize("center", [False, True])
+def test_the_effective_rank_of_float64_has_no_scale_either(scale, center):
+    z = torch.randn(20, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    both = ev.effective_rank(torch.stack([z * scale, z]), center=center)
+    torch.testing.assert_close(both[0], both[1], rtol=1e-10, atol=0.0)

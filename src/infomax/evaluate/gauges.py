@@ -40,6 +40,9 @@ def effective_rank(z: Tensor, *, center: bool = False) -> Tensor:
     Source: Garrido et al. 2023, RankMe (arXiv:2210.02885); Roy & Vetterli 2007.
     """
     z = _checked(z, "effective_rank").double()
+    if z.shape[-1]:  # squares of float64 overflow, too; by a power of two, no digit changes
+        most = z.abs().amax((-2, -1), keepdim=True)
+        z = z / torch.where(most > 0, 2.0 ** (torch.frexp(most).exponent.double() - 1), 1.0)
     if center:
         z = z - z.mean(-2, keepdim=True)
     # Eigenvalues of the smaller Gram matrix: for N >> D far cheaper than singular values, and eight digits remain.
