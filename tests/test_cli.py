@@ -1,3 +1,4 @@
+import errno
 import inspect
 import json
 import os
@@ -17,7 +18,7 @@ from PIL import Image
 
 from infomax import cli, methods
 from infomax.cli import main
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, DataError
 from infomax.mi import MIMetric
 from infomax.mi.tasks import TASKS
 from infomax.studies import curves
@@ -26,6 +27,7 @@ from infomax.studies.tables.printed import METHODS as PRINTED
 from infomax.training import monitor
 from infomax.training.devices import chosen
 from infomax.training.feed import Feed, dataset, view_function
+from infomax.training.folder import unclaimed
 from infomax.training.monitor import two_sides
 from infomax.training.run import Run
 from infomax.words import many
@@ -590,6 +592,21 @@ def test_a_place_that_cannot_be_written_is_said_before_data_are_read(tmp_path, c
     code, _, err = run(capsys, "train", "--method", "jmi", "--data", "nowhere", "--out", place)
     assert code == 2 and f"infomax: {place}: nothing can be written in {Path(place).parts[0]}" in err
     assert "nowhere" not in err and err.count("\n") == 1
+
+
+def test_a_place_behind_a_folder_that_is_closed_is_said_as_such(tmp_path, monkeypatch):
+    exists = Path.exists
+
+    def refuses(path, **options):  # as Python before 3.14 does of what it may not look at
+        if "closed" in path.parts[:-1]:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return exists(path, **options)
+
+    monkeypatch.setattr(Path, "exists", refuses)
+    with pytest.raises(
+        DataError, match=r"closed/run: nothing can be written in .*\(Permission denied\): choose another"
+    ):
+        unclaimed(tmp_path / "closed" / "run")
 
 
 def test_a_page_replaces_pages_and_nothing_else(trained, tmp_path, capsys):

@@ -54,11 +54,11 @@ def unclaimed(out: str | Path, *, anew: bool = False) -> Path:
         ConfigError: where it exists and is not empty; what a run leaves that was killed before it began counts for nothing.
         DataError: where nothing can be written.
     """
-    path = Path(out)
-    if anew and never_begun(path):
-        return path
-    place = next(one for one in (path, *path.parents) if one.exists())
+    path = place = Path(out)
     try:
+        if anew and never_begun(path):
+            return path
+        place = next(one for one in (path, *path.parents) if one.exists())
         with TemporaryFile(dir=place) if place != path or path.is_dir() else nullcontext():  # a file is said below
             pass
     except OSError as error:
