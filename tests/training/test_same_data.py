@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 
 import infomax as im
+from infomax.cli import main
 from infomax.data import Dataset, load
 from infomax.data.content import changed, content
 from infomax.training import checkpoint
@@ -96,6 +98,23 @@ def test_a_folder_is_known_wherever_it_lies_and_whether_or_not_memory_holds_it(t
     a.write_bytes(second), b.write_bytes(first)
     with pytest.raises(im.ConfigError, match="other samples"):
         resumed(out)
+
+
+def test_the_command_continues_with_the_same_data_elsewhere_and_with_no_others(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("INFOMAX_DATA", str(tmp_path / "root"))
+    out = begun(tmp_path / "run", str(photos(tmp_path / "photos")))
+    (tmp_path / "photos").rename(tmp_path / "moved here")
+    assert main(["train", "--resume", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert f"train --resume {out} --data DATA" in said
+    (photos(tmp_path / "others") / "0" / "00.bmp").unlink()
+    assert main(["train", "--resume", str(out), "--data", str(tmp_path / "others")]) == 2
+    assert "data.samples: 12 then, 11 now" in capsys.readouterr().err
+    (tmp_path / "cwd").mkdir()
+    (tmp_path / "moved here").rename(tmp_path / "cwd" / "photos")  # under the name it had, from another folder
+    monkeypatch.chdir(tmp_path / "cwd")
+    assert main(["train", f"--data={Path('photos')}", "--resume", str(out)]) == 0
+    assert len(im.Run.load(out).history) == 2
 
 
 def test_what_is_known_of_a_set_of_data_depends_on_nothing_but_them(tmp_path):

@@ -241,15 +241,21 @@ def _longer(run: str) -> str:
 
 
 def continued(
-    *, resume: str, device: str | None = None, devices: int | None = None, strategy: Strategy | None = None
+    *,
+    resume: str,
+    data: str | None = None,
+    device: str | None = None,
+    devices: int | None = None,
+    strategy: Strategy | None = None,
 ) -> None:
     """Continue a run that was stopped; on CPU it ends in the same weights, bit for bit, as one that never was.
 
     Args:
         resume: folder of the run.
+        data: where its data lie now, if they were moved; others than it was begun with are refused.
         device, devices, strategy: where to compute from here on; by default where it was before.
     """
-    _ended(Run.resume(resume, device=device, devices=devices, strategy=strategy), resume)
+    _ended(Run.resume(resume, data=data, device=device, devices=devices, strategy=strategy), resume)
 
 
 def train_command(argv: list[str]) -> Callable[..., None]:
@@ -433,11 +439,12 @@ def resumed(argv: list[str]) -> list[str]:
     whole = config["data"].get("samples", float("inf"))
     if given.get("batch_size", "").isdigit() and int(given["batch_size"]) > whole:
         given["batch_size"] = str(whole)  # as it was cut then
-    if "data" in given and str(Path(given["data"]).expanduser().resolve()) == config["data"].get("source"):
-        given["data"] = config["data"]["name"]
+    free = set(inspect.signature(continued).parameters)
+    if "data" in given and _as_then(given["data"], config["data"]):
+        free.remove("data")
     late = {name: value for part in LATE.values() for name, value in part.items()}
     begun = late | config["machine"] | config["training"] | config["method"]
-    begun |= {"data": config["data"]["name"], "root": config["data"]["root"], "views": config["views"]["recipe"]}
+    begun |= {"data": given.get("data"), "root": config["data"]["root"], "views": config["views"]["recipe"]}
     begun |= {part: config["encoder"].get(name) for part, name in (("encoder", "name"), ("init", "init"))}
     begun |= {"out": given["resume"]}
     flags = {name: str(value).lower() for name, value in begun.items() if isinstance(value, bool)}
@@ -457,7 +464,7 @@ def resumed(argv: list[str]) -> list[str]:
         same = same or (name == "encoder" and value == "auto" and could_be_auto(config["encoder"]))
         same = same or (name == "precision" and value == "auto")  # it was settled when the run was begun
         same = same or (isinstance(then, float | int) and as_number(value) == then)
-        if name not in inspect.signature(continued).parameters and not same:
+        if name not in free and not same:
             differ.append(f"--{name.replace('_', '-')}: {said} then, {value or 'true'} now")
     if differ:
         longer = (
@@ -471,6 +478,12 @@ def resumed(argv: list[str]) -> list[str]:
     while rest:
         name = rest[0].removeprefix("--").partition("=")[0].replace("-", "_") if rest[0].startswith("--") else None
         takes = 2 if name and "=" not in rest[0] and rest[1:] and not rest[1].startswith("--") else 1
-        kept += rest[:takes] if name in (None, "help", *inspect.signature(continued).parameters) else []
+        kept += rest[:takes] if name in (None, "help", *free) else []
         rest = rest[takes:]
     return kept
+
+
+def _as_then(asked: str, begun: dict[str, Any]) -> bool:
+    """Whether data are those of a run under the path or the name that it has for them, which its folder knows better."""
+    path = Path(asked).expanduser()
+    return str(path.resolve()) == begun.get("source") or (asked == begun["name"] and not path.exists())

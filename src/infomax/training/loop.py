@@ -214,8 +214,8 @@ def resume(
             source = dataset(config["data"]["source"], config["data"]["root"], on_error=on_error)
         except DataError as error:
             raise DataError(
-                f"{error}. The data of {path} were there when it was begun: put them back, or give them in Python, "
-                "Run.resume(path, data=...)"
+                f"{error}. The data of {path} were there when it was begun: put them back, or say where they lie now: "
+                f"{command(f'train --resume {shlex.quote(str(path))} --data DATA')} (Run.resume(path, data=...))"
             ) from error
         source.name = config["data"]["name"]
     source = _as_begun(source, config["data"])
