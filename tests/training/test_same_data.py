@@ -104,6 +104,8 @@ def test_the_command_continues_with_the_same_data_elsewhere_and_with_no_others(t
     monkeypatch.setenv("INFOMAX_DATA", str(tmp_path / "root"))
     out = begun(tmp_path / "run", str(photos(tmp_path / "photos")))
     (tmp_path / "photos").rename(tmp_path / "moved here")
+    assert main(["evaluate", str(out), "--protocols", "knn"]) == 2
+    assert "say where they lie now, or others with labels: --data DATA" in capsys.readouterr().err
     assert main(["train", "--resume", str(out)]) == 2
     said = capsys.readouterr().err
     assert f"train --resume {out} --data DATA" in said

@@ -89,7 +89,14 @@ def evaluate(
     asked = run.config["data"]
     source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]
     root = root or asked.get("root")
-    train = dataset(source, root)
+    try:
+        train = dataset(source, root)
+    except DataError as error:
+        if data is not None:
+            raise
+        raise DataError(
+            f"{error}. It was trained on these: say where they lie now, or others with labels: --data DATA"
+        ) from error
     origin = None if train.origin is None else train.origin[0]
     own = data is None or is_own(origin, asked)
     if own and train is not source:
