@@ -74,6 +74,14 @@ def head(
     )
 
 
+def _module(encoder: object) -> nn.Module:
+    """The encoder itself, raising where it is none, as by its name."""
+    if isinstance(encoder, nn.Module):
+        return encoder
+    made = f", such as im.encoders.get({encoder!r})" if isinstance(encoder, str) else ""
+    raise ConfigError(f"an encoder is a module that maps a batch to N x width, not {encoder!r}{made}")
+
+
 class Branch(nn.Module):
     """An encoder and its projector: view -> N x D. Features for later use are the encoder's, before the projector.
 
@@ -97,7 +105,7 @@ class Branch(nn.Module):
         activation: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = _module(encoder)
         self.projector = head(
             projector, lambda: width_of(encoder), norm=norm, last_norm=last_norm, activation=activation
         )

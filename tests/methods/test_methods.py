@@ -172,3 +172,9 @@ def test_three_views_of_w_mse_are_compared_pairwise(tiny):
 def test_a_misspelt_last_norm_names_the_nearest():
     with pytest.raises(im.ConfigError, match=r"no last norm 'afine': did you mean 'affine'\?"):
         im.methods.byol(im.encoders.get("mlp", channels=1, size=8, hidden=16), last_norm="afine")
+
+
+@pytest.mark.parametrize("name", sorted(im.methods.METHODS))
+def test_an_encoder_that_is_its_name_is_told_where_encoders_are_built(name):
+    with pytest.raises(im.ConfigError, match=r"an encoder is a module.* not 'resnet8'.*im\.encoders\.get\('resnet8'\)"):
+        im.methods.build(name, "resnet8")

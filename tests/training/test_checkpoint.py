@@ -395,7 +395,9 @@ def test_data_that_are_gone_are_asked_for(tmp_path):
             learner, tmp_path / "x.npy", views=stopping_views(signal.SIGINT, 2), out=tmp_path / "run", progress=False
         )
     (tmp_path / "x.npy").rename(tmp_path / "y.npy")
-    with pytest.raises(im.DataError, match=r"x\.npy.* put them back, or say where .*--data DATA \(Run\.resume\(path, data="):
+    with pytest.raises(
+        im.DataError, match=r"x\.npy.* put them back, or say where .*--data DATA \(Run\.resume\(path, data="
+    ):
         im.Run.resume(tmp_path / "run", views=own_views, progress=False)
 
 

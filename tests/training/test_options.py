@@ -438,3 +438,19 @@ def test_an_option_of_another_type_is_named(asked):
     (name,) = asked
     with pytest.raises(im.ConfigError, match=name):
         fit(**asked)
+
+
+@pytest.mark.parametrize(
+    ("learner", "said"),
+    [
+        ("simclr", r"not 'simclr': such as im\.methods\.simclr\("),
+        ("nothing", r"not 'nothing': such as im\.methods\.simclr\("),
+        ("byol", r"such as im\.methods\.byol\("),
+        (torch.nn.Linear(2, 2), "not a Linear"),
+        (im.methods.simclr, "not a function"),
+    ],
+)
+def test_what_is_no_learner_is_told_how_one_is_made(learner, said, tmp_path):
+    with pytest.raises(im.ConfigError, match=f"train takes a learner.*{said}"):
+        im.train(learner, "gaussians", out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()

@@ -76,10 +76,25 @@ def _one_clock(options: Options, processes: int) -> None:
         )
 
 
+def _check_learner(asked: object) -> None:
+    """Raise where it is none, as by its name or without a method around it."""
+    from infomax.methods import METHODS
+
+    if isinstance(asked, Learner):
+        return
+    said = repr(asked) if isinstance(asked, str) else f"a {type(asked).__name__}"
+    named = asked if isinstance(asked, str) and asked in METHODS else "simclr"
+    raise ConfigError(
+        f"train takes a learner, which is a method around an encoder, not {said}: such as "
+        f"im.methods.{named}(im.encoders.get('resnet8'))"
+    )
+
+
 def prepare(
     learner: Learner, data: Any, views: Any, options: Options, root: str | None, machine: dict[str, Any]
 ) -> Job:
     """Everything at its place and tried out, and the configuration resolved, before the first update."""
+    _check_learner(learner)
     check_machine(options, machine)
     precision, options = options.precision, replace(options, precision=chosen(options.precision, machine["device"]))
     length = Length(0, options.budget)  # what is tried out below, and compiled by torch, is on the budget too
