@@ -119,6 +119,26 @@ def test_the_command_continues_with_the_same_data_elsewhere_and_with_no_others(t
     assert len(im.Run.load(out).history) == 2
 
 
+def test_a_run_that_went_on_elsewhere_is_judged_there(tmp_path):
+    there = photos(tmp_path / "photos")
+    out = begun(tmp_path / "run", str(there))
+    before = json.loads((out / "config.json").read_text())
+    moved = there.rename(tmp_path / "moved")
+    assert main(["train", "--resume", str(out), "--data", str(moved)]) == 0
+    config = json.loads((out / "config.json").read_text())
+    assert config["data"]["source"] == str(moved)
+    assert config == before | {"data": before["data"] | {"source": str(moved), "name": config["data"]["name"]}}
+    run = im.Run.load(out)
+    assert not (found := run.evaluate(protocols="knn"))["changed"] and found["own"] and found["source"] == str(moved)
+
+
+def test_data_at_no_new_place_leave_the_old_one_in_the_options(tmp_path):
+    np.save(tmp_path / "x.npy", BYTES.numpy())
+    out = begun(tmp_path / "run", str(tmp_path / "x.npy"))
+    assert len(resumed(out, BYTES).history) == 2
+    assert json.loads((out / "config.json").read_text())["data"]["source"] == str(tmp_path / "x.npy")
+
+
 def test_what_is_known_of_a_set_of_data_depends_on_nothing_but_them(tmp_path):
     np.savez(tmp_path / "a.npz", x=BYTES.numpy(), y=LABELS.numpy())
     shutil.copyfile(tmp_path / "a.npz", tmp_path / "b.npz")

@@ -146,6 +146,10 @@ class Run:
             known = self.path / "environment.json"  # which a run killed as it began does not have
             then = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
             here = then | {"continued": [*then.get("continued", []), {"step": continued, **here}]}
+            asked, data = read_config(self.path), self.config["data"]
+            if data["source"] not in (None, asked["data"].get("source")):  # the same data, which lie elsewhere now
+                asked["data"] |= {"name": data["name"], "source": data["source"]}
+                write_bytes(self.path / "config.json", json.dumps(asked, indent=2).encode() + b"\n", durable=True)
         else:
             write_bytes(self.path / "config.json", json.dumps(self.config, indent=2).encode() + b"\n", durable=True)
         write_bytes(self.path / "environment.json", json.dumps(here, indent=2).encode() + b"\n", durable=True)
