@@ -292,3 +292,23 @@ def test_finished_cells_of_data_that_have_changed_are_not_gone_on_with(tmp_path,
         result.write_text(json.dumps({k: v for k, v in kept.items() if k != "content"}))
     data("d", 1)
     assert [row.state for row in run(rates, folder.path, progress=False)] == ["finished"] * 2
+
+
+def test_a_named_set_at_another_root_is_known_by_what_lies_there(tmp_path):
+    def root(name, seed):
+        (tmp_path / name).mkdir()
+        source = np.random.default_rng(seed)
+        for part, n in (("train", 40), ("t10k", 20)):
+            for kind, x in (("images-idx3", source.integers(0, 256, (n, 28, 28))), ("labels-idx1", np.arange(n) % 2)):
+                head = bytes([0, 0, 8, x.ndim]) + b"".join(length.to_bytes(4, "big") for length in x.shape)
+                (tmp_path / name / f"{part}-{kind}-ubyte").write_bytes(head + x.astype(np.uint8).tobytes())
+        return str(tmp_path / name)
+
+    fixed = {**FIXED, "data": "fashion-mnist", "encoder": "mlp", "batch_size": 40, "epochs": 1}
+    a, same, other = root("a", 0), root("same", 0), root("other", 1)
+    assert [row.state for row in run(read({**fixed, "root": a}), tmp_path / "out", progress=False)] == ["finished"]
+    two = {**fixed, "grid": {"lr": [0.001, 0.002]}}
+    with pytest.raises(ConfigError, match=r"fashion-mnist has changed \(other samples\) since 1 cell here was trained"):
+        run(read({**two, "root": other}), tmp_path / "out", progress=False)
+    assert run(read({**fixed, "root": str(tmp_path / "none")}), tmp_path / "out", progress=False)  # nothing is read
+    assert len(run(read({**two, "root": same}), tmp_path / "out", progress=False)) == 2

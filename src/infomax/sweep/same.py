@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infomax.data import NAMES
+from infomax.data import NAMES, load
 from infomax.data.content import NAMED, changed, content
 from infomax.data.folder import known_by
 from infomax.data.streams import is_stream
 from infomax.errors import ConfigError, DataError
 from infomax.sweep.folder import Row
-from infomax.training.feed import dataset
 from infomax.words import many
 
 MENDED = {
@@ -22,7 +21,8 @@ MENDED = {
 def refuse_others(path: Path, rows: Sequence[Row], asked: Sequence[Mapping[str, Any]], judged: str | None) -> None:
     """Refuse to go on beside finished cells that were of other data than lie now under the same path.
 
-    Named data sets are what they are. Cells that kept nothing of their data go on, as do those whose data cannot be read.
+    A named set is what lies at the root that is asked for now. Cells that kept nothing of their data go on, as do those
+    whose data cannot be read.
 
     Args:
         path: of the sweep.
@@ -33,17 +33,17 @@ def refuse_others(path: Path, rows: Sequence[Row], asked: Sequence[Mapping[str, 
     Raises:
         ConfigError: naming data and cells, and what to do.
     """
-    of, now = {options["data"] for options in asked}, dict[tuple[Any, ...], Mapping[str, Any]]()
+    roots, now = {options["data"]: options["root"] for options in asked}, dict[tuple[Any, ...], Mapping[str, Any]]()
     for use, mended in MENDED.items():
         differ: dict[str, list[str]] = {}
-        for row in (row for row in rows if row.content.get(use) and row.options["data"] in of):
+        for row in (row for row in rows if row.content.get(use) and row.options["data"] in roots):
             if use == "judged" and row.judged_by != judged:  # by others, so that it is judged anew
                 continue
             name = judged if use == "judged" and judged else row.options["data"]
-            key = (name, row.options["root"], row.options["on_error"])
-            if name not in NAMES and key not in now:
+            key = (name, roots[row.options["data"]], row.options["on_error"])
+            if key not in now:
                 now[key] = _content(*key)
-            parts = changed(row.content[use], now.get(key))
+            parts = changed(row.content[use], now[key])
             if any(part != "labels" or use == "judged" for part in parts):  # labels are judged by
                 differ.setdefault(f"{name} has changed (other {' and '.join(NAMED[p] for p in parts)})", []).append(
                     row.name
@@ -56,8 +56,8 @@ def refuse_others(path: Path, rows: Sequence[Row], asked: Sequence[Mapping[str, 
 def _content(name: str, root: str | None, on_error: Any) -> Mapping[str, Any]:
     """What data are known by now; of a folder of images without decoding one."""
     try:
-        if not is_stream(name) and Path(name).is_dir():
+        if name not in NAMES and not is_stream(name) and Path(name).is_dir():
             return {"images": known_by(Path(name))}
-        return content(dataset(name, root, on_error=on_error))
+        return content(load(name, root, on_error=on_error, download=False))
     except DataError:
         return {}
