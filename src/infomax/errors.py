@@ -12,7 +12,8 @@ from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
-HERE = str(Path(__file__).parent) + os.sep
+BETWEEN = ("infomax", "torch", "contextlib", "concurrent", "threading")
+"""This package, and whose lines lie between its own: of none of them a warning shows a line."""
 
 
 class InfomaxError(Exception):
@@ -83,17 +84,17 @@ def beside(path: Path) -> str:
     return f"did you mean {str(path.parent / close[0])!r}? " if close else ""
 
 
-def warn(said: str, category: type[Warning]) -> None:
+def warn(said: str, category: type[Warning] = UserWarning) -> None:
     """Warn of what the user's own line has begun: that line stands below the warning, and none of this package's.
 
     Args:
         said: the warning.
         category: its class.
     """
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(HERE):
+    frame, level = sys._getframe(0).f_back, 2
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in BETWEEN:
         frame, level = frame.f_back, level + 1
-    warnings.warn(said, category, stacklevel=level)
+    warnings.warn(said, category, stacklevel=level)  # in a thread there is no such line: Python then shows none
 
 
 def known_options(function: Callable[P, R]) -> Callable[P, R]:

@@ -1,12 +1,13 @@
 """One process at a time: a lock file that the system lets go of when its holder dies, however that ends."""
 
 import errno
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from infomax.errors import warn
 
 NONE = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
 """What file systems say that know no locks, some network ones for instance."""
@@ -63,10 +64,9 @@ def held(path: Path, wait: float = 0.0) -> Iterator[None]:
     except OSError as error:
         if error.errno not in NONE:
             raise
-        warnings.warn(
+        warn(
             f"{path.parent}: its file system has no locks ({error.strerror}): see to it yourself that no other process works "
-            "in it",
-            stacklevel=2,
+            "in it"
         )
     try:
         yield

@@ -12,7 +12,6 @@ A target looks at the views with the student f and the second branch g, and retu
 """
 
 import copy
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from infomax.clock import Clock
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, warn
 from infomax.heads import drawn, reset
 from infomax.marginal.base import Views
 from infomax.parallel import mine
@@ -214,10 +213,9 @@ class EMA(Apart):
         """xi <- tau xi + (1 - tau) theta."""
         if g is not None and next(g.parameters(), None) is not None:
             if self.anneal and self.momentum < self.final == 1 and clock.step >= clock.total:
-                warnings.warn(
+                warn(
                     f"Clock(step, total={clock.total}): the run has ended by its clock, the momentum of the moving average has "
-                    "come to 1 and its target no longer moves; give total=, the updates of the whole run, or EMA(anneal=False)",
-                    stacklevel=2,
+                    "come to 1 and its target no longer moves; give total=, the updates of the whole run, or EMA(anneal=False)"
                 )
             share = 1 - self.tau(clock)
             pairs = [(mine(p), mine(q)) for p, q in zip(g.parameters(), f.parameters(), strict=True)]  # cut alike

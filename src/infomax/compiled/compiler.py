@@ -14,7 +14,6 @@ import importlib.util
 import logging
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from infomax.compiled import Compiling, uncollected
+from infomax.errors import warn
 
 Floats = NDArray[np.float32]
 Octets = NDArray[np.uint8]
@@ -88,10 +88,9 @@ def entry(function: Callable[_P, _R], *, cache: bool = True, what: str = "a kern
     try:
         return njit(**_ENTRY, cache=cache)(function)  # type: ignore[no-any-return]
     except RuntimeError as error:
-        warnings.warn(
+        warn(
             f"every process compiles {what} anew ({error}): set NUMBA_CACHE_DIR to a folder that can be written",
             RuntimeWarning,
-            stacklevel=2,
         )
         return njit(**_ENTRY)(function)  # type: ignore[no-any-return]
 
@@ -156,9 +155,7 @@ def ready(declare: Callable[..., _R], run: Callable[[_R], object], what: str, se
             program = declare(cache=True, what=what)
             run(program)
         except OSError as error:
-            warnings.warn(
-                f"every process compiles {what} anew: they cannot be kept ({error})", RuntimeWarning, stacklevel=2
-            )
+            warn(f"every process compiles {what} anew: they cannot be kept ({error})", RuntimeWarning)
             program = declare(cache=False, what=what)
             run(program)
     return program

@@ -4,7 +4,6 @@ A set of these is a sequence of H x W x 3 uint8 tensors like any other; what is 
 it lay in memory.
 """
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from infomax.arrays import is_wide
 from infomax.data.machine import decoders
-from infomax.errors import DataError
+from infomax.errors import DataError, warn
 
 SPREAD = 32
 """Blocks off which a sample of the whole set is read: each costs a read, and that many places tell enough."""
@@ -202,10 +201,9 @@ def decoded(file: Path | IO[bytes], resize: int | None = None, top: float = WIDE
                 if not np.isfinite(wide).all():
                     raise ValueError("it holds NaN or infinite values")
                 if wide.max() > top:
-                    warnings.warn(
+                    warn(
                         f"images of more than 8 bits hold values above {top:g}, which a sample of the set does not: "
-                        "they are clipped there; scale them to 8 bits beforehand to have it otherwise",
-                        stacklevel=2,
+                        "they are clipped there; scale them to 8 bits beforehand to have it otherwise"
                     )
                 image = Image.fromarray(np.rint(wide.clip(0, top) * (255 / top)).astype(np.uint8))
             image = image.convert("RGBA").convert("RGB") if "transparency" in image.info else image.convert("RGB")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -19,7 +18,7 @@ from infomax.data.encoded import LOOKED_AT, WIDEST, Encoded, decoded, white
 from infomax.data.labels import of_one_folder
 from infomax.data.machine import budget, decoders
 from infomax.data.sets import Dataset, count_levels, moments
-from infomax.errors import ConfigError, DataError, NoSuchSplit
+from infomax.errors import ConfigError, DataError, NoSuchSplit, warn
 from infomax.progress import meter
 from infomax.words import many
 
@@ -131,7 +130,7 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     train_root, root, two = _split_roots(path, split)
     files, closed, unread = _listing(root, on_error)
     if unread:
-        warnings.warn(f"{root}: {_told(unread)}", stacklevel=2)
+        warn(f"{root}: {_told(unread)}")
     train_files = files if train_root == root else _listing(train_root, on_error).files
     some = torch.linspace(0, len(train_files) - 1, min(LOOKED_AT, len(train_files))).long().tolist()
     top = white(train_files[i] for i in some)
@@ -144,10 +143,9 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
         mean, std = of_train.mean, of_train.std
         known = _labels_by_folder(train_root, train_files, of_train.kept)[1]
     if classes is None and root == path and (train := _named(path, TRAIN_FOLDERS)):
-        warnings.warn(
+        warn(
             f"{path}: its folder {train.name} and what lies beside it are taken together, without labels: call the held-out "
-            f"folder test or val, or give {train}",
-            stacklevel=2,
+            f"folder test or val, or give {train}"
         )
     unlabelled = ""
     if known is not None and len(known) == 1:
@@ -262,10 +260,9 @@ def _labels_by_folder(root: Path, files: list[Path], kept: list[int]) -> tuple[T
     if elsewhere:
         if len(classes) > 1 and 2 * len(elsewhere) < len(kept):
             stray = _printable(str(files[elsewhere[0]].relative_to(root)))
-            warnings.warn(
+            warn(
                 f"{root}: no labels, since {len(elsewhere):,} of {len(kept):,} images do not lie directly in a class's folder "
-                f"(the first: {stray}); move or remove what is astray, and the {len(classes)} folders are the classes",
-                stacklevel=2,
+                f"(the first: {stray}); move or remove what is astray, and the {len(classes)} folders are the classes"
             )
         return None, None
     number = {name: i for i, name in enumerate(classes)}

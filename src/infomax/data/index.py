@@ -7,13 +7,14 @@ is a hash of every file's name, length and times of change: a set that changed i
 import hashlib
 import json
 import os
-import warnings
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from infomax.errors import warn
 
 Arrays = dict[str, np.ndarray]
 
@@ -66,10 +67,9 @@ def write(path: Path, arrays: Arrays) -> None:
     except OSError as error:
         if temporary.exists():
             temporary.unlink()
-        warnings.warn(
+        warn(
             f"the index of the data cannot be kept in {path.parent} ({error.strerror}) and will be made anew each time: "
-            "set INFOMAX_DATA to a folder that can be written",
-            stacklevel=2,
+            "set INFOMAX_DATA to a folder that can be written"
         )
 
 

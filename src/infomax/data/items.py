@@ -4,7 +4,6 @@ list of pictures, of arrays, or of files."""
 import io
 import math
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Number
 from pathlib import Path
@@ -23,7 +22,7 @@ from infomax.data.machine import budget
 from infomax.data.order import gather, spread
 from infomax.data.samples import as_samples
 from infomax.data.sets import Dataset, statistics
-from infomax.errors import DataError
+from infomax.errors import DataError, warn
 from infomax.progress import meter
 from infomax.words import many
 
@@ -225,10 +224,9 @@ def _same_again(given: Any, rows: Sequence[int], samples: Sequence[Tensor], name
     for number, sample in zip(rows[:ASKED_AGAIN], samples, strict=False):
         again = _sample(_parts(given[number])[0])
         if again.shape != sample.shape or not torch.equal(again, sample):
-            warnings.warn(
+            warn(
                 f"{name}: sample {number} is another one when it is asked for again: its transform draws at random. Views are "
-                "made here, so give the pictures as they are",
-                stacklevel=4,
+                "made here, so give the pictures as they are"
             )
             return
 
@@ -239,10 +237,9 @@ def _all_labels(given: Any, rows: Sequence[int], seen: Sequence[Any], name: str)
     if held is not None:
         return [held[row] for row in rows]
     if any(one is not None for one in seen):
-        warnings.warn(
+        warn(
             f"{name}: no labels: memory does not hold all {len(given):,} images, and to know a label its image would have to "
-            f"be read: give the data set an attribute {TARGETS[0]!r} with all labels, or more memory (INFOMAX_MEMORY)",
-            stacklevel=4,
+            f"be read: give the data set an attribute {TARGETS[0]!r} with all labels, or more memory (INFOMAX_MEMORY)"
         )
     return []
 
@@ -285,10 +282,9 @@ def _labels(labels: list[Any], given: Any, name: str) -> tuple[Tensor | None, li
         numbers = of_numbers(np.array(plain), name)
         return numbers, None if numbers is None else _classes(given, numbers)
     kinds = sorted({type(one).__name__ for one in plain})
-    warnings.warn(
+    warn(
         f"{name}: no labels: what stands beside the samples is of type {' and '.join(kinds)}; labels are whole numbers or "
-        "words",
-        stacklevel=3,
+        "words"
     )
     return None, None
 

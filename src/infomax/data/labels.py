@@ -1,13 +1,12 @@
 """Labels as files hold them, whole numbers or words, as numbers of classes."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from infomax.errors import DataError
+from infomax.errors import DataError, warn
 
 LABEL_KEYS = ("label", "labels", "cls", "class", "fine_label", "target", "y")
 """What the Hub's data sets call a label, the likeliest first."""
@@ -59,10 +58,9 @@ def some_missing(missing: np.ndarray, name: str) -> bool:
         name: what was asked for.
     """
     if missing.any() and not missing.all():
-        warnings.warn(
+        warn(
             f"{name}: {missing.sum():,} of {len(missing):,} samples have no label (a number below 0 stands for none), so "
-            "these data count as unlabelled: to judge by labels, give the labelled samples alone (evaluate --data)",
-            stacklevel=3,
+            "these data count as unlabelled: to judge by labels, give the labelled samples alone (evaluate --data)"
         )
     return bool(missing.any())
 

@@ -1,7 +1,6 @@
 """Parquet files with a column of encoded images, as Hugging Face `datasets` writes them."""
 
 import json
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from infomax.data.labels import LABEL_KEYS, of_numbers, of_one_kind, of_words, s
 from infomax.data.machine import cores
 from infomax.data.sets import Dataset
 from infomax.data.shards import Block, Shards, as_dataset, identities, opened
-from infomax.errors import DataError
+from infomax.errors import DataError, warn
 from infomax.extras import getting
 from infomax.progress import meter
 
@@ -97,10 +96,9 @@ def read_parquets(
     named = [key for key in LABEL_KEYS if key in schema.names and key != column]
     label = next((key for key in named if _is_label(schema.field(key).type)), None)
     if named and label is None:
-        warnings.warn(
+        warn(
             f"{name}: no labels: the column {named[0]!r} is of type {schema.field(named[0]).type}; labels are whole numbers or "
-            "words",
-            stacklevel=2,
+            "words"
         )
     found = _index(files, column, label)
     shards = Parquets(files, found["groups"].tolist(), torch.from_numpy(found["lengths"]), column, resize, on_error)

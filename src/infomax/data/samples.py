@@ -1,12 +1,10 @@
 """What may be samples: arrays and tensors as images, points or signals."""
 
-import warnings
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from infomax.errors import DataError
+from infomax.errors import DataError, warn
 from infomax.views.image import plane_by_plane
 
 
@@ -103,10 +101,9 @@ def _range(given: np.ndarray | Tensor, name: str) -> tuple[float, float]:
 def _warn_of_squares(samples: np.ndarray | Tensor, low: float, high: float, name: str) -> None:
     """Warn of signals that look like grey images."""
     if samples.ndim == 3 and samples.shape[1] == samples.shape[2] and low >= 0 and high <= 1:
-        warnings.warn(
+        warn(
             f"{name}: floats of shape {tuple(samples.shape)} are taken for signals of {samples.shape[1]} channels; "
-            "grey images are uint8, or N x H x W x 1",
-            stacklevel=3,
+            "grey images are uint8, or N x H x W x 1"
         )
 
 
@@ -121,10 +118,9 @@ def _warn_of_steps(array: np.ndarray, held: np.ndarray, name: str) -> None:
     lost = [c for c in np.flatnonzero(coarse).tolist() if (array[:, c] != held[:, c]).any()]
     if lost:
         c, what = lost[0], "column" if array.ndim == 2 else "channel"
-        warnings.warn(
+        warn(
             f"{name}: 32 bits round {len(lost)} of {len(far)} {what}s to fewer than 256 steps, the first {what} {c}, whose "
-            f"values of about {far[c]:.3g} span {high[c] - low[c]:.3g}: subtract a constant from each beforehand",
-            stacklevel=3,
+            f"values of about {far[c]:.3g} span {high[c] - low[c]:.3g}: subtract a constant from each beforehand"
         )
 
 

@@ -7,7 +7,6 @@ photos/cat/1.jpg  photos/dog/1.jpg                      no .cls anywhere: folder
 
 import posixpath
 import tarfile
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ from infomax.data.labels import of_numbers, of_one_folder, of_words
 from infomax.data.machine import cores
 from infomax.data.sets import Dataset
 from infomax.data.shards import Block, Shards, as_dataset, identities, opened
-from infomax.errors import DataError
+from infomax.errors import DataError, warn
 from infomax.progress import meter
 
 BLOCK = 64
@@ -123,10 +122,9 @@ def read_tars(
         folders = found["folders"].tolist()
         labels, classes = _by_folder(folders, found["folder"], of_train, name)
     if count := int(found["beside"].sum()):
-        warnings.warn(
+        warn(
             f"{name}: {count:,} image{'' if count == 1 else 's'} beside another of the same name up to the first dot, left out "
-            f"(the first: {found['first'][0]}): to have these, name their ending behind a #",
-            stacklevel=2,
+            f"(the first: {found['first'][0]}): to have these, name their ending behind a #"
         )
     some = as_dataset(shards, labels, classes, name, of_train)
     counts = np.bincount(found["shard"], minlength=len(files))
@@ -150,11 +148,10 @@ def _by_folder(
     beside = {parent for parent, _, _ in (path.rpartition("/") for path in folders)}
     if "" in folders or len(beside) > 1:
         if of_train is None:
-            warnings.warn(
+            warn(
                 f"{name}: no labels: no sample has a .cls, and the folders in the tar are classes only where all images lie in "
                 f"folders side by side, unlike {folders[0] or 'the top'!r} and {folders[-1]!r}: pack it so, or give each image "
-                "a .cls",
-                stacklevel=3,
+                "a .cls"
             )
         return None, None
     words, classes = of_words(np.array([path.rpartition("/")[2] for path in folders]), known, name)

@@ -1,13 +1,12 @@
 """What `infomax evaluate` and `infomax embed` do with their options."""
 
 import json
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from infomax.data import Dataset
-from infomax.errors import ConfigError, DataError
+from infomax.errors import ConfigError, DataError, warn
 from infomax.evaluate.embed import embed, new_file
 from infomax.evaluate.findings import keep, read
 from infomax.evaluate.over import apart, lines, summary
@@ -62,7 +61,7 @@ def _told(name: str, found: Findings, *, as_json: bool) -> None:
     try:
         keep(Path(name), found)
     except DataError as error:  # what was found is still to be said
-        warnings.warn(f"what was found is not kept in the run's folder: {error}", stacklevel=3)
+        warn(f"what was found is not kept in the run's folder: {error}")
 
 
 def embedded(

@@ -2,7 +2,6 @@
 
 import importlib.util
 import io
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, warn
 from infomax.evaluate.features import features, fits
 from infomax.evaluate.splits import whole_rows
 from infomax.extras import getting
@@ -65,7 +64,7 @@ def embed(
     rows = whole_rows(samples, torch.arange(len(samples)))
     z, names = z[rows], samples.names(rows.tolist()) or [str(row) for row in rows.tolist()]
     if told := samples.undecoded("left out"):
-        warnings.warn(told, stacklevel=2)
+        warn(told)
     if path is None:
         return z, names
     path.parent.mkdir(parents=True, exist_ok=True)

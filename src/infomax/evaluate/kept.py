@@ -1,7 +1,6 @@
 """Features encoded once and kept in the run's folder, under the hash of what they depend on."""
 
 import hashlib
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from infomax.data import Dataset, Graph
 from infomax.data.encoded import Encoded
 from infomax.data.index import identity
-from infomax.errors import DataError
+from infomax.errors import DataError, warn
 from infomax.training.checkpoint import write_bytes
 
 FOLDER = "features"
@@ -80,5 +79,5 @@ def kept(folder: Path | None, name: str | None, data: Dataset, make: Callable[[]
         path.parent.mkdir(exist_ok=True)
         write_bytes(path, save({"features": z.contiguous()}))
     except (OSError, DataError) as error:
-        warnings.warn(f"features are not kept for the next time: {error}", stacklevel=2)
+        warn(f"features are not kept for the next time: {error}")
     return z

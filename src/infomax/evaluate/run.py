@@ -1,6 +1,5 @@
 """What a trained encoder is worth: the protocol, written once for runs, the demo and the command line."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from infomax import __version__
 from infomax.data import Dataset
 from infomax.data.content import NAMED, changed, content
-from infomax.errors import ConfigError, DataError
+from infomax.errors import ConfigError, DataError, warn
 from infomax.evaluate.baselines import baseline_lines, baselines
 from infomax.evaluate.embedding import embedding_gauges, gauge_lines, gauges_alone, unseen
 from infomax.evaluate.features import features, fits
@@ -84,7 +83,7 @@ def evaluate(
     if GAUGES in names and (why_not := unseen(run)):
         if GAUGES in named(protocols):
             raise ConfigError(f"{why_not}: leave {GAUGES} out of the protocols")
-        warnings.warn(f"{GAUGES} are left out: {why_not}", stacklevel=2)
+        warn(f"{GAUGES} are left out: {why_not}")
         names = tuple(name for name in names if name != GAUGES)
     asked = run.config["data"]
     source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]
@@ -136,7 +135,7 @@ def evaluate(
     fit, held = whole_rows(train, fit), whole_rows(train if test is None else test, held)
     for part in (train,) if test is None else (train, test):
         if told := part.undecoded("left out"):
-            warnings.warn(told, stacklevel=2)
+            warn(told)
     of_train = torch.zeros(len(train), dtype=torch.int64) if train.labels is None else train.labels
     labels = of_train if test is None or test.labels is None else test.labels
     known = (z[fit], of_train[fit], z_other[held], labels[held])

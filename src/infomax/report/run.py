@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, warn
 from infomax.extras import getting
 from infomax.report import explorer, gallery, pictures
 from infomax.report.accuracies import accuracies, caption
@@ -80,7 +80,7 @@ def write(
         lines = "\n".join(f"- {said if alone else f'{literal(name)}: {said}'}" for name, said in missing)
         page.insert(place, f"Not on this page:\n\n{lines}")
         told = " ".join(said if alone else f"{name}: {said}" for name, said in missing)
-        warnings.warn(f"this is not on the page: {told}", stacklevel=2)
+        warn(f"this is not on the page: {told}")
     page.section("Settings").table(_settings(subjects), _settings_caption(subjects))
     page.section("Environment").table(_beside(subjects, {s.name: _environment(s) for s in subjects}, "what"))
     return page.write(path)

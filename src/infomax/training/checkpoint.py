@@ -21,7 +21,6 @@ import hashlib
 import json
 import os
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +32,7 @@ from torch.optim import Optimizer
 
 from infomax.data.content import NAMED, changed
 from infomax.encoders.weights import difference
-from infomax.errors import ConfigError, DataError
+from infomax.errors import ConfigError, DataError, warn
 from infomax.parallel import rank, whole
 from infomax.training.sharding import put
 
@@ -321,7 +320,7 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
     if fingerprint(then) != fingerprint(config):
         raise ConfigError(_unlike(folder, differences(then, config)))
     if "labels" in changed(*((c.get("data") or {}).get("content") for c in (header["config"], config))):
-        warnings.warn(f"{folder}: its data have other labels than when it was begun; it trains without", stacklevel=2)
+        warn(f"{folder}: its data have other labels than when it was begun; it trains without")
     fill(learner, {k.removeprefix("learner."): t for k, t in tensors.items() if k.startswith("learner.")}, folder)
     for name, p in learner.named_parameters():
         state: dict[str, Any] = dict(header["optimizer"].get(name, {}))
@@ -381,7 +380,7 @@ def _newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             with safe_open(path, framework="pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["infomax"])  # noqa: SIM118  (no mapping)
         except SafetensorError as error:
-            warnings.warn(f"{path} cannot be read ({error}): going back to the one before", stacklevel=2)
+            warn(f"{path} cannot be read ({error}): going back to the one before")
     raise none_of(folder)
 
 

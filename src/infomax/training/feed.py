@@ -3,7 +3,6 @@
 import inspect
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from infomax.data.machine import cores
 from infomax.data.order import WINDOW_ROWS, spread
 from infomax.encoders import check, get
 from infomax.encoders.weights import PRETRAINED, located
-from infomax.errors import ConfigError, DataError, nearest
+from infomax.errors import ConfigError, DataError, nearest, warn
 from infomax.parallel import local_slice, world
 from infomax.training.devices import uncompiled
 from infomax.views import RECIPES, Corruption, Gaussian, GraphViews, Signals, Views, recipe
@@ -66,10 +65,7 @@ def dataset(data: Any, root: str | None = None, split: str = "train", on_error: 
         )
         what = one if found.n_skipped == 1 else many
         some = ", ".join(found.skipped[:5]) + (" ..." if found.n_skipped > 5 else "")
-        warnings.warn(
-            f"{found.name}: {found.n_skipped} {what} could not be read, left out: {some}",
-            stacklevel=2,
-        )
+        warn(f"{found.name}: {found.n_skipped} {what} could not be read, left out: {some}")
     return found
 
 
@@ -443,4 +439,4 @@ class Feed:
 
     def _tell_replaced(self) -> None:
         if told := self.data.undecoded("and the next whole one took the place of each"):
-            warnings.warn(told, stacklevel=2)
+            warn(told)

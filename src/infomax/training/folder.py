@@ -18,7 +18,6 @@ import json
 import re
 import shlex
 import shutil
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -27,7 +26,7 @@ from typing import Any
 
 from filelock import Timeout
 
-from infomax.errors import ConfigError, DataError, beside, command
+from infomax.errors import ConfigError, DataError, beside, command, warn
 from infomax.locks import held, left
 from infomax.parallel import rank
 from infomax.training.checkpoint import FOLDER, unwritable, write_bytes, written
@@ -255,5 +254,5 @@ def read_frames(folder: Path) -> Frames | None:
     try:
         return Frames.load(folder / FRAMES)
     except DataError as error:  # for the eye alone: nothing else depends on it
-        warnings.warn(str(error), stacklevel=2)
+        warn(str(error))
         return None

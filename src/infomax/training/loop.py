@@ -5,7 +5,6 @@ import itertools
 import shlex
 import signal
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from copy import copy
 from pathlib import Path
@@ -238,7 +237,7 @@ def _ended(path: Path, learner: Learner, asked: Mapping[str, Any]) -> Run | None
     except DataError as error:
         if not checkpoint.written(path):
             raise
-        warnings.warn(f"{error}. The run goes on from its checkpoint, which writes it anew", stacklevel=2)
+        warn(f"{error}. The run goes on from its checkpoint, which writes it anew")
         return None
 
 

@@ -1,13 +1,12 @@
 """One update of a run, and what is done where it meets a NaN."""
 
 import json
-import warnings
 
 import torch
 from torch import Tensor
 
 from infomax.clock import Clock
-from infomax.errors import DataError
+from infomax.errors import DataError, warn
 from infomax.learner import NotFiniteError, Output, step
 from infomax.marginal import Marginal
 from infomax.parallel import rank
@@ -38,7 +37,7 @@ def update(job: Job, position: Position, clock: Clock, sweep: int, batch: int) -
                 f"{error}; so were all updates of epoch {clock.epoch + 1}, and all were skipped"
             ) from error
         if position.skipped == 1:
-            warnings.warn(f"skipped, and the others of this epoch will be without a word: {error}", stacklevel=2)
+            warn(f"skipped, and the others of this epoch will be without a word: {error}")
         with torch.no_grad():
             for buffer, was in kept:
                 buffer.copy_(was)
@@ -64,4 +63,4 @@ def _note(job: Job, clock: Clock, sweep: int, batch: int, message: str) -> None:
         try:
             checkpoint.write_bytes(job.run.path / "nan.json", json.dumps(said, indent=1).encode())
         except DataError as error:  # where the NaN stands is said in any case
-            warnings.warn(str(error), stacklevel=2)
+            warn(str(error))

@@ -8,7 +8,6 @@ Axes: N samples, C channels, H x W the image, S x S the view.
 """
 
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,6 +15,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from infomax.errors import warn
 from infomax.views.image import ImageView, Params
 from infomax.views.ops import crop_resize, gaussian_blur, grey, hue, reflection, solarize
 
@@ -195,10 +195,9 @@ def _or_as_it_stands(fused: Callable[..., Tensor]) -> Callable[..., Tensor]:
                 raise  # no fault of the compiler's
             except Exception as error:  # torch's compiler has no one class of errors
                 works[0] = False
-                warnings.warn(
+                warn(
                     f"views on the device run uncompiled, and slower: {str(error).partition(chr(10))[0] or repr(error)}",
                     RuntimeWarning,
-                    stacklevel=2,
                 )
         return _chain(*arguments)  # type: ignore[arg-type]
 

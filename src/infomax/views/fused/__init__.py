@@ -10,7 +10,6 @@ on the CPU. A view's bytes depend on the image and on what was drawn for it, not
 """
 
 import threading
-import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from infomax.compiled import missing
 from infomax.compiled.pool import split, threads
-from infomax.errors import DataError
+from infomax.errors import DataError, warn
 from infomax.views.fused import tables
 from infomax.views.image import ImageView, Params
 
@@ -41,11 +40,10 @@ def available() -> bool:
     """Whether numba can be loaded; where not, a warning says once what that costs."""
     reason = missing()
     if reason is not None:
-        warnings.warn(
+        warn(
             f"views run in eager torch, about 15 times slower: numba does not load ({reason}); "
             "install a numba that knows this Python and this numpy",
             RuntimeWarning,
-            stacklevel=2,
         )
     return reason is None
 

@@ -1,0 +1,64 @@
+"""Where a warning stands: at the line of the user's own that led to it, whatever lies between."""
+
+import contextlib
+import inspect
+import re
+import threading
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import infomax as im
+from infomax import errors
+
+ROOT = Path(errors.__file__).parent
+
+
+def as_in_the_package(name: str, function: str):
+    """A function as if a module of that name had it."""
+    space = {"__name__": name, "contextlib": contextlib, "torch": torch, "warn": errors.warn}
+    exec(function, space)
+    return space["begin"]
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        "def begin(): warn('said')",
+        "@torch.no_grad()\ndef begin(): warn('said')",
+        "@contextlib.contextmanager\ndef held():\n    warn('said')\n    yield\ndef begin():\n    with held(): pass",
+    ],
+)
+def test_a_warning_stands_at_the_users_line_through_torch_and_the_standard_library(begin):
+    begin = as_in_the_package("infomax.training.loop", begin)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        begin()
+        line = inspect.currentframe().f_lineno - 1
+    assert [(one.filename, one.lineno, one.category) for one in said] == [(__file__, line, UserWarning)]
+
+
+def test_a_warning_of_a_thread_shows_no_line_of_ours():
+    begin = as_in_the_package("infomax.data.encoded", "def begin(): warn('said')")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        thread = threading.Thread(target=begin)
+        thread.start()
+        thread.join()
+    assert len(said) == 1 and "sys" in said[0].filename
+
+
+def test_a_folder_is_warned_of_at_the_users_line(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "b.heic").write_bytes(b"x")
+    with pytest.warns(UserWarning, match="heic") as said:
+        im.data.load(tmp_path)
+    assert [one.filename for one in said] == [__file__]
+
+
+def test_every_warning_goes_by_it():
+    files = [file for file in ROOT.rglob("*.py") if file.name != "errors.py"]
+    assert [file.name for file in files if re.search(r"warnings\.warn\(", file.read_text(encoding="utf-8"))] == []
