@@ -137,6 +137,16 @@ def test_few_epochs_are_marked_whole():
     assert step([1, 2, 3]) == 1 and step([0.5, 1.0, 1.5]) is None and step(list(range(100))) is None
 
 
+def test_an_axis_of_epochs_begins_at_0_and_few_points_are_seen():
+    def drawn(epochs):
+        figure = mi_panels([Panel({"jmi": epochs}, "x")], epochs=epochs)
+        return figure.layout.xaxis.rangemode, figure.data[0].mode
+
+    assert drawn([1.0, 1.011]) == ("tozero", "lines+markers")  # else the axis is a hundredth of an epoch long
+    assert drawn([7.0]) == ("tozero", "markers")
+    assert drawn(list(range(1, 101))) == ("tozero", "lines")
+
+
 def test_ceilings_above_stand_below_each_other():
     figure = mi_panels([Panel({"jmi": [0.0, 1.0]}, "x", {"one": 8.0, "two": 9.0})])
     assert "\N{UPWARDS ARROW} one = 8<br>\N{UPWARDS ARROW} two = 9" in texts(figure)

@@ -19,6 +19,8 @@ __all__ = ["CLASSES", "NEUTRAL", "Array", "Panel", "Style", "mi_curves", "mi_pan
 Array = npt.ArrayLike
 Floats = npt.NDArray[np.float64]
 
+FEW = 10  # points below which each is marked
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -121,7 +123,10 @@ def mi_panels(
         row, column = k // columns + 1, k % columns + 1
         _draw_panel(figure, panel, epochs, row, column, shown, styles or {})
         figure.update_yaxes(title_text=panel.unit, title_standoff=6, row=row, col=column)
-        figure.update_xaxes(title_text="epoch", title_standoff=4, dtick=_whole(epochs), row=row, col=column)
+        # From 0 on: of a run that ended a hair after an epoch the axis would else be that hair.
+        figure.update_xaxes(
+            title_text="epoch", title_standoff=4, dtick=_whole(epochs), rangemode="tozero", row=row, col=column
+        )
     letters = sum(len((styles or {}).get(name, style(name)).label) + 8 for name in shown)
     legend_lines = 1 + max(len(shown) // 6, letters // 110)
     height = 340 * rows + 60 + 24 * legend_lines
@@ -138,7 +143,7 @@ def mi_panels(
 
 def _whole(epochs: Sequence[float] | None) -> float | None:
     """The step of an axis of few whole epochs, on which plotly would mark halves."""
-    few = epochs is not None and len(epochs) > 1 and max(epochs) - min(epochs) <= 8
+    few = epochs is not None and len(epochs) > 1 and max(epochs) <= 8
     return 1.0 if epochs is not None and few and all(float(e).is_integer() for e in epochs) else None
 
 
@@ -193,7 +198,8 @@ def _draw_panel(
                 x=x,
                 y=mean,
                 name=label,
-                mode="lines" if seen.sum() > 1 else "markers",  # a line of one point is nothing
+                # a line of one point is nothing, and of two that lie close nearly so
+                mode="markers" if seen.sum() == 1 else "lines+markers" if seen.sum() < FEW else "lines",
                 connectgaps=True,  # at an epoch that only another run has a row of
                 line={"color": look.colour, "dash": look.dash, "width": 2},
                 legendgroup=method,
