@@ -441,6 +441,8 @@ def test_a_length_beside_a_file_stands_for_the_other_that_is_in_it(tmp_path, cap
         ("method: simclear\n", ["did you mean 'simclr'"]),
         ("- a\n", ["give a mapping"]),
         ("a: [\n", ["cannot be read"]),
+        ("method: simclr\ndata: digits\nmomentum_end: 1.0\n", ["run.yaml: simclr has no momentum_end (moco_v2 has)"]),
+        ("method: moco-v2\npredictor: 8\n", ["run.yaml: moco-v2 has no predictor (", "byol", " have)"]),
     ],
 )
 def test_a_file_of_options_that_cannot_be_is_one_clear_line(tmp_path, capsys, text, expected):

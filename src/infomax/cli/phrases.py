@@ -33,8 +33,8 @@ def _unknown(error: CycloptsError, named: str, token: str) -> str:
     if (named, option) == ("train", "--resume"):  # with a value it would have been another command
         return f"train: --resume takes a run's folder: {typed('train --resume RUN')}"
     method = options_given(error.root_input_tokens or []).get("method") if named == "train" else None
-    if method and (others := methods_with(option.removeprefix("--").removeprefix("no-").replace("-", "_"))):
-        return f"{method} has no {option} ({', '.join(others)} {'has' if len(others) == 1 else 'have'})"
+    if said := of_another(method, option.removeprefix("--").removeprefix("no-").replace("-", "_"), option):
+        return said
     arguments = error.app.assemble_argument_collection() if error.app else ()
     by_word = {name.lstrip("-"): name for argument in arguments for name in argument.names}
     word = option.lstrip("-")
@@ -44,16 +44,22 @@ def _unknown(error: CycloptsError, named: str, token: str) -> str:
     return f"{named} has no option {option}: {hint}"
 
 
-def methods_with(option: str) -> list[str]:
-    """The methods that have an option.
+def of_another(method: str | None, option: str, shown: str) -> str:
+    """Which methods have an option that one has not; nothing where none has, or no method is named.
+
+    Args:
+        method: that has not.
+        option: its name.
+        shown: as it was given.
 
     Example:
-        >>> methods_with("momentum_end")
-        ['moco_v2']
+        >>> of_another("simclr", "momentum_end", "--momentum-end")
+        'simclr has no --momentum-end (moco_v2 has)'
     """
     from infomax import methods
 
-    return sorted(name for name in methods.METHODS if option in methods.options(name))
+    others = sorted(name for name in methods.METHODS if option in methods.options(name)) if method else []
+    return f"{method} has no {shown} ({', '.join(others)} {'has' if len(others) == 1 else 'have'})" if others else ""
 
 
 def _argument(argument: Argument) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from infomax.cli.options import as_number, as_token, described_arguments, head, is_head, options_given
+from infomax.cli.phrases import of_another
 from infomax.errors import ConfigError, InfomaxError, beside, nearest
 from infomax.errors import command as typed
 from infomax.parallel import launched_rank
@@ -390,10 +391,11 @@ def config_of(name: str, method: str | None = None, said: str = "--config") -> d
     if not isinstance(asked, dict):
         raise ConfigError(f"{said} {path}: give a mapping of options, such as 'method: simclr', not {asked!r}")
     asked = {str(key).replace("-", "_"): value for key, value in asked.items()}
-    options = options_of(method or asked.get("method"))
+    options = options_of(method := method or asked.get("method"))
     for key in asked:
         if key not in options:
-            raise ConfigError(f"{said} {path}: no option {key!r}: {nearest(key, options)}")
+            why = of_another(method, key, key) or f"no option {key!r}: {nearest(key, options)}"
+            raise ConfigError(f"{said} {path}: {why}")
     return asked
 
 

@@ -98,6 +98,7 @@ def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
 
     from infomax import methods
     from infomax.cli.options import as_token, head, is_head
+    from infomax.cli.phrases import of_another
     from infomax.cli.train import options_of
 
     asked = {str(key).replace("-", "_"): value for key, value in given.items()}
@@ -108,7 +109,8 @@ def resolved(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     for key in asked:
         if key not in known:
             of = f" of {method!r}" if method else ""
-            raise ConfigError(f"{source}: no option {key!r}{of}: {nearest(key, known | set(OURS))}")
+            why = of_another(method, key, key) or f"no option {key!r}{of}: {nearest(key, known | set(OURS))}"
+            raise ConfigError(f"{source}: {why}")
     if missing := next((k for k in ("method", "data") if asked.get(k) is None), None):
         raise ConfigError(f"{source}: give {'a method' if missing == 'method' else missing}, fixed or in the grid")
     own = methods.options(str(method))
