@@ -140,6 +140,24 @@ def test_what_cannot_be_is_said_at_once(asked, said):
         read(whole).cells()
 
 
+def test_values_that_do_not_go_together_are_a_cell_and_one_that_none_can_have_is_refused():
+    both = {"epochs": [1, 20], "warmup_epochs": [0, 5]}
+    grid = read({**FIXED, "grid": both})
+    (name,) = grid.impossible
+    assert [c.name for c in grid.cells() if (c.options["epochs"], c.options["warmup_epochs"]) == (1, 5)] == [name]
+    assert len(grid.cells()) == 4 and "longer than the run" in grid.impossible[name]
+    assert not read({**FIXED, "grid": {"epochs": [5, 20], "warmup_epochs": [0, 5]}}).impossible
+    drawn = {**FIXED, "random": {**both, "lr": {"from": 1e-4, "to": 1e-1, "log": True}}, "samples": 20}
+    assert 0 < len(read(drawn).impossible) < 20 == len(read(drawn).cells())  # each with a rate that no other has
+    for varied in (both | {"warmup_epochs": [0, 50]}, both | {"warmup_epochs": [50, 60]}, both | {"lr": [0.1, -1]}):
+        with pytest.raises(
+            ConfigError, match=r"the grid: (warmup_epochs=50\.0: longer than the run|.*lr must be zero)"
+        ):
+            read({**FIXED, "grid": varied}).cells()
+    with pytest.raises(ConfigError, match=r"the grid: .*lr must be zero"):
+        read({**drawn, "random": drawn["random"] | {"lr": {"from": -1, "to": 1}}}).cells()
+
+
 def test_values_are_checked_without_drawing_a_number_or_building_what_is_large(monkeypatch):
     torch.manual_seed(0)
     expected = torch.rand(1)

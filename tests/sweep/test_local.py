@@ -312,3 +312,18 @@ def test_a_named_set_at_another_root_is_known_by_what_lies_there(tmp_path):
         run(read({**two, "root": other}), tmp_path / "out", progress=False)
     assert run(read({**fixed, "root": str(tmp_path / "none")}), tmp_path / "out", progress=False)  # nothing is read
     assert len(run(read({**two, "root": same}), tmp_path / "out", progress=False)) == 2
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_cells_that_cannot_be_are_told_before_and_fail_and_the_others_run(tmp_path, sampler):
+    varied = {"epochs": [1, 2], "warmup_epochs": [0, 2]}
+    how = {"grid": varied} if sampler == "random" else {"random": varied, "samples": 4, "sampler": "tpe"}
+    told = (
+        "1 of 4 cells cannot be.*longer than the run" if sampler == "random" else "not all that is drawn goes together"
+    )
+    with pytest.warns(UserWarning, match=told):
+        rows = run(read({k: v for k, v in FIXED.items() if k != "epochs"} | how), tmp_path / "out", progress=False)
+    failed = [row for row in rows if row.state == "failed"]
+    assert len(rows) == 4 and [(r.options["epochs"], r.options["warmup_epochs"]) for r in failed] == [(1, 2)]
+    assert "longer than the run, of epochs=1" in failed[0].error
+    assert {row.state for row in rows if row not in failed} == {"finished"}

@@ -7,6 +7,7 @@ from infomax.errors import ConfigError
 from infomax.sweep import Cell, Folder, Row, command, read
 from infomax.sweep.cell import record
 from infomax.sweep.command import grid_of
+from infomax.sweep.run import _samples
 from infomax.sweep.search import TPE, Everything
 
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed: infomax[tpe]")
@@ -154,3 +155,16 @@ def test_choices_that_only_some_others_go_with_are_drawn_however_they_are_listed
         }
     with pytest.raises(ConfigError, match="warmup_epochs=200"):
         TPE(read({**asked, "random": {"epochs": epochs, "warmup_epochs": [5, 200]}}), [])
+
+
+def test_values_that_do_not_go_together_fail_their_cell_and_not_the_search():
+    drawn = {"epochs": [1, 20], "warmup_epochs": [0, 5]}
+    for seed in range(4):  # whichever is drawn first
+        grid = read(ASKED | {"random": drawn, "samples": 4, "sampler_seed": seed})
+        search = TPE(grid, [])
+        assert "not all that is drawn goes together (warmup_epochs=5.0: longer than the run" in search.apart
+        assert search.total == 4 and len(_samples(grid)) == 1
+        cells = search.ask(4)
+        assert sorted((c.options["epochs"], c.options["warmup_epochs"]) for c in cells)[1] == (1, 5)
+    with pytest.raises(ConfigError, match="warmup_epochs=50"):
+        TPE(read(ASKED | {"random": drawn | {"warmup_epochs": [0, 50]}}), [])

@@ -23,7 +23,7 @@ import itertools
 import math
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,6 +42,9 @@ WHERE = ("root", "device", "devices", "strategy", "checkpoint_every", "keep", "w
 
 OURS = ("config", "grid", "random", "samples", "sampler", "sampler_seed", "evaluate", "slurm", "about")
 """Keys of a grid file that are no options of `infomax train`."""
+
+TRIED = 100
+"""Cells beside whose other options a value is tried, before it is said that no cell can have it."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,25 @@ class Cell:
         Raises:
             ConfigError: an option that does not exist, naming the nearest, or a value that it cannot have.
         """
+        cell = cls.unchecked(given, source)
+        if why := cell.refused():
+            raise ConfigError(f"{source}: {why}")
+        return cell
+
+    @classmethod
+    def unchecked(cls, given: Mapping[str, Any], source: str = "the grid") -> "Cell":
+        """`of`, whatever values do not go together: such a cell fails, and the others run."""
+        return cls(plain(resolved(given, source)))
+
+    def refused(self, **changes: Any) -> str:
+        """What `infomax train` says against its options, with some changed; nothing where it takes them."""
         from infomax.sweep.values import check
 
-        options = plain(resolved(given, source))
         try:
-            check(options)
+            check({**self.options, **changes})
         except InfomaxError as error:
-            raise ConfigError(f"{source}: {error}") from None
-        return cls(options)
+            return str(error)
+        return ""
 
     @property
     def what(self) -> dict[str, Any]:
@@ -254,9 +268,24 @@ class Grid:
         """Every cell, each once; of `tpe` none, for they follow from one another.
 
         Raises:
-            ConfigError: an option that does not exist, naming the nearest, or a value that it cannot have.
+            ConfigError: an option that does not exist, naming the nearest, or a value that no cell can have.
         """
-        return list(self._cells)
+        return list(self._cells if self.impossible is not None else ())
+
+    @functools.cached_property
+    def impossible(self) -> Mapping[str, str]:
+        """Why some cells cannot be, by name, though each of their values can: those do not go together.
+
+        Raises:
+            ConfigError: as `cells`.
+        """
+        why = {cell.name: said for cell in self._cells if (said := cell.refused())}
+        able = [cell for cell in self._cells if cell.name not in why]
+        for cell in (cell for cell in self._cells if cell.name in why):
+            keys = [key for key in (*self.grid, *self.random) if key in cell.options]
+            if not able or not all(_possible(key, cell.options[key], able) for key in keys):
+                raise ConfigError(f"{self.source}: {why[cell.name]}")
+        return why
 
     @functools.cached_property
     def _cells(self) -> tuple[Cell, ...]:
@@ -264,8 +293,18 @@ class Grid:
         if self.sampler == "tpe":
             return ()
         draws = [self.draw(n) for n in range(self.samples)] if self.random else [{}]
-        made = (Cell.of({**options, **drawn}, self.source) for drawn in draws for options in self.combinations())
+        made = (Cell.unchecked({**options, **drawn}, self.source) for drawn in draws for options in self.combinations())
         return tuple({cell.name: cell for cell in made}.values())
+
+
+def _possible(key: str, value: Any, able: Sequence[Cell]) -> bool:
+    """Whether some cell that can be has a value, or could have it in place of its own."""
+    if any(cell.options.get(key) == value for cell in able):
+        return True
+    if key == "method":  # whose options are its own
+        return False
+    others = [cell for cell in able if key in cell.options][:TRIED]
+    return any(not cell.refused(**{key: value}) for cell in others)
 
 
 def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:
@@ -382,6 +421,6 @@ class Listed(Grid):
 
     given: tuple[Cell, ...] = ()
 
-    def cells(self) -> list[Cell]:
-        """Every cell, each once."""
-        return list({cell.name: cell for cell in self.given}.values())
+    @functools.cached_property
+    def _cells(self) -> tuple[Cell, ...]:
+        return tuple({cell.name: cell for cell in self.given}.values())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.encoders.weights import PRETRAINED, located
-from infomax.errors import ConfigError, command, nearest
+from infomax.errors import ConfigError, command, nearest, warn
 from infomax.progress import meter
 from infomax.sweep.cell import judgeable
 from infomax.sweep.folder import Folder, Row
@@ -15,7 +15,7 @@ from infomax.sweep.grid import Cell, Grid
 from infomax.sweep.metrics import JUDGED
 from infomax.sweep.runners import Runner, RunnerName, Work, available, runner
 from infomax.sweep.same import refuse_others
-from infomax.sweep.search import TPE, Everything, Search
+from infomax.sweep.search import TPE, Everything, Search, able
 from infomax.training.interrupt import Stopped, noted_signals
 from infomax.training.options import Options
 from infomax.training.prepare import check_machine
@@ -63,12 +63,14 @@ def run(
     work = Work(
         folder.path.resolve(), workers, threads, gpus, address, retries, retry, tuple(sorted(grid.slurm.items()))
     )
-    _at_hand(_samples(grid), here=runner_name == "local")
+    _at_hand([cell for cell in _samples(grid) if cell.name not in grid.impossible], here=runner_name == "local")
     rows, asked = known(folder), {"evaluate": grid.evaluate}
     refuse_others(folder.path, rows, [cell.options for cell in _samples(grid)], grid.evaluate["data"])
     if not any(folder.finished(row.name, asked) for row in rows):  # else one has met the data
         judgeable([cell.options for cell in _samples(grid)], grid.evaluate)
     search: Search = Everything(grid) if grid.sampler == "random" else TPE(grid, rows)
+    if search.apart:
+        warn(f"{grid.source}: {search.apart}: such cells fail, and the others run")
     folder.begin([], grid.evaluate)
     made: list[Runner] = []
     try:
@@ -93,10 +95,8 @@ def _samples(grid: Grid) -> list[Cell]:
     """Cells on all data that a grid may draw."""
     if grid.sampler != "tpe":
         return grid.cells()
-    drawn = [grid.draw(0)]
-    if isinstance(data := grid.random.get("data"), list):
-        drawn = [drawn[0] | {"data": name} for name in data]
-    return [Cell.of({**grid.fixed, **one}, grid.source) for one in drawn]
+    data = grid.random.get("data")
+    return [able(grid, **one) for one in ([{"data": name} for name in data] if isinstance(data, list) else [{}])]
 
 
 def known(folder: Folder) -> list[Row]:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from infomax.errors import ConfigError
 from infomax.extras import getting
 from infomax.sweep.folder import Row
-from infomax.sweep.grid import WHERE, Cell, Grid, Range, resolved
-from infomax.training.checkpoint import plain
+from infomax.sweep.grid import TRIED, WHERE, Cell, Grid, Range
+from infomax.words import many
 
 if TYPE_CHECKING:
     import optuna
 
-
-TRIED = 32  # draws that a choice is tried in, before it is taken for one that no cell can have
+LOOKED_AT = 20  # draws, off which it is told beforehand that not all values go together
 
 
 class Search(Protocol):
@@ -23,9 +22,11 @@ class Search(Protocol):
 
     Attributes:
         total: how many there will be.
+        apart: which values, that some cells have, do not go together; nothing where all do.
     """
 
     total: int
+    apart: str
 
     def ask(self, free: int) -> list[Cell]:
         """The next cells: at most as many as there is room for, where those depend on what others find."""
@@ -40,6 +41,8 @@ class Everything:
     def __init__(self, grid: Grid) -> None:
         self._left = grid.cells()
         self.total = len(self._left)
+        of = f"{len(grid.impossible)} of {many(self.total, 'cell')} cannot be"
+        self.apart = next((f"{of} ({name}: {why})" for name, why in grid.impossible.items()), "")
 
     def ask(self, free: int) -> list[Cell]:
         """All of them, the first time."""
@@ -62,6 +65,7 @@ class TPE:
 
     Attributes:
         total: how many cells there will be.
+        apart: which values do not go together, of those that may be drawn.
         known: the names of those of this search that there are.
 
     Raises:
@@ -76,6 +80,8 @@ class TPE:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.choices = _resolved(grid)
         self.grid = replace(grid, random=self.choices)
+        some = (self._cell(grid.draw(n)).refused() for n in range(LOOKED_AT))
+        self.apart = next((f"not all that is drawn goes together ({why})" for why in some if why), "")
         self.space = {key: _distribution(choices) for key, choices in self.choices.items()}
         self.total = int(min(grid.samples, _many(self.choices)))
         self._old = [Cell(row.options) for row in known if self._mine(row)][: self.total]
@@ -130,7 +136,7 @@ class TPE:
 
     def _cell(self, drawn: Mapping[str, Any]) -> Cell:
         # values are checked where they are asked for: two that do not go together fail their cell, and not the search
-        return Cell(plain(resolved({**self.grid.fixed, **drawn}, self.grid.source)))
+        return Cell.unchecked({**self.grid.fixed, **drawn}, self.grid.source)
 
     def _other(self) -> Cell | None:
         """A cell at random that has not been asked for; None where there seems to be none."""
@@ -171,6 +177,21 @@ def _among(choices: list[Any] | Range, value: Any) -> Any:
     return int(number) if choices.whole else number
 
 
+def able(grid: Grid, **given: Any) -> Cell:
+    """A cell that can be, of some values and what else is drawn.
+
+    Raises:
+        ConfigError: where there seems to be none.
+    """
+    refused: list[str] = []
+    for n in range(TRIED):
+        cell = Cell.unchecked({**grid.fixed, **grid.draw(n), **given}, grid.source)
+        if not (why := cell.refused()):
+            return cell
+        refused.append(why)
+    raise ConfigError(f"{grid.source}: {refused[0]}")
+
+
 def _resolved(grid: Grid) -> dict[str, list[Any] | Range]:
     """What is drawn, each choice as cells have it however the file writes it (YAML reads 1e-3 as a text), and once.
 
@@ -180,24 +201,12 @@ def _resolved(grid: Grid) -> dict[str, list[Any] | Range]:
     made: dict[str, list[Any] | Range] = {}
     for key, choices in grid.random.items():
         tried = [choices.low, choices.high] if isinstance(choices, Range) else choices
-        cells = [_with(grid, key, choice) for choice in tried]
+        cells = [able(grid, **{key: choice}) for choice in tried]
         if not isinstance(choices, Range):
             shown = [_shown(cell.options[key]) for cell in cells]
             choices = [value for n, value in enumerate(shown) if value not in shown[:n]]
         made[key] = choices
     return made
-
-
-def _with(grid: Grid, key: str, choice: Any) -> Cell:
-    """The first drawn cell that can have a choice: it may go with some of the others alone."""
-    refused: ConfigError | None = None
-    for n in range(TRIED):
-        try:
-            return Cell.of({**grid.fixed, **grid.draw(n), key: choice}, grid.source)
-        except ConfigError as error:
-            refused = refused or error
-    assert refused is not None
-    raise refused
 
 
 def _many(choices: Mapping[str, list[Any] | Range]) -> float:
