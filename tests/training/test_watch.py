@@ -331,3 +331,11 @@ def test_a_run_that_was_warned_of_before_where_was_kept_is_not_called_healthy():
     job = prepare(learner, data, "auto", Options(), None, machine)
     assert Beside(job, Position()).watch.state["said"] is None
     assert Beside(job, Position(warned=True)).watch.state["said"] == {}
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e20])
+def test_rows_are_judged_alike_however_long_they_are(scale):
+    z = {n: torch.randn(64, 8, generator=torch.Generator().manual_seed(n)) for n in (0, 1)}
+    long = {n: scale * rows for n, rows in z.items()}
+    one, other = (Watch("mine").see(rows, rows, Clock(step=5, total=100)) for rows in (z, long))
+    assert other == pytest.approx(one, rel=1e-4)

@@ -32,7 +32,6 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 
 from infomax.clock import Clock
 from infomax.critic import Bilinear, Cosine, Critic, Dot, Euclidean
@@ -142,12 +141,13 @@ class Watch:
     def see(self, z: Views, k: Views, clock: Clock) -> dict[str, float]:
         """Gauges of one batch: std, effective rank of the centred unit rows, the InfoNCE reading between two views; scale."""
         from infomax.evaluate.gauges import effective_rank, spread
+        from infomax.evaluate.numbers import unit
         from infomax.mi import readings
 
         i, a = next(iter(z.items()))
         b = next((v for j, v in k.items() if j != i), a)
         raw, other = (v[..., :ROWS, :].float().cpu() for v in (a, b))
-        a, b = F.normalize(raw, dim=-1), F.normalize(other, dim=-1)
+        a, b = unit(raw), unit(other)
         if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
             return {}
         gauges = {
