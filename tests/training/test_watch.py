@@ -91,6 +91,56 @@ def test_a_spread_that_falls_is_a_collapse_where_information_falls_with_it():
     assert verdict(below, (0.19, 50.0, -0.9), (0.15, 50.0, -0.9), (0.15, 50.0, -0.9)) == "point"
 
 
+# std and information of MoCo v1 by SGD at .1, at every update of its first fifth (`infomax study collapse`, "digits, sgd")
+CONES = {
+    113: (
+        "0.666 0.654 0.625 0.536 0.420 0.344 0.286 0.234 0.201 0.171 0.152 0.138 0.128 0.122 "
+        "0.117 0.114 0.112 0.111 0.115 0.114 0.115 0.115 0.116 0.114 0.118 0.118 0.116 0.116 "
+        "0.116 0.119 0.115 0.117 0.119 0.119 0.116 0.116 0.119 0.119 0.120 0.116 0.123",
+        "-0.03 -0.25 -0.23 0.08 0.05 0.16 0.04 0.11 0.09 0.07 0.07 0.10 0.09 0.10 "
+        "0.08 0.07 0.09 0.07 0.09 0.08 0.10 0.08 0.10 0.08 0.11 0.11 0.10 0.09 "
+        "0.12 0.12 0.08 0.12 0.11 0.13 0.09 0.11 0.13 0.13 0.13 0.12 0.13",
+    ),
+    103: (
+        "0.675 0.670 0.637 0.560 0.465 0.366 0.310 0.260 0.224 0.199 0.180 0.168 0.158 0.151 "
+        "0.146 0.142 0.144 0.144 0.149 0.146 0.158 0.157 0.159 0.164 0.162 0.165 0.165 0.167 "
+        "0.171 0.173 0.173 0.181 0.180 0.184 0.190 0.191 0.192 0.202 0.213 0.209 0.216",
+        "-0.01 0.02 0.22 0.00 0.18 0.15 0.18 0.06 0.12 0.14 0.15 0.11 0.16 0.11 "
+        "0.13 0.15 0.16 0.14 0.16 0.14 0.17 0.16 0.18 0.17 0.20 0.21 0.20 0.22 "
+        "0.19 0.21 0.21 0.24 0.23 0.27 0.28 0.25 0.31 0.26 0.27 0.32 0.31",
+    ),
+}
+
+
+def moco_v1_by_sgd(seed, **options):
+    """At which of its 200 updates the watch speaks of it, within the first fifth; and as what."""
+    watch = Watch("moco_v1", **options)
+    for step, (std, mi) in enumerate(zip(*(map(float, kept.split()) for kept in CONES[seed]), strict=True)):
+        gauges = {"std": std, "effective_rank": 20.0, "mi_infonce": mi, "scale": 1.0}
+        watch.note(gauges, Clock(step, 5, 200))
+        if watch.state["suspicious"] >= 2:
+            return step, watch.state["why"]
+    return None
+
+
+def test_a_cone_that_is_passed_through_is_no_collapse_and_one_that_is_stayed_in_is():
+    """A cosine reads next to nothing from a narrow cone. Seed 113 ended with a rank of 3.4, and 103 healthy."""
+    step, why = moco_v1_by_sgd(113)
+    assert why == "point" and step < 40
+    assert moco_v1_by_sgd(103) is None
+    assert moco_v1_by_sgd(113, lengths="product") is None  # reads from lengths what the cone leaves
+
+
+def test_how_long_a_cone_is_stayed_in_is_counted_in_updates_from_where_it_was_open_last():
+    start, cone = (0.8, 50.0, 0.0), (0.19, 50.0, 0.05)
+    assert verdict(start, *[cone] * 26, total=1000) is None  # an eighth of the run, and one reading
+    assert verdict(start, *[cone] * 27, total=1000) == "point"
+    assert verdict(start, *[cone] * 20, (0.21, 50.0, 0.05), *[cone] * 26, total=1000) is None
+    again = Watch("mine", seen={"phases": {"0": {"rank": 50.0, "std": 0.8, "level": 0.1, "information": 0.1}}})
+    again.note({"std": 0.19, "effective_rank": 50.0, "mi_infonce": 0.1}, Clock(900, 10, 1000))  # of an earlier version
+    assert not again.state["suspicious"]
+
+
 def test_directions_that_vanish_are_seen_where_hardly_any_is_left():
     start = (1.0, 50.0, 0.5)
     assert verdict(start, (1.0, 4.9, 0.5), (1.0, 4.9, 0.5)) == "directions"
