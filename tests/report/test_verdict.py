@@ -66,6 +66,20 @@ def test_a_collapse_that_the_log_alone_shows_is_no_healthy_run():
     assert state(run(healthy, OPEN | {"std": math.nan})).startswith("unknown")
 
 
+def test_a_run_that_ends_with_hardly_a_direction_is_told_though_no_alarm_rang():
+    informed = watched(
+        (0.7, 48.0, 0.0), *[(0.5, 4.6, 0.6)] * 8
+    )  # MoCo v1 by SGD: `few` directions that tell the views apart
+    ended = {"epoch": 40, "std": 0.36, "effective_rank": 3.4}
+    assert informed["said"] is None and state(run(informed, OPEN, ended)) == "**few directions left**"
+    said = verdict(run(informed, OPEN, ended))
+    assert said.startswith("**Few directions left at the end**: effective rank 3.4 of fixed samples.")
+    assert "No sign" not in said and "normal" not in said
+    assert state(run(informed, ended | {"effective_rank": 5.1})) == "no sign of collapse"
+    narrow = watched((0.9, 9.0, 0.0), (0.9, 4.0, 1.0))  # of few dimensions from the start
+    assert state(run(narrow, ended)) == "no sign of collapse"
+
+
 def test_what_was_not_kept_is_not_guessed():
     assert "was not kept" in verdict(run({})) and state(run({})) == "open"
     assert verdict(run(watched() | {"said": {}})) == "**Flagged as collapsing; when was not kept**."

@@ -357,6 +357,7 @@ def test_what_was_seen_is_in_the_folder_whether_a_run_was_stopped_or_not(tmp_pat
 
     whole, seen = fit("whole")
     assert whole.watched == seen and seen["said"] is None and seen["phases"]["0"]["now"]["std"] > 0
+    assert seen["state"] == "no sign of collapse"
     assert fit("stopped", on_epoch=lambda run: True) == (ANY, seen)
 
 

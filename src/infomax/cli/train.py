@@ -211,16 +211,18 @@ def _ended(run: Run, out: str) -> None:
     last = run.history[-1]
     if launched_rank() > 0:
         return
-    from infomax.training.monitor import collapsed
+    from infomax.training.state import HEALTHY, state_of
 
     mi, most = last["mi_infonce"], last["ceiling_infonce"]
     epochs = f"{last['epoch']:g} epoch{'' if last['epoch'] == 1 else 's'}"
     epochs += "" if float(last["epoch"]).is_integer() else ", the last in part"
     epochs += "" if run.updates is None else f" ({many(run.updates, 'update')})"
+    stands = state_of(run.history, run.watched)
+    poorly = "" if stands in (HEALTHY, "open") else f": {stands}"
     print(
         f"{run.learner.name} after {epochs}: "
         f"bound {last['bound']:.3f}; of fixed samples InfoNCE {mi:.2f} of at most {most:.2f} nats, "
-        f"effective rank {last['effective_rank']:.1f}, std {last['std']:.2f}" + ": collapsed" * collapsed(last)
+        f"effective rank {last['effective_rank']:.1f}, std {last['std']:.2f}{poorly}"
     )
     if online := as_text(last):
         print(online)

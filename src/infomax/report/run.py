@@ -22,7 +22,8 @@ from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.report.samples import CLUSTERS, Samples, clusters, samples_of
 from infomax.report.subject import Subject, find_data, named_apart
-from infomax.report.verdict import collapsed, state, verdict
+from infomax.report.verdict import state, verdict
+from infomax.training.state import collapsed
 from infomax.words import many
 
 if TYPE_CHECKING:

@@ -5,58 +5,38 @@ from collections.abc import Mapping
 from typing import Any
 
 from infomax.report.subject import Subject
-from infomax.training import monitor
+from infomax.training.state import HEALTHY, few_left, flag, state_of
 
-
-def collapsed(row: Mapping[str, Any]) -> bool | None:
-    """Whether a row of a log is of a collapsed embedding; None where it cannot be told.
-
-    Example:
-        >>> [collapsed({"std": std, "effective_rank": 12.0}) for std in (0.9, 0.01, math.nan)]
-        [False, True, None]
-    """
-    read = [row.get(key) for key in ("std", "effective_rank")]
-    known = all(isinstance(value, int | float) and math.isfinite(value) for value in read)
-    return monitor.collapsed(row) if known else None
+CLEAR = "**No sign of collapse.**"
 
 
 def state(s: Subject) -> str:
-    """A run's verdict in a few words, for a cell of a table."""
-    ended = collapsed(s.last)
-    if ended:
-        return "**collapsed**"
-    if flag := _flag(s):
-        return f"**{flag[0].lower()}{flag[1:]}**"
-    if ended is None:
-        return "unknown: a gauge is no finite number"
-    return "no sign of collapse" if s.watched else "open"
+    """A run's state in a few words, for a cell of a table: bold where it is a warning."""
+    said = state_of(s.history, s.watched)
+    return said if said.startswith((HEALTHY, "open", "unknown")) else f"**{said}**"
 
 
 def verdict(s: Subject) -> str:
     """A run's verdict with the figures that it rests on, as a paragraph; of one that has not ended an epoch, nothing."""
     if not s.history:
         return ""
-    flag, said = _flag(s), s.watched.get("said")
-    if flag and said:
-        head = f"**{flag}**, at update {said['step']} of {said['total']}: {said['seen'].rstrip('.')}."
-    elif flag:
-        head = f"**{flag}**."
+    said_of, said = flag(s.history, s.watched), s.watched.get("said")
+    if said_of and said:
+        head = f"**{said_of}**, at update {said['step']} of {said['total']}: {said['seen'].rstrip('.')}."
+    elif said_of:
+        head = f"**{said_of}**."
     elif not s.watched:
         return "What the watch over a collapse said was not kept, as the run is older than that: see the gauges of its log."
     elif s.watched["suspicious"]:
         head = "**Not flagged as collapsing**, but its last reading alone has a sign of it."
+    elif few_left(s.history, s.watched):
+        head = (
+            f"**Few directions left at the end**: effective rank {s.last['effective_rank']:.1f} of fixed samples. No alarm "
+            "rang: it is no collapse where the classes need no more. Else take a smaller learning rate."
+        )
     else:
-        head = "**No sign of collapse.**"
-    return " ".join([head, *_seen(s.watched, healthy=not flag)])
-
-
-def _flag(s: Subject) -> str:
-    """When a collapse was said of a run; nothing: it was not."""
-    said = s.watched.get("said")
-    epoch = said["epoch"] if said else next((row.get("epoch") for row in s.history if collapsed(row)), None)
-    if epoch is not None:
-        return f"Flagged as collapsing in epoch {math.ceil(epoch)}"
-    return "" if said is None else "Flagged as collapsing; when was not kept"
+        head = CLEAR
+    return " ".join([head, *_seen(s.watched, healthy=head == CLEAR)])
 
 
 def _seen(watched: Mapping[str, Any], *, healthy: bool) -> list[str]:

@@ -41,6 +41,7 @@ from infomax.training.rules import rate
 from infomax.training.run import Run, begun, rebuilt
 from infomax.training.sharding import Strategy, take_up
 from infomax.training.stands import stands
+from infomax.training.state import state_of
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
 from infomax.words import many
@@ -387,6 +388,7 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
                 if frames.due(done, None if length.timed else options.epochs) or position.step == total:
                     frames.see(done, embedding[places])
                 position.history.append(row)
+                run.watched["state"] = state_of(position.history, run.watched)
                 position.losses, position.bounds, position.skipped = [], [], 0
                 began = time.perf_counter()
                 take_up(run.learner, learner)

@@ -107,6 +107,11 @@ def unguarded(learner: Learner) -> tuple[Collapse, ...]:
     return tuple(collapse for collapse in Marginal.guards if collapse not in guarded)
 
 
+def few(start: float) -> float:
+    """The effective rank below which hardly a direction is left, of an encoder that had `start` before its first update."""
+    return max(min(LOST_RANK * start, FEW), min(COLLAPSED_RANK, start / 2))  # a rank is never below 1
+
+
 class Watch:
     """What has been seen of a run, and whether two readings in a row say that it collapses.
 
@@ -189,8 +194,7 @@ class Watch:
         shrunk = scale < (CLOSED_BARE if "nothing" in loose else SHRUNK[self.lengths]) * been["scale"]
         shrunk = shrunk and ("nothing" in loose or self.lengths == "distance" or not holds)
         informed = holds or been["level"] > max(random + INFORMED, INFORMED, been["information"] / 2)
-        few = max(min(LOST_RANK * been["rank"], FEW), min(COLLAPSED_RANK, been["rank"] / 2))  # a rank is never below 1
-        thin = rank < few and not informed
+        thin = rank < few(been["rank"]) and not informed
         if "directions" in loose:
             thin = rank < LOST_RANK_BARE * been["rank"]
         signs = {"point": std < COLLAPSED_STD or closing, "nothing": shrunk, "directions": thin}

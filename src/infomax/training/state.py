@@ -1,0 +1,63 @@
+"""Whether a run has collapsed, in a few words: its last line, its page and its `watch.json` have them from here."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infomax.training import monitor
+from infomax.training.watch import few
+
+Row = Mapping[str, Any]
+HEALTHY, FEW_LEFT = "no sign of collapse", "few directions left"
+
+
+def collapsed(row: Row) -> bool | None:
+    """Whether a row of a log is of a collapsed embedding; None where it cannot be told.
+
+    Example:
+        >>> [collapsed({"std": std, "effective_rank": 12.0}) for std in (0.9, 0.01, math.nan)]
+        [False, True, None]
+    """
+    read = [row.get(key) for key in ("std", "effective_rank")]
+    known = all(isinstance(value, int | float) and math.isfinite(value) for value in read)
+    return monitor.collapsed(row) if known else None
+
+
+def flag(history: Sequence[Row], watched: Mapping[str, Any]) -> str:
+    """When a collapse was said of a run; nothing: it was not."""
+    said = watched.get("said")
+    epoch = said["epoch"] if said else next((row.get("epoch") for row in history if collapsed(row)), None)
+    if epoch is not None:
+        return f"Flagged as collapsing in epoch {math.ceil(epoch)}"
+    return "" if said is None else "Flagged as collapsing; when was not kept"
+
+
+def few_left(history: Sequence[Row], watched: Mapping[str, Any]) -> bool:
+    """Whether a run ends with as few directions as the watch calls a collapse where they tell nothing; whatever they tell."""
+    starts = [been["rank"] for been in watched.get("phases", {}).values()]
+    return bool(history and starts) and history[-1].get("effective_rank", math.inf) < few(max(starts))
+
+
+def state_of(history: Sequence[Row], watched: Mapping[str, Any]) -> str:
+    """A run's state in a few words.
+
+    Args:
+        history: one row an epoch.
+        watched: what the watch over it saw and said; empty where that was not kept.
+
+    Example:
+        >>> watched = {"said": None, "phases": {"0": {"rank": 47.7}}}
+        >>> [state_of([{"epoch": 40, "std": std, "effective_rank": rank}], watched)
+        ...  for std, rank in ((0.9, 27.0), (0.36, 3.4), (0.05, 12.0))]
+        ['no sign of collapse', 'few directions left', 'collapsed']
+    """
+    ended = collapsed(history[-1]) if history else None
+    if ended:
+        return "collapsed"
+    if said := flag(history, watched):
+        return f"{said[0].lower()}{said[1:]}"
+    if ended is None:
+        return "unknown: a gauge is no finite number"
+    if few_left(history, watched):
+        return FEW_LEFT
+    return HEALTHY if watched else "open"
