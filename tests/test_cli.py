@@ -112,6 +112,31 @@ def test_train_probe_report(tmp_path, capsys):
     assert code == 0 and (out / "report.html").stat().st_size > 1e6
 
 
+def test_the_last_line_of_a_run_and_its_folder_say_what_its_page_says(tmp_path, capsys, monkeypatch):
+    out = tmp_path / "run"
+    asked = (
+        "train",
+        "--method",
+        "jmi",
+        "--projector",
+        "32",
+        "--data",
+        "digits",
+        "--epochs",
+        "2",
+        "--lr",
+        "0",
+        "--out",
+        out,
+    )
+    monkeypatch.setattr("infomax.training.state.few", lambda start: start)
+    code, said, _ = run(capsys, *asked)
+    assert code == 0 and re.search(r"^jmi after 2 epochs .*, std \d\.\d\d: few directions left$", said, re.MULTILINE)
+    assert json.loads((out / "watch.json").read_text())["state"] == "few directions left"
+    code, said, _ = run(capsys, "report", out)
+    assert code == 0 and "<strong>few directions left</strong>" in (out / "report.html").read_text()
+
+
 def test_a_run_by_time_says_where_it_ended(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("infomax.training.length.Length.total", lambda self, step: 12)  # of 5 an epoch
     asked = ("--method", "jmi", "--projector", "16", "--data", "digits", "--budget", "1h", "--out", tmp_path / "run")
@@ -346,7 +371,7 @@ def test_the_help_of_studies_names_what_may_be_named(capsys):
         assert f'"{name}"' in told["--sentences"], name
     kept = Path(__file__).parents[1].glob("results/collapse-digits*-seed*.json")
     last = max(int(path.stem.rpartition("seed")[2]) for path in kept)
-    assert f"seeds 1 and 100 to {last}" in told["--first-seed"]
+    assert f"seeds 1 to 24 and 100 to {last}" in told["--first-seed"]
     assert set(re.findall(r"[a-z_0-9]+", shown(capsys, "study", "mi")["--tasks"])) >= set(TASKS)
     assert set(re.findall(r"[a-z_0-9]+", shown(capsys, "study", "table1")["--methods"])) >= set(PRINTED)
     train = shown(capsys, "train")
