@@ -4,7 +4,7 @@ An embedding collapses in three ways, and each has its sign early in a run:
 
 - **to a point** (completely): the unit rows point one way, so that their deviation $s = \sqrt D \, \overline{\sigma_d}$ goes
   to 0. Said where s is below `COLLAPSED_STD`; or earlier, where it is below `CLOSED` of the most that it was while the
-  information between two views, $I$, has lost `LOST_INFORMATION` of the most that *it* was: the joint term is then climbed at
+  information between two views, $I$, has lost `LOST_INFORMATION` of the most that *it* was, and `INFORMED`: the joint term is then climbed at
   the price of the information that it is to carry. A spread that falls alone is no collapse: a sharp cosine critic may go
   through a narrow cone, and reads more and more from it. (One batch of 128 is noisy: I is a running mean of its readings.)
   One that stays in it does not: of rows whose mean cosine is $1 - s^2$, the critic $\cos/\tau$ reads at most some $s^2/\tau$
@@ -52,7 +52,7 @@ CLOSED, LOST_INFORMATION = 0.25, 0.2
 LINGERS = 0.125  # of 36 runs of MoCo v1 by SGD, those that end healthy are in a cone for 0.105 of them at most
 LOST_RANK = 0.15
 FEW = 5.0  # BYOL and SimCLR have 10 to 14 on CIFAR-10 in an encoder's first minute
-INFORMED = 0.1  # nats
+INFORMED = 0.1  # nats: less is one batch's noise
 SHRUNK: dict[str | None, float] = {"distance": 0.2, "product": 0.1, None: 0.0}  # DINO's comes down to 0.15, and back
 CLOSED_BARE, LOST_RANK_BARE = 0.5, 0.5
 ROWS = 128  # of a batch, which a reading of some milliseconds looks at
@@ -182,7 +182,8 @@ class Watch:
         been["level"] += SMOOTH * (mi - been["level"])
         been["information"] = max(been["information"], been["level"])
         random = been.get("random", 0.0)  # a run that was begun before this was read has none
-        fading = been["information"] - been["level"] > LOST_INFORMATION * abs(been["information"])
+        lost = been["information"] - been["level"]
+        fading = lost > max(LOST_INFORMATION * abs(been["information"]), INFORMED)
         holds = been["level"] > max(random, 0.0) and not fading
         loose = self.unguarded
         closed = std < CLOSED * been["std"]
