@@ -4,9 +4,10 @@ An embedding collapses in three ways, and each has its sign early in a run:
 
 - **to a point** (completely): the unit rows point one way, so that their deviation $s = \sqrt D \, \overline{\sigma_d}$ goes
   to 0. Said where s is below `COLLAPSED_STD`; or earlier, where it is below `CLOSED` of the most that it was while the
-  information between two views, $I$, has lost `LOST_INFORMATION` of the most that *it* was, and `INFORMED`: the joint term is then climbed at
-  the price of the information that it is to carry. A spread that falls alone is no collapse: a sharp cosine critic may go
-  through a narrow cone, and reads more and more from it. (One batch of 128 is noisy: I is a running mean of its readings.)
+  information between two views, $I$, has lost `LOST_INFORMATION` of the most that *it* was, and `INFORMED`: the joint term is
+  then climbed at the price of the information that it is to carry. A spread that falls alone is no collapse: a sharp cosine
+  critic may go through a narrow cone, and reads more and more from it. (One batch of 128 is noisy: I is a running mean of its
+  readings.)
   One that stays in it does not: of rows whose mean cosine is $1 - s^2$, the critic $\cos/\tau$ reads at most some $s^2/\tau$
   nats (the log-mean of $e^T$ is above the mean of T), so that `CLOSED` of the spread leaves a sixteenth to be read. Said, too,
   where the spread has been below that share for `LINGERS` of the run, unless the joint term reads lengths, which a cone
