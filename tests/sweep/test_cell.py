@@ -223,6 +223,20 @@ def test_a_sample_that_another_stands_in_for_is_not_judged_on(tmp_path, monkeypa
     assert seen == [[fit, fit, held, held]] and fit + held == len(split.fit) + len(split.held) - 1
 
 
+def test_a_cell_keeps_the_size_at_which_whole_images_were_judged(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", images=rng.integers(0, 255, (40, 16, 16, 1), dtype=np.uint8), labels=np.arange(40) % 2)
+    options = {"method": "jmi", "data": str(tmp_path / "x.npz"), "encoder": "resnet8", "batch_size": 20, "epochs": 1}
+    cells = [Cell.of({**options, "size": 8, "views": views}) for views in ("simclr", "none")]
+    points = Cell.of({**FIXED, "epochs": 1})
+    folder = begun(tmp_path / "sweep", *cells, points)
+    for cell in (*cells, points):
+        complete(folder.path, cell.name)
+    assert [folder.result(cell.name)["size"] for cell in cells] == [16, 8]
+    assert "size" not in folder.result(points.name)
+    assert [row.size for row in folder.rows()] == [16, 8, None]
+
+
 def test_of_a_graph_the_validation_nodes_choose(tmp_path):
     cell = Cell.of({"method": "bgrl", "data": "sbm", "epochs": 1})
     folder = begun(tmp_path, cell)

@@ -137,6 +137,48 @@ def test_precisions_that_machines_settled_otherwise_are_said_below_the_table(tmp
     assert line.replace("precision", "Precision", 1) in write(tmp_path).read_text()
 
 
+@pytest.fixture
+def judged_at(tmp_path, tell):
+    """What is said below the table of cells (here seeds) whose whole images were judged at sizes; of None nothing was kept."""
+
+    def say(*sizes, views=4, **options):
+        path = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder = Folder(made_up(path, [({"seed": k, **options}, {"linear": 90.0 + k}) for k in range(len(sizes))]))
+        names = [row.name for row in folder.rows()]
+        for name, size in zip(names, sizes, strict=True):
+            asked = {part: {} for part in ("method", "encoder", "data", "training")} | {"views": {"size": views}}
+            (folder.cell(name) / "config.json").write_text(json.dumps(asked))
+            kept = json.loads((folder.cell(name) / "result.json").read_text())
+            kept |= {} if size is None else {"size": size}
+            (folder.cell(name) / "result.json").write_text(json.dumps(kept))
+        said = [tell(command, str(path))[1] for command in ("table", "best")] + [write(path).read_text()]
+        assert len({"ot comparable" in text for text in said}) == 1
+        return next((line.strip() for line in said[0].splitlines() if "not comparable" in line), ""), names
+
+    return say
+
+
+def test_cells_whose_whole_images_were_judged_at_another_size_are_said_not_to_be_comparable(judged_at):
+    said, names = judged_at(4, 8, 4)
+    why = "not comparable, since whole images were judged at another size than the"
+    assert said == f"{why} 4 px of {names[0]}: {names[1]} (8 px)"
+    assert judged_at(8, 8, 8)[0] == ""
+    said, names = judged_at(None, 8, 8)  # of older sources, which judged at the views' size
+    assert said == f"{why} 4 px of {names[0]}: {names[1]} (8 px), {names[2]} (8 px)"
+    assert judged_at(None, 4, 4)[0] == judged_at(None, None)[0] == ""
+    said, names = judged_at(8, None, views=None)
+    assert said == f"{why} 8 px of {names[0]}: {names[1]} (size not known)"
+
+
+def test_cells_of_other_views_are_judged_at_sizes_of_their_own():
+    rows = [
+        Row(f"{px}-{v}", "finished", {"data": "d", "size": px, "views": v}, {}, 1, 0.0, size=px * times)
+        for px in (4, 8)
+        for v, times in (("simclr", 1), ("small", 2))
+    ]
+    assert mixed(rows) == ""
+
+
 def test_cells_without_the_metric_are_left_out_and_named(tmp_path, tell):
     path = made_up(tmp_path, [({"lr": 1}, {"linear": 1.0, "knn": 2.0}), ({"lr": 2}, {"linear": 3.0})])
     bare = next(row.name for row in Folder(path).rows() if "knn" not in row.metrics)

@@ -72,6 +72,7 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
             if not asked["data"] and set(changed(learnt, judged)) - {"labels"}:
                 raise DataError(f"{split.data.name!r} has changed since the cell was trained: put back what was there")
             found = {"metrics": split.judge(run), "protocol": split.protocol, "evaluate": asked["data"]}
+            found |= {} if split.size is None else {"size": split.size}
             found |= {"content": {"trained": learnt, "judged": judged}}
             found |= {"seconds": sum(row["seconds"] for row in run.history), "options": options, "machine": _machine()}
             found["cpu_seconds"] = time.process_time() - cpu  # of this process; one that was stopped before has its own
@@ -159,7 +160,12 @@ class _Split:
         fit: rows that a probe learns from.
         held: rows that it is judged on.
         protocol: how the two came about.
+
+    Attributes:
+        size: side in pixels at which whole images were judged; None: they were not, or there are none.
     """
+
+    size: int | None = None
 
     def __init__(self, metric: str, data: Dataset, fit: Tensor, held: Tensor, protocol: str) -> None:
         self.metric, self.data, self.fit, self.held, self.protocol = metric, data, fit, held, protocol
@@ -208,6 +214,7 @@ class _Split:
             return gauges
         y = self.data.labels
         assert y is not None
+        self.size = size if self.data.is_images else None
         rows = (z[fit], y[fit], z[held], y[held])
         probe = linear_probe(*rows)
         found = {"linear": 100 * probe.accuracy, "linear_se": 100 * probe.stderr}

@@ -47,6 +47,7 @@ class Row:
         error: of a failed one.
         content: of a finished one: what the data are known by that it was trained and judged on, where that was kept.
         judged_by: of a finished one: the data that it was judged by, where these are others than it was trained on.
+        size: of a finished one: the side in pixels at which whole images were judged, where that is known.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Row:
     error: str = ""
     content: Mapping[str, Any] = field(default_factory=dict)
     judged_by: str | None = None
+    size: int | None = None
 
 
 class Folder:
@@ -155,8 +157,12 @@ class Folder:
             return self.row(name, sweep)
         seconds = sum(row["seconds"] for row in history)
         known, metrics = found.get("content", {}), found.get("metrics", {})
-        judged_by = found.get("evaluate")
-        return Row(name, state, sweep["cells"][name], metrics, len(history), seconds, error, known, judged_by)
+        judged_by, size = found.get("evaluate"), found.get("size")
+        if found and size is None:  # earlier versions judged at the views' size, and kept none
+            with suppress(DataError):  # a cell whose result alone was kept
+                size = (read_config(out).get("views") or {}).get("size")
+        options = sweep["cells"][name]
+        return Row(name, state, options, metrics, len(history), seconds, error, known, judged_by, size)
 
     def rows(self) -> list[Row]:
         """How every cell stands, in the order in which they were asked for."""
@@ -352,23 +358,38 @@ def without(rows: Iterable[Row], metric: str) -> str:
 
 
 def mixed(rows: Iterable[Row]) -> str:
-    """Which finished cells were of another version of their data than the first of them, as a line; nothing where none was.
+    """Which finished cells were of another version of their data than the first of them, or had their whole images judged at
+    another size than the first of the same views and encoder, as a line; nothing where none was.
 
     Example:
         >>> a, b = ({"trained": {"images": version}} for version in "ab")
         >>> mixed([Row(str(k), "finished", {"data": "d.npz"}, {}, 1, 0.0, "", c) for k, c in enumerate((a, b, a))])
         'not comparable, since their data changed between cells: 1'
+        >>> mixed([Row(f"{px}", "finished", {"data": "d.npz"}, {}, 1, 0.0, size=px) for px in (16, 32, 16)])
+        'not comparable, since whole images were judged at another size than the 16 px of 16: 32 (32 px)'
     """
     first: dict[tuple[Any, str], Mapping[str, Any]] = {}
-    names = []
+    sized: dict[tuple[Any, ...], Row] = {}
+    names, others = [], dict[str, list[str]]()
     for row in rows:
         of = {"trained": row.options.get("data"), "judged": row.judged_by or row.options.get("data")}
         for use, known in row.content.items():
             parts = changed(first.setdefault((of[use], use), known), known) if known else []
             if any(part != "labels" or use == "judged" for part in parts):  # labels are judged by
                 names.append(row.name)
+        if row.state == "finished":
+            alike = (of["judged"], *(row.options.get(key) for key in ("views", "size", "encoder")))
+            one = sized.setdefault(alike, row)
+            if row.size != one.size:
+                others.setdefault(f"{_px(one.size)} of {one.name}", []).append(f"{row.name} ({_px(row.size)})")
     names = list(dict.fromkeys(names))
-    return f"not comparable, since their data changed between cells: {', '.join(names)}" if names else ""
+    said = [f"their data changed between cells: {', '.join(names)}"] if names else []
+    said += [f"whole images were judged at another size than the {n}: {', '.join(rest)}" for n, rest in others.items()]
+    return f"not comparable, since {'; since '.join(said)}" if said else ""
+
+
+def _px(size: int | None) -> str:
+    return "size not known" if size is None else f"{size} px"
 
 
 def _names(path: Path) -> set[str]:
