@@ -239,6 +239,25 @@ def test_names_are_looked_at_before_data_are(tmp_path, capsys, asked, said):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_from_an_earlier_one_says_where_its_views_are_of_another_size(tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 255, (40, 24, 24, 1), dtype=np.uint8)
+    np.savez(tmp_path / "x.npz", images=images)
+    asked = ("train", "--method", "jmi", "--data", tmp_path / "x.npz", "--batch-size", 20, "--epochs", 1)
+    first = tmp_path / "first"
+    code, said, _ = run(capsys, *asked, "--size", 16, "--out", first)
+    assert code == 0 and "was trained on views" not in said
+    for at, init in enumerate((first, first / "learner.safetensors")):
+        code, said, err = run(capsys, *asked, "--init", init, "--out", tmp_path / f"default{at}")
+        assert code == 0, err
+        line = f"{init} was trained on views of 16 px, and this run has 24 px: for views as then, give --size 16"
+        assert line in said.splitlines()
+    for size in (16, 24):  # asked for
+        code, said, err = run(capsys, *asked, "--init", first, "--size", size, "--out", tmp_path / f"at{size}")
+        assert code == 0 and "was trained on views" not in said, err
+    code, said, err = run(capsys, *asked, "--init", tmp_path / "at24", "--out", tmp_path / "same")
+    assert code == 0 and "was trained on views" not in said, err
+
+
 @pytest.mark.parametrize(
     ("encoder", "said"),
     [

@@ -170,6 +170,8 @@ def train(
     learner = im.methods.build(method, encoder_for(samples, encoder, size, init), **options)
     if launched_rank() == 0:
         print(_begun(learner, samples, size, batch_size, online_probe or online_knn), flush=True)
+        if init is not None and size is None and (said := _of_other_views(init, samples)):
+            print(said, flush=True)
         if precision == "auto":
             print(f"precision {chosen(precision, device)}, as the hardware has it", flush=True)
     run = im.train(
@@ -205,6 +207,20 @@ def _begun(learner: Any, samples: Any, size: int | None, batch_size: int, online
         f"{samples.name}: {what}{known}; {learner.name}: {net['name']}, {size_of:.2g} M parameters, and {rest:.2g} M of "
         f"heads{cut if n < 2 * batch_size and not isinstance(samples, Graph) else ''}"
     )
+
+
+def _of_other_views(init: str, samples: Any) -> str:
+    """That the run whose weights are taken had views of another size than these will have; nothing where it had not."""
+    from infomax.encoders.weights import run_of
+    from infomax.training.feed import view_size
+
+    run = run_of(init)
+    if run is None or not (run / "config.json").is_file() or not samples.is_images:
+        return ""
+    then, now = (read_config(run)["views"] or {}).get("size"), view_size(samples)
+    if then in (None, now):
+        return ""
+    return f"{init} was trained on views of {then} px, and this run has {now} px: for views as then, give --size {then}"
 
 
 def _ended(run: Run, out: str) -> None:

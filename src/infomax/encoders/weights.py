@@ -41,8 +41,7 @@ def begin(encoder: nn.Module, source: str | Path) -> None:
         >>> bool((a.weight == b.weight).all())
         True
     """
-    path = located(source)
-    run = path if path.is_dir() else path.parent if path.name == OF_A_RUN else None
+    path, run = located(source), run_of(source)
     tensors = found(encoder, _of_file(path), str(path)) if run is None else _of_run(run)
     fill(encoder, tensors, str(path))
 
@@ -59,6 +58,17 @@ def located(source: str | Path) -> Path:
     if not path.exists():
         raise DataError(f"no weights {path}: name a run's folder or a file; {beside(path)}".rstrip("; "))
     return path
+
+
+def run_of(source: str | Path) -> Path | None:
+    """The folder of the run whose weights are named, by its path or by that of the file in it; None: of no run.
+
+    Example:
+        >>> run_of("runs/a/learner.safetensors").as_posix(), run_of("pretrained"), run_of("resnet18.pth")
+        ('runs/a', None, None)
+    """
+    path = Path(source).expanduser()
+    return path if path.is_dir() else path.parent if path.name == OF_A_RUN else None
 
 
 def found(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> Mapping[str, Tensor]:
