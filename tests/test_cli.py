@@ -65,6 +65,26 @@ def test_ctrl_c_while_torch_is_imported_is_one_line(tmp_path):
     assert (done.returncode, done.stderr, done.stdout) == (130, "infomax: stopped\n", "")
 
 
+@pytest.mark.parametrize("at", ["infomax.training.feed.dataset", "infomax.training.loop._climb"])
+def test_ctrl_c_before_the_first_update_says_that_there_is_nothing_to_resume(tmp_path, capsys, monkeypatch, at):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    asked = ("train", *SMALL, "--epochs", 1, "--out", out)
+    with monkeypatch.context() as patched:
+        patched.setattr(at, interrupted)
+        code, _, err = run(capsys, *asked)
+    said = "infomax: stopped before the first update: nothing had been written, and the same command begins it\n"
+    assert (code, err, out.exists()) == (130, said, False)
+    code, _, err = run(capsys, *asked)
+    assert code == 0, err
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "load", interrupted)
+        assert run(capsys, "train", "--resume", out) == (130, "", "infomax: stopped; what had been written stays\n")
+        assert run(capsys, "probe", out) == (130, "", "infomax: stopped; what had been written stays\n")
+
+
 def test_methods_prints_the_computed_table(capsys):
     code, out, _ = run(capsys, "methods")
     assert code == 0

@@ -118,7 +118,7 @@ def _run(tokens: list[str]) -> int:
     except OSError as error:  # a path that cannot be made, read or written
         return _say(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error), 2)
     except KeyboardInterrupt:
-        return _say("stopped; what had been written stays", 130)
+        return _say(_stopped(tokens), 130)
     return 0
 
 
@@ -128,6 +128,14 @@ def _failed(error: InfomaxError) -> int:
     if isinstance(error, DataError) and world() > 1:  # of this process's slice, it may be: the others do not know of it
         return _say(f"process {rank()}: {error}", 2, alone=False)
     return _say(str(error), 2)
+
+
+def _stopped(tokens: list[str]) -> str:
+    """What to say of a command that was interrupted: a run before its first update has left nothing that could be resumed."""
+    out = options_given(tokens).get("out") if tokens[:1] == ["train"] else None
+    if out and not (Path(out).is_dir() and any(Path(out).iterdir())):
+        return "stopped before the first update: nothing had been written, and the same command begins it"
+    return "stopped; what had been written stays"
 
 
 def _misspelt(tokens: list[str]) -> str | None:
