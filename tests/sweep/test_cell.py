@@ -274,9 +274,9 @@ def test_settings_are_gathered_over_seeds_and_ordered(tmp_path):
     assert varied(rows) == ["lr", "seed"]
     first, second = settings(rows, "linear")
     assert first.options == {"lr": 0.2} and first.mean == 92.5 and first.sd == pytest.approx(0.5**0.5)
-    assert second.shown == "92.00 ± 2.83 (sd, n = 2)"
+    assert second.shown == "92.00 ± 2.83 (sd of 2 seeds)"
     assert settings(rows, "linear", "min")[0].options == {"lr": 0.1}
-    assert settings(rows[:1], "linear")[0].shown == "90.00 ± 1.00 (binomial, n = 1)"
+    assert settings(rows[:1], "linear")[0].shown == "90.00 ± 1.00 (1 seed; binomial error of the held-out rows)"
     with pytest.raises(ConfigError, match="did you mean 'linear'"):
         settings(rows, "linaer")
 
@@ -355,7 +355,7 @@ def test_one_seed_has_the_binomial_error_of_the_held_out_rows(tmp_path, metric):
     p, n = folder.rows()[0].metrics[metric] / 100, len(_Split.of(cell.options, {"data": None, "metric": metric}).held)
     (setting,) = settings(folder.rows(), metric)
     assert setting.stderr == pytest.approx(100 * (p * (1 - p) / n) ** 0.5) and 0 < p < 1
-    assert setting.shown.endswith("(binomial, n = 1)")
+    assert setting.shown.endswith("(1 seed; binomial error of the held-out rows)")
 
 
 def test_what_failed_in_judging_is_judged_again_by_other_data_and_what_failed_in_training_is_not(tmp_path):

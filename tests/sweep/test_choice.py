@@ -98,7 +98,7 @@ def test_a_setting_of_which_seeds_failed_says_so_and_stands_behind_whole_ones(tm
     code, said = tell("table", path)
     assert code == 0 and [line.split()[0] for line in said.splitlines()[1:4]] == ["1", "2", "3"]
     assert "99.00 (1 of 3 seeds; 2 failed)" in said and "95.00 (1 of 2 seeds; 1 waiting)" in said
-    assert "91.00 ± 1.00 (sd, n = 3)" in tell("best", path)[1]
+    assert "91.00 ± 1.00 (sd of 3 seeds)" in tell("best", path)[1]
     found = json.loads(tell("best", path, "--json")[1])
     assert (found["options"]["lr"], found["n"], found["asked"]) == (1, 3, 3)
     text = write(path).read_text()
@@ -113,7 +113,7 @@ def test_seeds_that_are_computed_in_several_places_are_one_setting(tmp_path, tel
     where = ({"root": "/a"}, {"root": "/b", "keep": 5}, {})
     path = made_up(tmp_path, [({"seed": k, **o}, {"linear": 90.0 + k}) for k, o in enumerate(where)])
     code, said = tell("table", path)
-    assert code == 0 and said.splitlines()[:2] == ["linear", "91.00 ± 1.00 (sd, n = 3)"]
+    assert code == 0 and said.splitlines()[:2] == ["linear", "91.00 ± 1.00 (sd of 3 seeds)"]
     text = write(path).read_text()
     assert '"label":"seed"' in text and '"label":"root"' not in text
 

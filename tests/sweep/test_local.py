@@ -55,7 +55,7 @@ def test_from_the_command_line_on_digits(tmp_path, capsys):
 
     said = ask(temperature=[0.2], seed=[0, 1])  # more cells beside the old ones, which are not run again
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
-    assert "2 cells: 2 finished" in said and "(sd, n = 2)" in said
+    assert "2 cells: 2 finished" in said and "(sd of 2 seeds)" in said
 
     def tell(*command):
         code = main(["sweep", *command])
@@ -63,7 +63,7 @@ def test_from_the_command_line_on_digits(tmp_path, capsys):
         return code, captured.out + captured.err
 
     code, said = tell("table", str(out))
-    assert code == 0 and said.splitlines()[0].split() == ["temperature", "linear"] and "(sd, n = 2)" in said
+    assert code == 0 and said.splitlines()[0].split() == ["temperature", "linear"] and "(sd of 2 seeds)" in said
     code, said = tell("best", str(out), "--by", "knn")
     assert code == 0 and "knn on a held-out part of train, never the test set" in said and "infomax probe" in said
     code, said = tell("status", str(out), "--json")

@@ -287,15 +287,17 @@ class Setting:
     @property
     def shown(self) -> str:
         """The metric with its spread, what that is, and of how many of its seeds."""
-        of = f"n = {self.asked}"
+        of = many(self.asked, "seed")
         if self.missing:
             bare = sum(row.state == "finished" for row in self.missing)
             others = _states(row for row in self.missing if row.state != "finished")
             why = ", ".join(filter(None, (f"{bare} without it" * bool(bare), others)))
             of = f"{len(self.rows)} of {self.asked} seeds; {why}"
         if self.sd is not None:
-            return f"{self.mean:.2f} ± {self.sd:.2f} (sd, {of})"
-        return f"{self.mean:.2f}" + (f" ± {self.stderr:.2f} (binomial, {of})" if self.stderr else f" ({of})")
+            return f"{self.mean:.2f} ± {self.sd:.2f} (sd of {of})"
+        if self.stderr:
+            return f"{self.mean:.2f} ± {self.stderr:.2f} ({of}; binomial error of the held-out rows)"
+        return f"{self.mean:.2f} ({of})"
 
 
 def settings(rows: Iterable[Row], metric: str, goal: str = "max") -> list[Setting]:
