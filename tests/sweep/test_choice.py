@@ -137,6 +137,18 @@ def test_precisions_that_machines_settled_otherwise_are_said_below_the_table(tmp
     assert line.replace("precision", "Precision", 1) in write(tmp_path).read_text()
 
 
+@pytest.mark.parametrize(
+    ("options", "listed", "stands"), [({"budget": "5min"}, False, "epoch 2"), ({"epochs": 7}, True, "epoch 2 of 7")]
+)
+def test_epochs_are_told_where_they_decide_the_length(tmp_path, tell, options, listed, stands):
+    path = made_up(tmp_path, [({**options, "lr": 1}, {"linear": 1.0}), ({**options, "lr": 2}, None)])
+    begun = next(row.name for row in Folder(path).rows() if row.state != "finished")
+    (Folder(path).cell(begun) / "log.jsonl").write_text('{"epoch": 1, "seconds": 1}\n{"epoch": 2, "seconds": 1}\n')
+    shared = write(path).read_text().split("What all cells share")[-1]
+    assert ('"row">epochs<' in shared, '"row">batch_size<' in shared) == (listed, True)
+    assert next(line for line in tell("status", path)[1].splitlines() if begun in line).endswith(stands)
+
+
 @pytest.fixture
 def judged_at(tmp_path, tell):
     """What is said below the table of cells (here seeds) whose whole images were judged at sizes; of None nothing was kept."""

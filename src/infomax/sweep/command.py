@@ -138,7 +138,8 @@ def status(path: str, *, as_json: bool = False) -> None:
     keys = telling(rows)[0]
     for row in rows:
         if row.state != "finished":
-            where = f"epoch {row.epochs} of {row.options['epochs']}" if row.epochs else ""
+            of = "" if row.options.get("budget") else f" of {row.options['epochs']}"
+            where = f"epoch {row.epochs}{of}" if row.epochs else ""
             print(f"  {row.state:8} {row.name}  {_options(row.options, keys)}  {row.error or where}".rstrip())
 
 

@@ -87,7 +87,8 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
             [{"method": m, **{k: _literal(options.get(k)) for k in own}} for m, options in by_method.items()],
             "Options of which a method has one value here, and another one, or none, another.",
         )
-    same = {k: v for k, v in rows[0].options.items() if k not in (*keys, *own)}
+    idle = {"epochs"} if all(row.options.get("budget") for row in rows) else set[str]()  # what a time decides
+    same = {k: v for k, v in rows[0].options.items() if k not in {*keys, *own, *idle}}
     page.section("What all cells share").table([{"option": k, "value": _literal(v)} for k, v in same.items()])
     return page.write(out if out is not None else folder.path / "index.html")
 
