@@ -73,8 +73,11 @@ def test_edit_changes_words_and_keeps_the_branch():
     other = learner.edit(target=im.StopGradient(), joint=Alignment(Cosine()), scale=1.0)
     assert other.g is None
     assert other.marginals[0] is learner.marginals[0]
-    with pytest.raises(ConfigError, match=r"no \['tarjet'\]; edit one of"):
+    known = r"\(one of: joint, marginals, name, offset, rules, scale, target\)$"
+    with pytest.raises(ConfigError, match=rf"^a learner has no 'tarjet' to edit: did you mean 'target'\? {known}"):
         learner.edit(tarjet=im.EMA())
+    with pytest.raises(ConfigError, match=rf"no 'marginal' to edit: did you mean 'marginals'\? {known}"):
+        learner.edit(marginal=())
 
 
 def test_a_learner_without_marginal_warns_and_one_with_it_does_not():
@@ -86,9 +89,9 @@ def test_a_learner_without_marginal_warns_and_one_with_it_does_not():
 
 
 def test_parts_in_the_wrong_order_are_named():
-    with pytest.raises(ConfigError, match="expected a Target, got a Alignment"):
+    with pytest.raises(ConfigError, match="expected a Target, got Alignment"):
         Learner(nn.Linear(2, 2), Alignment(Cosine()), Shared())
-    with pytest.raises(ConfigError, match="expected a Marginal, got a Cosine"):
+    with pytest.raises(ConfigError, match="expected a Marginal, got Cosine"):
         Learner(nn.Linear(2, 2), Shared(), Alignment(Cosine()), Cosine())
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from infomax.clock import Clock
-from infomax.errors import ConfigError, DataError, NumericsError, warn
+from infomax.errors import ConfigError, DataError, NumericsError, nearest, warn
 from infomax.finite import not_finite
 from infomax.joint import Joint
 from infomax.marginal.base import Marginal, Views, separates
@@ -91,7 +91,7 @@ class Learner(nn.Module):
         for part, kind in ((target, Target), (joint, Joint), *((m, Marginal) for m in marginals)):
             if not isinstance(part, kind):
                 raise ConfigError(
-                    f"Learner(branch, target, joint, *marginals): expected a {kind.__name__}, got a {type(part).__name__}"
+                    f"Learner(branch, target, joint, *marginals): expected a {kind.__name__}, got {type(part).__name__}"
                 )
         self.target, self.joint = target, joint
         self.marginals = cast(Sequence[Marginal], nn.ModuleList(marginals))
@@ -120,8 +120,8 @@ class Learner(nn.Module):
         """
         words: dict[str, Any] = {"target": self.target, "joint": self.joint, "marginals": tuple(self.marginals)}
         words |= {"scale": self.scale, "offset": self.offset, "name": self.name, "rules": self.rules}
-        if unknown := parts.keys() - words.keys():
-            raise ConfigError(f"a learner has no {sorted(unknown)}; edit one of {sorted(words)}")
+        if unknown := next((name for name in parts if name not in words), None):
+            raise ConfigError(f"a learner has no {unknown!r} to edit: {nearest(unknown, words)}")
         words |= parts
         marginals = words.pop("marginals")
         edited = Learner(self.f, words.pop("target"), words.pop("joint"), *marginals, **words)

@@ -10,7 +10,8 @@ import infomax as im
 from infomax.compiled.compiler import entry, ready
 from infomax.errors import ConfigError
 from infomax.training import length, loop
-from infomax.training.length import Length
+from infomax.training.interrupt import interval
+from infomax.training.length import Length, limit_of
 
 
 class Watch:
@@ -143,6 +144,15 @@ def test_kernels_are_compiled_once_a_machine_and_not_on_the_budget(monkeypatch, 
 def test_seconds_of_the_processor_are_those_of_the_process(monkeypatch):
     watch = Watch(monkeypatch)  # on which the processor's time goes twice as fast
     assert len(updates_of(watch, Length(0, "60s cpu"), lambda n: 1.0)) - 1 == 30
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("2m", 120), ("2 m", 120), ("2min", 120), ("1.5h", 5400), ("2m cpu", 120)]
+)
+def test_minutes_may_be_written_in_full_or_not(text, seconds):
+    assert limit_of(text) == (seconds, "cpu" in text)
+    if "m" in text and "cpu" not in text:
+        assert interval(text)(1) is False  # of checkpoints, too
 
 
 @pytest.mark.parametrize("text", ["", "5", "0s", "-3s", "5 days", "5min gpu", "nan s"])

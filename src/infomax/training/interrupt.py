@@ -82,7 +82,7 @@ def interval(every: int | str) -> Callable[[int], bool]:
         if steps < 0:
             raise ConfigError(f"checkpoint_every={every}: give a number of updates, or of minutes as in '10min'")
         return lambda step: steps > 0 and step % steps == 0
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*min", str(every))
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*m(?:in)?", str(every))
     if found is None:
         raise ConfigError(f"checkpoint_every={every!r}: give a number of updates, or of minutes as in '10min'")
     seconds, last = 60 * float(found[1]), time.monotonic()

@@ -6,7 +6,7 @@ import time
 from infomax.compiled import Compiling
 from infomax.errors import ConfigError
 
-UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+UNITS = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 UNKNOWN = 1000  # updates that a run is taken to have until some of it has been timed
 FEW = 10  # updates of a run by time below which its warm-up, a tenth, would not be one of them
 PAST = 10  # updates before a stop that count in the pace of those after it, of which at first only one has been timed
@@ -22,7 +22,7 @@ def limit_of(budget: str) -> tuple[float, bool]:
         >>> limit_of("5min"), limit_of("90s cpu")
         ((300.0, False), (90.0, True))
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h)(\s*cpu)?", str(budget).strip())
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h)(\s*cpu)?", str(budget).strip())
     if found is None or float(found[1]) <= 0:
         raise ConfigError(
             f"budget={budget!r}: give a time such as '300s', '5min' or '2h', or of the processor, '300s cpu'"
