@@ -411,6 +411,8 @@ def test_the_help_of_studies_names_what_may_be_named(capsys):
     kept = Path(__file__).parents[1].glob("results/collapse-digits*-seed*.json")
     last = max(int(path.stem.rpartition("seed")[2]) for path in kept)
     assert f"seeds 1 to 24 and 100 to {last}" in told["--first-seed"]
+    assert f"the default repeats one of these; a trial of your own takes one from {last + 1} on" in told["--first-seed"]
+    assert "[default: 100]" in told["--first-seed"]  # kept results whose command names no seed are of it
     assert set(re.findall(r"[a-z_0-9]+", shown(capsys, "study", "mi")["--tasks"])) >= set(TASKS)
     assert set(re.findall(r"[a-z_0-9]+", shown(capsys, "study", "table1")["--methods"])) >= set(PRINTED)
     train = shown(capsys, "train")
