@@ -151,10 +151,16 @@ def test_the_last_line_of_a_run_and_its_folder_say_what_its_page_says(tmp_path, 
     )
     monkeypatch.setattr("infomax.training.state.few", lambda start: start)
     code, said, _ = run(capsys, *asked)
-    assert code == 0 and re.search(r"^jmi after 2 epochs .*, std \d\.\d\d: few directions left$", said, re.MULTILINE)
+    (last,) = re.findall(r"^jmi after 2 epochs .*, std \d\.\d\d: few directions left$", said, re.MULTILINE)
+    assert code == 0
     assert json.loads((out / "watch.json").read_text())["state"] == "few directions left"
     code, said, _ = run(capsys, "report", out)
     assert code == 0 and "<strong>few directions left</strong>" in (out / "report.html").read_text()
+    code, said, _ = run(capsys, "train", "--resume", out)  # which had ended, so that it is read back
+    assert code == 0 and said.splitlines()[0] == re.sub(r" \(\d+ updates\)", "", last)
+    (out / "watch.json").write_text("{")
+    code, said, err = run(capsys, "train", "--resume", out)
+    assert code == 0 and "watch.json is damaged and left out" in err and "few directions" not in said
 
 
 def test_a_run_by_time_says_where_it_ended(tmp_path, capsys, monkeypatch):

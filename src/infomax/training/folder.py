@@ -34,6 +34,7 @@ from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
 from infomax.training.log import FILE as LOG
 from infomax.training.stands import stands
+from infomax.training.watch import FILE as WATCH
 
 PAGES = ("report.html", "comparison.html")
 """What `infomax report` writes into the folder of a run, of it alone and of several."""
@@ -256,3 +257,15 @@ def read_frames(folder: Path) -> Frames | None:
     except DataError as error:  # for the eye alone: nothing else depends on it
         warn(str(error))
         return None
+
+
+def read_watched(folder: Path) -> dict[str, Any]:
+    """What the watch over a collapse saw and said of a run; empty where there is nothing that can be read."""
+    path = folder / WATCH
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, OSError) as error:  # of what is said beside the numbers alone
+        warn(f"{path} is damaged and left out: {error}")
+        return {}

@@ -18,7 +18,7 @@ from infomax.errors import ConfigError, DataError
 from infomax.learner import Learner
 from infomax.parallel import rank, world
 from infomax.training.checkpoint import distinct, fill, step_of, write_bytes, written
-from infomax.training.folder import read_config, read_frames, read_log
+from infomax.training.folder import read_config, read_frames, read_log, read_watched
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
 from infomax.training.log import Log
@@ -112,8 +112,8 @@ class Run:
         path: the run's folder, if it has one.
         frames: the embedding of a few samples by epoch, where it was kept.
         updates: how many it has had; None of one that was read back.
-        watched: what the watch over a collapse has seen and said of a run that is trained here; its folder has it as
-            watch.json.
+        watched: what the watch over a collapse has seen and said, which the folder has as watch.json; empty where it was not
+            kept.
     """
 
     learner: Learner
@@ -204,7 +204,8 @@ class Run:
             raise DataError(f"{folder} has no weights yet: its first epoch did not end")
         learner = rebuilt(folder, config) if learner is None else learner
         read_weights(folder / "learner.safetensors", learner)
-        return cls(learner, config, read_log(folder), path=folder, frames=read_frames(folder))
+        history, frames = read_log(folder), read_frames(folder)
+        return cls(learner, config, history, path=folder, frames=frames, watched=read_watched(folder))
 
     @classmethod
     def resume(
