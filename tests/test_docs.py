@@ -401,6 +401,8 @@ def test_what_is_said_of_the_watch_was_counted():
         113: ("**45 of 46** | 0 | 1: MoCo v1, whole, *sgd* | **0 of 71** | 23 of 23",),
         114: ("**48 of 48** | 0 | 0 | **1 of 72**: MoCo v1, *sgd* | 20 of 20",),
         115: ("**47 of 48** | 0 | 1: DINO, whole, *wide* | **0 of 71** | 21 of 21",),
+        116: ("**46 of 46** | 0 | 0 | **1 of 72**: DINO, *sgd* | 22 of 22",),
+        117: ("**46 of 47** | 0 | 1: DINO, whole, *wide* | **0 of 71** | 22 of 22",),
     }.items():
         n = read(f"results/collapse-digits-seed{seed}.json")["counts"]["held out"]
         counted = (f"{n['collapsed'] - n['missed']} of {n['collapsed']}", f"{n['alarms']} of {n['healthy']}")
