@@ -13,6 +13,7 @@ from tqdm import tqdm
 import infomax as im
 from infomax import Clock
 from infomax.marginal import Centering, Decorrelation, VarianceCovariance
+from infomax.training import state
 from infomax.training.beside import Beside
 from infomax.training.checkpoint import Position
 from infomax.training.options import Options
@@ -375,6 +376,15 @@ def test_what_was_seen_is_in_the_folder_whether_a_run_was_stopped_or_not(tmp_pat
     assert whole.watched == seen and seen["said"] is None and seen["phases"]["0"]["now"]["std"] > 0
     assert seen["state"] == "no sign of collapse"
     assert fit("stopped", on_epoch=lambda run: True) == (ANY, seen)
+
+
+def test_an_epoch_reads_a_few_rows_and_not_all_of_before(monkeypatch):
+    read, of = [], state.collapsed
+    monkeypatch.setattr(state, "collapsed", lambda row: read.append(row) or of(row))
+    learner = im.methods.simclr(im.encoders.get("mlp", channels=1, size=8, hidden=8), projector=())
+    epochs = 12
+    im.train(learner, "digits", epochs=epochs, batch_size=1024, gauge_samples=16, progress=False)
+    assert len(read) <= 3 * epochs
 
 
 def test_what_was_said_is_kept(tmp_path):

@@ -388,7 +388,9 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
                 if frames.due(done, None if length.timed else options.epochs) or position.step == total:
                     frames.see(done, embedding[places])
                 position.history.append(row)
-                run.watched["state"] = state_of(position.history, run.watched)
+                # of rows before it one alone that was warned of is a collapse: a long run does not read all at each
+                told = position.history if position.warned else position.history[-1:]
+                run.watched["state"] = state_of(told, run.watched)
                 position.losses, position.bounds, position.skipped = [], [], 0
                 began = time.perf_counter()
                 take_up(run.learner, learner)
