@@ -64,6 +64,8 @@ def test_a_collapse_that_the_log_alone_shows_is_no_healthy_run():
     assert verdict(run(healthy, OPEN, CLOSED)).startswith("**Flagged as collapsing in epoch 2**.")
     assert state(run(healthy, OPEN, CLOSED, OPEN)) == "**flagged as collapsing in epoch 2**"
     assert state(run(healthy, OPEN | {"std": math.nan})).startswith("unknown")
+    for damaged in (None, "NaN", math.nan):
+        assert verdict(run(healthy, OPEN | {"effective_rank": damaged}))
 
 
 def test_a_run_that_ends_with_hardly_a_direction_is_told_though_no_alarm_rang():

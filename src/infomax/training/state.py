@@ -35,7 +35,8 @@ def flag(history: Sequence[Row], watched: Mapping[str, Any]) -> str:
 def few_left(history: Sequence[Row], watched: Mapping[str, Any]) -> bool:
     """Whether a run ends with as few directions as the watch calls a collapse where they tell nothing; whatever they tell."""
     starts = [been["rank"] for been in watched.get("phases", {}).values()]
-    return bool(history and starts) and history[-1].get("effective_rank", math.inf) < few(max(starts))
+    ended = collapsed(history[-1]) if history and starts else None
+    return ended is not None and history[-1]["effective_rank"] < few(max(starts))
 
 
 def state_of(history: Sequence[Row], watched: Mapping[str, Any]) -> str:
