@@ -189,6 +189,11 @@ def test_cells_of_other_views_are_judged_at_sizes_of_their_own():
         for v, times in (("simclr", 1), ("small", 2))
     ]
     assert mixed(rows) == ""
+    by_size = [  # of the data trained on: what views are by default follows it
+        Row(name, "finished", {"data": name, "size": None}, {}, 1, 0.0, judged_by="c", size=px)
+        for name, px in (("a", 16), ("b", 32))
+    ]
+    assert mixed(by_size) == ""
 
 
 def test_cells_without_the_metric_are_left_out_and_named(tmp_path, tell):

@@ -361,7 +361,7 @@ def without(rows: Iterable[Row], metric: str) -> str:
 
 def mixed(rows: Iterable[Row]) -> str:
     """Which finished cells were of another version of their data than the first of them, or had their whole images judged at
-    another size than the first of the same views and encoder, as a line; nothing where none was.
+    another size than the first of the same data, views and encoder, as a line; nothing where none was.
 
     Example:
         >>> a, b = ({"trained": {"images": version}} for version in "ab")
@@ -380,7 +380,7 @@ def mixed(rows: Iterable[Row]) -> str:
             if any(part != "labels" or use == "judged" for part in parts):  # labels are judged by
                 names.append(row.name)
         if row.state == "finished":
-            alike = (of["judged"], *(row.options.get(key) for key in ("views", "size", "encoder")))
+            alike = (*of.values(), *(row.options.get(key) for key in ("views", "size", "encoder")))
             one = sized.setdefault(alike, row)
             if row.size != one.size:
                 others.setdefault(f"{_px(one.size)} of {one.name}", []).append(f"{row.name} ({_px(row.size)})")
