@@ -9,8 +9,10 @@ from PIL import Image
 from scipy import sparse
 
 from infomax.data import Graph, load
+from infomax.data.content import content
 from infomax.data.imagenet import imagenet100_classes
 from infomax.errors import DataError
+from infomax.sweep.same import _content
 
 
 def paint(path: Path, level: int, size: int = 8) -> None:
@@ -42,6 +44,25 @@ def test_tiny_imagenet_is_read_as_its_archive_unpacks(tiny: Path) -> None:
         assert test.labels is not None and test.labels.tolist() == [0, 1]
         assert isinstance(test.images, torch.Tensor) and test.images[:, 0, 0, 0].tolist() == [0, 100]
         assert test.mean == train.mean
+
+
+def test_they_are_known_without_decoding_an_image(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = content(load("tiny-imagenet", root=tiny))
+
+    def decoded(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("infomax.data.imagenet.read_files", decoded)
+    assert _content("tiny-imagenet", str(tiny), "skip") == {"images": now["images"]}
+    assert _content("imagenet100", str(tiny), "skip") == {}
+
+
+def test_what_may_not_be_looked_into_counts_as_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("infomax.sweep.same.load", closed)
+    assert _content("fashion-mnist", "closed", "skip") == {}
 
 
 def test_tiny_imagenet_says_what_is_missing_and_where_it_comes_from(tiny: Path, tmp_path: Path) -> None:

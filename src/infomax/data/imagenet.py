@@ -29,14 +29,7 @@ def tiny_imagenet(root: Path, split: str = "train", resize: int | None = None, o
 
     Source: Le & Yang, "Tiny ImageNet visual recognition challenge", 2015.
     """
-    base = next((path for path in (root / "tiny-imagenet-200", root) if (path / "wnids.txt").is_file()), None)
-    if base is None:
-        raise DataError(
-            f"tiny-imagenet: no tiny-imagenet-200/wnids.txt in {root}: fetch {_TINY_URL} and unpack it there, or give the "
-            "folder that holds it as root"
-        )
-    classes = (base / "wnids.txt").read_text().split()
-    train = _by_class(base / "train", classes, "images")
+    base, classes, train = _tiny(root)
     chosen = train if split == "train" else _annotated(base / "val", classes)
     return _read("tiny-imagenet", base, classes, train, chosen, resize, on_error)
 
@@ -55,15 +48,7 @@ def imagenet100(root: Path, split: str = "train", resize: int | None = None, on_
 
     Source: the list of Tian et al. arXiv:1906.05849.
     """
-    classes = imagenet100_classes()
-    places = [root / name for name in ("imagenet", "imagenet100", "ILSVRC2012")] + [root]
-    base = next((path for path in places if (path / "train" / classes[0]).is_dir()), None)
-    if base is None:
-        raise DataError(
-            f"imagenet100: no imagenet/train/{classes[0]} in {root}: ImageNet comes from https://image-net.org after "
-            "signing its terms; unpack it to folders train/n* and val/n*, and give the folder that holds it as root"
-        )
-    train = _by_class(base / "train", classes)
+    base, classes, train = _hundred(root)
     chosen = train if split == "train" else _by_class(base / "val", classes)
     return _read("imagenet100", base, classes, train, chosen, resize, on_error)
 
@@ -77,6 +62,51 @@ def imagenet100_classes() -> list[str]:
         (100, 'n01558993')
     """
     return sorted((files("infomax.data") / "imagenet100.txt").read_text().split())
+
+
+def known_by(name: str, root: Path) -> str | None:
+    """What the train split of one of these sets is known by, without decoding an image; see `infomax.data.content`.
+
+    Args:
+        name: `tiny-imagenet` or `imagenet100`.
+        root: as of their readers.
+
+    Raises:
+        DataError: as they do.
+    """
+    base, _, train = FOUND[name](root)
+    return of_files([file for file, _ in train], base)
+
+
+_Found = tuple[Path, list[str], list[tuple[Path, int]]]
+
+
+def _tiny(root: Path) -> _Found:
+    """Where Tiny-ImageNet lies, its classes, and its train split."""
+    base = next((path for path in (root / "tiny-imagenet-200", root) if (path / "wnids.txt").is_file()), None)
+    if base is None:
+        raise DataError(
+            f"tiny-imagenet: no tiny-imagenet-200/wnids.txt in {root}: fetch {_TINY_URL} and unpack it there, or give the "
+            "folder that holds it as root"
+        )
+    classes = (base / "wnids.txt").read_text().split()
+    return base, classes, _by_class(base / "train", classes, "images")
+
+
+def _hundred(root: Path) -> _Found:
+    """Where ImageNet-100 lies, its classes, and its train split."""
+    classes = imagenet100_classes()
+    places = [root / name for name in ("imagenet", "imagenet100", "ILSVRC2012")] + [root]
+    base = next((path for path in places if (path / "train" / classes[0]).is_dir()), None)
+    if base is None:
+        raise DataError(
+            f"imagenet100: no imagenet/train/{classes[0]} in {root}: ImageNet comes from https://image-net.org after "
+            "signing its terms; unpack it to folders train/n* and val/n*, and give the folder that holds it as root"
+        )
+    return base, classes, _by_class(base / "train", classes)
+
+
+FOUND = {"tiny-imagenet": _tiny, "imagenet100": _hundred}
 
 
 def _by_class(folder: Path, classes: list[str], below: str = ".") -> list[tuple[Path, int]]:
