@@ -70,6 +70,9 @@ def test_ctrl_c_before_the_first_update_says_that_there_is_nothing_to_resume(tmp
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
+    def closed(*_):
+        raise PermissionError(13, "Permission denied")
+
     out = tmp_path / "run"
     asked = ("train", *SMALL, "--epochs", 1, "--out", out)
     with monkeypatch.context() as patched:
@@ -77,6 +80,9 @@ def test_ctrl_c_before_the_first_update_says_that_there_is_nothing_to_resume(tmp
         code, _, err = run(capsys, *asked)
     said = "infomax: stopped before the first update: nothing had been written, and the same command begins it\n"
     assert (code, err, out.exists()) == (130, said, False)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "is_dir", closed)
+        assert cli._stopped(["train", "--out", str(out)]) == "stopped; what had been written stays"
     code, _, err = run(capsys, *asked)
     assert code == 0, err
     with monkeypatch.context() as patched:
@@ -556,6 +562,9 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
     code, said, _ = run(capsys, "train", "--resume", out)
     longer = f"to train longer, begin a new run from its encoder: infomax train --init {out} --out NEW"
     assert code == 0 and f"{out} had ended: nothing was done; {longer}" in said and "LABELLED" not in said
+    assert "--data" not in said
+    code, said, _ = run(capsys, "train", "--resume", out, "--data", tmp_path / "other")
+    assert code == 0 and f"--data {tmp_path / 'other'} was not looked at" in said
     for option in ("--budget=2min", "--epochs=9"):
         code, _, err = run(capsys, "train", "--resume", out, option)
         assert code == 2 and f"now ({longer}" in err

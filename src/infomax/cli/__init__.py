@@ -11,6 +11,7 @@
 import os
 import sys
 import warnings
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -133,8 +134,9 @@ def _failed(error: InfomaxError) -> int:
 def _stopped(tokens: list[str]) -> str:
     """What to say of a command that was interrupted: a run before its first update has left nothing that could be resumed."""
     out = options_given(tokens).get("out") if tokens[:1] == ["train"] else None
-    if out and not (Path(out).is_dir() and any(Path(out).iterdir())):
-        return "stopped before the first update: nothing had been written, and the same command begins it"
+    with suppress(OSError):  # a closed folder is not to take the word's place
+        if out and not (Path(out).is_dir() and any(Path(out).iterdir())):
+            return "stopped before the first update: nothing had been written, and the same command begins it"
     return "stopped; what had been written stays"
 
 

@@ -274,7 +274,10 @@ def continued(
         data: where its data lie now, if they were moved; others than it was begun with are refused.
         device, devices, strategy: where to compute from here on; by default where it was before.
     """
-    _ended(Run.resume(resume, data=data, device=device, devices=devices, strategy=strategy), resume)
+    run = Run.resume(resume, data=data, device=device, devices=devices, strategy=strategy)
+    _ended(run, resume)
+    if run.data is None and data is not None and launched_rank() == 0:
+        print(f"--data {shlex.quote(data)} was not looked at: give it to each command that needs it")
 
 
 def train_command(argv: list[str]) -> Callable[..., None]:
