@@ -17,7 +17,7 @@ import yaml
 from PIL import Image
 
 from infomax import cli, methods
-from infomax.cli import main
+from infomax.cli import main, resume
 from infomax.errors import ConfigError, DataError
 from infomax.mi import MIMetric
 from infomax.mi.tasks import TASKS
@@ -575,16 +575,14 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
 def test_an_option_that_came_later_may_be_repeated_as_it_was_then(monkeypatch):
     data = {"name": "digits", "root": None, "samples": 100}
     old = {"data": data, "machine": {}, "training": {}, "method": {}, "views": {"recipe": "weak"}, "encoder": {}}
-    train = sys.modules["infomax.cli.train"]  # the name in the package is the command's
-    monkeypatch.setattr(train, "read_config", lambda folder: old)
+    monkeypatch.setattr(resume, "read_config", lambda folder: old)
     asked = ["train", "--resume", "run", "--last-norm", "none", "--no-online-probe"]
-    assert train.resumed(asked) == ["train", "--resume", "run"]
+    assert resume.resumed(asked) == ["train", "--resume", "run"]
     with pytest.raises(ConfigError, match="--last-norm: none then, batch now"):
-        train.resumed(["train", "--resume", "run", "--last-norm", "batch"])
+        resume.resumed(["train", "--resume", "run", "--last-norm", "batch"])
 
 
 def test_auto_beside_resume_is_what_the_data_were_left_to_then_or_refused(monkeypatch):
-    train = sys.modules["infomax.cli.train"]
     for encoder, size, views, option, refused in (
         ("resnet8", 32, "auto", "views", False),
         ("resnet8", 32, "simclr", "views", True),
@@ -603,13 +601,13 @@ def test_auto_beside_resume_is_what_the_data_were_left_to_then_or_refused(monkey
             "training": {"optimizer": "sgd", "precision": "32-true"},
         }
         config |= {"method": {"method": "jmi"}, "views": {"recipe": views}, "encoder": {"name": encoder, "size": size}}
-        monkeypatch.setattr(train, "read_config", lambda folder, config=config: config)
+        monkeypatch.setattr(resume, "read_config", lambda folder, config=config: config)
         asked = ["train", "--resume", "run", f"--{option}", "auto"]
         if refused:
             with pytest.raises(ConfigError, match=rf"--{option}: \w+ then, auto now"):
-                train.resumed(asked)
+                resume.resumed(asked)
         else:
-            assert train.resumed(asked) == ["train", "--resume", "run"]
+            assert resume.resumed(asked) == ["train", "--resume", "run"]
 
 
 def test_a_batch_that_makes_one_update_an_epoch_is_said(tmp_path, capsys):

@@ -19,6 +19,7 @@ from cyclopts import App, CycloptsError
 
 from infomax.cli.options import as_token, described_arguments, head, is_head, options_given, strict
 from infomax.cli.phrases import said_of
+from infomax.cli.resume import continued, resumed
 from infomax.cli.runs import demo, embed, evaluate, inspect, methods, mi, probe, recipes, report, views
 from infomax.cli.studies import (
     claims,
@@ -36,7 +37,7 @@ from infomax.cli.studies import (
     toy,
 )
 from infomax.cli.sweeps import best, page, status, sweep, table
-from infomax.cli.train import continued, from_file, resumed, train, train_command
+from infomax.cli.train import from_file, train, train_command
 from infomax.errors import DataError, InfomaxError, Unreachable, nearest
 from infomax.parallel import launched_rank
 from infomax.training.interrupt import Stopped

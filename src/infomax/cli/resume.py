@@ -1,0 +1,99 @@
+"""`infomax train --resume RUN`: where a run goes on, and what may be said again of it."""
+
+import inspect
+import shlex
+from pathlib import Path
+from typing import Any
+
+from infomax.cli.options import as_number, options_given
+from infomax.cli.train import ended, longer
+from infomax.errors import ConfigError
+from infomax.parallel import launched_rank
+from infomax.training import Run
+from infomax.training.folder import read_config
+from infomax.training.rules import read_rules
+from infomax.training.sharding import Strategy
+
+
+def continued(
+    *,
+    resume: str,
+    data: str | None = None,
+    device: str | None = None,
+    devices: int | None = None,
+    strategy: Strategy | None = None,
+) -> None:
+    """Continue a run that was stopped; on CPU it ends in the same weights, bit for bit, as one that never was.
+
+    Args:
+        resume: folder of the run.
+        data: where its data lie now, if they were moved; others than it was begun with are refused.
+        device, devices, strategy: where to compute from here on; by default where it was before.
+    """
+    run = Run.resume(resume, data=data, device=device, devices=devices, strategy=strategy)
+    ended(run, resume)
+    if run.data is None and data is not None and launched_rank() == 0:
+        print(f"--data {shlex.quote(data)} was not looked at: give it to each command that needs it")
+
+
+def resumed(argv: list[str]) -> list[str]:
+    """The command line `train --resume RUN` without options that only repeat what the run was begun with.
+
+    Raises:
+        ConfigError: naming the options that differ.
+    """
+    from infomax.training.checkpoint import LATE
+    from infomax.training.feed import could_be_auto
+
+    given = options_given(argv)
+    if "root" in given:
+        given["root"] = str(Path(given["root"]).expanduser().resolve())
+    config = read_config(Path(given["resume"]))
+    whole = config["data"].get("samples", float("inf"))
+    if given.get("batch_size", "").isdigit() and int(given["batch_size"]) > whole:
+        given["batch_size"] = str(whole)  # as it was cut then
+    free = set(inspect.signature(continued).parameters)
+    if "data" in given and _as_then(given["data"], config["data"]):
+        free.remove("data")
+    late = {name: value for part in LATE.values() for name, value in part.items()}
+    begun = late | config["machine"] | config["training"] | config["method"]
+    begun |= {"data": given.get("data"), "root": config["data"]["root"], "views": config["views"]["recipe"]}
+    begun |= {part: config["encoder"].get(name) for part, name in (("encoder", "name"), ("init", "init"))}
+    begun |= {"out": given["resume"]}
+    flags = {name: str(value).lower() for name, value in begun.items() if isinstance(value, bool)}
+    begun |= flags
+    for name in flags:
+        if f"no_{name}" in given:
+            del given[f"no_{name}"]
+            given[name] = "false"
+    differ = []
+    for name, value in given.items():
+        then = begun.get(name, "nothing")
+        said = ("-".join(map(str, then)) or "none") if isinstance(then, list) else str(then)
+        if name == "rules" and isinstance(then, dict):
+            said, value = str(then), str(read_rules(value))
+        same = (value or "true") == said
+        # an encoder that was left to the data is kept by its own name
+        same = same or (name == "encoder" and value == "auto" and could_be_auto(config["encoder"]))
+        same = same or (name == "precision" and value == "auto")  # it was settled when the run was begun
+        same = same or (isinstance(then, float | int) and as_number(value) == then)
+        if name not in free and not same:
+            differ.append(f"--{name.replace('_', '-')}: {said} then, {value or 'true'} now")
+    if differ:
+        length = any(one.startswith(("--budget:", "--epochs:")) for one in differ)
+        hint = f" ({longer(given['resume'])})" if length else ""
+        raise ConfigError(f"a run continues with the options that it was begun with: {'; '.join(differ)}{hint}")
+
+    kept, rest = argv[:1], argv[1:]
+    while rest:
+        name = rest[0].removeprefix("--").partition("=")[0].replace("-", "_") if rest[0].startswith("--") else None
+        takes = 2 if name and "=" not in rest[0] and rest[1:] and not rest[1].startswith("--") else 1
+        kept += rest[:takes] if name in (None, "help", *free) else []
+        rest = rest[takes:]
+    return kept
+
+
+def _as_then(asked: str, begun: dict[str, Any]) -> bool:
+    """Whether data are those of a run under the path or the name that it has for them, which its folder knows better."""
+    path = Path(asked).expanduser()
+    return str(path.resolve()) == begun.get("source") or (asked == begun["name"] and not path.exists())
