@@ -1,0 +1,63 @@
+import pytest
+import yaml
+from tests.cli.command import SMALL, run
+
+from infomax.training.devices import chosen
+
+
+def test_options_from_a_file_are_those_of_the_command_line(tmp_path, capsys):
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        "method: moco_v2\ndata: digits\nprojector: [16, 8]\nlr: 1e-2\nboth-ways: true\nepochs: 3\nprecision: auto\n"
+    )
+    code, resolved, _ = run(
+        capsys, "train", "--config", file, "--epochs", "5", "--out", tmp_path / "a", "--print-config"
+    )
+    assert code == 0 and not (tmp_path / "a").exists()
+    said = yaml.safe_load(resolved)
+    assert said["lr"] == 0.01 and said["epochs"] == 5 and said["projector"] == "16-8" and said["both_ways"] is True
+    assert said["momentum"] == 0.99 and said["on_nan"] == "stop" and said["size"] is None
+    told = {line.split(":")[0]: line.partition("# here ")[2] for line in resolved.splitlines()}
+    assert (told["encoder"], told["views"], told["size"], told["warmup_epochs"]) == ("mlp", "simclr", "8", "0.5")
+    assert said["precision"] == "auto" and told["precision"] == chosen("auto") and not told["lr"]
+    (tmp_path / "whole.yaml").write_text(resolved)
+    code, again, _ = run(capsys, "train", f"--config={tmp_path / 'whole.yaml'}", "--no-both-ways", "--print-config")
+    assert code == 0 and yaml.safe_load(again) == said | {"both_ways": False}
+
+
+def test_a_length_beside_a_file_stands_for_the_other_that_is_in_it(tmp_path, capsys):
+    for text, asked, epochs, budget in (
+        ("budget: 5min", ("--epochs", "3"), 3, None),
+        ("epochs: 7", ("--budget", "2h"), 100, "2h"),
+        ("budget: 5min", (), 100, "5min"),
+    ):
+        (tmp_path / "run.yaml").write_text(f"method: jmi\n{text}\n")
+        code, resolved, _ = run(capsys, "train", "--config", tmp_path / "run.yaml", *asked, "--print-config")
+        said = yaml.safe_load(resolved)
+        assert code == 0 and (said["epochs"], said["budget"]) == (epochs, budget)
+    code, _, err = run(capsys, "train", *SMALL, "--out", tmp_path / "a", "--epochs", "3", "--budget=5min")
+    assert code == 2 and "--epochs 3 and --budget 5min: a run is as long as one of them says" in err
+    code, _, err = run(capsys, "train", *SMALL, "--out", tmp_path / "a", "--cuda-graphs")
+    assert code == 2 and "cuda_graphs=True without compile=True" in err and not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("method: jmi\nlearning_rate: 1\n", ["no option 'learning_rate'", "one of: ", " lr, "]),
+        ("method: jmi\ntemprature: 1\n", ["no option 'temprature'", "did you mean 'temperature'"]),
+        ("method: jmi\ntemperature: warm\ndata: digits\nout: x\n", ["--temperature", "warm"]),
+        ("method: simclear\n", ["did you mean 'simclr'"]),
+        ("- a\n", ["give a mapping"]),
+        ("a: [\n", ["cannot be read"]),
+        ("method: simclr\ndata: digits\nmomentum_end: 1.0\n", ["run.yaml: simclr has no momentum_end (moco_v2 has)"]),
+        ("method: moco-v2\npredictor: 8\n", ["run.yaml: moco-v2 has no predictor (", "byol", " have)"]),
+    ],
+)
+def test_a_file_of_options_that_cannot_be_is_one_clear_line(tmp_path, capsys, text, expected):
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    code, _, err = run(capsys, "train", "--config", file)
+    assert code == 2 and err.count("\n") == 1
+    for part in expected:
+        assert part in err

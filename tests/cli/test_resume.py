@@ -1,0 +1,116 @@
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from tests.cli.command import SMALL, run
+
+from infomax import cli
+from infomax.cli import resume
+from infomax.errors import ConfigError
+from infomax.training import monitor
+from infomax.training.run import Run
+
+
+@pytest.mark.parametrize("at", ["infomax.training.feed.dataset", "infomax.training.loop._climb"])
+def test_ctrl_c_before_the_first_update_says_that_there_is_nothing_to_resume(tmp_path, capsys, monkeypatch, at):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    def closed(*_):
+        raise PermissionError(13, "Permission denied")
+
+    out = tmp_path / "run"
+    asked = ("train", *SMALL, "--epochs", 1, "--out", out)
+    with monkeypatch.context() as patched:
+        patched.setattr(at, interrupted)
+        code, _, err = run(capsys, *asked)
+    said = "infomax: stopped before the first update: nothing had been written, and the same command begins it\n"
+    assert (code, err, out.exists()) == (130, said, False)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "is_dir", closed)
+        assert cli._stopped(["train", "--out", str(out)]) == "stopped; what had been written stays"
+    code, _, err = run(capsys, *asked)
+    assert code == 0, err
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "load", interrupted)
+        assert run(capsys, "train", "--resume", out) == (130, "", "infomax: stopped; what had been written stays\n")
+        assert run(capsys, "probe", out) == (130, "", "infomax: stopped; what had been written stays\n")
+
+
+def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monkeypatch):
+    out, whole = tmp_path / "run", tmp_path / "whole"
+    assert run(capsys, "train", *SMALL, "--epochs", "4", "--out", whole)[0] == 0
+    gauges = monitor.gauges
+
+    def stop(a, b, **options):
+        signal.raise_signal(signal.SIGTERM)
+        return gauges(a, b, **options)
+
+    monkeypatch.setattr(monitor, "gauges", stop)
+    code, _, err = run(capsys, "train", *SMALL, "--epochs", "4", "--out", out)
+    monkeypatch.undo()
+    assert code == 128 + signal.SIGTERM
+    assert err.splitlines()[-1].startswith("infomax: stopped after update 3 of 12; to continue: ")
+    assert err.splitlines()[-1].endswith(f"infomax train --resume {out}")
+    code, _, err = run(capsys, "train", *SMALL, "--out", out)
+    assert code == 2 and "--resume" in err
+    code, _, err = run(capsys, "train", "--resume", out, "--lr", "0.5", "--batch-size", "400", "--projector", "8")
+    assert code == 2 and "--lr: 0.001 then, 0.5 now" in err and "batch" not in err and "projector" not in err
+    same = ("--lr", "1e-3", "--intervals", "--no-online-probe", "--views", "auto", "--no-compile", "--encoder=auto")
+    code, _, err = run(capsys, "train", "--resume", out, *same, "--no-intervals")
+    assert code == 2 and "--intervals: true then, false now" in err
+    code, said, _ = run(capsys, "train", *same, "--resume", out)
+    assert code == 0 and "infomax evaluate" in said
+    assert (out / "learner.safetensors").read_bytes() == (whole / "learner.safetensors").read_bytes()
+    environment = json.loads((out / "environment.json").read_text())
+    assert [part["step"] for part in environment["continued"]] == [3]
+    code, said, _ = run(capsys, "train", "--resume", out)
+    longer = f"to train longer, begin a new run from its encoder: infomax train --init {out} --out NEW"
+    assert code == 0 and f"{out} had ended: nothing was done; {longer}" in said and "LABELLED" not in said
+    assert "--data" not in said
+    code, said, _ = run(capsys, "train", "--resume", out, "--data", tmp_path / "other")
+    assert code == 0 and f"--data {tmp_path / 'other'} was not looked at" in said
+    for option in ("--budget=2min", "--epochs=9"):
+        code, _, err = run(capsys, "train", "--resume", out, option)
+        assert code == 2 and f"now ({longer}" in err
+    code, _, err = run(capsys, "train", "--resume", tmp_path / "nowhere")
+    assert code == 2 and "no run" in err and err.count("\n") == 1
+
+
+def test_an_option_that_came_later_may_be_repeated_as_it_was_then(monkeypatch):
+    data = {"name": "digits", "root": None, "samples": 100}
+    old = {"data": data, "machine": {}, "training": {}, "method": {}, "views": {"recipe": "weak"}, "encoder": {}}
+    monkeypatch.setattr(resume, "read_config", lambda folder: old)
+    asked = ["train", "--resume", "run", "--last-norm", "none", "--no-online-probe"]
+    assert resume.resumed(asked) == ["train", "--resume", "run"]
+    with pytest.raises(ConfigError, match="--last-norm: none then, batch now"):
+        resume.resumed(["train", "--resume", "run", "--last-norm", "batch"])
+
+
+def test_auto_beside_resume_is_what_the_data_were_left_to_then_or_refused(monkeypatch):
+    for encoder, size, views, option, refused in (
+        ("resnet8", 32, "auto", "views", False),
+        ("resnet8", 32, "simclr", "views", True),
+        ("resnet8", 32, "weak", "encoder", False),
+        ("resnet18", 32, "auto", "encoder", True),
+        ("mlp", 8, "auto", "encoder", False),
+        ("mlp", 32, "auto", "encoder", True),
+        ("gcn", 1, "auto", "encoder", False),
+        ("resnet8", 32, "auto", "method", True),
+        ("resnet8", 32, "auto", "optimizer", True),
+        ("resnet8", 32, "auto", "precision", False),
+    ):
+        config = {
+            "data": {"name": "digits", "root": None},
+            "machine": {},
+            "training": {"optimizer": "sgd", "precision": "32-true"},
+        }
+        config |= {"method": {"method": "jmi"}, "views": {"recipe": views}, "encoder": {"name": encoder, "size": size}}
+        monkeypatch.setattr(resume, "read_config", lambda folder, config=config: config)
+        asked = ["train", "--resume", "run", f"--{option}", "auto"]
+        if refused:
+            with pytest.raises(ConfigError, match=rf"--{option}: \w+ then, auto now"):
+                resume.resumed(asked)
+        else:
+            assert resume.resumed(asked) == ["train", "--resume", "run"]
