@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.datasets import mnist
 
 import infomax as im
 from infomax.cli import main
@@ -21,7 +22,12 @@ LABELS = torch.arange(12) % 2
 
 
 def begun(out, data, **options):
-    encoder = im.encoders.get("mlp", size=8) if not isinstance(data, torch.Tensor) or data.ndim == 4 else None
+    side, channels = (28, 1) if isinstance(data, str) and data == "fashion-mnist" else (8, 3)
+    encoder = (
+        im.encoders.get("mlp", channels=channels, size=side)
+        if not isinstance(data, torch.Tensor) or data.ndim == 4
+        else None
+    )
     learner = im.methods.build("simclr", encoder or im.encoders.get("mlp", channels=6, size=1), projector=())
     im.train(learner, data, out=out, epochs=2, progress=False, on_epoch=lambda run: True, **options)
     return out
@@ -117,6 +123,32 @@ def test_the_command_continues_with_the_same_data_elsewhere_and_with_no_others(t
     monkeypatch.chdir(tmp_path / "cwd")
     assert main(["train", f"--data={Path('photos')}", "--resume", str(out)]) == 0
     assert len(im.Run.load(out).history) == 2
+
+
+def idx(rows):
+    bytes_of = rows.numpy().astype(np.uint8)
+    return bytes([0, 0, 8, bytes_of.ndim]) + b"".join(n.to_bytes(4, "big") for n in bytes_of.shape) + bytes_of.tobytes()
+
+
+def test_a_named_set_that_was_moved_is_found_by_root(tmp_path, monkeypatch, capsys):
+    def offline(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr(mnist, "download_and_extract_archive", offline)
+    there = tmp_path / "there"
+    there.mkdir()
+    for split, files in (("train", 40), ("t10k", 20)):
+        images = torch.arange(files * 784).reshape(files, 28, 28) % 251
+        (there / f"{split}-images-idx3-ubyte").write_bytes(idx(images))
+        (there / f"{split}-labels-idx1-ubyte").write_bytes(idx(torch.arange(files) % 10))
+    out = begun(tmp_path / "run", "fashion-mnist", root=str(there))
+    there.rename(tmp_path / "here")
+    assert main(["train", "--resume", str(out)]) == 2
+    assert f"train --resume {out} --root ROOT" in capsys.readouterr().err
+    assert main(["train", "--resume", str(out), "--root", str(tmp_path / "here")]) == 0
+    assert json.loads((out / "config.json").read_text())["data"]["root"] == str(tmp_path / "here")
+    assert len(im.Run.load(out).history) == 2
+    assert main(["evaluate", str(out), "--protocols", "knn"]) == 0
 
 
 def test_a_run_that_went_on_elsewhere_is_judged_there(tmp_path):

@@ -19,6 +19,7 @@ def continued(
     *,
     resume: str,
     data: str | None = None,
+    root: str | None = None,
     device: str | None = None,
     devices: int | None = None,
     strategy: Strategy | None = None,
@@ -28,9 +29,10 @@ def continued(
     Args:
         resume: folder of the run.
         data: where its data lie now, if they were moved; others than it was begun with are refused.
+        root: where named data sets lie now, if they were moved.
         device, devices, strategy: where to compute from here on; by default where it was before.
     """
-    run = Run.resume(resume, data=data, device=device, devices=devices, strategy=strategy)
+    run = Run.resume(resume, data=data, root=root, device=device, devices=devices, strategy=strategy)
     ended(run, resume)
     if run.data is None and data is not None and launched_rank() == 0:
         print(f"--data {shlex.quote(data)} was not looked at: give it to each command that needs it")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from infomax.clock import Clock
 from infomax.compiled import Compiling
-from infomax.data import Dataset
+from infomax.data import NAMES, Dataset
 from infomax.data.folder import OnError
 from infomax.errors import ConfigError, DataError, command, known_options, warn
 from infomax.heap import give_back
@@ -184,6 +184,7 @@ def resume(
     learner: Learner | None,
     data: Any,
     views: Any,
+    root: str | None,
     device: str | None,
     devices: int | None,
     strategy: Strategy | None,
@@ -206,22 +207,24 @@ def resume(
     machine = {"strategy": "ddp"} | config[checkpoint.MACHINE]
     here = {"device": device, "devices": devices, "strategy": strategy}
     machine |= {k: v for k, v in here.items() if v is not None}
-    on_error = machine.get("on_error", "skip")
+    on_error, root = machine.get("on_error", "skip"), config["data"]["root"] if root is None else root
     if data is not None:
-        source = dataset(data, config["data"]["root"], on_error=on_error)
+        source = dataset(data, root, on_error=on_error)
     else:
         try:
-            source = dataset(config["data"]["source"], config["data"]["root"], on_error=on_error)
+            source = dataset(config["data"]["source"], root, on_error=on_error)
         except DataError as error:
+            where = "root" if config["data"]["source"] in NAMES else "data"
             raise DataError(
                 f"{error}. The data of {path} were there when it was begun: put them back, or say where they lie now: "
-                f"{command(f'train --resume {shlex.quote(str(path))} --data DATA')} (Run.resume(path, data=...))"
+                f"{command(f'train --resume {shlex.quote(str(path))} --{where} {where.upper()}')} "
+                f"(Run.resume(path, {where}=...))"
             ) from error
         source.name = config["data"]["name"]
     source = _as_begun(source, config["data"])
     named = config["views"]["recipe"] if views is None else views
     with outliving(path):
-        job = prepare(made, source, named, Options(**asked), config["data"]["root"], machine)
+        job = prepare(made, source, named, Options(**asked), root, machine)
         return _go(job, path, progress, on_epoch, continued=True)
 
 

@@ -147,8 +147,9 @@ class Run:
             then = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
             here = then | {"continued": [*then.get("continued", []), {"step": continued, **here}]}
             asked, data = read_config(self.path), self.config["data"]
-            if data["source"] not in (None, asked["data"].get("source")):  # the same data, which lie elsewhere now
-                asked["data"] |= {"name": data["name"], "source": data["source"]}
+            lie = {key: data[key] for key in ("name", "source", "root")}
+            if data["source"] is not None and not lie.items() <= asked["data"].items():  # the same data, elsewhere now
+                asked["data"] |= lie
                 write_bytes(self.path / "config.json", json.dumps(asked, indent=2).encode() + b"\n", durable=True)
         else:
             write_bytes(self.path / "config.json", json.dumps(self.config, indent=2).encode() + b"\n", durable=True)
@@ -215,6 +216,7 @@ class Run:
         learner: Learner | None = None,
         data: Any = None,
         views: Any = None,
+        root: str | None = None,
         device: str | None = None,
         devices: int | None = None,
         strategy: Strategy | None = None,
@@ -227,6 +229,7 @@ class Run:
             path: the run's folder.
             learner: one built in the same way, where it was put together by hand.
             data, views: given again, where they were no names.
+            root: where named data sets lie now, if they were moved.
             device, devices, strategy: where to compute from here on; by default where it was before.
             on_epoch: as in `train`.
             progress: show a bar.
@@ -241,8 +244,8 @@ class Run:
         from infomax.training.loop import resume
 
         return resume(
-            Path(path), learner=learner, data=data, views=views, device=device, devices=devices, strategy=strategy,
-            on_epoch=on_epoch, progress=progress,
+            Path(path), learner=learner, data=data, views=views, root=root, device=device, devices=devices,
+            strategy=strategy, on_epoch=on_epoch, progress=progress,
         )  # fmt: skip
 
     def evaluate(
