@@ -98,7 +98,7 @@ def options():
 
 
 OTHERS = {
-    "--extra", "--nodes", "--ntasks-per-node", "--gpus-per-node", "--signal", "--nnodes", "--node-rank", "--master-addr",
+    "--extra", "--inexact", "--nodes", "--ntasks-per-node", "--gpus-per-node", "--signal", "--nnodes", "--node-rank", "--master-addr",
     "--nproc-per-node", "--no-python", "--head",
 }  # fmt: skip
 """Options of uv, SLURM, torchrun and Ray."""
@@ -175,7 +175,11 @@ def test_the_code_runs_as_it_stands(page, photos, monkeypatch):
     plain, models = im.train, torchvision.models
     resnet18 = models.resnet18
     monkeypatch.setattr(models, "resnet18", lambda weights=None, **k: resnet18(**k))  # no network: untrained ones
-    monkeypatch.setattr(im, "train", lambda *a, **k: plain(*a, **k | {"epochs": 1, "progress": False}))
+
+    def short(*args, **given):
+        return plain(*args, **given | {"budget": None, "epochs": 1, "progress": False})
+
+    monkeypatch.setattr(im, "train", short)
     images = torch.randint(0, 256, (24, 16, 16, 3), dtype=torch.uint8)
     given = {
         "np": np, "torch": torch, "im": im, "infomax": im, "images": images.numpy(), "labels": np.arange(24) % 2,

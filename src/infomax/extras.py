@@ -20,9 +20,9 @@ def getting(extra: str) -> str:
 
     Example:
         >>> getting("streams")
-        'uv sync --extra streams, or pip install datasets'
+        'uv sync --inexact --extra streams, or uv pip install datasets'
     """
-    return f"uv sync --extra {extra}, or pip install {PACKAGES[extra]}"
+    return f"uv sync --inexact --extra {extra}, or uv pip install {PACKAGES[extra]}"
 
 
 def installed(module: str) -> bool:

@@ -506,7 +506,7 @@ def test_a_missing_package_is_one_line(
     (tmp_path / "x.parquet").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(DataError, match="uv sync --extra streams, or pip install datasets"):
+    with pytest.raises(DataError, match="uv sync --inexact --extra streams, or uv pip install datasets"):
         load(name)
 
 

@@ -206,7 +206,7 @@ def test_a_missing_package_names_its_extra(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ConfigError) as caught:
         encoders.get(name)
-    assert f"uv sync --extra {extra}" in str(caught.value)
+    assert f"uv sync --inexact --extra {extra}" in str(caught.value)
 
 
 def test_vision_transformers_of_timm_take_small_views_too_and_read_the_native_size_as_before() -> None:

@@ -333,7 +333,7 @@ def test_embed_looks_for_pyarrow_before_it_encodes(tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setattr("infomax.evaluate.embed.features", encoded)
-    with pytest.raises(ConfigError, match="takes pyarrow: uv sync --extra streams"):
+    with pytest.raises(ConfigError, match="takes pyarrow: uv sync --inexact --extra streams"):
         embed(None, "digits", tmp_path / "emb.parquet")
 
 

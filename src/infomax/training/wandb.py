@@ -21,7 +21,7 @@ def check(project: str | None) -> None:
         >>> check(None)
     """
     if project is not None and importlib.util.find_spec("wandb") is None:
-        raise ConfigError(f"wandb={project!r}: the package is not installed; pip install wandb, or leave it out")
+        raise ConfigError(f"wandb={project!r}: the package is not installed; uv pip install wandb, or leave it out")
 
 
 @contextmanager
