@@ -3,7 +3,6 @@
 from origin import origin  # in a script beside this one, run as python benchmarks/NAME.py
 """
 
-import os
 import platform
 import re
 import shlex
@@ -14,22 +13,10 @@ from typing import Any
 
 import torch
 
+from infomax.data.machine import cores
+from infomax.data.machine import processor as machine
+
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def machine() -> str:
-    """The processor by its model's name, where the system tells it; else what Python knows of it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(iter(named), "") or platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """The processors that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def commit() -> str | None:

@@ -98,7 +98,8 @@ def options():
 
 
 OTHERS = {
-    "--extra", "--inexact", "--nodes", "--ntasks-per-node", "--gpus-per-node", "--signal", "--nnodes", "--node-rank", "--master-addr",
+    "--extra", "--inexact",
+    "--nodes", "--ntasks-per-node", "--gpus-per-node", "--signal", "--nnodes", "--node-rank", "--master-addr",
     "--nproc-per-node", "--no-python", "--head",
 }  # fmt: skip
 """Options of uv, SLURM, torchrun and Ray."""

@@ -32,7 +32,8 @@ def test_a_runner_that_is_not_installed_is_refused_before_anything_is_made(
     asked = ["--out", str(tmp_path / "out"), "--runner", runner]
     for command in (["sweep", str(tmp_path / "grid.yaml")], ["study", "table1", "--samples", "64"]):
         assert main([*command, *asked]) == 2
-        assert f"uv sync --inexact --extra {extra}, or uv pip install {package}; or take --runner local" in capsys.readouterr().err
+        said = f"uv sync --inexact --extra {extra}, or uv pip install {package}; or take --runner local"
+        assert said in capsys.readouterr().err
         assert not (tmp_path / "out").exists()
 
 

@@ -185,6 +185,16 @@ def test_fig7_is_judged_by_its_gauges_and_probes():
     assert found["predictors_prevent"] == found["cos_dv_prevents"] == "holds"
 
 
+def test_what_hardly_trained_refutes_no_collapse_and_prevents_none():
+    open_ones = history([0.0, 1.0], std=0.5, rank=15.0)
+    short = [row | {"updates": 2, "history": open_ones} for row in ablations(0.5, 96.0, None)]
+    found = verdicts(judge.fig7(short))
+    collapses = [name for name in found if "collapses" in name or "prevent" in name]
+    assert len(collapses) == 4 and {found[name] for name in collapses} == {"not decidable"}
+    found = verdicts(judge.fig7([row | {"updates": 300} for row in short]))
+    assert found["nodv_collapses"] == "does not hold" and found["predictors_prevent"] == "not decidable"
+
+
 def test_where_no_ablation_collapsed_nothing_is_said_of_its_flag():
     rows = [r | {"history": history([0.0, 1.0], std=0.5, rank=15.0)} for r in ablations(0.5, 96.0, None)]
     assert verdicts(judge.fig7(rows))["no_predictor_collapses"] == "does not hold"

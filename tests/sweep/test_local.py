@@ -119,6 +119,30 @@ def test_a_process_that_always_dies_is_a_failed_cell(tmp_path):
     assert ended == [cell.name] and row.state == "failed" and "ended 2 times" in row.error and "SIGKILL" in row.error
 
 
+def test_a_server_of_processes_that_is_gone_is_begun_again_and_not_for_ever(tmp_path, monkeypatch):
+    grid = read(FIXED)
+    folder, (cell,) = Folder(tmp_path), grid.cells()
+    folder.begin(grid.cells(), grid.evaluate)
+    runner = Local(Work(tmp_path))
+    kind, tries = runner.context.Process, []
+
+    def gone(process):
+        tries.append(process)
+        raise EOFError("unexpected EOF")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, "start", gone)
+        runner.submit([cell.name])
+        assert runner.wait(0.01) == [] and len(tries) == 2
+    ended = []
+    wait_until(lambda: ended.extend(runner.wait(1.0)) or ended)
+    assert ended == [cell.name] and folder.rows()[0].state == "finished"
+    monkeypatch.setattr(kind, "start", gone)
+    runner.submit([cell.name])
+    with pytest.raises(EOFError):
+        runner.wait(0.01)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_sweep_goes_on_by_the_same_call(tmp_path, same_results, sent):
     grid, folder = read({**LONG, "grid": {"seed": [0, 1]}}), Folder(tmp_path / "sweep")
@@ -182,6 +206,18 @@ def test_a_metric_that_needs_labels_is_refused_before_anything_runs_where_there_
         "digits",
         asked["data"],
     ]
+
+
+def test_other_data_without_labels_are_refused_though_the_folder_has_finished_cells(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32))
+    grid = tmp_path / "grid.yaml"
+    words = ["sweep", str(grid), "--out", str(tmp_path / "out")]
+    grid.write_text(yaml.safe_dump({**FIXED, "epochs": 1}))
+    assert main(words) == 0
+    grid.write_text(yaml.safe_dump({**FIXED, "epochs": 1, "batch_size": 32, "data": str(tmp_path / "x.npy")}))
+    assert main(words) == 2
+    assert "has no labels, so 'linear' cannot be judged" in capsys.readouterr().err
+    assert [row.state for row in Folder(tmp_path / "out").rows()] == ["finished"]
 
 
 def test_data_that_cannot_be_read_are_refused_before_anything_runs_where_no_cell_has_others(tmp_path):

@@ -1,6 +1,7 @@
 """What this machine can hold and how many hands it has: nothing here changes a number, only where and when it is made."""
 
 import os
+import platform
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -49,6 +50,16 @@ def free_memory() -> int:
     if most.is_file() and used.is_file() and most.read_text().strip() != "max":
         free = min(free, max(int(most.read_text()) - int(used.read_text()), 0))
     return free
+
+
+def processor() -> str:
+    """The processor by its model's name, where the system tells it; else what Python knows of it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(named), "") or platform.processor() or platform.machine()
 
 
 def cores() -> int:

@@ -1,5 +1,6 @@
 """What features must be before anything is read off them: finite, and in a type that holds their lengths."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -72,3 +73,17 @@ def unit(z: Tensor) -> Tensor:
     """
     most = z.abs().amax(-1, keepdim=True)
     return F.normalize(z / torch.where(most > 0, most, 1.0), dim=-1)
+
+
+def binomial_error(accuracy: float, n: int) -> float:
+    """The standard error of a share of n test samples; of none or all of them, where that would be 0, Wilson's half-width.
+
+    Args:
+        accuracy: between 0 and 1.
+        n: test samples.
+
+    Example:
+        >>> binomial_error(0.5, 25), binomial_error(1.0, 4)
+        (0.1, 0.1)
+    """
+    return math.sqrt(accuracy * (1 - accuracy) / n) if 0 < accuracy < 1 else 0.5 / (n + 1)

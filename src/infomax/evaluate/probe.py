@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError, DataError
-from infomax.evaluate.numbers import Rows, finite, tensors, wide
+from infomax.evaluate.numbers import Rows, binomial_error, finite, tensors, wide
 from infomax.heap import keep_freed
 
 PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -87,7 +87,7 @@ def standardise(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def fit_probe(
     features: Rows, labels: Rows, *, penalty: float, start: LinearProbe | None = None, steps: int = 300
 ) -> LinearProbe:
-    r"""Fit one probe to convergence with L-BFGS.
+    r"""Fit one probe with L-BFGS, until no gradient is above 1e-6 nats.
 
     Args:
         features: N D.
@@ -186,7 +186,7 @@ def linear_probe(
         found[penalty] = _accuracy(probe, train[kept_apart], train_labels[kept_apart])
     best = max(found, key=lambda penalty: (found[penalty], penalty))
     accuracy = _accuracy(fit_probe(train, train_labels, penalty=best), test, test_labels)
-    return ProbeResult(accuracy, math.sqrt(accuracy * (1 - accuracy) / len(test)), best, found)
+    return ProbeResult(accuracy, binomial_error(accuracy, len(test)), best, found)
 
 
 def _accuracy(probe: LinearProbe, features: Tensor, labels: Tensor) -> float:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from infomax.errors import ConfigError, nearest
 from infomax.evaluate.knn import knn_accuracy
+from infomax.evaluate.numbers import binomial_error
 from infomax.evaluate.probe import linear_probe, stratified
 from infomax.evaluate.sgd import sgd_probe
 from infomax.words import many
@@ -82,7 +83,7 @@ def knn_best(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, s
 
 def binomial(name: str, accuracy: float, n: int) -> dict[str, Any]:
     """An accuracy in percent and its standard error from n test samples."""
-    return {name: 100 * accuracy, f"{name}_se": 100 * math.sqrt(accuracy * (1 - accuracy) / n)}
+    return {name: 100 * accuracy, f"{name}_se": 100 * binomial_error(accuracy, n)}
 
 
 def few(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:

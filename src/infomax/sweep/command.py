@@ -98,7 +98,7 @@ def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]
     print(counted(ended))
     _print_failed(ended)
     if ended and not any(row.state == "finished" for row in ended):
-        raise unfinished(out, ended)
+        raise unfinished(out, ended, " of this grid" * (len(ended) < len(rows)))
     if ended:
         _print_best(out, rows, asked.evaluate["metric"], asked.evaluate["goal"])
     print(f"wrote {out}; next: {command(f'sweep table {out}')}, {command(f'sweep page {out}')}")

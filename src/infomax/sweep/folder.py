@@ -246,11 +246,11 @@ def _states(rows: Iterable[Row]) -> str:
     return ", ".join(f"{count[s]} {s}" for s in STATES if count[s])
 
 
-def unfinished(path: str | Path, rows: Iterable[Row]) -> ConfigError:
-    """The error of a sweep without a finished cell: how its cells stand, why the first one failed, and what to do."""
+def unfinished(path: str | Path, rows: Iterable[Row], of: str = "") -> ConfigError:
+    """The error of a sweep without a finished cell, or a part of it: how they stand, why the first one failed, what to do."""
     rows = list(rows)
     failed = [row for row in rows if row.state == "failed"]
-    said = f"{path}: no cell has finished: {counted(rows)}"
+    said = f"{path}: no cell{of} has finished: {counted(rows)}"
     if not failed:
         return ConfigError(f"{said}; how they stand: {command(f'sweep status {path}')}")
     return ConfigError(

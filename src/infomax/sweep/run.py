@@ -65,9 +65,11 @@ def run(
     )
     _at_hand([cell for cell in _samples(grid) if cell.name not in grid.impossible], here=runner_name == "local")
     rows, asked = known(folder), {"evaluate": grid.evaluate}
-    refuse_others(folder.path, rows, [cell.options for cell in _samples(grid)], grid.evaluate["data"])
-    if not any(folder.finished(row.name, asked) for row in rows):  # else one has met the data
-        judgeable([cell.options for cell in _samples(grid)], grid.evaluate)
+    samples = [cell.options for cell in _samples(grid)]
+    refuse_others(folder.path, rows, samples, grid.evaluate["data"])
+    met = {row.options.get("data") for row in rows if folder.finished(row.name, asked)}
+    if met.isdisjoint(options["data"] for options in samples):  # else one has met the data
+        judgeable(samples, grid.evaluate)
     search: Search = Everything(grid) if grid.sampler == "random" else TPE(grid, rows)
     if search.apart:
         warn(f"{grid.source}: {search.apart}: such cells fail, and the others run")

@@ -11,7 +11,6 @@ than 3 % of the epoch's work; the bank of the nearest neighbours are the samples
 the run are the same bits with and without.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -24,6 +23,7 @@ from infomax.data import Dataset, Graph, gather
 from infomax.data.order import spread
 from infomax.errors import DataError
 from infomax.evaluate.knn import knn_predict
+from infomax.evaluate.numbers import binomial_error
 from infomax.learner import Learner
 from infomax.parallel import gather_rows, local_slice, world
 from infomax.training.feed import Feed
@@ -205,7 +205,7 @@ class Online:
         found: dict[str, float] = {}
         for name, predicted in said.items():
             p, n = float((predicted == truth).double().mean()), len(truth)
-            found |= {f"online_{name}": 100 * p, f"online_{name}_se": 100 * math.sqrt(p * (1 - p) / n)}
+            found |= {f"online_{name}": 100 * p, f"online_{name}_se": 100 * binomial_error(p, n)}
         return found | {"online_n": len(truth)}
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from infomax.data import Dataset
+from infomax.data.machine import cores, processor
 from infomax.errors import ConfigError, DataError
 from infomax.learner import Learner
 from infomax.parallel import rank, world
@@ -38,6 +39,8 @@ def environment() -> dict[str, Any]:
         "numpy": numpy.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "machine": processor(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "processes": world(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

@@ -105,13 +105,13 @@ def study(
     plan = replace(budget_of(budget, BUDGETS), **given)
     where = place(device).device
     check_names(encoder=plan.encoder)
-    encoder_for(
-        dataset(plan.data, root), plan.encoder, plan.size
-    )  # before anything is made: no such data, no such encoder
+    whole = dataset(plan.data, root)
+    encoder_for(whole, plan.encoder, plan.size)  # before anything is made: no such data, no such encoder
+    gauged = min(GAUGED, len(whole), plan.samples or len(whole))
     began = time.perf_counter()
     jobs = cells(names, plan.data, root, plan, str(where))
     lies = {} if root is None else {"root": "given"}  # where data lie is this machine's business
-    settings = {"figure": figure, "data": plan.data, "budget": budget, "gauged": GAUGED} | lies | asdict(plan)
+    settings = {"figure": figure, "data": plan.data, "budget": budget, "gauged": gauged} | lies | asdict(plan)
     with going_on(out, settings | {"names": list(names), "root": root, "device": str(where)}) as kept:
         side_by_side = 1 if where.type == "cuda" and workers is None else workers
         answers = run_kept(run_cell, jobs, side_by_side, kept, figure, progress)

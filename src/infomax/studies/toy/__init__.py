@@ -8,7 +8,6 @@ explicit bounds (.2 of MoCo-v3), predictor 3-64-3, momentum .99 annealed to 1, V
 """
 
 import json
-import os
 import platform
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from infomax.data.machine import cores
 from infomax.errors import ConfigError
 from infomax.progress import meter
 from infomax.studies.origin import commit
@@ -75,7 +75,7 @@ def _run(
     batch = min(n, mini_batch or max(n // 5, 2))
     start = time.perf_counter()
     plan = _plan(seeds, n, epochs, batch)
-    arrays = _train(plan, workers or _cores(), progress)
+    arrays = _train(plan, workers or cores(), progress)
     runs = {setting: {name: arrays[job] for name, job in jobs.items()} for setting, jobs in plan.items()}
     trained = time.perf_counter()
     results = _results(plan, runs, seeds, n, epochs, batch)
@@ -92,11 +92,6 @@ def _run(
     np.savez_compressed(folder / "arrays.npz", **flat)  # type: ignore[arg-type]
     write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False))
     return results
-
-
-def _cores() -> int:
-    """Cores that this process may use, where the system says so."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _prepare(folder: Path, seeds: int, n: int, epochs: int, mini_batch: int | None, workers: int | None) -> Path:
@@ -176,7 +171,7 @@ def _results(
             "torch": torch.__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
-            "machine": f"{platform.machine()}, {_cores()} cores",
+            "machine": f"{platform.machine()}, {cores()} cores",
             "command": " ".join(sys.argv),
         },
         "commit": commit(),

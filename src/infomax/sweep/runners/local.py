@@ -20,6 +20,9 @@ from infomax.sweep.runners import Work, room
 from infomax.training.interrupt import Stopped
 from infomax.words import many
 
+SERVERS = 3
+"""How often the server of processes may be gone; each time another is begun, unless the sweep is told to stop, too."""
+
 
 class Local:
     """Run cells in processes of this machine.
@@ -56,6 +59,7 @@ class Local:
         self._queue: deque[str] = deque()
         self._live: dict[str, tuple[BaseProcess, int]] = {}
         self._deaths: dict[str, int] = {}
+        self._refused = 0
 
     def submit(self, names: Sequence[str]) -> None:
         """Take cells on, and begin as many as there is room for."""
@@ -101,7 +105,14 @@ class Local:
             work = self.work
             arguments = (work.folder, name, work.threads, work.retry, self._visible(slot))
             process = self.context.Process(target=_run, args=arguments, name=f"infomax-{name}")  # type: ignore[attr-defined]
-            process.start()
+            try:
+                process.start()
+            except (EOFError, ConnectionError):  # the server is gone, as where a whole group is told to stop
+                self._refused += 1
+                if self._refused > SERVERS:
+                    raise
+                self._queue.appendleft(name)
+                return
             self._live[name] = (process, slot)
 
     def _visible(self, slot: int) -> str | None:
