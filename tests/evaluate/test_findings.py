@@ -15,7 +15,7 @@ from infomax.cli.pages import reported
 from infomax.data import Dataset
 from infomax.errors import DataError
 from infomax.evaluate import over, sgd_probe
-from infomax.evaluate.findings import keep, read
+from infomax.evaluate.findings import keep, read, shown
 from infomax.evaluate.protocols import PROTOCOLS, lines, statement
 from infomax.training.stands import stands
 
@@ -70,7 +70,7 @@ def told(capsys, *words):
 
 def glance(folder):
     text = reported([folder], folder / "page.html").read_text()
-    return text.split('id="at-a-glance"')[1].split("</figure>")[0].replace("\N{NO-BREAK SPACE}", " ")
+    return text.split('id="at-a-glance"')[1].split('id="curves"')[0].replace("\N{NO-BREAK SPACE}", " ")
 
 
 def unfinish(folder, epochs=500):
@@ -172,6 +172,50 @@ def test_findings_that_are_kept_at_one_time_are_all_kept(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: keep(tmp_path, found | {"data": name, "source": name}), names))
     assert sorted(read(tmp_path)) == sorted(names)
+
+
+def kept_at(folder, size, default=8, **found):
+    of = {"data": "d", "own": True, "source": None, "seed": 0, "weights": "a", "how": "h"}
+    keep(folder, of | {"size": size, "default_size": default} | found)
+    return read(folder)["d"]
+
+
+def test_findings_at_another_size_stand_beside_those_at_the_default_and_displace_none(tmp_path):
+    kept_at(tmp_path, 8, linear=90.0)
+    assert kept_at(tmp_path, 16, linear=70.0)["linear"] == 90.0
+    kept_at(tmp_path, 16, knn=60.0), kept_at(tmp_path, 12, knn=50.0)
+    kept = kept_at(tmp_path, 8, knn=80.0)
+    assert (kept["linear"], kept["knn"]) == (90.0, 80.0)
+    assert (kept["sizes"]["16"]["linear"], kept["sizes"]["16"]["knn"]) == (70.0, 60.0)
+    assert list(kept["sizes"]) == ["16", "12"] and "linear" not in kept["sizes"]["12"]
+    assert "whole images at 8 px" in kept["protocol"] and "whole images at 16 px" in kept["sizes"]["16"]["protocol"]
+    assert shown({"d": kept}, {"name": "d"})[1]["linear"] == 90.0
+    other = kept_at(tmp_path, 16, knn=55.0, weights="b")  # of other weights they are replaced, at that size alone
+    assert "linear" not in other["sizes"]["16"] and (other["linear"], other["sizes"]["12"]["knn"]) == (90.0, 50.0)
+
+
+def test_those_of_another_size_alone_are_no_ones_of_the_default(tmp_path):
+    kept = kept_at(tmp_path, 16, linear=70.0)
+    assert list(kept) == ["sizes"]
+    assert shown({"d": kept}, {"name": "d"})[1]["size"] == 16, "rather than nothing: the page says at which"
+    kept = kept_at(tmp_path, 8, embedding={})
+    assert shown({"d": kept}, {"name": "d"})[1]["size"] == 16
+    assert shown({"d": kept_at(tmp_path, 8, knn=1.0)}, {"name": "d"})[1]["size"] == 8
+
+
+def test_those_of_earlier_versions_keep_their_place_until_it_is_known_whose_it_is(tmp_path):
+    def earlier(**found):
+        (tmp_path / "evaluation.json").write_text(json.dumps({"d": {"seed": 0, "weights": "a", "how": "h"} | found}))
+
+    earlier(size=16, linear=70.0)
+    assert shown(read(tmp_path), {"name": "d"})[1]["linear"] == 70.0
+    kept = kept_at(tmp_path, 8, linear=90.0)
+    assert kept["linear"] == 90.0 and kept["sizes"]["16"]["linear"] == 70.0
+    earlier(size=8, linear=90.0)
+    assert kept_at(tmp_path, 16, knn=1.0)["linear"] == 90.0
+    earlier(linear=80.0)  # of before a size was said
+    assert kept_at(tmp_path, 16, knn=1.0)["linear"] == 80.0
+    assert "linear" not in kept_at(tmp_path, 8, knn=1.0) and list(read(tmp_path)["d"]["sizes"]) == ["16"]
 
 
 def test_a_folder_that_cannot_be_locked_is_said(tmp_path):

@@ -9,6 +9,7 @@ import torch
 
 import infomax as im
 from infomax.cli import main
+from infomax.cli.pages import reported
 from infomax.data import Dataset
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate.features import whole_size
@@ -116,16 +117,19 @@ def test_only_images_have_a_size():
         run.evaluate(size=8)
 
 
-def test_accuracies_at_two_sizes_are_not_mixed(tmp_path, capsys):
+def test_accuracies_at_two_sizes_are_kept_beside_each_other(tmp_path, capsys):
     data, out = labelled(), str(tmp_path / "run")
     np.savez(tmp_path / "squares.npz", x=data.images.numpy(), y=data.labels.numpy())
     trained(data=str(tmp_path / "squares.npz"), out=out)
-    assert main(["evaluate", out, "--protocols", "knn", "--size", "8"]) == 0
     assert main(["evaluate", out, "--protocols", "linear"]) == 0
-    assert "whole images at 16 px" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "whole images at 16 px" in said and "kept for" not in said
+    assert main(["evaluate", out, "--protocols", "knn", "--size", "8"]) == 0
+    assert "kept for 8 px, beside what is found at 16" in capsys.readouterr().out
     (kept,) = json.loads((tmp_path / "run" / "evaluation.json").read_text()).values()
-    assert "linear" in kept
-    assert "knn" not in kept, "it was of another size"
+    assert "linear" in kept and "knn" not in kept and kept["size"] == 16
+    assert "knn" in kept["sizes"]["8"] and "linear" not in kept["sizes"]["8"]
+    assert ", at 16 px</td>" in reported([tmp_path / "run"], tmp_path / "page.html").read_text()
     assert main(["probe", out, "--size", "0"]) == 2
     assert "size of at least 1" in capsys.readouterr().err
     assert main(["embed", out, str(tmp_path / "squares.npz"), "--out", str(tmp_path / "z.npz"), "--size", "9"]) == 0

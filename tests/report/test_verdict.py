@@ -22,13 +22,14 @@ def run(watched, *rows):
     return Subject("a", "jmi", {}, rows or [OPEN], watched=watched)
 
 
-def watched(*readings, unguarded=(), phases=(0,)):
-    """What a watch has kept after readings of (std, rank, information)."""
+def watched(*readings, unguarded=(), phases=(0,), best=()):
+    """What a watch has kept after readings of (std, rank, information), and of the most of it at any temperature."""
     watch = Watch("mine", unguarded=unguarded)
     for n, (std, rank, mi) in enumerate(readings):
         for phase in phases:
             clock = Clock(10 * n, 10, 100, phase)
-            watch.note(gauges := {"std": std, "effective_rank": rank, "mi_infonce": mi}, clock)
+            gauges = {"std": std, "effective_rank": rank, "mi_infonce": mi} | ({"mi_best": best[n]} if best else {})
+            watch.note(gauges, clock)
     if watch.state["suspicious"] > 1:
         with pytest.warns(im.CollapseWarning):
             watch.warn(gauges, clock)
@@ -82,6 +83,37 @@ def test_a_run_that_ends_with_hardly_a_direction_is_told_though_no_alarm_rang():
     assert state(run(narrow, ended)) == "no sign of collapse"
 
 
+LITTLE = "no sign of collapse, but hardly any information read between the views"
+
+
+def test_a_run_that_learnt_next_to_nothing_is_told_so_beside_that_it_has_not_collapsed():
+    readings = [(0.8, 26.0, -2.0), (0.3, 25.0, 0.0), (0.3, 25.0, 0.1)]
+    ended = OPEN | {"mi_infonce": 0.09}
+    nothing = run(watched(*readings, best=(-0.01, 0.05, 0.09)), ended)
+    assert state(nothing) == f"**{LITTLE}**"
+    said = verdict(nothing)
+    assert said.startswith(
+        "**No sign of collapse, but hardly any information read between the views**: 0.03 nats by a cos"
+    )
+    assert "the untrained network had -0.01. It has learnt little" in said and "normal" not in said
+    for best, mi in (((0.0, 1.0, 1.2), 0.09), ((0.0, 0.1, 0.1), 0.25), ((0.0, 0.1, 0.1), None), ((), 0.09)):
+        assert state(run(watched(*readings, best=best), OPEN | {"mi_infonce": mi})) == "no sign of collapse"
+    assert state(run(nothing.watched, ended | CLOSED)) == "**collapsed**", "which is worse"
+
+
+def test_a_distance_that_reads_below_nothing_at_one_temperature_has_learnt_all_the_same():
+    healthy = watched((0.8, 26.0, -2.0), (0.8, 19.0, -1.7), (0.8, 19.0, -1.6), best=(0.1, 1.0, 1.2))
+    assert state(run(healthy, OPEN | {"mi_infonce": -1.5})) == "no sign of collapse"
+
+
+def test_of_two_encoders_the_one_that_reads_more_counts():
+    both = watched((0.8, 26.0, -2.0), (0.3, 25.0, 0.0), phases=(0, 1), best=(0.0, 0.1))
+    ended = OPEN | {"mi_infonce": 0.0}
+    assert state(run(both, ended)) == f"**{LITTLE}**"
+    both["phases"]["1"]["best"] = 0.9
+    assert state(run(both, ended)) == "no sign of collapse"
+
+
 def test_what_was_not_kept_is_not_guessed():
     assert "was not kept" in verdict(run({})) and state(run({})) == "open"
     assert verdict(run(watched() | {"said": {}})) == "**Flagged as collapsing; when was not kept**."
@@ -92,8 +124,8 @@ def test_what_was_not_kept_is_not_guessed():
 def test_pages_say_it_before_any_number_and_their_figures_what_is_normal(tmp_path, runs):
     text = reported(runs[:1], tmp_path / "one.html").read_text()
     first = text.split('id="at-a-glance"')[1].split("<table>")[0]
-    assert "<strong>No sign of collapse.</strong>" in first and "at the start" in first
-    assert ": no sign of collapse.</p>" in text.split("</header>")[0]
+    assert "<strong>No sign of collapse" in first and "at the start" in first
+    assert f"{LITTLE}</strong>.</p>" in text.split("</header>")[0], "of an epoch or two"
     assert text.count("an untrained network spreads noise over many directions, a trained one keeps those that") == 2
     old = shutil.copytree(runs[1], tmp_path / "old")
     (old / FILE).unlink()

@@ -186,6 +186,9 @@ def test_runs_that_were_evaluated_elsewhere_are_rows(evaluated, tmp_path):
         (evaluated / "evaluation.json").write_text(json.dumps({"gaussians": said["digits"]}))
         with pytest.raises(DataError, match="was evaluated on gaussians, not on digits"):
             elsewhere.read(evaluated)
+        (evaluated / "evaluation.json").write_text(json.dumps({"digits": {"sizes": {"16": said["digits"]}}}))
+        with pytest.raises(DataError, match="was evaluated at 16 px alone"):
+            elsewhere.read(evaluated)
         earlier = {"digits": said["digits"] | {"trained": {"epoch": 0.5, "of": 1, "finished": False}}}
         (evaluated / "evaluation.json").write_text(json.dumps(earlier))
         with pytest.raises(DataError, match=r"was evaluated at epoch 0\.5 and has gone on since"):

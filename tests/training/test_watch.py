@@ -374,7 +374,7 @@ def test_what_was_seen_is_in_the_folder_whether_a_run_was_stopped_or_not(tmp_pat
 
     whole, seen = fit("whole")
     assert whole.watched == seen and seen["said"] is None and seen["phases"]["0"]["now"]["std"] > 0
-    assert seen["state"] == "no sign of collapse"
+    assert seen["state"].startswith("no sign of collapse")
     assert fit("stopped", on_epoch=lambda run: True) == (ANY, seen)
 
 
@@ -416,3 +416,18 @@ def test_rows_are_judged_alike_however_long_they_are(scale):
     long = {n: scale * rows for n, rows in z.items()}
     one, other = (Watch("mine").see(rows, rows, Clock(step=5, total=100)) for rows in (z, long))
     assert other == pytest.approx(one, rel=1e-4)
+
+
+def test_the_information_is_read_at_the_temperature_that_reads_most():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(64, 4, generator=generator)
+    y = x + 2.0 * torch.randn(64, 4, generator=generator)  # alike by little: at 0.1 the bound is below 0
+    watch = Watch("mine")
+    seen = watch.see({0: x}, {1: y}, Clock(step=0, total=100))
+    assert seen["mi_infonce"] < 0 < seen["mi_best"] < 1
+    watch.see({0: x}, {1: x}, Clock(step=10, total=100))
+    been = watch.state["phases"]["0"]
+    assert been["best_random"] == seen["mi_best"] < been["best"] < been["now"]["mi_best"]
+    again = Watch("mine", seen={"phases": {"0": {k: v for k, v in been.items() if "best" not in k}}})
+    again.see({0: x}, {1: x}, Clock(step=20, total=100))  # of before it was read: what it was untrained is not known
+    assert "best_random" not in again.state["phases"]["0"] and again.state["phases"]["0"]["best"] > 1

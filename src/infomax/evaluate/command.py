@@ -57,7 +57,9 @@ def evaluated(
 def _told(name: str, found: Findings, *, as_json: bool) -> None:
     """Print what was found of a run, and keep it in its folder."""
     if not as_json:
-        print(f"{name} ({found['method']})\n{found}\n")
+        size, usual = found["size"], found["default_size"]
+        beside = f"kept for {size} px, beside what is found at {usual}, which reports and tables show\n"
+        print(f"{name} ({found['method']})\n{found}\n{beside if size != usual else ''}")
     try:
         keep(Path(name), found)
     except DataError as error:  # what was found is still to be said

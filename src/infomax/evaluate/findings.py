@@ -1,4 +1,8 @@
-"""What evaluations found, as a run's folder keeps it: by data set, with the weights and the epoch that it is of."""
+"""What evaluations found, as a run's folder keeps it: by data set and size, with the weights and the epoch that it is of.
+
+Under a data set's name are the findings at the default size of its images, which whoever reads the file shows; those at another
+(`--size`) are in them, under `sizes`.
+"""
 
 import json
 import os
@@ -14,12 +18,17 @@ from infomax.data import Dataset
 from infomax.data.content import changed
 from infomax.errors import DataError
 from infomax.evaluate.kept import key
-from infomax.evaluate.protocols import CHOSEN, statement
+from infomax.evaluate.protocols import BASELINES, CHOSEN, statement
 from infomax.locks import held
 from infomax.training.checkpoint import write_bytes
 
 KEPT, LOCK = "evaluation.json", "evaluation.lock"
+SIZES = "sizes"
+"""Of findings on a data set: those at other sizes than the default, by the side in pixels."""
 WAIT = 60.0  # seconds for a lock that is held for milliseconds
+
+
+SHOWN = (*CHOSEN, BASELINES)
 
 
 def weights_of(encoder: nn.Module) -> str | None:
@@ -63,7 +72,7 @@ def name_of(found: Mapping[str, Any]) -> str:
 
 
 def keep(folder: Path, found: Mapping[str, Any]) -> None:
-    """Write findings beside what was found before, last; what is asked again takes the place of the older.
+    """Write findings beside what was found before, last; what is asked again at the same size takes the place of the older.
 
     What was found before is read now: another evaluation may have ended while this one encoded.
 
@@ -80,20 +89,47 @@ def keep(folder: Path, found: Mapping[str, Any]) -> None:
 def _together(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     name = name_of(found)
     was = found["source"]  # by it earlier versions kept the run's own data
-    earlier = before.get(name, before.get(was, {}))
-    earlier = earlier if isinstance(earlier, Mapping) else {}
+    known = at_sizes(before.get(name, before.get(was, {})))
+    size = found.get("size")
+    known[size] = _merged(known.get(size, {}), found)
+    default = found.get("default_size", size)
+    unsized = {} if default is None else known.pop(None, {})  # of a version that did not say it: until there are others
+    usual = known.pop(default, unsized)
+    beside = {SIZES: {str(side): f for side, f in known.items()}} if known else {}
+    return {k: f for k, f in before.items() if k not in (name, was)} | {name: {**usual, **beside}}
+
+
+def _merged(earlier: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Findings at one size, beside the earlier ones where they belong together."""
     same = all(earlier.get(k) == found.get(k) for k in ("seed", "weights", "size"))
     same = same and not changed(earlier.get("content"), found.get("content"))
-    earlier = earlier if same else {}  # else they do not belong together
+    earlier = earlier if same else {}
     together = {**earlier, **found}
     if "g" in together:  # a second encoder's stand beside each other likewise
         together["g"] = {**earlier.get("g", {}), **found.get("g", {})}
     together["protocol"] = statement(together)
-    return {k: f for k, f in before.items() if k not in (name, was)} | {name: together}
+    return together
+
+
+def at_sizes(kept: Any) -> dict[int | None, dict[str, Any]]:
+    """What is kept of one data set, by the size at which it was found, that of the default first; None of what has no size.
+
+    Example:
+        >>> at_sizes({"knn": 90.0, "size": 32, "sizes": {"16": {"knn": 85.0, "size": 16}}})
+        {32: {'knn': 90.0, 'size': 32}, 16: {'knn': 85.0, 'size': 16}}
+    """
+    if not isinstance(kept, Mapping):
+        return {}
+    usual = {k: v for k, v in kept.items() if k != SIZES}
+    others = kept.get(SIZES)
+    found = [usual] * bool(usual) + [dict(f) for f in (others.values() if isinstance(others, Mapping) else ())]
+    return {f.get("size"): f for f in found}
 
 
 def shown(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], bool] | None:
     """What a page says of a run: accuracies on its own data, else the last ones on others; their name, whether they are own.
+
+    Of one data set they are those at the default size; where there are none, the last at another.
 
     Args:
         kept: findings by data set.
@@ -103,13 +139,19 @@ def shown(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, Mappi
         >>> shown({"/data/b.npz": {"linear": 90.0, "own": False}}, {"name": "a.npz", "source": "/data/a.npz"})
         ('b.npz', {'linear': 90.0, 'own': False}, False)
     """
-    known = {name: f for name, f in kept.items() if isinstance(f, Mapping) and any(key in f for key in CHOSEN)}
+    known = {name: f for name, of in kept.items() if (f := _one(of))}
     mine = (str(asked.get("name")), str(asked.get("source")))
     own = {n: f for n, f in known.items() if f.get("own", os.path.normpath(n) in mine)}
     if not known:
         return None
     name, found = list((own or known).items())[-1]
     return str(asked.get("name")) if own else Path(name).name, found, bool(own)
+
+
+def _one(kept: Any) -> Mapping[str, Any]:
+    """Of what is kept of a data set that which is shown; nothing where there are no accuracies."""
+    found = [f for f in (kept, *reversed(at_sizes(kept).values())) if isinstance(f, Mapping)]
+    return next((f for f in found if any(key in f for key in SHOWN)), {})
 
 
 def of_what(found: Mapping[str, Any], encoder: nn.Module | None, epoch: float | None) -> str | None:

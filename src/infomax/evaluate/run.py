@@ -72,8 +72,8 @@ def evaluate(
         accuracies in percent by protocol (`linear`, its binomial standard error `linear_se`, `knn`, ...), those of a second
         encoder that climbs too (SDMI's) under `g` and what they are to be measured by under `baselines`, how they were
         measured (`protocol`), gauges of the features, those of the embedding at the run's last epoch, from its log (`gauges`),
-        how far the run has come (`trained`), and whether the data are what it was trained on (`own`), or what of them has
-        changed since (`changed`).
+        how far the run has come (`trained`), at which `size` images were seen (`default_size` unless told), and whether the
+        data are what it was trained on (`own`), or what of them has changed since (`changed`).
 
     Raises:
         DataError: where the data have no labels, or of one class only, or are of a kind that the encoder cannot take.
@@ -111,7 +111,8 @@ def evaluate(
         )
     if FINETUNE in names:
         check_finetunes(train)
-    size = fits(run, train, size)
+    asked_size, size = size, fits(run, train, size)
+    usual = size if asked_size is None else fits(run, train)
     test = None if bare else test_of(train)
     encoder, second = run.learner.encoder, second_encoder(run.learner)
 
@@ -159,6 +160,7 @@ def evaluate(
         "test": len(known[2]),
         "how": None if bare else how,
         "size": size if train.is_images else None,
+        "default_size": usual if train.is_images else None,
         "seed": seed,
     }
     seen = {

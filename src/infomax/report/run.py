@@ -13,8 +13,7 @@ from torch import Tensor
 
 from infomax.errors import ConfigError, warn
 from infomax.extras import getting
-from infomax.report import explorer, gallery, pictures
-from infomax.report.accuracies import accuracies, caption
+from infomax.report import accuracies, explorer, gallery, pictures
 from infomax.report.curves import mi_and_gauges, spectra
 from infomax.report.explorer import Map, Pane, Shown, plane
 from infomax.report.looks import style
@@ -58,10 +57,10 @@ def write(
     _verdicts(page.section("At a glance"), subjects)
     page.table(
         [_glance(s) for s in subjects],
-        "The last row of each log, read off samples that stay the same; the watch reads batches under way, and centres them"
-        + caption(subjects)
-        + ".",
+        "The last row of each log, read off samples that stay the same; the watch reads batches under way, and centres them.",
     )
+    if judged := accuracies.rows(subjects):
+        page.table(judged, accuracies.caption(subjects))
     place = len(page.body)
     mi_and_gauges(page.section("Curves"), {s.name: s.history for s in subjects}, looks)
     known = samples_of(subjects)
@@ -130,7 +129,7 @@ def _glance(s: Subject) -> dict[str, object]:
         row["effective rank"] = _number(last, "effective_rank", 1)
         row["std"] = _number(last, "std")
         row["state"] = state(s)
-    return row | accuracies(s)
+    return row
 
 
 def _embedding(page: Page, subjects: Sequence[Subject], known: Sequence[Samples]) -> None:

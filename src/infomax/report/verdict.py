@@ -1,11 +1,14 @@
-"""Whether a run has collapsed, in words: what the watch over it saw and said (docs/collapse.md), and the gauges of its log."""
+"""Whether a run has collapsed, or hardly learnt, in words.
+
+They are what the watch over it saw and said (docs/collapse.md), and the gauges of its log.
+"""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from infomax.report.subject import Subject
-from infomax.training.state import HEALTHY, few_left, flag, state_of
+from infomax.training.state import HEALTHY, LITTLE, few_left, flag, hardly_informed, state_of
 
 CLEAR = "**No sign of collapse.**"
 
@@ -13,7 +16,7 @@ CLEAR = "**No sign of collapse.**"
 def state(s: Subject) -> str:
     """A run's state in a few words, for a cell of a table: bold where it is a warning."""
     said = state_of(s.history, s.watched)
-    return said if said.startswith((HEALTHY, "open", "unknown")) else f"**{said}**"
+    return said if said == HEALTHY or said.startswith(("open", "unknown")) else f"**{said}**"
 
 
 def verdict(s: Subject) -> str:
@@ -34,9 +37,22 @@ def verdict(s: Subject) -> str:
             f"**Few directions left at the end**: effective rank {s.last['effective_rank']:.1f} of fixed samples. No alarm "
             "rang: it is no collapse where the classes need no more. Else take a smaller learning rate."
         )
+    elif hardly_informed(s.history, s.watched):
+        head = _little(s.watched)
     else:
         head = CLEAR
     return " ".join([head, *_seen(s.watched, healthy=head == CLEAR)])
+
+
+def _little(watched: Mapping[str, Any]) -> str:
+    """Of a run that has hardly any information between its views: how much, and what may help."""
+    been = max(watched["phases"].values(), key=lambda been: been["best"])
+    untrained = f"; the untrained network had {been['best_random']:z.2f}" if "best_random" in been else ""
+    return (
+        f"**{LITTLE[0].upper()}{LITTLE[1:]}**: {been['best']:z.2f} nats by a cosine, at the temperature that reads most of a "
+        f"batch{untrained}. It has learnt little that the two views share, yet or at all: take more epochs, gentler views, "
+        "another learning rate, a larger batch."
+    )
 
 
 def _seen(watched: Mapping[str, Any], *, healthy: bool) -> list[str]:

@@ -9,6 +9,8 @@ from infomax.training.watch import few
 
 Row = Mapping[str, Any]
 HEALTHY, FEW_LEFT = "no sign of collapse", "few directions left"
+LITTLE = f"{HEALTHY}, but hardly any information read between the views"
+HARDLY = 0.2  # nats: runs that tell classes no better than untrained read 0.1 at most, healthy ones 0.7 and more
 
 
 def collapsed(row: Row) -> bool | None:
@@ -39,6 +41,16 @@ def few_left(history: Sequence[Row], watched: Mapping[str, Any]) -> bool:
     return ended is not None and history[-1]["effective_rank"] < few(max(starts))
 
 
+def hardly_informed(history: Sequence[Row], watched: Mapping[str, Any]) -> bool:
+    """Whether a run ends with hardly any information between its views: by the watch, of each encoder, and by the last row.
+
+    Of a run of before the watch read it at several temperatures it is not said.
+    """
+    best = [been.get("best", math.inf) for been in watched.get("phases", {}).values()]
+    ended = history[-1].get("mi_infonce", math.nan) if history else math.nan
+    return bool(best) and max(best) < HARDLY and isinstance(ended, int | float) and ended < HARDLY
+
+
 def state_of(history: Sequence[Row], watched: Mapping[str, Any]) -> str:
     """A run's state in a few words.
 
@@ -61,4 +73,6 @@ def state_of(history: Sequence[Row], watched: Mapping[str, Any]) -> str:
         return "unknown: a gauge is no finite number"
     if few_left(history, watched):
         return FEW_LEFT
+    if hardly_informed(history, watched):
+        return LITTLE
     return HEALTHY if watched else "open"

@@ -28,6 +28,9 @@ What none of its marginals stands against (`unguarded`: of a sentence without a 
 covariance term the loss of directions) has nothing that would stop it; the same signs then mean more. `CLOSED_BARE` of the
 spread (or of the lengths) is enough by itself, and `LOST_RANK_BARE` of the rank, at any time.
 
+That hardly anything was learnt is no sign, and told of a run's end (`infomax.training.state`). For it the information is read
+at several temperatures, and the most of them counts, as one alone may be far below 0 where another reads a nat.
+
 Two readings in a row must say so. `infomax study collapse` trains every method with and without its guard, and counts what is
 missed and what is called a collapse and is none; the thresholds were chosen on some of its worlds and seeds and tried on others
 (docs/collapse.md), `LOST_RANK` and `FEW` also on the recipes for a CPU, on CIFAR-10's copy and Imagenette.
@@ -56,6 +59,7 @@ FEW = 5.0  # BYOL and SimCLR have 10 to 14 on CIFAR-10 in an encoder's first min
 INFORMED = 0.1  # nats: less is one batch's noise
 SHRUNK: dict[str | None, float] = {"distance": 0.2, "product": 0.1, None: 0.0}  # DINO's comes down to 0.15, and back
 CLOSED_BARE, LOST_RANK_BARE = 0.5, 0.5
+TAUS = (0.2, 0.5, 1.0)  # besides TAU, at which what a distance or a predictor brings together may read far below 0
 ROWS = 128  # of a batch, which a reading of some milliseconds looks at
 SMOOTH = 0.3  # of a new reading of the information in its running mean: one batch of 128 is noisy
 
@@ -126,7 +130,7 @@ class Watch:
         >>> watch = Watch("mine")
         >>> z = {0: torch.randn(32, 8), 1: torch.randn(32, 8)}
         >>> sorted(watch.see(z, z, Clock(step=5, total=100)))
-        ['effective_rank', 'mi_infonce', 'std']
+        ['effective_rank', 'mi_best', 'mi_infonce', 'std']
     """
 
     def __init__(
@@ -150,10 +154,10 @@ class Watch:
 
     @torch.no_grad()
     def see(self, z: Views, k: Views, clock: Clock) -> dict[str, float]:
-        """Gauges of one batch: std, effective rank of the centred unit rows, the InfoNCE reading between two views; scale."""
+        """Gauges of one batch: std, effective rank of the centred unit rows, InfoNCE between two views and its most; scale."""
         from infomax.evaluate.gauges import effective_rank, spread
         from infomax.evaluate.numbers import unit
-        from infomax.mi import readings
+        from infomax.mi import cos_infonce, readings
 
         i, a = next(iter(z.items()))
         b = next((v for j, v in k.items() if j != i), a)
@@ -161,10 +165,12 @@ class Watch:
         a, b = unit(raw), unit(other)
         if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
             return {}
+        mi = float(readings(a, b, tau=TAU)["infonce"])
         gauges = {
             "std": float(spread(a)),
             "effective_rank": float(effective_rank(a, center=True)),
-            "mi_infonce": float(readings(a, b, tau=TAU)["infonce"]),
+            "mi_infonce": mi,
+            "mi_best": max(mi, *(float(cos_infonce(a, b, tau=tau)) for tau in TAUS)),
         }
         if self.lengths:
             gauges["scale"] = float(raw.std(-2).mean())
@@ -178,6 +184,10 @@ class Watch:
         been = self.state["phases"].setdefault(
             str(clock.phase), {"rank": rank, "std": std, "level": mi, "information": mi, "random": mi}
         )
+        if (best := gauges.get("mi_best")) is not None:
+            if "now" not in been:
+                been["best_random"] = best
+            been["best"] = been.get("best", best) + SMOOTH * (best - been.get("best", best))
         been["now"] = dict(gauges)
         been["std"] = max(been["std"], std)
         been["level"] += SMOOTH * (mi - been["level"])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.errors import DataError
-from infomax.evaluate.findings import KEPT
+from infomax.evaluate.findings import KEPT, SIZES
 from infomax.studies.tables.printed import METHODS, label_of
 from infomax.training.folder import read_config, read_log
 
@@ -53,6 +53,8 @@ def of_run(folder: Path) -> dict[str, Any]:
     found = judged.get(name) or next((f for data, f in judged.items() if label_of(data) == label_of(name)), None)
     if found is None:
         raise DataError(f"{folder} was evaluated on {', '.join(judged)}, not on {name}: infomax evaluate {folder}")
+    if SIZES in found and "data" not in found:
+        raise DataError(f"{folder} was evaluated at {', '.join(found[SIZES])} px alone: infomax evaluate {folder}")
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     history, training = read_log(folder), config["training"]
     if training.get("budget") is not None:

@@ -1,0 +1,67 @@
+"""The page's table of accuracies: those of the runs, and what they are to be measured by."""
+
+from infomax.report.accuracies import ON, caption, rows
+from infomax.report.subject import Subject
+
+LINEAR, KNN = "linear probe, %", "kNN, %"
+
+
+def of(linear, knn):
+    return {"linear": linear, "linear_se": 1.0, "knn": knn, "knn_se": 2.0}
+
+
+def run(name, **found):
+    kept = {"own": True, "test": 50, "size": 32, "default_size": 32, **of(90.0, 80.0)} | found
+    return Subject(name, "jmi", {"data": {"name": "d"}}, [], evaluation={"d": kept})
+
+
+BESIDE = {"untrained": of(60.0, 50.0), "raw": of(70.0, 40.0) | {"size": 16}}
+
+
+def test_a_run_stands_above_what_it_is_to_be_measured_by():
+    one = run("a", baselines=BESIDE)
+    said = [(row["run"], row[LINEAR], row[KNN], row[ON]) for row in rows([one])]
+    assert said == [
+        ("`a`", "90.0 ± 1.0 (n = 50)", "80.0 ± 2.0 (n = 50)", "`d`, at 32 px"),
+        ("untrained", "60.0 ± 1.0 (n = 50)", "50.0 ± 2.0 (n = 50)", "`d`, at 32 px"),
+        ("raw pixels, at 16 px", "70.0 ± 1.0 (n = 50)", "40.0 ± 2.0 (n = 50)", "`d`"),
+    ]
+    assert "untrained: the same encoder, its weights drawn anew; raw pixels: " in caption([one])
+    assert [row["run"] for row in rows([run("a")])] == ["`a`"] and "untrained" not in caption([run("a")])
+
+
+def test_what_is_the_same_for_several_runs_stands_once():
+    other = BESIDE | {"untrained": of(61.0, 50.0)}
+    two = [run("a", baselines=BESIDE), run("b", baselines=BESIDE)]
+    assert [row["run"] for row in rows(two)] == ["`a`", "`b`", "untrained", "raw pixels, at 16 px"]
+    three = [*two, run("c", baselines=other)]
+    assert [row["run"] for row in rows(three)][3:] == [
+        "untrained (`a`, `b`)",
+        "untrained (`c`)",
+        "raw pixels, at 16 px",
+    ]
+
+
+def test_points_have_no_pixels_and_no_size():
+    (_, raw) = rows([run("a", size=None, default_size=None, baselines={"raw": of(1.0, 2.0)})])
+    assert (
+        raw["run"] == "raw samples"
+        and raw[ON] == "`d`"
+        and "raw samples: " in caption([run("a", baselines={"raw": {}})])
+    )
+
+
+def test_the_size_that_was_asked_for_is_said_to_be():
+    at_16 = {"own": True, "test": 50, "size": 16, "default_size": 32, **of(9.0, 8.0)}
+    beside = run("a", sizes={"16": at_16})
+    assert [row[ON] for row in rows([beside])] == ["`d`, at 32 px"]
+    alone = Subject("a", "jmi", {"data": {"name": "d"}}, [], evaluation={"d": {"sizes": {"16": at_16}}})
+    assert [row[ON] for row in rows([alone])] == ["`d`, at 16 px by `--size`"]
+
+
+def test_baselines_alone_are_shown_and_a_run_that_was_not_evaluated_has_no_row():
+    alone = run("a", baselines=BESIDE)
+    for key in ("linear", "knn"):
+        del alone.evaluation["d"][key]
+    assert [row["run"] for row in rows([alone])] == ["untrained", "raw pixels, at 16 px"]
+    assert rows([Subject("a", "jmi", {"data": {"name": "d"}}, [])]) == []
