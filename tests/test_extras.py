@@ -16,7 +16,7 @@ GRID = "{method: jmi, data: gaussians, grid: {lr: [0.1, 0.2]}}"
 def test_the_extras_are_those_of_the_project_and_the_readme_has_them_all():
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert {name: [package.split(">")[0] for package in brings] for name, brings in declared.items()} == {
-        name: [package] for name, package in PACKAGES.items()
+        name: packages.split() for name, packages in PACKAGES.items()
     }
     readme = (ROOT / "README.md").read_text()
     listed = readme[readme.index("Extras: ") :]

@@ -11,8 +11,9 @@ PACKAGES = {
     "slurm": "submitit",
     "tpe": "optuna",
     "umap": "umap-learn",
+    "onnx": "onnx onnxscript onnxruntime",
 }
-"""By extra: the package that it brings."""
+"""By extra: the package, or packages, that it brings."""
 
 
 def getting(extra: str) -> str:

@@ -129,3 +129,19 @@ def test_mi_of_runs_says_what_is_wrong(trained, tmp_path, capsys):
     ):
         code, _, err = run(capsys, "mi", *asked)
         assert code == 2 and all(word in err for word in words), err
+
+
+def test_an_encoder_is_exported_and_never_over_a_file(trained, tmp_path, capsys):
+    out = tmp_path / "encoder.safetensors"
+    code, said, _ = run(capsys, "export", trained, "--out", out)
+    assert code == 0 and said.splitlines() == [
+        f"wrote {out}: weights; images in [0, 1], resized to 8 x 8; mean and std in its metadata",
+        said.splitlines()[1],
+    ]
+    assert said.splitlines()[1].startswith("largest difference from the encoder: 0.0e+00, of features up to ")
+    code, _, err = run(capsys, "export", trained, "--out", out)
+    assert code == 2 and err == f"infomax: {out} exists: nothing is overwritten; name another file\n"
+    code, _, err = run(capsys, "export", tmp_path / "nowhere", "--out", tmp_path / "encoder.pt2")
+    assert code == 2 and "nowhere is no run" in err
+    code, _, err = run(capsys, "export", trained, "--out", tmp_path / "encoder.pt2", "--encoder", "g")
+    assert code == 2 and err == "infomax: jmi has one encoder, f: leave encoder='g' out (--encoder g)\n"

@@ -69,6 +69,29 @@ def test_a_run_is_judged_at_that_size_unless_another_is_asked_for():
     assert not torch.allclose(z, run.embed(labelled(), size=8)[0])
 
 
+def test_the_last_lines_of_training_say_it_where_it_is_not_that_of_the_views(tmp_path, capsys):
+    np.savez(tmp_path / "squares.npz", x=labelled().images.numpy())
+    asked = [
+        "--data",
+        str(tmp_path / "squares.npz"),
+        "--encoder",
+        "resnet8",
+        "--projector",
+        "8",
+        "--epochs",
+        "1",
+        "--size",
+    ]
+    for size, said in (("8", True), ("18", False)):
+        out = str(tmp_path / size)
+        assert (
+            main(["train", "--method", "simclr", "--batch-size", "20", *asked, size, "--views", "small", "--out", out])
+            == 0
+        )
+        line = "whole images are seen at 16 px from here on, its views were of 8"
+        assert (line in capsys.readouterr().out.splitlines()) == said
+
+
 def test_an_encoder_that_takes_one_size_alone_is_shown_that():
     run = trained("mlp")
     assert run.evaluate()["size"] == 8

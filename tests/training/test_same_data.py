@@ -77,6 +77,7 @@ def test_a_run_of_before_goes_on_and_so_does_one_whose_data_are_not_known_now(tm
     out = begun(tmp_path / "run", BYTES)
     config = json.loads((out / "config.json").read_text())
     assert set(config["data"].pop("content")) == {"images", "labels"}
+    assert (config["data"].pop("kind"), config["data"].pop("shape")) == ("images", [8, 8, 3])
     now = json.loads((out / "config.json").read_text())
     assert checkpoint.fingerprint(checkpoint._completed(config, now)) == checkpoint.fingerprint(now)
     unknown = {**now, "data": {**now["data"], "content": {"images": None, "labels": None}}}

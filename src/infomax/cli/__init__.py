@@ -3,7 +3,7 @@
 | module | commands |
 |---|---|
 | train | train, with --config, --print-config and --resume |
-| runs | methods, recipes, probe, evaluate, embed, inspect, report, views, mi, demo |
+| runs | methods, recipes, probe, evaluate, embed, export, inspect, report, views, mi, demo |
 | studies | study toy, theory, mi, table1, ... |
 | sweeps | sweep, and its status, best, table, page |
 """
@@ -20,7 +20,7 @@ from cyclopts import App, CycloptsError
 from infomax.cli.options import as_token, described_arguments, head, is_head, options_given, strict
 from infomax.cli.phrases import said_of
 from infomax.cli.resume import continued, resumed
-from infomax.cli.runs import demo, embed, evaluate, inspect, methods, mi, probe, recipes, report, views
+from infomax.cli.runs import demo, embed, evaluate, export, inspect, methods, mi, probe, recipes, report, views
 from infomax.cli.studies import (
     claims,
     collapse,
@@ -68,6 +68,7 @@ def application(argv: list[str]) -> App:
         probe,
         evaluate,
         embed,
+        export,
         inspect,
         report,
         views,

@@ -139,6 +139,22 @@ def embed(
     )
 
 
+def export(run: str, *, out: str, encoder: Literal["f", "g"] = "f", size: int | None = None) -> None:
+    """Write a run's encoder to one file for elsewhere, and hold what it says against the encoder.
+
+    Args:
+        run: folder of a run.
+        out: a new file: .onnx or .pt2 (torch.export), a program with the normalisation inside, which takes float images N x C x
+            H x W in [0, 1]; or .safetensors, the weights, with mean, std and size.
+        encoder: f, or g: the second one, which sdmi trains and others move slowly behind f.
+        size: side in pixels at which whole images are to be seen; by default as of evaluate.
+    """
+    from infomax.evaluate.export import new_file
+
+    new_file(out)
+    print(Run.load(run).export(out, encoder=encoder, size=size))
+
+
 def inspect(
     file: str, *, outliers: int | None = None, duplicates: float | None = None, pairs: int | None = None
 ) -> None:

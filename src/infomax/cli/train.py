@@ -13,7 +13,7 @@ from infomax.cli.options import as_token, described_arguments, head, is_head, op
 from infomax.cli.phrases import of_another
 from infomax.errors import ConfigError, InfomaxError, beside, nearest
 from infomax.errors import command as typed
-from infomax.parallel import launched_rank
+from infomax.parallel import launched_rank, world
 from infomax.training import Run
 from infomax.training.devices import PrecisionName
 from infomax.training.folder import read_config
@@ -223,6 +223,13 @@ def _of_other_views(init: str, samples: Any) -> str:
     return f"{init} was trained on views of {then} px, and this run has {now} px: for views as then, give --size {then}"
 
 
+def _seen(run: Run) -> str:
+    """At which size whole images are seen, where not at the views' own; of several processes each may hold a part alone."""
+    if world() > 1 or (size := run.size) in (None, run.config["views"]["size"]):
+        return ""
+    return f"whole images are seen at {size} px from here on, its views were of {run.config['views']['size']}"
+
+
 def ended(run: Run, out: str) -> None:
     """What is printed of a run that has ended: its figures, its state, the next command."""
     last = run.history[-1]
@@ -247,6 +254,8 @@ def ended(run: Run, out: str) -> None:
         print(f"{out} had ended: nothing was done; {longer(out)}")
         print(f"next: {typed(f'evaluate {shlex.quote(out)}')}, or {typed(f'report {shlex.quote(out)}')}")
         return
+    if seen := _seen(run):
+        print(seen)
     labelled = getattr(run.data, "labels", None) is not None
     after = f"evaluate {shlex.quote(out)}" if labelled else f"report {shlex.quote(out)}"
     print(f"wrote {out}; next: {typed(after)}")

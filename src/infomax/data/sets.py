@@ -44,6 +44,8 @@ class Dataset:
         >>> data = Dataset(torch.zeros(2, 8, 8, 1, dtype=torch.uint8), torch.tensor([0, 1]), name="mine")
         >>> len(data), data.channels, data.size, data.mean
         (2, 1, 8, (0.0,))
+        >>> data.kind, data.shape
+        ('images', (8, 8, 1))
     """
 
     images: Tensor | list[Tensor] | Encoded
@@ -145,6 +147,18 @@ class Dataset:
         return isinstance(self.images, Tensor) and self.images.ndim == 3
 
     @property
+    def kind(self) -> str:
+        """What the samples are: images, signals or rows (of a table, or points); of a graph nodes."""
+        return "images" if self.is_images else "signals" if self.is_signals else "rows"
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Of every sample: H x W x C of an image, C x L of a signal, D of a row; None where images differ in it."""
+        if isinstance(self.images, Tensor):
+            return tuple(self.images.shape[1:])
+        return self.images.shape if isinstance(self.images, Encoded) else None
+
+    @property
     def channels(self) -> int:
         """Channels of an image or a signal, or dimensions of a point."""
         return self.images[0].shape[0 if self.is_signals else -1]
@@ -204,6 +218,11 @@ class Graph(Dataset):
         self.train, self.val, self.test = (
             self._nodes(ids, what) for ids, what in ((train, "train"), (val, "val"), (test, "test"))
         )
+
+    @property
+    def kind(self) -> str:
+        """Nodes."""
+        return "nodes"
 
     def _nodes(self, given: Any, what: str) -> Tensor:
         """Ids of nodes, given as such or as a mask."""

@@ -134,7 +134,8 @@ def prepare(
         "method": learner.recipe,
         "encoder": getattr(learner.encoder, "recipe", {}),
         "data": {"name": samples.name, "samples": len(samples), "root": root, "mean": samples.mean, "std": samples.std}
-        | {"source": samples.origin[0] if samples.origin else None, "content": content(samples)},
+        | {"source": samples.origin[0] if samples.origin else None, "content": content(samples)}
+        | {"kind": samples.kind, "shape": samples.shape},
         "views": {"recipe": None if own else views, "own": own, "made": described(made)}
         | {"size": view_size(samples, options.size) if samples.is_images else options.size},
         "training": options.plain() | {"batch_size": feed.batch_size, "warmup_epochs": warmup, "rules": asked},

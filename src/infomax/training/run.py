@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -25,6 +25,9 @@ from infomax.training.frames import Frames
 from infomax.training.log import Log
 from infomax.training.sharding import Strategy
 from infomax.training.watch import FILE as WATCH
+
+if TYPE_CHECKING:
+    from infomax.evaluate.export import Exported
 
 
 def environment() -> dict[str, Any]:
@@ -134,6 +137,17 @@ class Run:
         asked, last = self.config.get("data", {}).get("name", "?"), self.history[-1] if self.history else {}
         stands = f"epoch {last['epoch']}, bound {last['bound']:.3f}" if last else "not begun"
         return f"{self.learner.name} on {asked}, {stands}" + (f", in {self.path}" if self.path else "")
+
+    @property
+    def size(self) -> int | None:
+        """Side in pixels at which whole images are seen where no other is asked for; None where it was trained on none.
+
+        By `evaluate` and `embed` of images as large as its own, and by what `export` writes: at which things are about as
+        large as in its views (`infomax.evaluate.features.whole_size`), or its views' own, where its encoder takes no other.
+        """
+        from infomax.evaluate.like import size_of
+
+        return size_of(self)
 
     @property
     def writes(self) -> bool:
@@ -288,6 +302,18 @@ class Run:
         from infomax.evaluate.embed import embed
 
         return embed(self, data, out, root=root, split=split, head=head, size=size)
+
+    def export(self, out: str | Path, *, encoder: str = "f", size: int | None = None) -> "Exported":
+        """Write the encoder to a new file for elsewhere, and hold it against this one; see `infomax.evaluate.export`.
+
+        Args:
+            out: a new `.onnx` or `.pt2` file, a program with the normalisation inside; or `.safetensors`, the weights.
+            encoder: f, or g: the second one, which SDMI trains and others move slowly behind f.
+            size: side in pixels at which whole images are to be seen; None: `size` of this run.
+        """
+        from infomax.evaluate.export import export
+
+        return export(self, out, encoder=encoder, size=size)
 
     def report(
         self, path: str | Path | None = None, data: Any = None, *, root: str | None = None, umap: bool = False
