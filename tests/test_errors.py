@@ -59,6 +59,24 @@ def test_a_folder_is_warned_of_at_the_users_line(tmp_path):
     assert [one.filename for one in said] == [__file__]
 
 
+def test_what_others_call_an_option_is_known():
+    train = inspect.signature(im.train).parameters
+    methods = {name for one in im.methods.METHODS for name in im.methods.options(one)}
+    ours = {*train, *methods, "encoder", "init", "method", "tau"}
+    assert errors.SYNONYMS.keys() <= ours
+    for name, words in errors.SYNONYMS.items():
+        assert all(errors.meant(word.upper(), [name]) == name for word in words)
+        assert not set(words) & (ours - {"tau", "temperature"}), name
+    with pytest.raises(im.ConfigError, match="'train' has no option 'learning_rate': did you mean 'lr'"):
+        im.train(None, "digits", learning_rate=0.1)
+
+
+def test_a_method_that_is_not_there_names_the_nearest():
+    with pytest.raises(AttributeError, match=r"'infomax.methods' has no attribute 'vicregg': did you mean 'vicreg'\?"):
+        im.methods.vicregg  # noqa: B018
+    assert not hasattr(im.methods, "__wrapped__")
+
+
 def test_every_warning_goes_by_it():
     files = [file for file in ROOT.rglob("*.py") if file.name != "errors.py"]
     assert [file.name for file in files if re.search(r"warnings\.warn\(", file.read_text(encoding="utf-8"))] == []

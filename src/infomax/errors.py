@@ -1,6 +1,7 @@
 """Errors that say what was asked, of what, and what to do; the command line prints them as one line."""
 
 import difflib
+import errno
 import functools
 import inspect
 import os
@@ -14,6 +15,30 @@ P = ParamSpec("P")
 R = TypeVar("R")
 BETWEEN = ("infomax", "torch", "contextlib", "concurrent", "threading")
 """This package, and whose lines lie between its own: of none of them a warning shows a line."""
+
+
+SYNONYMS = {
+    "batch_size": ("batchsize", "bs", "mini_batch", "minibatch_size"),
+    "budget": ("max_time", "time_limit"),
+    "clip_norm": ("clip_grad", "clip_grad_norm", "grad_clip", "gradient_clip_val", "max_grad_norm"),
+    "data": ("data_dir", "data_path", "dataset", "input_dir", "train_dir"),
+    "devices": ("gpus", "n_gpus", "num_gpus", "nproc"),
+    "encoder": ("arch", "architecture", "backbone", "model", "net", "network"),
+    "epochs": ("max_epochs", "n_epochs", "nb_epochs", "num_epochs", "num_train_epochs"),
+    "init": ("pretrained", "weights"),
+    "lr": ("base_lr", "init_lr", "learning_rate", "learningrate"),
+    "method": ("algo", "algorithm", "ssl_method"),
+    "optimizer": ("opt", "optim", "optimiser"),
+    "out": ("log_dir", "logdir", "out_dir", "outdir", "output", "output_dir", "save_dir"),
+    "precision": ("amp", "fp16", "half"),
+    "seed": ("manual_seed", "random_seed", "random_state"),
+    "size": ("crop_size", "image_size", "img_size", "resolution"),
+    "tau": ("temp", "temperature"),
+    "temperature": ("t", "tau", "temp"),
+    "views": ("aug", "augmentation", "augmentations", "transform", "transforms"),
+    "weight_decay": ("decay", "l2", "wd"),
+}
+"""Options of this package, and what others call them."""
 
 
 class InfomaxError(Exception):
@@ -50,17 +75,31 @@ def command(words: str) -> str:
     return ("uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else "") + f"infomax {words}"
 
 
+def meant(name: str, options: Iterable[str]) -> str | None:
+    """Which of some options others call so; None: none.
+
+    Example:
+        >>> meant("learning-rate", ["lr", "epochs"]), meant("tau", ["lr", "epochs"])
+        ('lr', None)
+    """
+    word = str(name).lower().replace("-", "_")
+    return next((one for one in options if word in SYNONYMS.get(one.replace("-", "_"), ())), None)
+
+
 def nearest(name: str, options: Iterable[str], otherwise: str = "") -> str:
     """Name the closest option, as the tail of an error message; where none is close, the hint `otherwise`.
 
     Example:
         >>> nearest("simclear", ["simclr", "byol"])
         "did you mean 'simclr'? (one of: byol, simclr)"
+        >>> nearest("wd", ["lr", "weight_decay"])
+        "did you mean 'weight_decay'? (one of: lr, weight_decay)"
         >>> nearest("nothing", ["simclr", "byol"])
         'give one of: byol, simclr'
     """
     known = sorted(options)
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    same = meant(name, known)
+    close = [same] if same else difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else otherwise
     listed = f"one of: {', '.join(repr(one) if ',' in one else one for one in known)}"
     return f"{hint}({listed})" if hint else f"give {listed}"
@@ -95,6 +134,16 @@ def warn(said: str, category: type[Warning] = UserWarning) -> None:
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in BETWEEN:
         frame, level = frame.f_back, level + 1
     warnings.warn(said, category, stacklevel=level)  # in a thread there is no such line: Python then shows none
+
+
+def reason(error: OSError) -> str:
+    """Why the system did not do something.
+
+    Example:
+        >>> reason(OSError(28, "No space left on device")), reason(OSError(13, "Permission denied"))
+        ('the disk is full', 'Permission denied')
+    """
+    return "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
 
 
 def known_options(function: Callable[P, R]) -> Callable[P, R]:

@@ -13,6 +13,31 @@ NONE = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
 """What file systems say that know no locks, some network ones for instance."""
 
 
+def taken(path: Path) -> bool:
+    """Whether another one holds a lock now; False where that cannot be told.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     lock = Path(folder) / "lock"
+        ...     with held(lock):
+        ...         meanwhile = taken(lock)
+        ...     meanwhile, taken(lock)
+        (True, False)
+    """
+    if not path.is_file():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # of a file system without locks
+        return False
+    lock.release()
+    return False
+
+
 def left(path: Path) -> bool:
     """Whether a lock's file is there and nobody holds it, as one is that was killed; False where that cannot be told.
 

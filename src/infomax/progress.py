@@ -23,6 +23,12 @@ def _without_width() -> bool:
         return False
 
 
+def say(line: str) -> None:
+    """Write a line on the error stream, above the bars that are drawn there."""
+    tqdm.write(line, file=sys.stderr)
+    sys.stderr.flush()
+
+
 def meter(*args: Any, **options: Any) -> "tqdm[Any]":
     """A bar as tqdm makes it of these arguments; where nobody watches it is drawn every half a minute at most, once it shows.
 

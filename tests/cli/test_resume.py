@@ -1,12 +1,14 @@
 import json
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.cli.command import SMALL, run
 
 from infomax import cli
 from infomax.cli import resume
+from infomax.cli.train import ended
 from infomax.errors import ConfigError
 from infomax.training import monitor
 from infomax.training.run import Run
@@ -114,3 +116,19 @@ def test_auto_beside_resume_is_what_the_data_were_left_to_then_or_refused(monkey
                 resume.resumed(asked)
         else:
             assert resume.resumed(asked) == ["train", "--resume", "run"]
+
+
+@pytest.mark.parametrize("read_back", [False, True])
+@pytest.mark.parametrize("labels", ["hash", None])
+def test_what_judges_a_run_is_said_alike_when_it_ends_and_when_it_had_ended(capsys, read_back, labels):
+    row = {"epoch": 1, "mi_infonce": 1.0, "ceiling_infonce": 6.0, "bound": 1.0, "effective_rank": 9.0, "std": 0.9}
+    has = {"history": [row], "watched": {}, "updates": 3, "data": None if read_back else "photos"}
+    config = {"data": {"content": {"labels": labels}}}
+    ended(SimpleNamespace(learner=SimpleNamespace(name="jmi"), config=config, **has), "runs/a")
+    said = capsys.readouterr().out.replace("uv run ", "").splitlines()
+    if labels is None:
+        assert said[-1] == "with labelled data, one folder a class: infomax evaluate runs/a --data LABELLED"
+        assert said[-2].endswith("next: infomax report runs/a")
+    else:
+        judged = "infomax evaluate runs/a"
+        assert said[-1].endswith(f"next: {judged}, or infomax report runs/a" if read_back else f"next: {judged}")

@@ -93,7 +93,7 @@ def test_a_page_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
     for name in ("fsync", "fdopen"):
         monkeypatch.setattr(f"infomax.report.page.os.{name}", full)
-        with pytest.raises(DataError, match=r"cannot write .*page\.html: No space left"):
+        with pytest.raises(DataError, match=r"cannot write .*page\.html: the disk is full"):
             Page("Full", "").write(tmp_path / "page.html")
         assert not list(tmp_path.iterdir())
 

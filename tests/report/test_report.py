@@ -3,6 +3,7 @@ import re
 import shutil
 import warnings
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from infomax.data import Dataset, sbm
 from infomax.errors import ConfigError, DataError
 from infomax.report import samples
 from infomax.report.curves import spectra
-from infomax.report.run import report, write
+from infomax.report.run import _asked, report, write
 from infomax.report.subject import Subject, named_apart
 from infomax.training.frames import FILE, Frames
 
@@ -283,3 +284,10 @@ def test_only_data_with_labels_are_said_to_have_them(tmp_path):
     im.train(learner, tmp_path / "flat", epochs=1, batch_size=6, size=8, progress=False, out=tmp_path / "run")
     text = reported([tmp_path / "run"], tmp_path / "a.html").read_text()
     assert "Clusters are k-means" in text and "Labels are those" not in text and "in every run" not in text
+
+
+def test_of_a_run_by_time_the_epochs_that_it_was_not_asked_for_are_not_on_the_page():
+    training = {"epochs": 100, "budget": "5min", "lr": 0.001}
+    asked = [_asked(SimpleNamespace(config={"training": training | {"budget": b}})) for b in ("5min", None)]
+    assert ["training: epochs" in one for one in asked] == [False, True]
+    assert asked[0]["training: budget"] == "5min"

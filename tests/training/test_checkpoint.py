@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import infomax as im
 from infomax.cli.pages import reported
 from infomax.locks import held
 from infomax.training import checkpoint, interrupt, loop
-from infomax.training.folder import cleared
+from infomax.training.folder import cleared, labelled
 from infomax.training.interrupt import Stopped, noted_signals
 
 LIVES = Path(__file__).with_name("lives.py")
@@ -203,17 +204,71 @@ def test_signals_at_once_are_one_request_and_a_later_one_interrupts(tmp_path, mo
         fit(tmp_path / "run", views=views, checkpoint_every="10min")
     assert stopped.value.number == signal.SIGINT and len(checkpoint.written(tmp_path / "run")) == 2
     monkeypatch.setattr(interrupt, "ONE_REQUEST", 0.0)
-    with pytest.raises(KeyboardInterrupt), noted_signals(active=True):
+    with pytest.raises(KeyboardInterrupt), noted_signals(tmp_path):
         for _ in range(2):
             signal.raise_signal(signal.SIGTERM)
             time.sleep(0.01)
 
 
-def test_a_handler_that_is_not_pythons_is_left_alone(monkeypatch):
+IN_C = """
+import contextlib, hashlib, os, pathlib, signal, sys
+from infomax.training import interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupt.ONE_REQUEST = interrupt.UNWOUND = 0.1
+owned = interrupt.whole_process() if sys.argv[1] == "command" else contextlib.nullcontext()
+with owned, interrupt.noted_signals(pathlib.Path("run"), said=True) as seen:
+    print("begun", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", int(sys.argv[2]))  # no handler of Python's is called meanwhile
+    print("ended", seen, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent")
+def test_a_signal_in_a_long_call_of_c_is_answered_and_a_second_one_ends_the_command_at_once(tmp_path):
+    def begun(*asked):
+        process = subprocess.Popen(
+            [sys.executable, "-c", IN_C, *asked],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
+        return process, process.stderr.readline()
+
+    asked = "infomax: stopping at the end of this update, with a checkpoint"
+    process, said = begun("command", str(2**31 - 1))  # minutes
+    assert said == f"{asked}; Ctrl-C again ends it at once, as of the last checkpoint\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "\ninfomax: stopped at once; it had no checkpoint yet, and the same command begins it anew\n"
+    process, said = begun("script", str(10**6))  # of which it is not ours to end the process
+    out, err = process.communicate(timeout=60)
+    assert (said, out, err, process.returncode) == (f"{asked}\n", f"ended [{signal.SIGINT:d}]\n", "", 0)
+
+
+def test_what_stops_soon_says_nothing_of_it(tmp_path, capsys):
+    with pytest.raises(Stopped):
+        fit(tmp_path / "run", views=stopping_views(signal.SIGINT, 7))
+    assert "stopping" not in capsys.readouterr().err and signal.set_wakeup_fd(-1) == -1
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        signal.set_wakeup_fd(ours.fileno())  # as an event loop does
+        with noted_signals(tmp_path, said=True) as seen:
+            signal.raise_signal(signal.SIGTERM)
+        assert seen == [signal.SIGTERM] and signal.set_wakeup_fd(-1) == ours.fileno()
+        assert theirs.recv(8) == bytes([signal.SIGTERM])
+
+
+def test_a_handler_that_is_not_pythons_is_left_alone(tmp_path, monkeypatch):
     """In R or Julia a signal may have one that Python cannot name."""
     set_to = []
     monkeypatch.setattr(signal, "signal", lambda number, handler: set_to.append((number, handler)))
-    with noted_signals(active=True):
+    with noted_signals(tmp_path):
         assert len(set_to) == 2
     assert len(set_to) == 2
 
@@ -650,6 +705,16 @@ def test_of_a_folder_that_is_taken_it_is_said_whether_its_run_can_go_on(tmp_path
         fit(tmp_path / "ended")
 
 
+def test_of_a_run_without_labels_it_is_said_that_others_judge_it(tmp_path):
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=2, size=1), projector=())
+    run = im.train(
+        learner, torch.rand(600, 2), views=own_views, epochs=1, out=tmp_path / "run", progress=False, gauge_samples=50
+    )
+    assert not labelled(run.config) and labelled(fit(None, epochs=1).config) and labelled({"data": {"name": "old"}})
+    with pytest.raises(im.ConfigError, match=r"evaluate .*run --data LABELLED judges it$"):
+        fit(tmp_path / "run")
+
+
 def test_the_options_and_the_embedding_of_some_run_are_a_record_of_it(tmp_path, never_begun):
     shutil.copytree(never_begun, tmp_path / "run")
     (tmp_path / "run" / "run.lock").unlink()  # which only a killed process leaves
@@ -666,7 +731,10 @@ def test_the_options_and_the_embedding_of_some_run_are_a_record_of_it(tmp_path, 
 def test_a_run_that_lives_is_not_begun_anew(tmp_path, never_begun):
     shutil.copytree(never_begun, tmp_path / "run")
     before = inside(tmp_path / "run")
-    with held(tmp_path / "run" / "run.lock"), pytest.raises(im.ConfigError, match="not empty"):
+    with (
+        held(tmp_path / "run" / "run.lock"),
+        pytest.raises(im.ConfigError, match="not empty: another process is training in it; choose another --out"),
+    ):
         fit(tmp_path / "run")
     assert inside(tmp_path / "run") == before
 

@@ -146,6 +146,20 @@ def test_seconds_of_the_processor_are_those_of_the_process(monkeypatch):
     assert len(updates_of(watch, Length(0, "60s cpu"), lambda n: 1.0)) - 1 == 30
 
 
+def test_time_of_the_processor_is_that_of_all_processes_and_goes_on_with_any_number_of_them(monkeypatch):
+    watch = Watch(monkeypatch)
+    timed = [Length(0, "60s cpu") for _ in range(2)]
+    monkeypatch.setattr(length, "by_rank", lambda mine: [mine, timed[1]._now() - timed[1]._began])
+    watch.at += 5.0
+    assert timed[0].spent == 20.0
+    for number, one in enumerate(timed):
+        monkeypatch.setattr(length, "rank", lambda number=number: number)
+        one.take_up(10, 30.0)
+    assert timed[0].spent == 30.0
+    watch.at += 1.0
+    assert timed[0].spent == 34.0
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("2m", 120), ("2 m", 120), ("2min", 120), ("1.5h", 5400), ("2m cpu", 120)]
 )
@@ -209,7 +223,8 @@ def test_a_run_with_time_for_few_updates_makes_them_at_a_rate_that_moves_weights
     torch.manual_seed(0)
     begun = [p.clone() for p in im.methods.jmi(im.encoders.get("mlp", channels=2, size=1), projector=()).parameters()]
     with pytest.warns(
-        UserWarning, match=rf"budget 40s: it had room for {len(rates)} updates?, which teach next to nothing"
+        UserWarning,
+        match=rf"budget 40s: it had room for {len(rates)} updates? \(10 make an epoch\), too little to learn from",
     ):
         run = fit(budget="40s", lr=1.0, optimizer="sgd")
     assert made == pytest.approx(rates, abs=1e-4) and run.history[-1]["lr"] == made[-1] and run.updates == len(rates)

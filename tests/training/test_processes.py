@@ -113,6 +113,45 @@ def test_who_outlives_another_process_says_how_to_go_on(tmp_path, epoch, said):
     assert ("infomax train --resume" in ended.stdout) == bool(epoch)
 
 
+BY_TIME = """
+import os, sys
+import torch.distributed as dist
+import infomax as im
+from infomax import parallel
+from infomax.training import length, loop
+
+folder = sys.argv[1]
+rank = 1 if os.fork() else 0
+dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+update, rates = loop.update, []
+length.Length._now = lambda self: len(rates) * (3.0 if rank else 1.0) + 1e5 * rank  # seconds at one and at three an update
+
+def noted(job, *asked):
+    rates.append(job.optimizer.param_groups[0]["lr"])
+    return update(job, *asked)
+
+loop.update = noted
+for budget in ("21s", "84s cpu"):
+    run = f"{folder}/{budget}"
+    rates.clear()
+    learner = im.methods.jmi(im.encoders.get("toy"), projector=())
+    asked = {"batch_size": 500, "device": "cpu", "gauge_samples": 64, "budget": budget, "out": run, "progress": False}
+    im.train(learner, "gaussians", on_epoch=lambda run: len(run.history) == 2, **asked)
+    stopped = len(rates)
+    im.Run.resume(run, progress=False)
+    alike = parallel.by_rank(rates)
+    if rank == 0:
+        print(stopped, len(rates), alike[0] == alike[1], rates[-1] < 0.1 * max(rates), im.Run.resume(run).updates)
+dist.barrier()
+os._exit(0)
+"""
+
+
+def test_a_run_by_time_has_one_schedule_in_processes_whose_clocks_differ_and_stops_and_goes_on(tmp_path):
+    ended = subprocess.run([sys.executable, "-c", BY_TIME, str(tmp_path)], capture_output=True, text=True, timeout=240)
+    assert ended.stdout.splitlines() == ["10 21 True True None"] * 2, ended.stderr
+
+
 def test_any_process_says_which_one_is_gone(monkeypatch, capsys):
     def lost(*_):
         raise im.errors.Unreachable("process 0 cannot be reached any more") from RuntimeError("closed by peer. Cheers")

@@ -13,7 +13,7 @@ from tqdm import tqdm
 import infomax as im
 from infomax import Clock
 from infomax.marginal import Centering, Decorrelation, VarianceCovariance
-from infomax.training import state
+from infomax.training import monitor, state
 from infomax.training.beside import Beside
 from infomax.training.checkpoint import Position
 from infomax.training.options import Options
@@ -431,3 +431,12 @@ def test_the_information_is_read_at_the_temperature_that_reads_most():
     again = Watch("mine", seen={"phases": {"0": {k: v for k, v in been.items() if "best" not in k}}})
     again.see({0: x}, {1: x}, Clock(step=20, total=100))  # of before it was read: what it was untrained is not known
     assert "best_random" not in again.state["phases"]["0"] and again.state["phases"]["0"]["best"] > 1
+
+
+def test_the_rank_that_is_shown_is_the_logs_and_the_watchs_own_that_of_centred_rows():
+    z = torch.ones(64, 8) + 0.01 * torch.randn(64, 8, generator=torch.Generator().manual_seed(0))  # at one point
+    watch = Watch("mine")
+    seen = watch.see({0: z, 1: z}, {0: z, 1: z}, Clock(step=5, total=100))
+    assert seen["rank"] == pytest.approx(monitor.gauges(z, z, intervals=False)["effective_rank"], rel=1e-4)
+    assert seen["rank"] < 1.5 and seen["effective_rank"] > 5
+    assert "rank" not in watch.state["phases"]["0"]["now"]

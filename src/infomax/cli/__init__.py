@@ -9,9 +9,10 @@
 """
 
 import os
+import signal
 import sys
 import warnings
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -38,9 +39,10 @@ from infomax.cli.studies import (
 )
 from infomax.cli.sweeps import best, page, status, sweep, table
 from infomax.cli.train import from_file, train, train_command
-from infomax.errors import DataError, InfomaxError, Unreachable, nearest
+from infomax.errors import DataError, InfomaxError, Unreachable, nearest, reason
 from infomax.parallel import launched_rank
-from infomax.training.interrupt import Stopped
+from infomax.progress import say
+from infomax.training.interrupt import Stopped, leave, whole_process
 
 __all__ = [
     "application", "as_token", "described_arguments", "head", "is_head", "main", "strict", "train", "train_command",
@@ -94,9 +96,9 @@ def _continues(argv: list[str]) -> bool:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; what a user can mend is one line on the error stream, with exit status 2."""
     tokens = sys.argv[1:] if argv is None else argv
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), whole_process() if argv is None else nullcontext():
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, category, *_: print(f"warning: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, category, *_: say(f"warning: {message}")
         return _run(tokens)
 
 
@@ -119,9 +121,12 @@ def _run(tokens: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:  # a path that cannot be made, read or written
-        return _say(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error), 2)
+        return _say(f"{error.filename}: {reason(error)}" if error.filename else reason(error), 2)
     except KeyboardInterrupt:
-        return _say(_stopped(tokens), 130)
+        status = _say(_stopped(tokens), 128 + signal.SIGINT)
+        if tokens[:1] == ["train"]:  # of other commands there may be processes, which are ended on the way out
+            leave(signal.SIGINT)
+        return status
     return 0
 
 

@@ -8,6 +8,7 @@ from cyclopts import Argument, CycloptsError, MissingArgumentError, UnknownOptio
 
 from infomax.cli.options import options_given
 from infomax.errors import command as typed
+from infomax.errors import meant
 
 
 def said_of(error: CycloptsError) -> str:
@@ -39,7 +40,8 @@ def _unknown(error: CycloptsError, named: str, token: str) -> str:
     by_word = {name.lstrip("-"): name for argument in arguments for name in argument.names}
     word = option.lstrip("-")
     begun = [one for one in by_word if len(word) > 1 and one.startswith(word)]  # cut short, it is that and no other
-    close = begun if len(begun) == 1 else get_close_matches(word, by_word, n=1)
+    same = meant(word, by_word)
+    close = begun if len(begun) == 1 else [same] if same else get_close_matches(word, by_word, n=1)
     hint = f"did you mean {by_word[close[0]]}?" if close else f"{typed(f'{named} --help')} lists them"
     return f"{named} has no option {option}: {hint}"
 

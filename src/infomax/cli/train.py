@@ -16,7 +16,7 @@ from infomax.errors import command as typed
 from infomax.parallel import launched_rank, world
 from infomax.training import Run
 from infomax.training.devices import PrecisionName
-from infomax.training.folder import read_config
+from infomax.training.folder import judging, labelled, read_config
 from infomax.training.online import as_text
 from infomax.training.optim import OptimizerName
 from infomax.training.rules import read_rules
@@ -83,8 +83,9 @@ def train(
         views: simclr, weak, byol, vicreg, w-mse, swav, dino, small, gentle, none of images; signals; tabular,
             noise; auto: by data.
         epochs: passes over the data, at least 1; of sdmi an epoch is an E- and an M-pass. Not beside a budget.
-        budget: a time to train for, in place of epochs, to whose end the schedules fall: 300s, 5min or 2h of the clock, or
-            "300s cpu" of the processor, all threads together; kernels that a new machine compiles once are not on it.
+        budget: a time to train for, in place of epochs, to whose end the schedules fall: 300s, 5min or 2h of the clock (of
+            several processes, the first one's), or "300s cpu" of the processor, all threads and processes together; kernels
+            that a new machine compiles once are not on it.
         batch_size: samples a batch, of all processes together.
         optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
         lr: peak learning rate, at this batch size.
@@ -250,17 +251,16 @@ def ended(run: Run, out: str) -> None:
     )
     if online := as_text(last):
         print(online)
+    judge, look = judging(out, run.config), typed(f"report {shlex.quote(out)}")
     if run.data is None:  # a run that had ended was read back, without its data
         print(f"{out} had ended: nothing was done; {longer(out)}")
-        print(f"next: {typed(f'evaluate {shlex.quote(out)}')}, or {typed(f'report {shlex.quote(out)}')}")
-        return
-    if seen := _seen(run):
-        print(seen)
-    labelled = getattr(run.data, "labels", None) is not None
-    after = f"evaluate {shlex.quote(out)}" if labelled else f"report {shlex.quote(out)}"
-    print(f"wrote {out}; next: {typed(after)}")
-    if not labelled:
-        print(f"with labelled data, one folder a class: {typed(f'evaluate {shlex.quote(out)} --data LABELLED')}")
+        print(f"next: {f'{judge}, or {look}' if labelled(run.config) else look}")
+    else:
+        if seen := _seen(run):
+            print(seen)
+        print(f"wrote {out}; next: {judge if labelled(run.config) else look}")
+    if not labelled(run.config):
+        print(f"with labelled data, one folder a class: {judge}")
 
 
 def longer(run: str) -> str:

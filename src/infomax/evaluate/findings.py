@@ -16,7 +16,7 @@ from torch import nn
 from infomax import __version__
 from infomax.data import Dataset
 from infomax.data.content import changed
-from infomax.errors import DataError
+from infomax.errors import DataError, reason
 from infomax.evaluate.kept import key
 from infomax.evaluate.protocols import BASELINES, CHOSEN, statement
 from infomax.locks import held
@@ -83,7 +83,7 @@ def keep(folder: Path, found: Mapping[str, Any]) -> None:
         with held(folder / LOCK, WAIT):
             write_bytes(folder / KEPT, json.dumps(_together(read(folder), found), indent=2).encode() + b"\n")
     except OSError as error:  # of the lock: a file system that can only be read, or whose holder hangs
-        raise DataError(f"cannot write {folder / KEPT}: {error.strerror or error}") from error
+        raise DataError(f"cannot write {folder / KEPT}: {reason(error)}") from error
 
 
 def _together(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:

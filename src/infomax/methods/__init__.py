@@ -17,6 +17,7 @@ from infomax.methods.barlow_twins import barlow_twins
 from infomax.methods.vicreg import vicreg
 from infomax.methods.w_mse import w_mse
 from infomax.methods.taylor_jmi import taylor_jmi
+from infomax.errors import nearest
 from infomax.methods.registry import METHODS, build, get, method, options
 
 __all__ = [
@@ -41,3 +42,8 @@ __all__ = [
     "vicreg",
     "w_mse",
 ]
+
+
+def __getattr__(name: str) -> object:
+    what = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(what if name.startswith("_") else f"{what}: {nearest(name, METHODS)}")

@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from infomax.errors import DataError
+from infomax.errors import DataError, reason
 from infomax.report import markdown
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class Page:
         try:
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         except OSError as error:
-            raise DataError(f"cannot write {path}: {error.strerror}") from error
+            raise DataError(f"cannot write {path}: {reason(error)}") from error
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(self.html())
@@ -229,7 +229,7 @@ class Page:
         except BaseException as error:
             Path(name).unlink(missing_ok=True)
             if isinstance(error, OSError):
-                raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+                raise DataError(f"cannot write {path}: {reason(error)}") from error
             raise
         return path
 

@@ -260,6 +260,8 @@ def _asked(s: Subject) -> dict[str, str]:
             flat |= {f"{part}: {key}": _short(value) for key, value in inner.items()}
         else:
             flat[part] = _short(inner)
+    if (s.config.get("training") or {}).get("budget"):
+        flat.pop("training: epochs", None)  # it had the time in their place
     return flat
 
 

@@ -144,7 +144,7 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
         if ended:
             bar.refresh()  # where it goes on is seen at once, in a file too
         made.append(runner(name, work))
-        with noted_signals(True) as signals:  # after the runner is made: Ray puts handlers of its own
+        with noted_signals(folder.path) as signals:  # after the runner is made: Ray puts handlers of its own
             try:
                 while names or running:
                     made[0].submit(names)

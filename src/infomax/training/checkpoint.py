@@ -32,7 +32,7 @@ from torch.optim import Optimizer
 
 from infomax.data.content import NAMED, changed
 from infomax.encoders.weights import difference
-from infomax.errors import ConfigError, DataError, warn
+from infomax.errors import ConfigError, DataError, reason, warn
 from infomax.parallel import rank, whole
 from infomax.training.sharding import put
 
@@ -200,8 +200,9 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 def unwritable(path: Path, data: bytes, error: OSError) -> DataError:
     """What is said where a file cannot be written."""
-    why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-    return DataError(f"cannot write {path} ({len(data) / 1e6:.1f} MB): {why}. What was written before is intact")
+    return DataError(
+        f"cannot write {path} ({len(data) / 1e6:.1f} MB): {reason(error)}. What was written before is intact"
+    )
 
 
 def _settle(folder: Path) -> None:

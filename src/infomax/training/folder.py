@@ -18,7 +18,7 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -27,7 +27,7 @@ from typing import Any
 from filelock import Timeout
 
 from infomax.errors import ConfigError, DataError, beside, command, warn
-from infomax.locks import held, left
+from infomax.locks import held, left, taken
 from infomax.parallel import rank
 from infomax.training.checkpoint import FOLDER, unwritable, write_bytes, written
 from infomax.training.frames import FILE as FRAMES
@@ -64,6 +64,11 @@ def unclaimed(out: str | Path, *, anew: bool = False) -> Path:
     except OSError as error:
         raise DataError(f"{path}: nothing can be written in {place} ({error.strerror}): choose another --out") from None
     if path.exists() and (not path.is_dir() or any(not _of_no_run(p) for p in path.iterdir())):
+        if anew and taken(path / LOCK):  # later this process holds it
+            raise ConfigError(
+                f"{path} exists and is not empty: another process is training in it; choose another --out, or wait until that "
+                "one has ended"
+            )
         raise ConfigError(
             f"{path} exists and is not empty: nothing is overwritten; choose another --out or remove it{_of_the_run_in(path)}"
         )
@@ -75,12 +80,28 @@ def _of_the_run_in(path: Path) -> str:
     if not written(path):
         return ""
     try:
-        ended = stands(read_config(path)["training"], read_log(path), path)["finished"]
+        config = read_config(path)
+        if stands(config["training"], read_log(path), path)["finished"] and (path / "learner.safetensors").is_file():
+            return f"; the run in it has ended: {judging(path, config)} judges it"
     except DataError:  # `--resume` says what it is
-        ended = False
-    if ended and (path / "learner.safetensors").is_file():
-        return f"; the run in it has ended: {command(f'evaluate {shlex.quote(str(path))}')} judges it"
+        pass
     return "; continue the run in it by --resume"
+
+
+def labelled(config: Mapping[str, Any]) -> bool:
+    """Whether the data of a run had labels when it was begun, as far as it knows."""
+    content = config["data"].get("content") or {}
+    return content.get("labels", True) is not None
+
+
+def judging(path: str | Path, config: Mapping[str, Any]) -> str:
+    """The command that judges a run: of data without labels it needs others.
+
+    Example:
+        >>> judging("runs/photos", {"data": {"content": {"labels": None}}}).removeprefix("uv run ")
+        'infomax evaluate runs/photos --data LABELLED'
+    """
+    return command(f"evaluate {shlex.quote(str(path))}{'' if labelled(config) else ' --data LABELLED'}")
 
 
 def _of_no_run(file: Path) -> bool:

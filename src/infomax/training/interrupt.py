@@ -1,17 +1,22 @@
 """Stopping a run between two updates, when to write a checkpoint, and what is said where another process is gone."""
 
+import os
 import re
+import select
 import shlex
 import signal
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 
 from infomax.errors import ConfigError, InfomaxError, Unreachable, command
-from infomax.parallel import gone
+from infomax.parallel import gone, rank
+from infomax.progress import say
 from infomax.training.checkpoint import step_of, written
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -19,6 +24,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ONE_REQUEST = 1.0
 """Seconds in which further signals mean the same: SLURM, `timeout` and shells send one to a process and to its group, or
 SIGINT and SIGTERM together, and the checkpoint would be lost."""
+
+UNWOUND = 1.0
+"""Seconds that a command has, interrupted for the second time, to end by itself: less than it takes to ask again."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -34,11 +42,39 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
+class _Process:
+    whole = False  # whether it is the command's own, which may be ended; a notebook's or a script's is not
+
+
 @contextmanager
-def noted_signals(active: bool) -> Iterator[list[int]]:
+def whole_process() -> Iterator[None]:
+    """The process does nothing but this meanwhile, so that a second signal may end it in the middle of a call of C."""
+    was, _Process.whole = _Process.whole, True
+    try:
+        yield
+    finally:
+        _Process.whole = was
+
+
+def leave(number: int) -> None:
+    """End the command's own process now, with the status of a signal: its own end may take seconds."""
+    if _Process.whole:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(128 + number)
+
+
+@contextmanager
+def noted_signals(path: Path | None, *, said: bool = False) -> Iterator[list[int]]:
     """Note Ctrl-C and SIGTERM in a list, for the loop to see after its update; a second one, later, interrupts at once.
 
     Only the main thread can, and may, take signals over; elsewhere the list stays empty.
+
+    Args:
+        path: the folder in which what was asked to stop is kept; None: nothing is noted.
+        said: of a run, whose updates may be long: say after a second that it will stop, in the first process; and where the
+            process is the command's own, end it at the second signal although a call of C goes on.
     """
     seen: list[int] = []
     first = 0.0
@@ -51,16 +87,67 @@ def noted_signals(active: bool) -> Iterator[list[int]]:
         elif time.monotonic() - first > ONE_REQUEST:
             raise KeyboardInterrupt
 
-    if not active or threading.current_thread() is not threading.main_thread():
+    if path is None or threading.current_thread() is not threading.main_thread():
         yield seen
         return
     before = {number: signal.signal(number, note) for number in SIGNALS}
     try:
-        yield seen
+        with _heard_at_once(path) if said else nullcontext():
+            yield seen
     finally:
         for number, handler in before.items():
             if handler is not None:  # else it was set by no Python (in R, or Julia), which cannot set it back
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _heard_at_once(path: Path) -> Iterator[None]:
+    """Answer signals from a thread: Python calls their handlers in the main one alone, between two calls of C."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    if (was := signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)) != -1:  # somebody else listens
+        signal.set_wakeup_fd(was)
+        ours.close()
+        theirs.close()
+        yield
+        return
+    over = threading.Event()
+
+    def answer() -> None:
+        asked = False
+        while heard := theirs.recv(64):
+            if not any(number in SIGNALS for number in heard):
+                continue
+            if over.wait(UNWOUND if asked else ONE_REQUEST):
+                return
+            if asked and _Process.whole:
+                _end(path, next(number for number in heard if number in SIGNALS))
+            if not asked and rank() == 0:
+                again = "; Ctrl-C again ends it at once, as of the last checkpoint" if _Process.whole else ""
+                say(f"infomax: stopping at the end of this update, with a checkpoint{again}")
+            asked = True
+            if select.select([theirs], [], [], 0)[0]:  # what came within that second is the same request
+                theirs.recv(64)
+
+    thread = threading.Thread(target=answer, name="infomax-signals", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.set_wakeup_fd(-1)
+        ours.close()
+        thread.join()
+        theirs.close()
+
+
+def _end(path: Path, number: int) -> None:
+    """End the process. What it wrote is whole: files are put in place by their names, and a line of a log by one call."""
+    if rank() == 0:
+        again = f"to go on from its last checkpoint: {command(f'train --resume {shlex.quote(str(path))}')}"
+        what = again if written(path) else "it had no checkpoint yet, and the same command begins it anew"
+        print(f"\ninfomax: stopped at once; {what}", file=sys.stderr, flush=True)
+    leave(number)
 
 
 def interval(every: int | str) -> Callable[[int], bool]:

@@ -3,8 +3,11 @@
 import re
 import time
 
+import torch
+
 from infomax.compiled import Compiling
 from infomax.errors import ConfigError
+from infomax.parallel import by_rank, from_first, rank
 
 UNITS = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 UNKNOWN = 1000  # updates that a run is taken to have until some of it has been timed
@@ -35,6 +38,9 @@ class Length:
 
     With a time, updates done over updates foreseen is the share of the time that is spent, so that schedules end where
     the time does. A run ends before the update that would not fit; it has one at least.
+
+    Of several processes the first one's clock counts, and all ask for `spent`, `last` and `total` together: they have one
+    schedule, and end at one update. Time of the processor is that of all of them.
 
     Args:
         updates: of the whole run, where no time is given.
@@ -73,7 +79,8 @@ class Length:
                 was the first alone.
         """
         if self.timed:
-            self._began, self._start, self._first = self._now() - spent, step, None
+            past = spent if rank() == 0 or not self._of_processor else 0.0  # what all have spent is added up
+            self._began, self._start, self._first = self._now() - past, step, None
             if foreseen > step:
                 self._pace = (self.limit - spent) / (foreseen - step)
             else:
@@ -82,8 +89,11 @@ class Length:
 
     @property
     def spent(self) -> float:
-        """Seconds of the budget that are gone."""
-        return self._now() - self._began
+        """Seconds of the budget that are gone, the same in every process."""
+        mine = self._now() - self._began
+        if self._of_processor:
+            return float(sum(by_rank(mine)))
+        return from_first(torch.tensor([mine], dtype=torch.float64)).item()
 
     @property
     def timed(self) -> bool:

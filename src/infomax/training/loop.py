@@ -103,9 +103,9 @@ def train(
             views of the batch; index holds the numbers of its samples (None for a graph).
         epochs: passes over the data, at least 1; of a two-encoder method an epoch is an E- and an M-pass.
         budget: train for this long instead, whatever `epochs` says: "300s", "5min", "2h" of the clock, or "300s cpu" of the
-            processor, all threads together. The schedules follow the time, so that they end where it does, a tenth of it
-            being warm-up; kernels that a new machine compiles once are not on it. How many updates fit is the machine's: a run
-            by time is not repeated to the bit.
+            processor, all threads (and processes) together. The schedules follow the time, so that they end where it does,
+            a tenth of it being warm-up; kernels that a new machine compiles once are not on it. Of several processes the first
+            one's clock counts. How many updates fit is the machine's: a run by time is not repeated to the bit.
         batch_size: samples a batch, of all processes together; a graph is always one batch.
         optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
         lr: peak learning rate, at this batch size, or at one of `lr_batch`.
@@ -266,7 +266,7 @@ def _go(
     # an update seeds torch's generators by its number: what the caller draws next is not to hang on that
     anew = path is not None and rank() == 0 and not continued and never_begun(path)  # the lock is this one's, soon
     drawn = torch.random.fork_rng(range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ())  # type: ignore[no-untyped-call]
-    with drawn, noted_signals(path is not None) as signals:  # from now on there is a folder, which can be continued
+    with drawn, noted_signals(path, said=True) as signals:  # from now on there is a folder, which can be continued
         try:
             with alone(path):
                 if path is not None and rank() == 0 and not continued:
@@ -335,8 +335,9 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
     if length.timed:
         job.optimizer.register_step_pre_hook(in_time)
     bar = meter(
-        total=total, initial=position.step, desc=learner.name, unit="step", disable=not progress or rank() > 0, delay=2,
+        total=total, initial=position.step, desc=learner.name, unit="step", disable=not progress or rank() > 0,
         bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} <{remaining}{postfix}; {rate_fmt}",
+        postfix=None if position.step else "before its first update", leave=position.step > 0,
     )  # fmt: skip
     ahead = itertools.count(position.step) if length.timed else range(position.step, total)
     steps = ((step // len(order), *order[step % len(order)]) for step in ahead)
@@ -369,15 +370,16 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
                 output = update(job, position, clock, sweep, batch)
             if output is not None and (seen := beside.after(output, heard, sweep, batch, clock)):
                 bar.set_postfix_str(
-                    f"batch: mi {seen['mi_infonce']:.2f} rank {seen['effective_rank']:.1f} std {seen['std']:.2f}; "
+                    f"batch: mi {seen['mi_infonce']:.2f} rank {seen['rank']:.1f} std {seen['std']:.2f}; "
                     f"lr {lr:.2g} bound {float(output.bound.mean()):.3f}",  # what 80 columns may cut comes last
-                    refresh=False,  # else a bar shows before its delay, and then ends without a new line
+                    refresh=False,  # `update` draws it, where it is time to
                 )
             position.step += 1
             run.updates = position.step
             if position.step == 1 and progress and rank() == 0:
                 _warn_if_long(job, time.perf_counter() - Compiling.clock - starts, total)
             bar.total = total = length.total(position.step)
+            bar.leave = True  # what is refused before is said in one line, without a bar above
             bar.update()
             if nth + 1 == len(order) or (position.step == total and position.losses):
                 part = min(
@@ -418,10 +420,10 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
                     f"stopped after update {position.step} of {total}; to continue: {again}",
                     signals[0] if signals else signal.SIGTERM,
                 )
-    if length.timed and position.step == total and total < FEW:
+    if length.timed and position.step == total and total < FEW and rank() == 0:
         warn(
-            f"budget {options.budget}: it had room for {many(total, 'update')}, which teach next to nothing ({len(order)} are "
-            f"an epoch): give a longer one, smaller views (--size), or take a recipe for a CPU ({command('recipes')} lists "
+            f"budget {options.budget}: it had room for {many(total, 'update')} ({len(order)} make an epoch), too little to "
+            f"learn from: give a longer one, smaller views (--size), or take a recipe for a CPU ({command('recipes')} lists "
             "cpu/...)",
             UserWarning,
         )

@@ -54,7 +54,7 @@ def check_machine(options: Options, machine: Mapping[str, Any]) -> None:
     weights_and_biases.check(machine.get("wandb"))
     precision = chosen(options.precision, machine["device"])
     sharding.check(machine["strategy"], precision, options.compile)
-    _one_clock(options, checked(machine["device"], machine["devices"], precision)[1])
+    checked(machine["device"], machine["devices"], precision)
 
 
 def check_kept(options: Options, machine: Mapping[str, Any]) -> None:
@@ -67,13 +67,6 @@ def check_kept(options: Options, machine: Mapping[str, Any]) -> None:
         raise ConfigError(f"keep={machine['keep']}: a run keeps at least its last checkpoint")
     if machine.get("cuda_graphs") and not options.compile:
         raise ConfigError("cuda_graphs=True without compile=True: the graphs are of compiled branches; give both")
-
-
-def _one_clock(options: Options, processes: int) -> None:
-    if options.budget is not None and processes > 1:
-        raise ConfigError(
-            f"budget={options.budget!r} of {processes} processes, whose clocks differ: give epochs instead"
-        )
 
 
 def _check_learner(asked: object) -> None:
@@ -97,14 +90,13 @@ def prepare(
     _check_learner(learner)
     check_machine(options, machine)
     precision, options = options.precision, replace(options, precision=chosen(options.precision, machine["device"]))
-    length = Length(0, options.budget)  # what is tried out below, and compiled by torch, is on the budget too
     asked = resolved(learner, options.rules)  # by the names of the parameters, which a branch that is compiled keeps
     where = place(machine["device"], machine["devices"], options.precision)
+    length = Length(0, options.budget)  # what is tried out below, and compiled by torch, is on the budget too
     if precision == "auto" and len(set(found := by_rank(options.precision))) > 1:
         raise ConfigError(
             f"precision='auto' is another one on other machines, {', '.join(found)} by process: say which"
         )
-    _one_clock(options, world())  # of several nodes, or a group that the caller made
     check_names(views=views)
     samples = dataset(data, root, on_error=machine.get("on_error", "skip"))
     root = None if root is None else str(Path(root).expanduser().resolve())

@@ -130,7 +130,7 @@ class Watch:
         >>> watch = Watch("mine")
         >>> z = {0: torch.randn(32, 8), 1: torch.randn(32, 8)}
         >>> sorted(watch.see(z, z, Clock(step=5, total=100)))
-        ['effective_rank', 'mi_best', 'mi_infonce', 'std']
+        ['effective_rank', 'mi_best', 'mi_infonce', 'rank', 'std']
     """
 
     def __init__(
@@ -154,7 +154,10 @@ class Watch:
 
     @torch.no_grad()
     def see(self, z: Views, k: Views, clock: Clock) -> dict[str, float]:
-        """Gauges of one batch: std, effective rank of the centred unit rows, InfoNCE between two views and its most; scale."""
+        """Gauges of one batch: std, effective rank of the centred unit rows, InfoNCE between two views and its most; scale.
+
+        And, for who looks on, `rank`: the effective rank as the log has it, of rows that are not centred.
+        """
         from infomax.evaluate.gauges import effective_rank, spread
         from infomax.evaluate.numbers import unit
         from infomax.mi import cos_infonce, readings
@@ -176,7 +179,7 @@ class Watch:
             gauges["scale"] = float(raw.std(-2).mean())
         self.state["last"] = clock.step
         self.note(gauges, clock)
-        return gauges
+        return gauges | {"rank": float(effective_rank(a))}
 
     def note(self, gauges: Mapping[str, float], clock: Clock) -> None:
         """Compare a reading with those of the same encoder before it."""
