@@ -1,10 +1,13 @@
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 import infomax as im
+from infomax.cli import main
+from tests.cli.command import SMALL
 
 # under `uv run` commands in messages begin with it: the suite reads the same texts however it was started
 os.environ.pop("UV_RUN_RECURSION_DEPTH", None)
@@ -23,3 +26,12 @@ def tiny() -> Callable[..., dict[str, object]]:
         return {n: v for n, v in small.items() if n in known} | others
 
     return options
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that the command has trained."""
+    # not in a conftest of tests/cli: pytest imports each by its bare name, and that folder comes before this file
+    out = tmp_path_factory.mktemp("runs") / "run"
+    assert main(["train", *SMALL, "--epochs", "1", "--out", str(out)]) == 0
+    return out

@@ -333,6 +333,21 @@ def test_the_figures_of_the_toy_study_are_those_of_its_file():
         assert said(found["table3"][name]["mean_gap"]) in readme, name
 
 
+def test_the_first_look_of_the_readme_is_that_of_its_file():
+    runs, page = read("results/first-look-imagenette-128.json")["runs"], PAGES["README.md"]
+    raw = runs[0]["baselines"]["raw"]
+    assert (
+        f"| raw pixels | {raw['linear']:.1f} ± {raw['linear_se']:.1f} | {raw['knn']:.1f} ± {raw['knn_se']:.1f} |"
+        in page
+    )
+    for run in (run for run in runs if run["seed"] == 0):
+        bare = run["baselines"]["untrained"]
+        cells = (f"{run[key]:.1f} ± {run[key + '_se']:.1f} ({bare[key]:.1f})" for key in ("linear", "knn"))
+        assert f"{run['epochs']:.0f} epochs | {' | '.join(cells)} |" in page
+    (again,) = (run for run in runs if run["seed"] == 1)
+    assert f"a second seed of the first has {again['linear']:.1f} and {again['knn']:.1f}" in page
+
+
 def test_the_theory_page_has_the_figures_of_its_file():
     found, page = read("docs/results/theory.json"), PAGES["docs/theory.md"]
     claims = [claim for check in found["checks"].values() for claim in check["claims"]]
