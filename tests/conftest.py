@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.cli.command import SMALL
 
 import infomax as im
 from infomax.cli import main
-from tests.cli.command import SMALL
 
 # under `uv run` commands in messages begin with it: the suite reads the same texts however it was started
 os.environ.pop("UV_RUN_RECURSION_DEPTH", None)
