@@ -123,8 +123,8 @@ def test_auto_beside_resume_is_what_the_data_were_left_to_then_or_refused(monkey
 def test_what_judges_a_run_is_said_alike_when_it_ends_and_when_it_had_ended(capsys, read_back, labels):
     row = {"epoch": 1, "mi_infonce": 1.0, "ceiling_infonce": 6.0, "bound": 1.0, "effective_rank": 9.0, "std": 0.9}
     has = {"history": [row], "watched": {}, "updates": 3, "data": None if read_back else "photos"}
-    config = {"data": {"content": {"labels": labels}}}
-    ended(SimpleNamespace(learner=SimpleNamespace(name="jmi"), config=config, **has), "runs/a")
+    config = {"data": {"content": {"labels": labels}}, "views": {"size": None}}
+    ended(SimpleNamespace(learner=SimpleNamespace(name="jmi"), config=config, size=None, **has), "runs/a")
     said = capsys.readouterr().out.replace("uv run ", "").splitlines()
     if labels is None:
         assert said[-1] == "with labelled data, one folder a class: infomax evaluate runs/a --data LABELLED"
