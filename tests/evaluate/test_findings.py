@@ -194,6 +194,18 @@ def test_findings_at_another_size_stand_beside_those_at_the_default_and_displace
     assert "linear" not in other["sizes"]["16"] and (other["linear"], other["sizes"]["12"]["knn"]) == (90.0, 50.0)
 
 
+def test_baselines_alone_hide_no_accuracies_and_the_last_size_is_the_one_that_was_asked_for_last(tmp_path):
+    mine = {"name": "digits", "source": None}
+    bare = {"own": True, "baselines": {"raw": {"linear": 80.0}}}
+    other = {"own": False, "linear": 90.0}
+    assert shown({"digits": bare, "/data/b.npz": other}, mine) == ("b.npz", other, False)
+    assert shown({"digits": bare}, mine) == ("digits", bare, True)
+    for size, knn in ((8, None), (16, 60.0), (24, 70.0), (16, 65.0)):
+        kept_at(tmp_path, size, **({"baselines": {}} if knn is None else {"knn": knn}))
+    _, found, _ = shown(read(tmp_path), {"name": "digits", "source": None})
+    assert (found["size"], found["knn"]) == (16, 65.0)
+
+
 def test_those_of_another_size_alone_are_no_ones_of_the_default(tmp_path):
     kept = kept_at(tmp_path, 16, linear=70.0)
     assert list(kept) == ["sizes"]

@@ -224,6 +224,28 @@ with owned, interrupt.noted_signals(pathlib.Path("run"), said=True) as seen:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_process_that_is_forked_off_a_run_neither_holds_it_up_nor_passes_its_signals_on(tmp_path):
+    code = """
+import os, pathlib, signal, time
+from infomax.training.interrupt import noted_signals
+with noted_signals(pathlib.Path("run"), said=True) as seen:
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        time.sleep(1)
+        time.sleep(60)
+        os._exit(0)
+    time.sleep(0.3)
+    os.kill(child, signal.SIGTERM)
+    time.sleep(1.5)
+print("left", seen, flush=True)
+os.kill(child, signal.SIGKILL)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=50)
+    assert ended.stdout == "left []\n" and "stopping" not in ended.stderr, ended.stderr
+
+
 def test_a_signal_in_a_long_call_of_c_is_answered_and_a_second_one_ends_the_command_at_once(tmp_path):
     def begun(*asked):
         process = subprocess.Popen(

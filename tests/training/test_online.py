@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 import infomax as im
 from infomax.data import Dataset, Graph
 from infomax.evaluate.features import features
+from infomax.evaluate.numbers import binomial_error
 from infomax.evaluate.splits import some_held
 from infomax.parallel import local_slice
 from infomax.training.feed import Feed
@@ -40,7 +41,7 @@ def test_it_moves_no_weight_and_says_how_well_classes_are_named(options):
     assert row["online_probe"] > 90
     assert row["online_knn"] > 95
     p = row["online_probe"] / 100
-    assert row["online_probe_se"] == pytest.approx(100 * (p * (1 - p) / 375) ** 0.5)
+    assert row["online_probe_se"] == pytest.approx(100 * binomial_error(p, 375))
     assert "online linear probe" in as_text(row)
     assert "on 375 test samples" in as_text(row)
     assert not seen.learner.encoder._forward_hooks

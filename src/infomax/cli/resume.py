@@ -34,8 +34,9 @@ def continued(
     """
     run = Run.resume(resume, data=data, root=root, device=device, devices=devices, strategy=strategy)
     ended(run, resume)
-    if run.data is None and data is not None and launched_rank() == 0:
-        print(f"--data {shlex.quote(data)} was not looked at: give it to each command that needs it")
+    for name, value in (("data", data), ("root", root)):
+        if run.data is None and value is not None and launched_rank() == 0:
+            print(f"--{name} {shlex.quote(value)} was not looked at: give it to each command that needs it")
 
 
 def resumed(argv: list[str]) -> list[str]:

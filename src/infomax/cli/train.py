@@ -3,6 +3,7 @@
 import inspect
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -226,7 +227,10 @@ def _of_other_views(init: str, samples: Any) -> str:
 
 def _seen(run: Run) -> str:
     """At which size whole images are seen, where not at the views' own; of several processes each may hold a part alone."""
-    if world() > 1 or (size := run.size) in (None, run.config["views"]["size"]):
+    size = None
+    with suppress(InfomaxError):  # evaluate says it
+        size = run.size if world() == 1 else None
+    if size in (None, run.config["views"]["size"]):
         return ""
     return f"whole images are seen at {size} px from here on, its views were of {run.config['views']['size']}"
 

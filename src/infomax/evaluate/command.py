@@ -56,14 +56,17 @@ def evaluated(
 
 def _told(name: str, found: Findings, *, as_json: bool) -> None:
     """Print what was found of a run, and keep it in its folder."""
+    size, usual = found["size"], found["default_size"]
     if not as_json:
-        size, usual = found["size"], found["default_size"]
-        beside = f"kept for {size} px, beside what is found at {usual}, which reports and tables show\n"
-        print(f"{name} ({found['method']})\n{found}\n{beside if size != usual else ''}")
+        print(f"{name} ({found['method']})\n{found}")
     try:
         keep(Path(name), found)
+        if not as_json and size != usual:
+            print(f"kept for {size} px, beside what is found at {usual}, which reports and tables show")
     except DataError as error:  # what was found is still to be said
         warn(f"what was found is not kept in the run's folder: {error}")
+    if not as_json:
+        print()
 
 
 def embedded(

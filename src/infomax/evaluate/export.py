@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from infomax.encoders.bridges import Features
 from infomax.errors import ConfigError, InfomaxError, NumericsError
 from infomax.evaluate.features import features, fits
 from infomax.evaluate.like import alike, kind_of
@@ -193,7 +194,7 @@ def _weights(
 ) -> tuple[bytes, Exported]:
     from safetensors.torch import load, save
 
-    prefix = "body." if all(name.startswith("body.") for name in net.state_dict()) else ""
+    prefix = "body." if isinstance(net, Features) else ""  # the library's own names
     tensors = {name.removeprefix(prefix): t.clone().contiguous() for name, t in net.state_dict().items()}
     data = save(tensors, about)
     again = copy.deepcopy(net)

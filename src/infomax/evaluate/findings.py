@@ -28,9 +28,6 @@ SIZES = "sizes"
 WAIT = 60.0  # seconds for a lock that is held for milliseconds
 
 
-SHOWN = (*CHOSEN, BASELINES)
-
-
 def weights_of(encoder: nn.Module) -> str | None:
     """The hash of an encoder's weights."""
     return key(encoder, Dataset(torch.zeros(1, 1)))
@@ -91,7 +88,7 @@ def _together(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, 
     was = found["source"]  # by it earlier versions kept the run's own data
     known = at_sizes(before.get(name, before.get(was, {})))
     size = found.get("size")
-    known[size] = _merged(known.get(size, {}), found)
+    known[size] = _merged(known.pop(size, {}), found)  # last
     default = found.get("default_size", size)
     unsized = {} if default is None else known.pop(None, {})  # of a version that did not say it: until there are others
     usual = known.pop(default, unsized)
@@ -139,19 +136,20 @@ def shown(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, Mappi
         >>> shown({"/data/b.npz": {"linear": 90.0, "own": False}}, {"name": "a.npz", "source": "/data/a.npz"})
         ('b.npz', {'linear': 90.0, 'own': False}, False)
     """
-    known = {name: f for name, of in kept.items() if (f := _one(of))}
     mine = (str(asked.get("name")), str(asked.get("source")))
-    own = {n: f for n, f in known.items() if f.get("own", os.path.normpath(n) in mine)}
-    if not known:
-        return None
-    name, found = list((own or known).items())[-1]
-    return str(asked.get("name")) if own else Path(name).name, found, bool(own)
+    for keys in (tuple(CHOSEN), (BASELINES,)):  # baselines alone say little
+        known = {name: f for name, of in kept.items() if (f := _one(of, keys))}
+        own = {n: f for n, f in known.items() if f.get("own", os.path.normpath(n) in mine)}
+        if known:
+            name, found = list((own or known).items())[-1]
+            return str(asked.get("name")) if own else Path(name).name, found, bool(own)
+    return None
 
 
-def _one(kept: Any) -> Mapping[str, Any]:
-    """Of what is kept of a data set that which is shown; nothing where there are no accuracies."""
+def _one(kept: Any, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    """Of what is kept of a data set the first that has one of some protocols, the last at another size where need be."""
     found = [f for f in (kept, *reversed(at_sizes(kept).values())) if isinstance(f, Mapping)]
-    return next((f for f in found if any(key in f for key in SHOWN)), {})
+    return next((f for f in found if any(key in f for key in keys)), {})
 
 
 def of_what(found: Mapping[str, Any], encoder: nn.Module | None, epoch: float | None) -> str | None:

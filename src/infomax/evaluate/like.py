@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from infomax.data import Dataset, load
-from infomax.errors import DataError
+from infomax.data.streams import is_stream
+from infomax.errors import InfomaxError
 from infomax.evaluate.features import fits
 from infomax.training.devices import uncompiled
 from infomax.training.feed import LARGEST_DEFAULT_SIZE
@@ -26,9 +27,8 @@ def kind_of(run: "Run") -> str:
     asked, views = run.config["data"], run.config["views"]
     if "kind" in asked:
         return str(asked["kind"])
-    if views.get("size") is not None:
-        return "images"
-    return next((kind for name, kind in _MADE.items() if str(views.get("made")).startswith(name)), "rows")
+    made = next((kind for name, kind in _MADE.items() if str(views.get("made")).startswith(name)), None)
+    return made or ("rows" if views.get("size") is None else "images")
 
 
 def alike(run: "Run", n: int = 2, side: int | tuple[int, int] | None = None) -> Dataset:
@@ -68,7 +68,7 @@ def _shape(run: "Run") -> tuple[int, ...] | None:
         return None if asked["shape"] is None else tuple(asked["shape"])
     if isinstance(run.data, Dataset):
         return run.data.shape
-    if asked.get("source") is not None:
-        with suppress(DataError, OSError):
+    if asked.get("source") is not None and not is_stream(str(asked["source"])):
+        with suppress(InfomaxError, OSError):
             return load(asked["source"], root=asked.get("root"), download=False).shape
     return None

@@ -1,6 +1,7 @@
 """What a trained encoder is worth: the protocol, written once for runs, the demo and the command line."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -112,7 +113,10 @@ def evaluate(
     if FINETUNE in names:
         check_finetunes(train)
     asked_size, size = size, fits(run, train, size)
-    usual = size if asked_size is None else fits(run, train)
+    usual = size
+    if asked_size is not None:
+        with suppress(DataError):  # an encoder that takes this size alone
+            usual = fits(run, train)
     test = None if bare else test_of(train)
     encoder, second = run.learner.encoder, second_encoder(run.learner)
 

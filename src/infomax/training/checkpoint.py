@@ -363,9 +363,11 @@ def _same_data(then: Mapping[str, Any], now: Mapping[str, Any], *, labels: bool)
     old, new = then.get("content") or {}, now["content"]
     differ = [part for part in changed(old, new) if labels or part != "labels"]
     made = {**then, "content": {**new, **{part: old[part] for part in differ}}}
-    made |= {k: now[k] for k in ("kind", "shape") if k in now}  # of the content, and not in runs of before
+    made |= {
+        k: now[k] for k in ("kind", "shape", "root") if k in now
+    }  # of the content, and not in runs of before; where it is
     if "images" not in differ and old.get("images") and new.get("images"):  # they may lie elsewhere
-        made |= {k: now[k] for k in ("name", "source", "root") if k in now}
+        made |= {k: now[k] for k in ("name", "source") if k in now}
     return made
 
 

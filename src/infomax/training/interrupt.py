@@ -44,6 +44,7 @@ class Stopped(KeyboardInterrupt):
 
 class _Process:
     whole = False  # whether it is the command's own, which may be ended; a notebook's or a script's is not
+    listens = False  # whether signals are heard by a thread
 
 
 @contextmanager
@@ -100,6 +101,17 @@ def noted_signals(path: Path | None, *, said: bool = False) -> Iterator[list[int
                 signal.signal(number, handler)
 
 
+def _deaf() -> None:
+    """In a process that is forked off a run: its signals are not the run's."""
+    if _Process.listens:
+        signal.set_wakeup_fd(-1)
+        _Process.listens = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_deaf)
+
+
 @contextmanager
 def _heard_at_once(path: Path) -> Iterator[None]:
     """Answer signals from a thread: Python calls their handlers in the main one alone, between two calls of C."""
@@ -131,11 +143,16 @@ def _heard_at_once(path: Path) -> Iterator[None]:
 
     thread = threading.Thread(target=answer, name="infomax-signals", daemon=True)
     thread.start()
+    _Process.listens = True
     try:
         yield
     finally:
-        over.set()
         signal.set_wakeup_fd(-1)
+        _Process.listens = False
+        over.set()
+        ours.shutdown(
+            socket.SHUT_RDWR
+        )  # a process that was forked meanwhile holds it, too: to close it here is not enough
         ours.close()
         thread.join()
         theirs.close()

@@ -21,7 +21,7 @@ from infomax.training.interrupt import Stopped
 from infomax.words import many
 
 SERVERS = 3
-"""How often the server of processes may be gone; each time another is begun, unless the sweep is told to stop, too."""
+"""How often in a row the server of processes may be gone; each time another is begun, unless the sweep is told to stop, too."""
 
 
 class Local:
@@ -109,10 +109,13 @@ class Local:
                 process.start()
             except (EOFError, ConnectionError):  # the server is gone, as where a whole group is told to stop
                 self._refused += 1
-                if self._refused > SERVERS:
-                    raise
                 self._queue.appendleft(name)
+                if self._refused > SERVERS:
+                    raise ConfigError(
+                        f"no process can be begun: the server that begins them was gone {many(self._refused, 'time')} in a row"
+                    ) from None
                 return
+            self._refused = 0
             self._live[name] = (process, slot)
 
     def _visible(self, slot: int) -> str | None:
