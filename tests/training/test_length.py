@@ -252,6 +252,8 @@ def test_a_run_by_epochs_says_nothing_of_time():
 
 def test_hours_on_a_processor_are_said_after_the_first_update(monkeypatch):
     monkeypatch.setattr(loop, "LONG", 0.0)
-    with pytest.warns(UserWarning, match=r"this run takes some 0 hours on the processor: --budget 1h"):
+    with pytest.warns(
+        UserWarning, match=r"this run takes some 0\.0 processor hours, more by the clock .*: --budget 1h"
+    ):
         fit(epochs=1, progress=True)
     fit(epochs=1)  # in a sweep, say: nobody watches

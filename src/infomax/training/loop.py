@@ -433,9 +433,9 @@ def _warn_if_long(job: Job, seconds: float, updates: int) -> None:
     """Say how long a run without a GPU takes, after its first update, where that is long: its bar is not seen for minutes."""
     if job.feed.device.type == "cpu" and not job.length.timed and not job.options.compile and seconds * updates > LONG:
         warn(
-            f"at the pace of its first update this run takes some {seconds * updates / 3600:.0f} hours on the processor: "
-            f"--budget 1h is one of a given time; smaller views (--size) or a recipe for a CPU ({command('recipes')} lists "
-            "cpu/...) go further in it",
+            f"at the pace of its first update this run takes some {seconds * updates / 3600:.1f} processor hours, more "
+            f"by the clock where others share the processor: --budget 1h is one of a given time; smaller views (--size) or "
+            f"a recipe for a CPU ({command('recipes')} lists cpu/...) go further in it",
             UserWarning,
         )
 
