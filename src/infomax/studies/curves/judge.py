@@ -310,6 +310,7 @@ def _fell(bare: Sequence[Mapping[str, Any]], whole: Sequence[Mapping[str, Any]])
 
 def _had_time(comparison: Comparison, runs: Sequence[Mapping[str, Any]], stayed: bool = False) -> Comparison:
     """A comparison by which runs of too few updates do not say that nothing has happened: negative, or positive if `stayed`."""
+    # results of before do not count them; those that are kept had 300 an encoder
     short = min(run.get("updates", math.inf) for run in runs) < SHORT
     return comparison._replace(error=math.nan) if short and (comparison.difference > 0) == stayed else comparison
 
