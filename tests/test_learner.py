@@ -107,6 +107,43 @@ def test_what_cannot_be_compared():
         learner.score({0: torch.ones(2, 2)}, {0: torch.ones(2, 2)})
 
 
+class PerSample(im.Marginal):
+    def penalty(self, a, b):
+        return (a - b).square().sum(-1)
+
+
+class Returnless(im.Marginal):
+    def penalty(self, a, b):
+        (a - b).square().mean()
+
+
+class OneSide(im.Marginal):
+    def constrain(self, z, k, clock):
+        return z
+
+
+class PerSampleJoint(im.Joint):
+    def forward(self, a, b):
+        return -(a - b).square().sum(-1)
+
+
+@pytest.mark.parametrize("target", [Shared(), im.EMA()], ids=["at once", "view by view"])
+@pytest.mark.parametrize(
+    ("joint", "marginal", "said"),
+    [
+        (Alignment(Cosine(0.5)), PerSample(), r"PerSample.penalty gives a tensor of shape \(16,\) .*\(16, 4\).*mean"),
+        (Alignment(Cosine(0.5)), Returnless(), "Returnless.penalty gives NoneType"),
+        (Alignment(Cosine(0.5)), OneSide(), "OneSide.constrain gives dict: return both sides"),
+        (PerSampleJoint(), DonskerVaradhan(Cosine(0.5)), r"PerSampleJoint.forward gives a tensor of shape \(16,\)"),
+    ],
+    ids=["penalty by sample", "no penalty", "one side", "joint by sample"],
+)
+def test_a_part_that_gives_another_thing_than_it_should_is_named(target, joint, marginal, said):
+    learner = Learner(nn.Linear(12, 4), target, joint, marginal)
+    with pytest.raises(ConfigError, match=said):
+        im.step(learner, two_views(), torch.optim.SGD(learner.parameters(), 0.1))
+
+
 @pytest.mark.parametrize("target", [Shared(), im.EMA()], ids=["at once", "view by view"])
 def test_an_embedding_without_columns_is_refused(target):
     cos = Cosine(0.5)

@@ -155,8 +155,8 @@ def test_dropping_the_marginal_leaves_no_objective_to_name():
     assert describe(bare).marginal == "none"
 
 
-def sentence(joint, marginal):
-    return describe(im.Learner(nn.Linear(4, 4), im.Shared(), joint, marginal)).objective
+def sentence(joint, *marginals):
+    return describe(im.Learner(nn.Linear(4, 4), im.Shared(), joint, *marginals)).objective
 
 
 def test_explicit_is_a_log_partition_of_the_critic_that_the_joint_term_reads():
@@ -183,3 +183,22 @@ def test_two_critics_read_more_than_the_truth():
     two = im.Learner(nn.Identity(), im.Shared(), Alignment(LogRatio(1.0)), im.DonskerVaradhan(LogRatio(0.0)))
     assert describe(two).objective == "MI surrogate"
     assert two.score({0: a}, {1: b}).item() == pytest.approx(TRUTH + 1, abs=0.1)
+
+
+def test_two_log_partitions_of_one_critic_are_no_bound_and_a_second_penalty_is_none_either():
+    a, b = gaussians(SAMPLES)
+
+    def both(shift, weight=1.0):
+        critic = LogRatio(shift)
+        marginals = (im.DonskerVaradhan(critic), im.InfoNCE(critic))
+        return im.Learner(nn.Identity(), im.Shared(), Alignment(critic, weight), *marginals)
+
+    readings = [both(shift).score({0: a}, {1: b}).item() for shift in (0.0, -10.0, -100.0)]
+    assert readings[1] - readings[0] == pytest.approx(10, abs=1e-3)
+    assert readings[2] - readings[0] == pytest.approx(100, abs=1e-2), "it climbs with the shift of the critic alone"
+    twice = both(5.0, 2.0).score({0: a}, {1: b}).item()
+    assert twice == pytest.approx(2 * TRUTH, abs=0.2), "two bounds read the truth twice"
+    assert {describe(learner).objective for learner in (both(0.0), both(0.0, 2.0))} == {"MI surrogate"}
+    cos = im.Cosine(0.1)
+    assert sentence(Alignment(cos), im.DonskerVaradhan(cos), im.VarianceCovariance(1.0)) == "MI surrogate"
+    assert sentence(Alignment(cos), im.Predictor(nn.Linear(4, 4)), im.InfoNCE(cos)) == "explicit MI", "it changes what is compared"

@@ -197,13 +197,13 @@ class Learner(nn.Module):
 
     def _constrained(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
         for m in self.marginals:
-            z, k = m.constrain(z, k, clock)
+            z, k = two_sides(m.constrain(z, k, clock), m)
         return z, k
 
     def _pair(self, a: Tensor, b: Tensor) -> Tensor:
-        bound = cast(Tensor, self.joint(a, b))
+        bound = cast(Tensor, a_number(self.joint(a, b), a, b, f"{type(self.joint).__name__}.forward"))
         for m in self.marginals:
-            bound = bound - m.penalty(a, b)
+            bound = bound - a_number(m.penalty(a, b), a, b, f"{type(m).__name__}.penalty")
         return bound
 
     def loss(self, bound: Tensor, n: int) -> Tensor:
@@ -329,6 +329,36 @@ class Learner(nn.Module):
 
 
 NARROW = (torch.float16, torch.bfloat16)
+
+
+def a_number(found: Any, a: Tensor, b: Tensor, verb: str) -> Tensor | float:
+    """What a term says of a pair of views: one value a leading index. One a sample would be summed, as if each were a pair.
+
+    Raises:
+        ConfigError: another shape, or no number at all.
+    """
+    lead = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    if isinstance(found, int | float) or (isinstance(found, Tensor) and found.shape in (lead, torch.Size())):
+        return found
+    gives = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+    raise ConfigError(
+        f"{verb} gives {gives} for embeddings of shape {tuple(a.shape)}: return one number a pair of views, shape {tuple(lead)}, "
+        "such as the mean over the samples, .mean(-1)"
+    )
+
+
+def two_sides(found: Any, marginal: Marginal) -> tuple[Views, Views]:
+    """The students and the targets that a marginal has changed.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if isinstance(found, tuple) and len(found) == 2 and all(isinstance(side, dict) for side in found):
+        return cast(tuple[Views, Views], found)
+    raise ConfigError(
+        f"{type(marginal).__name__}.constrain gives {type(found).__name__}: return both sides, the students' and the targets' "
+        "embeddings by view, as in `return z, k`"
+    )
 
 
 def widened(side: Views) -> Views:

@@ -1,13 +1,14 @@
 """The paper's table 2, computed from what a learner is made of, never typed.
 
-EM where the target has an M-step, Joint where it has none; explicit where some marginal is the log-partition of the very
-critic that the joint term averages, so that joint - marginal is a bound on the mutual information; EM is the SDMI paradigm,
-Joint the JMI one.
+EM where the target has an M-step, Joint where it has none; explicit where the one penalty of all marginals is the
+log-partition of the very critic that the joint term averages, so that joint - marginal is a bound on the mutual information
+and reads it at its best; EM is the SDMI paradigm, Joint the JMI one.
 
 Of two critics, E_p[T] - log E[e^S], there is no bound: both terms of the paper's eq. 14 read one T, and with S = T - c the
 difference is c too high, whatever c is. So it is a surrogate, as is a weighted joint term beside an unweighted log-partition
 (there S = T / weight), and a joint term that reads no critic. Two critics are one where they are one object, or of one class
-and setting and, where they learn, of the same parameters.
+and setting and, where they learn, of the same parameters. A second penalty makes a surrogate too: with T + c, one joint term
+less two log-partitions is c lower, whatever c is, and two bounds (a joint term of weight 2) read twice the information.
 """
 
 from numbers import Real
@@ -68,7 +69,9 @@ def describe(learner: Learner) -> Row:
         ('EM', 'MI surrogate', 'SDMI')
     """
     em = learner.target.m_step_is is not None
-    explicit = any(m.explicit and _of_the_joint(m, learner.joint) for m in learner.marginals)
+    # a second price, even a second log-partition, moves the number away from the information that it reads at best
+    priced = [m for m in learner.marginals if type(m).penalty is not Marginal.penalty]
+    explicit = len(priced) == 1 and priced[0].explicit and _of_the_joint(priced[0], learner.joint)
     marginal = " + ".join(type(m).__name__ for m in learner.marginals) or "none"
     objective = "explicit MI" if explicit else "MI surrogate" if learner.marginals else "none"
     computed = ("EM" if em else "Joint", objective, "SDMI" if em else "JMI")
