@@ -80,3 +80,15 @@ def test_a_method_that_is_not_there_names_the_nearest():
 def test_every_warning_goes_by_it():
     files = [file for file in ROOT.rglob("*.py") if file.name != "errors.py"]
     assert [file.name for file in files if re.search(r"warnings\.warn\(", file.read_text(encoding="utf-8"))] == []
+
+
+def test_commands_are_typed_as_this_one_was(monkeypatch):
+    for script, typed in (("mine.py", "python mine.py"), ("my dir/mine.py", "python 'my dir/mine.py'")):
+        errors.begun_as(script)
+        assert errors.command("probe runs/a") == f"{typed} probe runs/a"
+        monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+        assert errors.command("probe runs/a") == f"uv run {typed} probe runs/a"
+        monkeypatch.delenv("UV_RUN_RECURSION_DEPTH")
+    for script in ("/venv/bin/infomax", "/src/infomax/__main__.py"):
+        errors.begun_as(script)
+        assert errors.command("probe runs/a") == "infomax probe runs/a"

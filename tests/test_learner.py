@@ -445,3 +445,15 @@ def test_symmetry_is_not_inherited_by_what_writes_its_own_verbs(words):
     both = [learner.score({i: z[i]}, {j: z[j]}) for i, j in ((0, 1), (1, 0))]
     assert not torch.isclose(*both)
     torch.testing.assert_close(learner.score(z, z), sum(both) / 2)
+
+
+def test_an_update_of_several_batches_fills_the_queue_with_each_and_moves_the_slow_copy_once():
+    learner = im.methods.moco_v2(nn.Linear(12, 4), projector=(4,), queue=64)
+    torch.nn.init.zeros_(learner.f.encoder.weight)
+    slow, momentum = learner.g.encoder.weight.clone(), learner.target.momentum
+    outputs = [learner(two_views()) for _ in range(3)]
+    for output in outputs[:-1]:
+        learner.observe(output, Clock())
+    learner.after_step(outputs[-1], Clock())
+    assert int(learner.marginals[0].pointer) == 3 * 16
+    torch.testing.assert_close(learner.g.encoder.weight, momentum * slow)

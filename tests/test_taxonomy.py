@@ -201,4 +201,5 @@ def test_two_log_partitions_of_one_critic_are_no_bound_and_a_second_penalty_is_n
     assert {describe(learner).objective for learner in (both(0.0), both(0.0, 2.0))} == {"MI surrogate"}
     cos = im.Cosine(0.1)
     assert sentence(Alignment(cos), im.DonskerVaradhan(cos), im.VarianceCovariance(1.0)) == "MI surrogate"
-    assert sentence(Alignment(cos), im.Predictor(nn.Linear(4, 4)), im.InfoNCE(cos)) == "explicit MI", "it changes what is compared"
+    predictor = im.Predictor(nn.Linear(4, 4))
+    assert sentence(Alignment(cos), predictor, im.InfoNCE(cos)) == "explicit MI", "it changes what is compared"

@@ -5,6 +5,7 @@ import errno
 import functools
 import inspect
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -65,14 +66,27 @@ class Unreachable(InfomaxError, RuntimeError):
     """Another process of the same run is gone."""
 
 
+_PROGRAM = ["infomax"]
+
+
+def begun_as(script: str) -> None:
+    """Note what the command line was begun by: a script of the user's knows methods that `infomax` by itself does not.
+
+    Args:
+        script: as sys.argv begins.
+    """
+    own = script.endswith(".py") and Path(script).name != "__main__.py"
+    _PROGRAM[:] = ["python", shlex.quote(script)] if own else ["infomax"]
+
+
 def command(words: str) -> str:
-    """A command of this package as it is typed here: by `uv run` where this one was.
+    """A command of this package as it is typed here: by `uv run`, or a script of the user's, where this one was.
 
     Example:
         >>> command("probe runs/photos").removeprefix("uv run ")
         'infomax probe runs/photos'
     """
-    return ("uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else "") + f"infomax {words}"
+    return ("uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else "") + " ".join([*_PROGRAM, words])
 
 
 def meant(name: str, options: Iterable[str]) -> str | None:

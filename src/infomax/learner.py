@@ -317,6 +317,22 @@ class Learner(nn.Module):
     def after_step(self, output: Output, clock: Clock) -> None:
         """The M-step of the target, then what the marginals remember."""
         self.target.m_step(self.f, self.g, clock)
+        self.observe(output, clock)
+
+    def observe(self, output: Output, clock: Clock) -> None:
+        """What the marginals remember of a batch (a queue, a centre): a part of `after_step`, for updates of several batches.
+
+        Args:
+            output: of the batch.
+            clock: where the run stands.
+
+        Example:
+            >>> import infomax as im
+            >>> learner = im.methods.moco_v2(nn.Linear(8, 4), projector=(4,), queue=64)
+            >>> learner.observe(learner([torch.randn(16, 8), torch.randn(16, 8)]), Clock())
+            >>> int(learner.marginals[0].pointer)
+            16
+        """
         k = {j: v.detach() for j, v in output.k.items()}
         for m in self.marginals:
             m.observe(k, clock)
@@ -342,8 +358,8 @@ def a_number(found: Any, a: Tensor, b: Tensor, verb: str) -> Tensor | float:
         return found
     gives = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
     raise ConfigError(
-        f"{verb} gives {gives} for embeddings of shape {tuple(a.shape)}: return one number a pair of views, shape {tuple(lead)}, "
-        "such as the mean over the samples, .mean(-1)"
+        f"{verb} gives {gives} for embeddings of shape {tuple(a.shape)}: return one number a pair of views, shape "
+        f"{tuple(lead)}, such as the mean over the samples, .mean(-1)"
     )
 
 

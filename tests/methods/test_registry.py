@@ -82,6 +82,15 @@ def test_what_cannot_be_a_method_is_told_when_it_is_entered():
     assert own() is not own()  # the cell of a notebook, run again
 
 
+def test_a_method_that_returns_nothing_is_told():
+    @im.methods.method
+    def forgot(encoder, *, projector=(8,)):
+        sentence(encoder, projector, 0.1, "forgot")
+
+    with pytest.raises(im.ConfigError, match=r"the method forgot gives NoneType: return an infomax\.Learner"):
+        im.methods.build("forgot", nn.Linear(4, 4))
+
+
 def test_an_option_that_every_run_has_is_told():
     @im.methods.method
     def sized(encoder, *, size: int = 8): ...

@@ -231,6 +231,29 @@ def test_a_run_with_time_for_few_updates_makes_them_at_a_rate_that_moves_weights
     assert not any(torch.equal(a, b) for a, b in zip(begun, run.learner.parameters(), strict=True) if a.any())
 
 
+def test_reading_the_data_is_not_on_the_budget(monkeypatch):
+    watch = Watch(monkeypatch)
+
+    class Slow(torch.utils.data.Dataset):
+        def __len__(self):
+            return 100
+
+        def __getitem__(self, i):
+            watch.at += 1.0  # 100 s, of a budget of 40
+            return torch.full((2,), float(i))
+
+    update = loop.update
+
+    def timed(*asked):
+        watch.at += 3.0
+        return update(*asked)
+
+    monkeypatch.setattr(loop, "update", timed)
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=2, size=1), projector=())
+    run = im.train(learner, Slow(), views="noise", batch_size=50, budget="40s", gauge_samples=50, progress=False)
+    assert run.updates == 13
+
+
 @pytest.mark.filterwarnings("ignore:budget 6.5s")
 def test_a_run_by_time_has_ended_though_a_checkpoint_was_due_at_its_last_update(tmp_path, monkeypatch):
     watch = Watch(monkeypatch)

@@ -39,7 +39,7 @@ from infomax.cli.studies import (
 )
 from infomax.cli.sweeps import best, page, status, sweep, table
 from infomax.cli.train import from_file, train, train_command
-from infomax.errors import DataError, InfomaxError, Unreachable, nearest, reason
+from infomax.errors import DataError, InfomaxError, Unreachable, begun_as, nearest, reason
 from infomax.parallel import launched_rank
 from infomax.progress import say
 from infomax.training.interrupt import Stopped, leave, whole_process
@@ -95,6 +95,8 @@ def _continues(argv: list[str]) -> bool:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; what a user can mend is one line on the error stream, with exit status 2."""
+    if argv is None:
+        begun_as(sys.argv[0])
     tokens = sys.argv[1:] if argv is None else argv
     with warnings.catch_warnings(), whole_process() if argv is None else nullcontext():
         warnings.simplefilter("default", UserWarning)

@@ -85,8 +85,8 @@ def train(
             noise; auto: by data.
         epochs: passes over the data, at least 1; of sdmi an epoch is an E- and an M-pass. Not beside a budget.
         budget: a time to train for, in place of epochs, to whose end the schedules fall: 300s, 5min or 2h of the clock (of
-            several processes, the first one's), or "300s cpu" of the processor, all threads and processes together; kernels
-            that a new machine compiles once are not on it.
+            several processes, the first one's), or "300s cpu" of the processor, all threads and processes together; reading
+            the data is not on it, nor are kernels that a new machine compiles once.
         batch_size: samples a batch, of all processes together.
         optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
         lr: peak learning rate, at this batch size.

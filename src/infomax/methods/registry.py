@@ -56,6 +56,8 @@ def method(function: Callable[Concatenate[nn.Module, P], Learner]) -> Callable[C
     @functools.wraps(function)
     def build(encoder: nn.Module, /, *args: P.args, **chosen: P.kwargs) -> Learner:
         learner = function(encoder, *args, **chosen)
+        if not isinstance(learner, Learner):
+            raise ConfigError(f"the method {name} gives {type(learner).__name__}: return an infomax.Learner")
         asked = signature.bind(encoder, *args, **chosen)
         asked.apply_defaults()
         learner.recipe = {"method": name} | {n: v for n, v in asked.arguments.items() if n != parameters[0].name}

@@ -104,8 +104,9 @@ def train(
         epochs: passes over the data, at least 1; of a two-encoder method an epoch is an E- and an M-pass.
         budget: train for this long instead, whatever `epochs` says: "300s", "5min", "2h" of the clock, or "300s cpu" of the
             processor, all threads (and processes) together. The schedules follow the time, so that they end where it does,
-            a tenth of it being warm-up; kernels that a new machine compiles once are not on it. Of several processes the first
-            one's clock counts. How many updates fit is the machine's: a run by time is not repeated to the bit.
+            a tenth of it being warm-up; reading the data is not on it, nor are kernels that a new machine compiles once. Of
+            several processes the first one's clock counts. How many updates fit is the machine's: a run by time is not repeated
+            to the bit.
         batch_size: samples a batch, of all processes together; a graph is always one batch.
         optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
         lr: peak learning rate, at this batch size, or at one of `lr_batch`.

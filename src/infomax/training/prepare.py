@@ -1,5 +1,6 @@
 """From what was asked to a run that can begin: data, views, device, optimiser, and the configuration that says so."""
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,7 +93,6 @@ def prepare(
     precision, options = options.precision, replace(options, precision=chosen(options.precision, machine["device"]))
     asked = resolved(learner, options.rules)  # by the names of the parameters, which a branch that is compiled keeps
     where = place(machine["device"], machine["devices"], options.precision)
-    length = Length(0, options.budget)  # what is tried out below, and compiled by torch, is on the budget too
     if precision == "auto" and len(set(found := by_rank(options.precision))) > 1:
         raise ConfigError(
             f"precision='auto' is another one on other machines, {', '.join(found)} by process: say which"
@@ -100,6 +100,8 @@ def prepare(
     check_names(views=views)
     samples = dataset(data, root, on_error=machine.get("on_error", "skip"))
     root = None if root is None else str(Path(root).expanduser().resolve())
+    importlib.import_module("torch._dynamo")  # the first optimiser of a process does, which takes seconds
+    length = Length(0, options.budget)  # what is tried out below, and compiled by torch, is on the budget too
     made = view_function(samples, views, options.size, options.local_views)
     feed = Feed(samples, made, options.batch_size, options.seed, where.device, where.dtype)
     learner.accumulate = options.accumulate
