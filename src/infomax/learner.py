@@ -353,7 +353,7 @@ def a_number(found: Any, a: Tensor, b: Tensor, verb: str) -> Tensor | float:
     Raises:
         ConfigError: another shape, or no number at all.
     """
-    lead = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    lead = a.shape[:-2] or b.shape[:-2]
     if isinstance(found, int | float) or (isinstance(found, Tensor) and found.shape in (lead, torch.Size())):
         return found
     gives = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
