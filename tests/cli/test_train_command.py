@@ -154,4 +154,13 @@ def test_one_is_counted_as_one(tmp_path, capsys):
     asked = ["train", "--method", "jmi", "--data", tmp_path / "one.npz", "--out", tmp_path / "run"]
     assert ": 1 image, views of 8 px, 1 class (not used); " in run(capsys, *asked)[1]
     np.save(tmp_path / "row.npy", np.zeros((1, 5), np.float32))
-    assert ": 1 sample; " in run(capsys, *asked[:4], tmp_path / "row.npy", *asked[5:])[1]
+    said = run(capsys, *asked[:4], tmp_path / "row.npy", *asked[5:])[1]
+    assert ": 1 sample; " in said and "--batch-size" not in said
+
+
+def test_labels_without_names_are_counted(tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", images=np.zeros((1, 8, 8, 3), np.uint8), labels=[3])
+    np.savez(tmp_path / "y.npz", images=np.arange(192 * 4, dtype=np.uint8).reshape(4, 8, 8, 3), labels=[3, 1, 7, 3])
+    for name, said in (("x", "8 px, 1 class (not used); "), ("y", "8 px, 3 classes (not used); ")):
+        asked = ["train", "--method", "jmi", "--data", tmp_path / f"{name}.npz", "--epochs", "1"]
+        assert said in run(capsys, *asked, "--out", tmp_path / name)[1]

@@ -236,9 +236,26 @@ def test_one_class_is_none_in_either_split_and_a_broken_one_stays_a_class(tmp_pa
         for name in ("w", "y"):
             paint(tmp_path / part / name / "0.png", (1, 2, 3))
     (tmp_path / "train" / "x" / "0.png").write_bytes(b"no image")
-    for split, labels in (("train", [0, 2]), ("test", [0, 1, 2])):
-        data = load(tmp_path, split=split)
+    with pytest.warns(UserWarning, match=r"train: class 'x' has no readable image, and a number all the same"):
+        train = load(tmp_path)
+    test = load(tmp_path, split="test")  # without a word more
+    for data, labels in ((train, [0, 2]), (test, [0, 1, 2])):
         assert data.classes == ["w", "x", "y"] and data.labels is not None and data.labels.tolist() == labels
+    (tmp_path / "train" / "v").mkdir()
+    (tmp_path / "train" / "v" / "0.png").write_bytes(b"no image")
+    with pytest.warns(UserWarning, match=r"train: 2 classes \('v', 'x'\) have no readable image"):
+        load(tmp_path)
+
+
+def test_what_a_mac_puts_into_a_zip_is_no_class(classes: Path) -> None:
+    (classes / "__MACOSX").mkdir()
+    (classes / "__MACOSX" / "a.jpg").write_text("x")
+    data = load(classes)
+    assert data.classes == ["blue", "red"] and data.n_skipped == 0
+    (classes / "train").mkdir()
+    for name in ("blue", "red"):
+        (classes / name).rename(classes / "train" / name)
+    assert load(classes).classes == ["blue", "red"], "nor does it cost a folder train its labels"
 
 
 def test_folders_that_cannot_be_used_say_why(tmp_path: Path) -> None:

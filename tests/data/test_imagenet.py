@@ -57,6 +57,15 @@ def test_they_are_known_without_decoding_an_image(tiny: Path, monkeypatch: pytes
     assert _content("imagenet100", str(tiny), "skip") == {}
 
 
+def test_a_file_that_cannot_be_decoded_is_no_part_of_them(tiny: Path) -> None:
+    then = content(load("tiny-imagenet", root=tiny))
+    (tiny / "train" / "n01" / "images" / "n01_9.png").write_bytes(b"junk")
+    assert (
+        content(load("tiny-imagenet", root=tiny)) == then == _content("tiny-imagenet", str(tiny), "skip", decode=True)
+    )
+    assert _content("tiny-imagenet", str(tiny), "skip") != then
+
+
 def test_what_may_not_be_looked_into_counts_as_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     def closed(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")

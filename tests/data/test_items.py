@@ -9,7 +9,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset
 import infomax as im
 from infomax.data.encoded import Encoded
 from infomax.data.items import of_items
-from infomax.errors import DataError
+from infomax.errors import ConfigError, DataError
 from infomax.training.feed import dataset
 
 
@@ -41,6 +41,27 @@ def test_a_torch_data_set_is_its_images_and_labels() -> None:
     assert (found.images[5].numpy() == np.asarray(picture(5))).all() and found.labels.tolist() == Mine().targets
     part = of_items(ConcatDataset([Subset(Mine(), [3, 1]), Mine(2)]))
     assert part.labels.tolist() == [0, 1, 0, 1] and (part.images[1].numpy() == np.asarray(picture(1))).all()
+
+
+@pytest.mark.parametrize("by", [np.asarray, torch.as_tensor, lambda x: [Image.fromarray(one) for one in x]])
+def test_load_takes_what_train_takes(by) -> None:
+    pictures = np.stack([np.asarray(picture(i)) for i in range(3)])
+    assert (im.data.load(by(pictures)).images.numpy() == pictures).all()
+    assert im.data.load(mine := im.data.Dataset(pictures)) is mine
+    for option, value in (("split", "test"), ("root", "data"), ("resize", 8)):
+        with pytest.raises(ConfigError, match=f"^{option}='?{value}'? is of data given by name or path: leave it out"):
+            im.data.load(by(pictures), **{option: value})
+
+
+def test_load_takes_samples_with_labels_and_what_is_no_data_is_one_line() -> None:
+    for given in (Mine(3), [(picture(i), i) for i in range(3)]):
+        assert im.data.load(given).labels.tolist() == [0, 1, 2]
+    assert im.data.load(Mine(broken=4)).skipped == ("sample 4 (OSError: the disk is gone)",)
+    with pytest.raises(DataError, match="sample 4 cannot be had"):
+        im.data.load(Mine(broken=4), on_error="stop")
+    for given in ({"x": 1}, 5, None, b"photos"):
+        with pytest.raises(DataError, match=f"^data of type {type(given).__name__}: give the name or path"):
+            im.data.load(given)
 
 
 def test_what_people_bring_from_elsewhere_is_told_what_to_give_instead() -> None:

@@ -190,8 +190,24 @@ def test_findings_at_another_size_stand_beside_those_at_the_default_and_displace
     assert list(kept["sizes"]) == ["16", "12"] and "linear" not in kept["sizes"]["12"]
     assert "whole images at 8 px" in kept["protocol"] and "whole images at 16 px" in kept["sizes"]["16"]["protocol"]
     assert shown({"d": kept}, {"name": "d"})[1]["linear"] == 90.0
-    other = kept_at(tmp_path, 16, knn=55.0, weights="b")  # of other weights they are replaced, at that size alone
+    with pytest.warns(UserWarning, match=r"^the weights have changed since: .* \(linear\) is dropped"):
+        other = kept_at(tmp_path, 16, knn=55.0, weights="b")  # they are replaced, at that size alone
     assert "linear" not in other["sizes"]["16"] and (other["linear"], other["sizes"]["12"]["knn"]) == (90.0, 50.0)
+
+
+def test_what_does_not_stand_beside_the_new_is_named_as_it_is_dropped(tmp_path):
+    whole = {"linear": 90.0, "sgd": {}, "knn": 80.0, "few_10": {}, "baselines": {}, "embedding": {}}
+    kept_at(tmp_path, 8, content={"labels": "a"}, **whole)
+    kept_at(tmp_path, 16, linear=70.0)
+    said = r"^d has changed since: what was found before \(linear, sgd, few, baselines, gauges\) is dropped$"
+    with pytest.warns(UserWarning, match=said):
+        kept = kept_at(tmp_path, 8, content={"labels": "b"}, knn=81.0)
+    assert "linear" not in kept and kept["sizes"]["16"]["linear"] == 70.0
+    with pytest.warns(UserWarning, match=r"^found by --seed 0 then, 1 now: what was found before \(knn\) is dropped$"):
+        kept_at(tmp_path, 8, content={"labels": "b"}, linear=91.0, seed=1)
+    with pytest.warns(UserWarning, match=r"^found by another version of infomax then: .* \(linear\) is dropped$"):
+        kept_at(tmp_path, 8, weights="b", infomax="9", knn=1.0)
+    assert kept_at(tmp_path, 8, weights="c", **whole)["linear"] == 90.0, "all is found anew, and nothing said"
 
 
 def test_baselines_alone_hide_no_accuracies_and_the_last_size_is_the_one_that_was_asked_for_last(tmp_path):

@@ -275,7 +275,8 @@ def test_gauges_need_no_labels_and_protocols_do(capsys, tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(200, 6)))
     run = im.train(learner, tmp_path / "x.npy", epochs=1, progress=False)
     found = run.evaluate(protocols="gauges")
-    assert found["embedding"]["mi"]["infonce"]["n"] == 200 and "no labels" in str(found)
+    assert found["embedding"]["mi"]["infonce"]["n"] == 200
+    assert "x.npy: 200 samples; frozen encoder, offline; no labels" in str(found)
     with pytest.raises(DataError, match=r'has no labels.*, or ask for gauges alone \(protocols="gauges"\)$'):
         run.evaluate(protocols="gauges,knn")
 
@@ -354,7 +355,8 @@ def test_gauges_of_the_embedding_come_with_intervals_and_ceilings(runs, capsys):
         log[-1]["mi_infonce"], abs=1e-4
     )  # the very views that the run's curve was read off
     assert main(["evaluate", str(runs / "0"), "--protocols", "gauges"]) == 0
-    assert "LiDAR" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "LiDAR" in said and " samples; frozen encoder, offline; gauges alone" in said
 
 
 def jmi_on_digits():

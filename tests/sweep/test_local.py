@@ -13,7 +13,7 @@ from PIL import Image
 
 from infomax.cli import main
 from infomax.errors import ConfigError, DataError
-from infomax.sweep import Folder, read, run
+from infomax.sweep import Folder, read, run, same
 from infomax.sweep.cell import complete, judgeable
 from infomax.sweep.run import _samples
 from infomax.sweep.runners import Work
@@ -329,6 +329,29 @@ def test_finished_cells_of_data_that_have_changed_are_not_gone_on_with(tmp_path,
         result.write_text(json.dumps({k: v for k, v in kept.items() if k != "content"}))
     data("d", 1)
     assert [row.state for row in run(rates, folder.path, progress=False)] == ["finished"] * 2
+
+
+def test_a_sweep_goes_on_where_files_that_cannot_be_decoded_have_come_or_gone(tmp_path, monkeypatch):
+    photos, rng = tmp_path / "photos", np.random.default_rng(0)
+
+    def picture(name):
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(photos / name)
+
+    for k in range(20):
+        (photos / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
+        picture(f"{'ab'[k % 2]}/{k:02}.png")
+    fixed = {**FIXED, "data": str(photos), "batch_size": 10, "epochs": 1}
+    two = read({**fixed, "grid": {"lr": [0.001, 0.002]}})
+    assert [row.state for row in run(read({**fixed, "lr": 0.001}), tmp_path / "out", progress=False)] == ["finished"]
+    (photos / "a" / "zz.png").write_text("junk")
+    assert [row.state for row in run(two, tmp_path / "out", progress=False)] == ["finished"] * 2
+    (photos / "a" / "zz.png").unlink()
+    monkeypatch.setattr(same, "load", lambda *_, **__: pytest.fail("decoded"))
+    assert [row.state for row in run(two, tmp_path / "out", progress=False)] == ["finished"] * 2
+    monkeypatch.undo()
+    picture("a/zz.png")
+    with pytest.raises(ConfigError, match=r"photos has changed \(other samples.*2 cells here were trained"):
+        run(read({**fixed, "grid": {"lr": [0.001, 0.002, 0.003]}}), tmp_path / "out", progress=False)
 
 
 def test_a_named_set_at_another_root_is_known_by_what_lies_there(tmp_path):

@@ -13,7 +13,7 @@ from torchvision.datasets import mnist
 import infomax as im
 from infomax.cli import main
 from infomax.data import Dataset, load
-from infomax.data.content import changed, content
+from infomax.data.content import changed, content, of_files
 from infomax.training import checkpoint
 
 BYTES = torch.randint(0, 256, (12, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -105,6 +105,22 @@ def test_a_folder_is_known_wherever_it_lies_and_whether_or_not_memory_holds_it(t
     a.write_bytes(second), b.write_bytes(first)
     with pytest.raises(im.ConfigError, match="other samples"):
         resumed(out)
+
+
+@pytest.mark.parametrize("memory", ["0", "8GB"])
+def test_a_file_that_cannot_be_decoded_is_no_part_of_the_data(tmp_path, monkeypatch, memory):
+    monkeypatch.setenv("INFOMAX_DATA", str(tmp_path / "root"))
+    monkeypatch.setenv("INFOMAX_MEMORY", memory)
+    there = photos(tmp_path / "photos")
+    out = begun(tmp_path / "run", str(there))
+    then = json.loads((out / "config.json").read_text())["data"]["content"]
+    assert then["images"] == of_files(sorted(there.rglob("*.bmp")), there), "as it was before any was left out"
+    (there / "0" / "zz_new.jpg").write_text("junk")
+    with pytest.warns(UserWarning, match="1 file or folder could not be read"):
+        assert len(resumed(out).history) == 2
+    shutil.copy(there / "0" / "00.bmp", there / "0" / "zz_new.jpg")
+    with pytest.raises(im.ConfigError, match="12 then, 13 now"):
+        im.Run.resume(begun(tmp_path / "again", str(photos(tmp_path / "others"))), data=str(there), progress=False)
 
 
 def test_the_command_continues_with_the_same_data_elsewhere_and_with_no_others(tmp_path, monkeypatch, capsys):

@@ -198,16 +198,17 @@ def _begun(learner: Any, samples: Any, size: int | None, batch_size: int, online
     kind, views = ("image", f", views of {view_size(samples, size)} px") if samples.is_images else ("sample", "")
     what = f"{many(n, kind)}{views}"
     known = ""
-    if samples.classes and samples.labels is not None:
-        classes = len(samples.classes)
+    if samples.labels is not None:
+        classes = len(samples.classes or samples.labels[samples.labels >= 0].unique())
         known = f", {many(classes, 'class', 'classes')}{'' if online else ' (not used)'}"
     size_of = sum(p.numel() for p in learner.encoder.parameters()) / 1e6
     rest = sum(p.numel() for p in learner.f.parameters()) / 1e6 - size_of
     whole = ", all there are" if n < batch_size else ""
     cut = f"; batches of {min(n, batch_size)}{whole}: one update an epoch, a smaller --batch-size makes more"
+    few = 2 <= n < 2 * batch_size and not isinstance(samples, Graph)
     return (
         f"{samples.name}: {what}{known}; {learner.name}: {net['name']}, {size_of:.2g} M parameters, and {rest:.2g} M of "
-        f"heads{cut if n < 2 * batch_size and not isinstance(samples, Graph) else ''}"
+        f"heads{cut if few else ''}"
     )
 
 

@@ -7,10 +7,13 @@ Images are decoded once, to uint8, where memory holds them, else on use: the sam
 are those of the data's own train split.
 """
 
+import os
 from pathlib import Path
+from typing import Any
 
 from infomax.data.arrays import read_array
 from infomax.data.folder import OnError, read_folder
+from infomax.data.given import of_given
 from infomax.data.graphs import citeseer, cora, sbm
 from infomax.data.imagenet import imagenet100, tiny_imagenet
 from infomax.data.index import default_root
@@ -29,7 +32,7 @@ __all__ = ["NAMES", "Dataset", "Graph", "batches", "default_root", "gather", "ga
 
 
 def load(
-    name_or_path: str | Path,
+    data: Any,
     root: str | Path | None = None,
     split: str = "train",
     *,
@@ -38,19 +41,21 @@ def load(
     download: bool = True,
     seed: int = 0,
 ) -> Dataset:
-    """Load a data set by name, an array file, a folder of images, or shards.
+    """Load a data set by name, an array file, a folder of images, or shards; or make one of what is at hand.
 
     Args:
-        name_or_path: one of `NAMES`; or the path of an `.npy` or `.npz` file (`images` or `x`, and `labels` or `y`);
+        data: one of `NAMES`; or the path of an `.npy` or `.npz` file (`images` or `x`, and `labels` or `y`);
             or a folder of images (one folder a class gives labels; flat or nested gives none); or shards, `.parquet` or
-            WebDataset's `.tar`: a folder, a pattern such as `shards/train-{000..146}.tar`, or `hf:user/name`.
+            WebDataset's `.tar`: a folder, a pattern such as `shards/train-{000..146}.tar`, or `hf:user/name`. Or an array,
+            a tensor, or what has a length and gives samples by number (a torch Dataset, a list), as `infomax.train` takes
+            them, without `root`, `split` and `resize`.
         root: where the files of a named set lie or shall lie; by default the environment's INFOMAX_DATA, else
             `~/.cache/infomax`.
         split: `train` or `test`. Graphs have one; their node ids are in `Graph.train`, `val` and `test`.
         resize: for a folder or shards: shorter side in pixels, middle square; by default the images stay as they are.
-        on_error: for folders and shards: `skip` what cannot be decoded, and name it, or `stop`. A folder leaves such files
-            out (`Dataset.skipped`); of shards, which are not gone through before they are used, the next whole sample takes
-            its place (`Encoded.replaced`).
+        on_error: for folders, shards and samples by number: `skip` what cannot be decoded, and name it, or `stop`. A folder
+            leaves such files out (`Dataset.skipped`); of shards, which are not gone through before they are used, the next
+            whole sample takes its place (`Encoded.replaced`).
         download: whether the missing files of fashion-mnist and cifar may be downloaded.
         seed: of the generated sets (gaussians, sbm).
 
@@ -58,9 +63,9 @@ def load(
         A `Dataset`; for cora and sbm a `Graph`.
 
     Raises:
-        DataError: nothing by this name or path, or data that is missing, empty, corrupt or out of range; its kind
-            NoSuchSplit: a folder or array file without the split asked for.
-        ConfigError: an option that cannot be.
+        DataError: nothing by this name or path, what is no data at all, or data that is missing, empty, corrupt or out of
+            range; its kind NoSuchSplit: a folder or array file without the split asked for.
+        ConfigError: an option that cannot be, or that is not of data at hand.
 
     Example:
         >>> data = load("digits")
@@ -71,14 +76,17 @@ def load(
         raise ConfigError(f"split={split!r}: {nearest(split, ['train', 'test'])}")
     if on_error not in ("skip", "stop"):
         raise ConfigError(f"on_error={on_error!r}: {nearest(on_error, ['skip', 'stop'])}")
-    if not str(name_or_path).strip():
+    if not isinstance(data, str | os.PathLike):
+        _refuse_beside(root=root, split=None if split == "train" else split, resize=resize)
+        return of_given(data, on_error)
+    name = os.fsdecode(data)
+    if not name.strip():
         raise DataError("data='': give the name of a data set, or a path ('.' is the folder at hand)")
     folder = Path(root).expanduser() if root is not None else default_root()
-    name = str(name_or_path)
     if name not in NAMES and is_stream(name):
         found, again = read_stream(name, split, resize, on_error)
     else:
-        found = _read(name_or_path, folder, split, resize, on_error, download, seed)
+        found = _read(name, folder, split, resize, on_error, download, seed)
         again = name if name in NAMES else str(Path(name).expanduser().resolve())
         if name in NAMES and not isinstance(found, Graph):
             found.split = split
@@ -87,10 +95,22 @@ def load(
     return found
 
 
+def _refuse_beside(**given: Any) -> None:
+    """Refuse options of data under a name or path beside data that are at hand.
+
+    Raises:
+        ConfigError: naming the first.
+    """
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(
+                f"{option}={value!r} is of data given by name or path: leave it out beside data in memory"
+            )
+
+
 def _read(
-    name_or_path: str | Path, folder: Path, split: str, resize: int | None, on_error: OnError, download: bool, seed: int
+    name: str, folder: Path, split: str, resize: int | None, on_error: OnError, download: bool, seed: int
 ) -> Dataset:
-    name = str(name_or_path)
     match name:
         case "digits":
             return digits(split)
@@ -110,7 +130,7 @@ def _read(
             return imagenet100(folder, split, resize, on_error)
         case "sbm":
             return sbm(seed=seed)
-    path = Path(name_or_path).expanduser()
+    path = Path(name).expanduser()
     if path.is_dir():
         return read_folder(path, split, resize, on_error)
     if path.is_file() and path.suffix.lower() in (".npy", ".npz"):

@@ -4,7 +4,7 @@
 |---|---|
 | bytes in memory: images, labels, edges | a hash |
 | floats in memory | their size and two weighted sums, which another machine may round otherwise |
-| a folder, or shards of this machine | names below the folder, lengths, and the first bytes of some files; not times |
+| a folder's images that can be decoded; shards of this machine | names, lengths, and the first bytes of some files; not times |
 | behind an address; asked for one by one from their owner | nothing: such data count as what they were |
 """
 

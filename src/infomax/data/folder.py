@@ -142,6 +142,8 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
         of_train = read_files(train_files, train_root, resize, on_error, keep=False, top=top)
         mean, std = of_train.mean, of_train.std
         known = _labels_by_folder(train_root, train_files, of_train.kept)[1]
+    if root == train_root and classes is not None and labels is not None:
+        _warn_of_empty(classes, labels, root)
     if classes is None and root == path and (train := _named(path, TRAIN_FOLDERS)):
         warn(
             f"{path}: its folder {train.name} and what lies beside it are taken together, without labels: call the held-out "
@@ -155,12 +157,13 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     names = [_printable(os.path.relpath(files[i], root)) for i in found.kept]
     made = Dataset(found.images, labels, classes, str(path), mean, std, (*closed, *found.skipped), files=names,
                    split=split if two else None, unlabelled=unlabelled)  # fmt: skip
-    made.files_known_by = of_files(files, root)
+    made.files_known_by = of_files([files[i] for i in found.kept], root)
     return made
 
 
 def known_by(path: Path) -> str | None:
-    """What the train split of a folder is known by, without decoding an image; see `infomax.data.content`.
+    """What the train split of a folder is known by if every image in it can be decoded, without decoding one; see
+    `infomax.data.content`.
 
     Raises:
         DataError: no images.
@@ -193,8 +196,13 @@ def _named(path: Path, names: Sequence[str]) -> Path | None:
     return next((path / some[0] for some in found if some), None)
 
 
+def _hidden(name: str) -> bool:
+    """Whether a file or folder is no one's data: hidden, or what a Mac puts beside the files of a zip."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
 def _no_samples(entry: Path) -> bool:
-    return entry.name.startswith(".") or not (entry.is_dir() or entry.suffix.lower() in EXTENSIONS)
+    return _hidden(entry.name) or not (entry.is_dir() or entry.suffix.lower() in EXTENSIONS)
 
 
 def _listing(root: Path, on_error: OnError) -> _Listing:
@@ -238,10 +246,10 @@ def _image_files(root: Path, errors: list[OSError], unread: Counter[str]) -> Ite
                 subfolders.clear()
                 continue
             seen.add(os.path.realpath(folder))
-            subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
+            subfolders[:] = sorted(s for s in subfolders if not _hidden(s))
             tops += [link for s in subfolders if os.path.islink(link := os.path.join(folder, s))]
             for name in sorted(names):
-                if name.startswith("."):
+                if _hidden(name):
                     continue
                 kind = os.path.splitext(name)[1].lower()
                 if kind in EXTENSIONS:
@@ -267,6 +275,19 @@ def _labels_by_folder(root: Path, files: list[Path], kept: list[int]) -> tuple[T
         return None, None
     number = {name: i for i, name in enumerate(classes)}
     return torch.tensor([number[name] for name in (names[i] for i in kept) if name is not None]), classes
+
+
+def _warn_of_empty(classes: list[str], labels: Tensor, root: Path) -> None:
+    """Name the classes of which no image is kept, which take a number all the same."""
+    used = set(labels.tolist())
+    empty = [repr(name) for i, name in enumerate(classes) if i not in used]
+    if not empty:
+        return
+    names = ", ".join(empty[:5]) + (" ..." if len(empty) > 5 else "")
+    said = f"class {names} has" if len(empty) == 1 else f"{len(empty)} classes ({names}) have"
+    warn(
+        f"{root}: {said} no readable image, and a number all the same: mend the files, or remove what is no class's folder"
+    )
 
 
 def _renumber(labels: Tensor, classes: list[str], known: list[str], root: Path) -> tuple[Tensor, list[str]]:

@@ -65,7 +65,8 @@ def imagenet100_classes() -> list[str]:
 
 
 def known_by(name: str, root: Path) -> str | None:
-    """What the train split of one of these sets is known by, without decoding an image; see `infomax.data.content`.
+    """What the train split of one of these sets is known by if every image in it can be decoded, without decoding one; see
+    `infomax.data.content`.
 
     Args:
         name: `tiny-imagenet` or `imagenet100`.
@@ -152,5 +153,5 @@ def _read(
     labels = torch.tensor([label for _, label in chosen])[torch.tensor(found.kept)]
     names = [str(chosen[i][0].relative_to(base)) for i in found.kept]
     made = Dataset(found.images, labels, classes, name, of_train.mean, of_train.std, tuple(found.skipped), files=names)
-    made.files_known_by = of_files([file for file, _ in chosen], base)
+    made.files_known_by = of_files([chosen[i][0] for i in found.kept], base)
     return made

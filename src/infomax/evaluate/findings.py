@@ -16,15 +16,17 @@ from torch import nn
 from infomax import __version__
 from infomax.data import Dataset
 from infomax.data.content import changed
-from infomax.errors import DataError, reason
+from infomax.errors import DataError, reason, warn
 from infomax.evaluate.kept import key
-from infomax.evaluate.protocols import BASELINES, CHOSEN, statement
+from infomax.evaluate.protocols import BASELINES, CHOSEN, GAUGES, statement
 from infomax.locks import held
 from infomax.training.checkpoint import write_bytes
 
 KEPT, LOCK = "evaluation.json", "evaluation.lock"
 SIZES = "sizes"
 """Of findings on a data set: those at other sizes than the default, by the side in pixels."""
+SAID = {key: name for key, (name, _) in CHOSEN.items()} | {BASELINES: BASELINES, "embedding": GAUGES}
+"""By the key of what it finds: a protocol."""
 WAIT = 60.0  # seconds for a lock that is held for milliseconds
 
 
@@ -75,18 +77,29 @@ def keep(folder: Path, found: Mapping[str, Any]) -> None:
 
     Raises:
         DataError: where they cannot be written, or what was found before is damaged.
+
+    Warns:
+        UserWarning: naming what is dropped, and why.
     """
     try:
         with held(folder / LOCK, WAIT):
-            write_bytes(folder / KEPT, json.dumps(_together(read(folder), found), indent=2).encode() + b"\n")
+            before = read(folder)
+            write_bytes(folder / KEPT, json.dumps(_together(before, found), indent=2).encode() + b"\n")
     except OSError as error:  # of the lock: a file system that can only be read, or whose holder hangs
         raise DataError(f"cannot write {folder / KEPT}: {reason(error)}") from error
+    earlier = _of_same_data(before, found).get(found.get("size"), {})
+    dropped = [said for key, said in SAID.items() if key in earlier and key not in found]
+    if dropped and (why := _apart(earlier, found)):
+        warn(f"{why}: what was found before ({', '.join(dropped)}) is dropped")
+
+
+def _of_same_data(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[int | None, dict[str, Any]]:
+    """What was found before on the same data, by size; by their source earlier versions kept the run's own."""
+    return at_sizes(before.get(name_of(found), before.get(found["source"], {})))
 
 
 def _together(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    name = name_of(found)
-    was = found["source"]  # by it earlier versions kept the run's own data
-    known = at_sizes(before.get(name, before.get(was, {})))
+    name, was, known = name_of(found), found["source"], _of_same_data(before, found)
     size = found.get("size")
     known[size] = _merged(known.pop(size, {}), found)  # last
     default = found.get("default_size", size)
@@ -98,14 +111,24 @@ def _together(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, 
 
 def _merged(earlier: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     """Findings at one size, beside the earlier ones where they belong together."""
-    same = all(earlier.get(k) == found.get(k) for k in ("seed", "weights", "size"))
-    same = same and not changed(earlier.get("content"), found.get("content"))
-    earlier = earlier if same else {}
+    earlier = {} if _apart(earlier, found) else earlier
     together = {**earlier, **found}
     if "g" in together:  # a second encoder's stand beside each other likewise
         together["g"] = {**earlier.get("g", {}), **found.get("g", {})}
     together["protocol"] = statement(together)
     return together
+
+
+def _apart(earlier: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Why findings do not stand beside the earlier ones at the same size; nothing where they do."""
+    if changed(earlier.get("content"), found.get("content")):
+        return f"{found['data']} has changed since"
+    if earlier.get("weights") != found.get("weights"):  # the hash is of the version, too
+        same = earlier.get("infomax") == found.get("infomax")
+        return "the weights have changed since" if same else "found by another version of infomax then"
+    if earlier.get("seed") != found.get("seed"):
+        return f"found by --seed {earlier.get('seed')} then, {found.get('seed')} now"
+    return ""
 
 
 def at_sizes(kept: Any) -> dict[int | None, dict[str, Any]]:

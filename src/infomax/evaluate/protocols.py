@@ -152,6 +152,12 @@ CHOSEN = {
 """By the key of its accuracy: a protocol, and what it chooses on a held-out fifth of train."""
 
 
+def probed(found: Mapping[str, Any]) -> dict[str, str]:
+    """The protocols whose accuracies are among findings, and what each chooses on a held-out fifth of train."""
+    made = dict(of for key, of in CHOSEN.items() if key in found)
+    return made | ({BASELINES: "penalty"} if BASELINES in found else {})
+
+
 def statement(found: Mapping[str, Any]) -> str:
     """How findings were measured, in one line: what was frozen, where the test set is from, what was chosen on train.
 
@@ -168,9 +174,7 @@ def statement(found: Mapping[str, Any]) -> str:
     """
     if found["how"] is None:
         return "frozen encoder, offline; no labels, so nothing is probed"
-    made = dict(of for key, of in CHOSEN.items() if key in found)
-    if BASELINES in found:
-        made[BASELINES] = "penalty"
+    made = probed(found)
     if not made:
         return "frozen encoder, offline; gauges alone, so nothing is probed"
     some = {name: what for name, what in made.items() if what}

@@ -21,7 +21,18 @@ from infomax.evaluate.finetune import line as finetune_line
 from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as feature_spread
 from infomax.evaluate.kept import kept, key
-from infomax.evaluate.protocols import BASELINES, FINETUNE, GAUGES, PROTOCOLS, QUICK, chosen, lines, named, statement
+from infomax.evaluate.protocols import (
+    BASELINES,
+    FINETUNE,
+    GAUGES,
+    PROTOCOLS,
+    QUICK,
+    chosen,
+    lines,
+    named,
+    probed,
+    statement,
+)
 from infomax.evaluate.splits import some_classes, some_held, splits, test_of, whole_rows
 from infomax.learner import Learner
 from infomax.progress import meter
@@ -29,6 +40,7 @@ from infomax.target import Twin
 from infomax.training.feed import dataset
 from infomax.training.stands import line as unfinished_line
 from infomax.training.stands import stands
+from infomax.words import many
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
@@ -160,6 +172,7 @@ def evaluate(
         "own": own,
         "changed": since,
         "content": now,
+        "samples": len(train),
         "train": len(fit),
         "test": len(known[2]),
         "how": None if bare else how,
@@ -231,10 +244,11 @@ def as_text(found: Mapping[str, Any]) -> str:
     """The findings as a few lines for a terminal."""
     gauges, unfinished = found["gauges"], unfinished_line(found["trained"])
     since = " and ".join(found.get("changed", ()))
+    split = f"{found['train']} train, {found['test']} test" if probed(found) else many(found["samples"], "sample")
     said = [
         *([unfinished] if unfinished else []),
         *([f"{found['data']} has changed since the run was begun: other {since}"] if since else []),
-        f"{found['data']}: {found['train']} train, {found['test']} test; {found['protocol']}",
+        f"{found['data']}: {split}; {found['protocol']}",
         *lines(found),
         *(f"of g: {line}" for line in lines(found.get("g", {}))),
         *([finetune_line(found)] if FINETUNE in found else []),

@@ -1,6 +1,7 @@
 """Whether finished cells were of the data that there are now: else one table would hold two versions of them."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def refuse_others(path: Path, rows: Sequence[Row], asked: Sequence[Mapping[str, 
     Raises:
         ConfigError: naming data and cells, and what to do.
     """
-    roots, now = {options["data"]: options["root"] for options in asked}, dict[tuple[Any, ...], Mapping[str, Any]]()
+    roots, now = {options["data"]: options["root"] for options in asked}, cache(_content)
     for use, mended in MENDED.items():
         differ: dict[str, list[str]] = {}
         for row in (row for row in rows if row.content.get(use) and row.options["data"] in roots):
@@ -41,9 +42,9 @@ def refuse_others(path: Path, rows: Sequence[Row], asked: Sequence[Mapping[str, 
                 continue
             name = judged if use == "judged" and judged else row.options["data"]
             key = (name, roots[row.options["data"]], row.options["on_error"])
-            if key not in now:
-                now[key] = _content(*key)
-            parts = changed(row.content[use], now[key])
+            parts = changed(row.content[use], now(*key))
+            if parts and _of_files(name):  # it may be by files that cannot be decoded, which are no part of the data
+                parts = changed(row.content[use], now(*key, decode=True))
             if any(part != "labels" or use == "judged" for part in parts):  # labels are judged by
                 differ.setdefault(f"{name} has changed (other {' and '.join(NAMED[p] for p in parts)})", []).append(
                     row.name
@@ -53,13 +54,17 @@ def refuse_others(path: Path, rows: Sequence[Row], asked: Sequence[Mapping[str, 
             raise ConfigError(f"{path}: {said} since {were}, with which others could not be compared: {mended}")
 
 
-def _content(name: str, root: str | None, on_error: Any) -> Mapping[str, Any]:
-    """What data are known by now; of a folder of images, by path or by name, without decoding one."""
+def _of_files(name: str) -> bool:
+    """Whether data are a folder of images, by path or by name."""
+    return name in imagenet.FOUND or (name not in NAMES and not is_stream(name) and Path(name).is_dir())
+
+
+def _content(name: str, root: str | None, on_error: Any, decode: bool = False) -> Mapping[str, Any]:
+    """What data are known by now; of a folder of images, unless told to decode them, as if every one could be."""
     try:
-        if name in imagenet.FOUND:
-            return {"images": imagenet.known_by(name, default_root() if root is None else Path(root).expanduser())}
-        if name not in NAMES and not is_stream(name) and Path(name).is_dir():
-            return {"images": known_by(Path(name))}
+        if _of_files(name) and not decode:
+            folder = default_root() if root is None else Path(root).expanduser()
+            return {"images": imagenet.known_by(name, folder) if name in imagenet.FOUND else known_by(Path(name))}
         return content(load(name, root, on_error=on_error, download=False))
     except (DataError, OSError):  # the cells say so
         return {}

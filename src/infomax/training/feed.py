@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from infomax.data import Dataset, Graph, batches, gather, load
 from infomax.data.encoded import Encoded
 from infomax.data.folder import OnError
-from infomax.data.items import of_items
+from infomax.data.given import of_given
 from infomax.data.machine import cores
 from infomax.data.order import WINDOW_ROWS, spread
 from infomax.encoders import check, get
@@ -41,28 +41,10 @@ def dataset(data: Any, root: str | None = None, split: str = "train", on_error: 
     """
     if isinstance(data, Dataset):
         return data
-    if isinstance(data, Tensor):
-        return Dataset(data if data.is_meta else data.cpu())
-    if hasattr(data, "__array__"):
-        return Dataset(data)
-    if isinstance(data, str | os.PathLike):
-        found = load(data if isinstance(data, str) else Path(data), root=root, split=split, on_error=on_error)
-    elif hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, Mapping | bytes):
-        found = of_items(data, on_error)
-    else:
-        inside = ""
-        if hasattr(data, "dataset"):
-            inside = ": of a DataLoader its .dataset, since batches and views are made here"
-        elif isinstance(data, Mapping) and "train" in data:  # a DatasetDict of the Hub
-            inside = ": one of its splits, data['train']"
-        raise DataError(
-            f"data of type {type(data).__name__}: give the name or path of a data set, one array or tensor of N samples, what "
-            f"has a length and gives samples by number (a torch Dataset, a list), or an infomax.data.Dataset{inside}"
-        )
+    named = isinstance(data, str | os.PathLike)
+    found = load(data, root=root, split=split, on_error=on_error) if named else of_given(data, on_error)
     if found.skipped:
-        one, many = (
-            ("file or folder", "files or folders") if isinstance(data, str | os.PathLike) else ("sample", "samples")
-        )
+        one, many = ("file or folder", "files or folders") if named else ("sample", "samples")
         what = one if found.n_skipped == 1 else many
         some = ", ".join(found.skipped[:5]) + (" ..." if found.n_skipped > 5 else "")
         warn(f"{found.name}: {found.n_skipped} {what} could not be read, left out: {some}")
