@@ -145,6 +145,17 @@ def test_a_part_that_gives_another_thing_than_it_should_is_named(target, joint, 
 
 
 @pytest.mark.parametrize("target", [Shared(), im.EMA()], ids=["at once", "view by view"])
+def test_whole_numbers_are_no_embedding(target):
+    cos = Cosine(0.5)
+    learner = im.Learner(nn.Identity(), target, Alignment(cos), im.InfoNCE(cos), name="mine")
+    whole = [torch.ones(4, 2, dtype=torch.int64)] * 2
+    sides = dict(enumerate(whole))
+    for look in (lambda: learner(whole), lambda: learner.climb(whole), lambda: learner.score(sides, sides)):
+        with pytest.raises(DataError, match=r"^'mine': an embedding of torch\.int64: an encoder gives floating-point"):
+            look()
+
+
+@pytest.mark.parametrize("target", [Shared(), im.EMA()], ids=["at once", "view by view"])
 def test_an_embedding_without_columns_is_refused(target):
     cos = Cosine(0.5)
     learner = Learner(nn.Sequential(nn.Linear(12, 1), nn.Flatten(0)), target, Alignment(cos), DonskerVaradhan(cos))

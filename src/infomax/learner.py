@@ -60,7 +60,8 @@ class Learner(nn.Module):
 
     Raises:
         ConfigError: parts in another order than this.
-        DataError: when it looks: fewer than two views, views of different length, a batch of one, or embeddings not N x D.
+        DataError: when it looks: fewer than two views, views of different length, a batch of one, or embeddings not N x D or
+            not of floating point.
 
     Attributes:
         f, g: the branches; g is None where there is no second one.
@@ -170,7 +171,7 @@ class Learner(nn.Module):
             clock: where the run stands.
 
         Raises:
-            DataError: no two of them that are different views.
+            DataError: no two of them that are different views, or embeddings not of floating point.
 
         Example:
             >>> import infomax as im
@@ -196,6 +197,9 @@ class Learner(nn.Module):
         return torch.stack([self._pair(z[i], k[j]) for i, j in pairs]).flatten(0, more).mean(0)
 
     def _constrained(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
+        for v in (*z.values(), *k.values()):
+            if not v.is_floating_point():
+                raise DataError(f"{self.name!r}: an embedding of {v.dtype}: an encoder gives floating-point numbers")
         for m in self.marginals:
             z, k = two_sides(m.constrain(z, k, clock), m)
         return z, k

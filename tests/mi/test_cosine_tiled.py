@@ -162,6 +162,33 @@ def test_refusals():
         mi.cos_infonce(a[:20], b, tau=1.0, two_sided=True)
 
 
+NAMED = {n: getattr(mi, n) for n in dir(mi) if n.startswith(("cos_", "cosine_"))}
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("n", [20, 300])
+def test_types_are_refused_alike_below_and_above_the_size(name, n):
+    a, b = sides(n=n)
+    for x, y, got in (
+        (a.long(), b.long(), "torch.int64 and torch.int64"),
+        (a.float(), b, "torch.float32 and torch.float64"),
+        (a, b.bfloat16(), "torch.float64 and torch.bfloat16"),
+        (a + 0j, b + 0j, "torch.complex128 and torch.complex128"),
+        (a, b.numpy(), "torch.float64 and ndarray"),
+    ):
+        with pytest.raises(DataError, match=f"^{name}: need tensors of one floating-point type, got {got}; cast them"):
+            NAMED[name](x, y, tau=0.5)
+    narrow, full = (NAMED[name](a.bfloat16().to(kind), b.float(), tau=0.5) for kind in (torch.bfloat16, torch.float32))
+    torch.testing.assert_close(narrow, full)  # 16 bits are read as 32, beside which they may stand
+
+
+@pytest.mark.parametrize("n", [20, 300])
+def test_a_queue_is_of_the_same_type(n):
+    a, b = sides(n=n)
+    with pytest.raises(DataError, match=r"^cos_infonce: need .* got torch\.float64 and torch\.float32"):
+        mi.cos_infonce(a, b, tau=0.5, queue=a.float())
+
+
 @pytest.mark.parametrize("rows", [5, 300])
 def test_one_anchor_has_a_queue_to_compare_with(rows):
     generator = torch.Generator().manual_seed(0)

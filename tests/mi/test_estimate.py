@@ -285,6 +285,16 @@ def test_missing_names_are_no_names(names):
         estimate_mi(names, GOOD)
 
 
+def test_tensors_are_read_wherever_they_stand():
+    expected = estimate_mi(GOOD, GOOD[:, :1] ** 3, method="gaussian").mi
+    whole = torch.from_numpy(GOOD).requires_grad_()
+    turned = torch._neg_view(-whole.detach())
+    for x in (whole, turned, list(whole), tuple(whole.detach()), whole.T.contiguous().T):
+        assert estimate_mi(x, GOOD[:, :1] ** 3, method="gaussian").mi == pytest.approx(expected)
+    narrow = whole.detach().bfloat16()
+    assert estimate_mi(list(narrow), GOOD, method="ksg").mi == estimate_mi(narrow, GOOD, method="ksg").mi
+
+
 def test_masked_entries_are_no_data():
     masked = np.ma.masked_array(GOOD, mask=GOOD > 2)
     with pytest.raises(DataError, match=rf"y: {(GOOD > 2).sum()} of 200 entries are masked; drop those rows"):
@@ -294,6 +304,8 @@ def test_masked_entries_are_no_data():
 
 
 GOOD = np.random.default_rng(0).normal(size=(100, 2))
+ROWS = np.empty(100, dtype=object)
+ROWS[:] = list(GOOD)
 HOLED = np.where(np.arange(200).reshape(100, 2) == 7, np.nan, GOOD)
 
 
@@ -312,6 +324,13 @@ HOLED = np.where(np.arange(200).reshape(100, 2) == 7, np.nan, GOOD)
         (GOOD + 1j, GOOD, {}, DataError, "complex"),
         (GOOD, GOOD, {"method": "infonse"}, ConfigError, "did you mean 'infonce'"),
         (GOOD, GOOD, {"margins": "ranks"}, ConfigError, "did you mean 'rank'"),
+        (GOOD, GOOD, {"margins": ["rank"]}, ConfigError, "no margins"),
+        (GOOD, GOOD, {"seed": 1.5}, ConfigError, "estimate_mi: seed=1.5: give a whole number"),
+        (GOOD, GOOD, {"method": "ksg", "k": 2.5}, ConfigError, "estimate_mi: k=2.5: give a whole number"),
+        ({1, 2}, GOOD, {}, DataError, "x: need N rows of numbers, got a single set"),
+        (np.array(3.0), GOOD, {}, DataError, r"x: need N rows of numbers, got shape \(\)"),
+        (GOOD, ROWS, {}, DataError, "y: entries that are arrays"),
+        (torch.from_numpy(GOOD).to_sparse(), GOOD, {}, DataError, "x: a tensor that is no plain array"),
         (GOOD, GOOD, {"method": "dv", "critic": "joint"}, ConfigError, "separable"),
     ],
 )
@@ -387,6 +406,45 @@ def test_an_archive_of_one_array_is_that_array(tmp_path, capsys):
         assert main(["mi", first, files[1], "--method", "gaussian"]) == 0
         printed.append(capsys.readouterr().out.splitlines()[0])
     assert printed[0] == printed[1]
+
+
+def test_an_archive_of_several_has_its_arrays_by_name(tmp_path, capsys):
+    x, y = tasks.gaussian(2, 1.0).sample(120, 0)
+    two, more = str(tmp_path / "two.npz"), str(tmp_path / "more.npz")
+    np.savez(two, x=x, y=y)
+    np.savez(more, a=x, b=y, c=y)
+    shadow = tmp_path / "more.npz:a"  # a path that exists as written wins
+    asked = (
+        ["mi", two],
+        ["mi", f"{two}:x", f"{two}:y"],
+        ["mi", f"{more}:a", f"{more}:b"],
+        ["mi", f"{more}:a", f"{two}:y"],
+    )
+    for arguments in asked:
+        assert main([*arguments, "--method", "gaussian", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["mi"] == estimate_mi(x, y, method="gaussian").mi
+    with shadow.open("wb") as file:
+        np.save(file, y)
+    assert main(["mi", f"{more}:a", f"{two}:x", "--method", "gaussian", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["mi"] == estimate_mi(y, x, method="gaussian").mi
+    for arguments, said in (
+        (["mi", f"{more}:d", two], f"{more}: no array 'd': give one of: a, b, c"),
+        (["mi", f"{tmp_path}/none.npz:x", two], f"{tmp_path}/none.npz: no such file"),
+        (["mi", more, two], f"{more}: holds several arrays (a, b, c); name one: {more}:a"),
+        (["mi", more], f"holds a, b, c, and not x and y alone; name two: infomax mi {more}:a {more}:b"),
+        (["mi", str(tmp_path), "--layer", "f"], "mi: Y, the second argument, is missing: infomax mi X Y"),
+        (["mi", two, "--layer", "f"], f"--layer: for two runs, and {two} is a file"),
+    ):
+        assert main(arguments) == 2
+        complaint = capsys.readouterr().err
+        assert said in complaint and complaint.count("\n") == 1
+
+
+def test_a_torch_file_is_called_one(tmp_path, capsys):
+    files = saved(tmp_path)
+    torch.save({"z": torch.zeros(120, 2)}, tmp_path / "z.pt")
+    assert main(["mi", str(tmp_path / "z.pt"), files[1]]) == 2
+    assert f"{tmp_path}/z.pt: a torch file: save it as .npy (np.save(f, t.numpy()))\n" in capsys.readouterr().err
 
 
 def test_every_method_is_in_the_docstring():

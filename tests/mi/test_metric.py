@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -162,7 +163,41 @@ def test_the_compiled_loop_leaves_nan_and_large_scores_to_the_other(monkeypatch)
     a, b = pairs(50, dtype=torch.float32)
     assert read(a, b, tau=0.002)["dv"].value == pytest.approx(mi.cos_dv(a, b, tau=0.002).item(), rel=1e-5)
     a[3, 1] = math.nan
-    assert all(math.isnan(reading.value) for reading in read(a, b).values())
+    assert all(v[0].isnan() for v in with_and_without(sums(Cosine(0.2), a, b, clip=5.0), coefficient=0.5).values())
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.uint8, bool])
+def test_arrays_are_read_as_tensors_of_their_type(kind):
+    a, b = ((3 * z).numpy().astype(kind) for z in pairs(50))
+    dv = read(torch.from_numpy(a), torch.from_numpy(b))["dv"].value
+    for x, y in ((a, b), (a, torch.from_numpy(b)), (a[::-1], b[::-1]), (a, np.asfortranarray(b))):
+        assert read(x, y)["dv"].value == pytest.approx(dv, rel=1e-5)
+
+
+def test_what_is_no_array_of_real_numbers_is_refused():
+    a, b = (z.numpy() for z in pairs(50))
+    for given, said in (
+        (np.array([["a", "b"]] * 50), "got <U1"),
+        (a.astype(object), "got object"),
+        (a + 0j, "got complex128"),
+        (torch.from_numpy(a) + 0j, "got torch.complex128"),
+        ([[1.0, 2.0], [3.0]], "got list"),
+        (np.ma.masked_array(a, mask=a > 2), "entries are masked"),
+    ):
+        with pytest.raises(DataError, match=f"^MIMetric: z_b: .*{said}"):
+            MIMetric("cosine", tau=0.2).update(b, given)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_no_number_is_said_when_computing(bad):
+    a, b = pairs(50)
+    metric = MIMetric("cosine", tau=0.2)
+    metric.update(a, b)
+    b[3, 1] = bad
+    metric.update(a, b)  # here nothing is asked of an accelerator
+    said = r"MIMetric: z_b: 1 of 600 entries are NaN or infinite, the first in row 53, column 1; drop those rows"
+    with pytest.raises(NumericsError, match=said):
+        metric.compute()
 
 
 def test_batches_do_not_matter_and_the_order_of_pairs_neither():

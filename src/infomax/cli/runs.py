@@ -243,7 +243,7 @@ def demo(*, out: str = "runs/demo", seed: int = 0) -> None:
 
 def mi(
     x: str,
-    y: str,
+    y: str | None = None,
     *,
     method: str = "auto",
     critic: Literal["separable", "cosine", "bilinear", "concatenated"] = "separable",
@@ -263,8 +263,9 @@ def mi(
     Two runs are read off two views of the same samples, the first seen by the one and the second by the other.
 
     Args:
-        x: a .npy file, one row a sample; or the folder of a run.
-        y: a .npy file; row i belongs to row i of x. Or the folder of a run, the same or another.
+        x: a .npy file, one row a sample; file.npz:key, one array of several; or the folder of a run.
+        y: likewise; row i belongs to row i of x. Or the folder of a run, the same or another. Left out where x is an .npz of
+            the two arrays x and y.
         method: auto; gaussian, ksg or discrete; or a bound, read from a critic trained for it: infonce, dv, nwj, tuba,
             interpolated, jsd_lower, xi_jsd, smile.
         critic: of a bound.

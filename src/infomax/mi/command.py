@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from infomax.data.arrays import read_arrays
-from infomax.errors import ConfigError, DataError
+from infomax.errors import ConfigError, DataError, command, nearest
 from infomax.mi.estimate import estimate_mi
 from infomax.mi.estimators.inputs import matrix
 from infomax.mi.estimators.result import finite
@@ -18,26 +18,56 @@ from infomax.mi.metric import MIMetric
 
 
 def read(path: str | Path) -> Any:
-    """Read the array of a .npy file, or of an .npz that holds one.
+    """Read the array of a .npy file, of an .npz that holds one, or the one that `file.npz:key` names.
 
     Raises:
-        DataError: no file, or one that holds no array, several, or more than memory does.
+        DataError: no file, or one that holds no array, several, none of that name, or more than memory does.
     """
-    if not Path(path).exists():
-        raise DataError(f"{path}: no such file; give two .npy files with one row a pair")
-    try:
-        arrays = read_arrays(Path(path))
-    except MemoryError as error:
-        raise DataError(f"{path}: does not fit in memory ({error}); give fewer rows") from None
-    if len(arrays) != 1:
-        held = f"several arrays ({', '.join(arrays)})" if arrays else "no array"
-        raise DataError(f"{path}: holds {held}; save the one you mean as .npy")
+    file, key = str(path), None
+    if ".npz:" in file and not Path(file).exists():
+        file, _, key = file.rpartition(":")
+    arrays = _arrays(file)
+    if not arrays:
+        raise DataError(f"{file}: holds no array")
+    if key is not None:
+        if key not in arrays:
+            raise DataError(f"{file}: no array {key!r}: {nearest(key, arrays)}")
+        return arrays[key]
+    if len(arrays) > 1:
+        raise DataError(f"{file}: holds several arrays ({', '.join(arrays)}); name one: {file}:{next(iter(arrays))}")
     return next(iter(arrays.values()))
+
+
+def _arrays(file: str) -> dict[str, Any]:
+    if not Path(file).exists():
+        raise DataError(f"{file}: no such file; give two .npy files with one row a pair")
+    try:
+        arrays = read_arrays(Path(file))
+    except MemoryError as error:
+        raise DataError(f"{file}: does not fit in memory ({error}); give fewer rows") from None
+    if any(name.endswith("/data.pkl") for name in arrays):  # in the archives of both there lie members by name
+        raise DataError(f"{file}: a torch file: save it as .npy (np.save(f, t.numpy()))")
+    return arrays
+
+
+def _both(x: str) -> tuple[Any, Any]:
+    """The two sides that one archive holds as x and y."""
+    arrays = _arrays(x) if Path(x).is_file() else {}
+    if set(arrays) == {"x", "y"}:
+        return arrays["x"], arrays["y"]
+    if len(arrays) > 1:
+        one, other = (f"{x}:{name}" for name in list(arrays)[:2])
+        raise DataError(
+            f"{x}: holds {', '.join(arrays)}, and not x and y alone; name two: {command(f'mi {one} {other}')}"
+        )
+    raise ConfigError(
+        f"mi: Y, the second argument, is missing: {command('mi X Y')}; an .npz of x and y alone needs none"
+    )
 
 
 def run(
     x: str,
-    y: str,
+    y: str | None,
     *,
     as_json: bool = False,
     data: str | None = None,
@@ -51,7 +81,7 @@ def run(
     """Estimate, and print a table or one line of JSON.
 
     Args:
-        x: a file or a run. y: likewise; two of a kind.
+        x: a file or a run. y: likewise, two of a kind; None where x is an .npz of the arrays x and y.
         as_json: one object.
         data, root, samples, layer, layer_b: of runs, as `two_runs` has them; `layer` is both sides' where `layer_b` is None.
         tau: read with the fixed critic cos/tau, by `MIMetric`, in place of `estimate_mi`.
@@ -60,10 +90,9 @@ def run(
     Raises:
         ConfigError: options of runs for files. DataError: a file and a run, or what cannot be read.
     """
-    folders = [Path(path).is_dir() for path in (x, y)]
-    if folders[0] != folders[1]:
+    if y is not None and Path(x).is_dir() != Path(y).is_dir():
         raise DataError(f"{x}, {y}: one is a folder, the other none; give two .npy files or two runs")
-    if folders[0]:
+    if y is not None and Path(x).is_dir():
         from infomax.evaluate.pairing import SAMPLES, two_runs
         from infomax.training.run import Run
 
@@ -71,11 +100,15 @@ def run(
         many = SAMPLES if samples is None else samples
         a, b = two_runs(Run.load(x), Run.load(y), data, root=root, samples=many, **named)
     else:
+        if y is None:
+            a, b = _both(x)
         of_runs = {"data": data, "root": root, "samples": samples, "layer": layer, "layer-b": layer_b}
         given = [f"--{name}" for name, value in of_runs.items() if value is not None]
         if given:
-            raise ConfigError(f"{' and '.join(given)}: for two runs, and {x} and {y} are files")
-        a, b = read(x), read(y)
+            files = f"{x} is a file" if y is None else f"{x} and {y} are files"
+            raise ConfigError(f"{' and '.join(given)}: for two runs, and {files}")
+        if y is not None:
+            a, b = read(x), read(y)
     if tau is not None:
         of_estimates = {name: p.default for name, p in inspect.signature(estimate_mi).parameters.items()}
         given = [f"--{name}" for name, value in options.items() if value != of_estimates.get(name, value)]

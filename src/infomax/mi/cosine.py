@@ -5,9 +5,9 @@ learns. Shapes: `... N D` on either side give `...`, in nats; the leading dimens
 seeds of an ensemble. The second side may hold more rows (`... M D`, M >= N), which are candidates without a partner.
 
 Each is differentiable. Above 256 rows the scores are not written out: the kernels of `infomax.kernels` pass over them in
-blocks, exactly, in memory O(N D); below, the formula of `infomax.mi.bounds` is read as it stands. Embeddings of 16 bits are
-compared in 32. A row is divided by its length, whose square must be a number: in 32 bits a row of entries of 1e19 and more
-reads as one of zeros, and is to be scaled first.
+blocks, exactly, in memory O(N D); below, the formula of `infomax.mi.bounds` is read as it stands. Embeddings are of one
+floating-point type, those of 16 bits compared in 32. A row is divided by its length, whose square must be a number: in 32
+bits a row of entries of 1e19 and more reads as one of zeros, and is to be scaled first.
 """
 
 import math
@@ -45,6 +45,7 @@ def cosine_scores(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
         >>> cosine_scores(torch.tensor([[3.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 5.0]]), tau=0.5)
         tensor([[2., 0.]])
     """
+    _of_one_type("cosine_scores", z_a, z_b)
     left, right = _factors(z_a, z_b, tau)
     with exact(left):
         return left @ right.mT
@@ -67,6 +68,7 @@ def cos_dv(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = F
         >>> cos_dv(z, z, tau=0.1)
         tensor(10.)
     """
+    _of_one_type("cos_dv", z_a, z_b)
     if not _large(z_a, z_b):
         return bounds.dv(cosine_scores(z_a, z_b, tau=tau), all_pairs=all_pairs)
     if z_a.shape == z_b.shape and z_a.dtype == z_b.dtype and not all_pairs:
@@ -93,6 +95,7 @@ def cos_nwj(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
         >>> cos_nwj(z, z, tau=1.0)  # collapsed: nothing is told apart
         tensor(0.)
     """
+    _of_one_type("cos_nwj", z_a, z_b)
     if not _large(z_a, z_b):
         return bounds.nwj(cosine_scores(z_a, z_b, tau=tau))
     left, right = _factors(z_a, z_b, tau, "nwj")
@@ -129,8 +132,11 @@ def cos_infonce(
         >>> print(f"{cos_infonce(z, z, tau=0.01, own_view=True, two_sided=True):.4f}")  # log 7
         1.9459
     """
+    _of_one_type("cos_infonce", z_a, z_b)
     if queue is not None and (own_view or two_sided):
         raise ConfigError("cos_infonce: a queue stands for the other candidates; leave out own_view and two_sided")
+    if queue is not None:
+        _of_one_type("cos_infonce", z_a, queue)
     left, right = _factors(z_a, z_b, tau, "infonce", alone=queue is not None)
     n, m = left.shape[-2], right.shape[-2]
     z_a, z_b = (z.expand(*left.shape[:-2], -1, -1) for z in (z_a, z_b))
@@ -180,6 +186,7 @@ def cos_infonce_literal(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Ten
         >>> print(f"{cos_infonce_literal(z, z, tau=1.0):.4f}")  # collapsed, and yet log 4
         1.3863
     """
+    _of_one_type("cos_infonce_literal", z_a, z_b)
     return cos_infonce(z_a, z_b, tau=tau) + math.log(z_b.shape[-2])
 
 
@@ -200,6 +207,7 @@ def cos_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = 
         >>> print(f"{cos_jsd(z, -z, tau=1.0):.4f}")
         -2.0064
     """
+    _of_one_type("cos_jsd", z_a, z_b)
     if not _large(z_a, z_b) or z_a.shape != z_b.shape:
         return bounds.jsd(cosine_scores(z_a, z_b, tau=tau), all_pairs=all_pairs)
     left, right = _factors(z_a, z_b, tau, "jsd")
@@ -225,6 +233,7 @@ def cos_jsd_lower(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
         >>> cos_jsd_lower(z, z, tau=0.5)
         tensor(2.)
     """
+    _of_one_type("cos_jsd_lower", z_a, z_b)
     if not _large(z_a, z_b):
         return bounds.jsd_lower(cosine_scores(z_a, z_b, tau=tau))
     left, right = _factors(z_a, z_b, tau, "jsd_lower")
@@ -247,6 +256,7 @@ def cos_xi_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
         >>> print(f"{cos_xi_jsd(z, z, tau=0.5):.4f}")
         0.9515
     """
+    _of_one_type("cos_xi_jsd", z_a, z_b)
     return bounds.xi(cos_jsd(z_a, z_b, tau=tau))
 
 
@@ -267,6 +277,7 @@ def cos_smile(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, clip: float = 5.
         >>> cos_smile(z, z, tau=0.5)
         tensor(2.)
     """
+    _of_one_type("cos_smile", z_a, z_b)
     if not _large(z_a, z_b) or z_a.shape != z_b.shape:
         return bounds.smile(cosine_scores(z_a, z_b, tau=tau), clip=clip)
     if not clip > 0:
@@ -297,12 +308,26 @@ def cos_taylor_dv(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, coefficient:
     from infomax.critic import Dot
     from infomax.marginal.partition import TaylorDonskerVaradhan
 
+    _of_one_type("cos_taylor_dv", z_a, z_b)
     if not _large(z_a, z_b) or z_a.shape != z_b.shape:
         return bounds.taylor_dv(cosine_scores(z_a, z_b, tau=tau), coefficient=coefficient)
     left, right = _factors(z_a, z_b, tau, "taylor_dv")
     with exact(left):
         marginal = TaylorDonskerVaradhan(Dot(), coefficient=coefficient).penalty(left, right)
     return _paired(left, right).mean(-1) - marginal
+
+
+def _of_one_type(called: str, z_a: Tensor, z_b: Tensor) -> None:
+    """Refuse what the formula and the kernels would each refuse in words of their own; `called` is what the user asked."""
+    if all(isinstance(z, Tensor) and z.is_floating_point() for z in (z_a, z_b)) and (
+        z_a.dtype == z_b.dtype
+        or torch.promote_types(z_a.dtype, torch.float32) == torch.promote_types(z_b.dtype, torch.float32)
+    ):
+        return
+    got = " and ".join(str(z.dtype) if isinstance(z, Tensor) else type(z).__name__ for z in (z_a, z_b))
+    raise DataError(
+        f"{called}: need tensors of one floating-point type, got {got}; cast them, as by torch.as_tensor(z).float()"
+    )
 
 
 def _wide(z: Tensor) -> Tensor:

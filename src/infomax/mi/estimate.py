@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -73,7 +74,8 @@ def estimate_mi(
         The estimate with its limits, flags and readings. A limit is None where none is honest.
 
     Raises:
-        ConfigError: an unknown method, critic or margin, or a seed below 0. DataError: sides that do not pair, or too few rows.
+        ConfigError: an unknown method, critic or margin, a seed below 0, or a seed or k that is no whole number.
+        DataError: sides that do not pair, or too few rows.
         NumericsError: NaN, infinity, or a side that never changes.
 
     Example:
@@ -85,11 +87,15 @@ def estimate_mi(
     """
     for what, asked, known in (
         ("method", method, METHODS),
-        ("margins", margins, MARGINS),
+        ("margins", margins, tuple(MARGINS)),
         ("critic", critic, get_args(CriticName)),
     ):
         if asked not in known:
             raise ConfigError(f"no {what} {asked!r}: {nearest(asked, known)}")
+    whole: dict[str, Any] = {"seed": seed, "k": k}
+    for what, given in whole.items():
+        if not isinstance(given, Integral):
+            raise ConfigError(f"estimate_mi: {what}={given!r}: give a whole number")
     if seed < 0:
         raise ConfigError(f"a seed of {seed}: give 0 or more")
     began = time.process_time()

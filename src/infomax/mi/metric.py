@@ -2,17 +2,22 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from infomax.arrays import as_tensor
 from infomax.critic import Cosine, Critic, Dot
 from infomax.errors import ConfigError, DataError, NumericsError, nearest
 from infomax.mi.bounds import LOG2
 from infomax.mi.ceilings import CEILINGS, ceiling
+from infomax.mi.estimators.inputs import unmasked
 from infomax.mi.jackknife import standard_error, with_and_without
 from infomax.mi.sums import sums
 from infomax.parallel import by_rank, world
@@ -82,7 +87,7 @@ class MIMetric:
 
     Raises:
         ConfigError: unknown critic or reading, tau, level or clip out of range. DataError: embeddings that do not pair.
-        NumericsError: fewer than three pairs when computing.
+        NumericsError: fewer than three pairs, NaN or infinity when computing.
 
     Example:
         >>> metric = MIMetric("cosine", tau=0.1, readings=("infonce",))
@@ -137,8 +142,9 @@ class MIMetric:
         self._a: list[Tensor] = []
         self._b: list[Tensor] = []
 
-    def update(self, z_a: Tensor, z_b: Tensor) -> None:
-        """Add pairs: N D and N D (row i of the one belongs to row i of the other); any number a call."""
+    def update(self, z_a: Tensor | NDArray[Any], z_b: Tensor | NDArray[Any]) -> None:
+        """Add pairs: N D and N D, tensors or arrays (row i of the one belongs to row i of the other); any number a call."""
+        z_a, z_b = _tensor(z_a, "z_a"), _tensor(z_b, "z_b")
         if z_a.ndim != 2 or z_b.ndim != 2 or len(z_a) != len(z_b):
             raise DataError(
                 f"MIMetric: need N D and N D' of as many rows, got {tuple(z_a.shape)} and {tuple(z_b.shape)}"
@@ -177,6 +183,8 @@ class MIMetric:
         n = len(a)
         if n < 3:
             raise NumericsError(f"MIMetric: an interval needs at least 3 pairs, got {n}")
+        for name, rows in (("z_a", a), ("z_b", b)):  # here and not in update, where an accelerator would wait each time
+            _finite(rows, name)
         kept = sums(self.critic, a, b, clip=self.clip, moments="taylor_dv" in self.readings)
         found = with_and_without(kept, coefficient=self.coefficient)
         z = math.sqrt(2) * float(torch.erfinv(torch.tensor(self.level, dtype=torch.float64)))
@@ -211,6 +219,30 @@ class _Tempered(Critic):
 
     def crossed(self, a: Tensor, b: Tensor) -> Tensor:
         return self.inner.crossed(a, b) / self.tau
+
+
+def _tensor(z: Tensor | NDArray[Any], side: str) -> Tensor:
+    held: Tensor | None = None
+    if isinstance(z, Tensor):
+        held = z
+    else:
+        unmasked(z, f"MIMetric: {side}")
+        with suppress(TypeError, ValueError):  # names, objects, rows of unequal length
+            held = as_tensor(np.asarray(z))
+    if held is None or held.is_complex():
+        got = getattr(z, "dtype", type(z).__name__)
+        raise DataError(f"MIMetric: {side}: need N rows of as many real numbers, a tensor or an array, got {got}")
+    return held
+
+
+def _finite(rows: Tensor, side: str) -> None:
+    bad = ~torch.isfinite(rows)
+    if bad.any():
+        row, column = bad.nonzero()[0].tolist()
+        raise NumericsError(
+            f"MIMetric: {side}: {int(bad.sum())} of {rows.numel()} entries are NaN or infinite, the first in row {row}, "
+            f"column {column}; drop those rows from both sides"
+        )
 
 
 def _saturated(name: str, value: float, top: float) -> bool:

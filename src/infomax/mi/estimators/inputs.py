@@ -33,11 +33,12 @@ def matrix(data: Any, side: str) -> Array:
                [0.],
                [1.]])
     """
-    if hasattr(data, "detach"):
-        tensor = data.detach().cpu()  # a tensor; those in bfloat16 have no NumPy type
-        data = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
-    if masked := int(np.ma.getmaskarray(data).sum()) if isinstance(data, np.ma.MaskedArray) else 0:
-        raise DataError(f"{side}: {masked} of {data.size} entries are masked; drop those rows from both sides")
+    try:
+        data = [_plain(row) for row in data] if isinstance(data, list | tuple) else _plain(data)
+    except (TypeError, RuntimeError) as error:
+        reason = str(error).split("\n")[0]
+        raise DataError(f"{side}: a tensor that is no plain array ({reason}); give x.to_dense() or an array") from None
+    unmasked(data, side)
     try:
         array = np.asarray(data)
         if array.dtype.kind in "US" and not isinstance(data, np.ndarray):
@@ -45,10 +46,16 @@ def matrix(data: Any, side: str) -> Array:
     except ValueError:
         raise DataError(f"{side}: rows of unequal length; give N rows of as many numbers each") from None
     if array.ndim == 0 or array.size == 0:
-        raise DataError(f"{side}: need N rows of numbers, got shape {array.shape}")
+        plain = array.ndim > 0 or isinstance(data, np.ndarray)
+        got = f"shape {array.shape}" if plain else f"a single {type(data).__name__}"
+        raise DataError(f"{side}: need N rows of numbers, got {got}")
     array = array.reshape(len(array), -1)
     if array.dtype.kind in "USO":
-        if holes := sum(_missing(entry) for entry in array.flat):
+        try:
+            holes = sum(_missing(entry) for entry in array.flat)
+        except ValueError:  # whether arrays differ has no one answer
+            raise DataError(f"{side}: entries that are arrays; give N rows of numbers, as np.stack makes") from None
+        if holes:
             raise DataError(f"{side}: {holes} of {array.size} entries are None or NaN; drop those rows from both sides")
         array = np.stack([_numbers(column) for column in array.T], 1)
     if array.dtype.kind not in "biuf":
@@ -62,6 +69,27 @@ def matrix(data: Any, side: str) -> Array:
             "drop those rows from both sides"
         )
     return array
+
+
+def _plain(data: Any) -> Any:
+    """A tensor as an array; those in bfloat16 have no NumPy type."""
+    if not hasattr(data, "detach"):
+        return data
+    tensor = data.detach().cpu()
+    return (tensor.double() if tensor.is_floating_point() else tensor).numpy(force=True)
+
+
+def unmasked(data: Any, side: str) -> None:
+    """Refuse an array of which entries are masked, which `numpy.asarray` would show.
+
+    Args:
+        data: anything. side: its name in the message.
+
+    Raises:
+        DataError: masked entries.
+    """
+    if masked := int(np.ma.getmaskarray(data).sum()) if isinstance(data, np.ma.MaskedArray) else 0:
+        raise DataError(f"{side}: {masked} of {data.size} entries are masked; drop those rows from both sides")
 
 
 def _missing(entry: Any) -> bool:

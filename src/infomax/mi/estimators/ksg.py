@@ -48,7 +48,7 @@ def ksg(x: Array, y: Array, *, k: int = 5) -> Ksg:
         `value` in nats (it can be negative) and `se`.
 
     Raises:
-        ConfigError: k is not in [1, N - 1]. DataError: sides that do not pair.
+        ConfigError: k is no whole number in [1, N - 1]. DataError: sides that do not pair.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -64,8 +64,8 @@ def ksg(x: Array, y: Array, *, k: int = 5) -> Ksg:
     if x.ndim != 2 or y.ndim != 2 or len(x) != len(y):
         raise DataError(f"ksg: need N x dx and N x dy, got {x.shape} and {y.shape}")
     n = len(x)
-    if not 1 <= k < n:
-        raise ConfigError(f"ksg: k = {k} neighbours of {n} points; take 1 <= k < {n}")
+    if k % 1 or not 1 <= k < n:
+        raise ConfigError(f"ksg: k = {k} neighbours of {n} points; take a whole number, 1 <= k < {n}")
     ties, n_x, n_y = (_by_tree if x.shape[1] + y.shape[1] <= _TREE else _by_tiles)(x, y, k)
     terms = digamma(np.where(ties > 0, ties, k)) + digamma(n)
     # a point at a tie counts itself in all three numbers
