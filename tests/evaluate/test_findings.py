@@ -115,7 +115,7 @@ def test_the_runs_own_data_come_first_and_others_are_named(at, capsys):
     (own,) = told(capsys, "seed0", "--protocols", "knn")["runs"]
     assert own["knn"] < 99 and other["knn"] > 99
     said = glance(at / "seed0")
-    assert f"{own['knn']:.1f} ±" in said and "other.npz" not in said and "100.0" not in said
+    assert f"{own['knn']:.1f} ±" in said and said.rindex("<code>small.npz</code></td>") < said.index("other.npz")
 
 
 def test_a_page_has_the_accuracies_of_a_second_encoder_too(at, capsys):
@@ -189,7 +189,7 @@ def test_findings_at_another_size_stand_beside_those_at_the_default_and_displace
     assert (kept["sizes"]["16"]["linear"], kept["sizes"]["16"]["knn"]) == (70.0, 60.0)
     assert list(kept["sizes"]) == ["16", "12"] and "linear" not in kept["sizes"]["12"]
     assert "whole images at 8 px" in kept["protocol"] and "whole images at 16 px" in kept["sizes"]["16"]["protocol"]
-    assert shown({"d": kept}, {"name": "d"})[1]["linear"] == 90.0
+    assert shown({"d": kept}, {"name": "d"})[0].found["linear"] == 90.0
     with pytest.warns(UserWarning, match=r"^the weights have changed since: .* \(linear\) is dropped"):
         other = kept_at(tmp_path, 16, knn=55.0, weights="b")  # they are replaced, at that size alone
     assert "linear" not in other["sizes"]["16"] and (other["linear"], other["sizes"]["12"]["knn"]) == (90.0, 50.0)
@@ -214,21 +214,33 @@ def test_baselines_alone_hide_no_accuracies_and_the_last_size_is_the_one_that_wa
     mine = {"name": "digits", "source": None}
     bare = {"own": True, "baselines": {"raw": {"linear": 80.0}}}
     other = {"own": False, "linear": 90.0}
-    assert shown({"digits": bare, "/data/b.npz": other}, mine) == ("b.npz", other, False)
-    assert shown({"digits": bare}, mine) == ("digits", bare, True)
+    both = shown({"digits": bare, "/data/b.npz": other}, mine)
+    assert both == [("b.npz", other, False, "/data/b.npz"), ("digits", bare, True, "digits")]
     for size, knn in ((8, None), (16, 60.0), (24, 70.0), (16, 65.0)):
         kept_at(tmp_path, size, **({"baselines": {}} if knn is None else {"knn": knn}))
-    _, found, _ = shown(read(tmp_path), {"name": "digits", "source": None})
+    ((_, found, *_),) = shown(read(tmp_path), {"name": "digits", "source": None})
     assert (found["size"], found["knn"]) == (16, 65.0)
+
+
+def test_every_data_set_is_shown_the_run_s_own_first_then_the_last_and_namesakes_by_their_paths():
+    other = {"own": False, "knn": 1.0}
+    kept = {"/a/split": other, "digits": {"own": True, "knn": 2.0}, "/b/split": other, "/c/labelled": other}
+    found = shown(kept, {"name": "digits", "source": None})
+    assert [(one.name, one.own) for one in found] == [
+        ("digits", True),
+        ("labelled", False),
+        ("/b/split", False),
+        ("/a/split", False),
+    ]
 
 
 def test_those_of_another_size_alone_are_no_ones_of_the_default(tmp_path):
     kept = kept_at(tmp_path, 16, linear=70.0)
     assert list(kept) == ["sizes"]
-    assert shown({"d": kept}, {"name": "d"})[1]["size"] == 16, "rather than nothing: the page says at which"
+    assert shown({"d": kept}, {"name": "d"})[0].found["size"] == 16, "rather than nothing: the page says at which"
     kept = kept_at(tmp_path, 8, embedding={})
-    assert shown({"d": kept}, {"name": "d"})[1]["size"] == 16
-    assert shown({"d": kept_at(tmp_path, 8, knn=1.0)}, {"name": "d"})[1]["size"] == 8
+    assert shown({"d": kept}, {"name": "d"})[0].found["size"] == 16
+    assert shown({"d": kept_at(tmp_path, 8, knn=1.0)}, {"name": "d"})[0].found["size"] == 8
 
 
 def test_those_of_earlier_versions_keep_their_place_until_it_is_known_whose_it_is(tmp_path):
@@ -236,7 +248,7 @@ def test_those_of_earlier_versions_keep_their_place_until_it_is_known_whose_it_i
         (tmp_path / "evaluation.json").write_text(json.dumps({"d": {"seed": 0, "weights": "a", "how": "h"} | found}))
 
     earlier(size=16, linear=70.0)
-    assert shown(read(tmp_path), {"name": "d"})[1]["linear"] == 70.0
+    assert shown(read(tmp_path), {"name": "d"})[0].found["linear"] == 70.0
     kept = kept_at(tmp_path, 8, linear=90.0)
     assert kept["linear"] == 90.0 and kept["sizes"]["16"]["linear"] == 70.0
     earlier(size=8, linear=90.0)
@@ -313,6 +325,12 @@ def test_runs_for_one_time_have_a_mean_however_far_they_came():
     assert over.apart(["x", "y"], found, [config] * 2) is None
     found[1]["trained"]["finished"] = False
     assert "y not finished" in over.apart(["x", "y"], found, [config] * 2)
+    found[1]["trained"]["finished"] = True
+    summed = {"knn": {"mean": 90.0, "sd": 1.0, "n": 2}}
+    said = ["knn       90.00 % +- 1.00 (sd of 2 runs of 0.1 to 8.6 epochs)"]
+    assert over.lines(summed, came=over.lengths(found)) == said
+    assert over.lines({"g": summed}, came=over.lengths(found)) == [f"of g: {said[0]}"]
+    assert over.lengths(found[:1] * 2) == ""
 
 
 def test_both_encoders_have_a_mean_over_runs(at, capsys):
@@ -417,3 +435,9 @@ def test_findings_of_two_versions_of_some_data_are_not_mixed(at, tmp_path, capsy
     saved(other, 2, 3.0)
     assert "linear" not in kept("knn"), "of rows that are no more"
     assert {"linear", "knn"} < kept("linear").keys()
+
+
+def test_how_far_the_runs_of_a_mean_came_is_printed(at, capsys, monkeypatch):
+    monkeypatch.setattr("infomax.evaluate.command.apart", lambda *_: None)  # else of a clock
+    assert main(["evaluate", "seed0", "long", "--protocols", "knn"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("(sd of 2 runs of 1 to 2 epochs)")

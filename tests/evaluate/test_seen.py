@@ -68,3 +68,18 @@ def test_what_holds_no_features_says_so(tmp_path):
         np.savez(tmp_path / "z.npz", **arrays)
         with pytest.raises(DataError, match=said):
             read_features(tmp_path / "z.npz")
+
+
+def test_a_cosine_that_is_printed_finds_its_pair_as_a_threshold(tmp_path, capsys):
+    z = np.eye(4, dtype=np.float32)
+    z[1, 0] = 64.5  # of cosine 0.99988, which rounds to 0.9999
+    z[3] = 3 * z[2]
+    np.savez(path := str(tmp_path / "emb.npz"), features=z)
+
+    def pairs(threshold):
+        assert main(["inspect", path, "--duplicates", threshold]) == 0
+        return [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+
+    found = pairs("0.99")
+    assert found == ["1.0000", "0.9998"]
+    assert pairs("0.9998") == found and pairs("1") == found[:1]

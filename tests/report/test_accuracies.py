@@ -65,3 +65,40 @@ def test_baselines_alone_are_shown_and_a_run_that_was_not_evaluated_has_no_row()
         del alone.evaluation["d"][key]
     assert [row["run"] for row in rows([alone])] == ["untrained", "raw pixels, at 16 px"]
     assert rows([Subject("a", "jmi", {"data": {"name": "d"}}, [])]) == []
+
+
+OTHER = {"own": False, "test": 50, "knn": 30.0, "knn_se": 2.0}
+
+
+def test_of_a_run_every_data_set_has_its_rows_and_the_last_evaluation_hides_none():
+    one = run("a", baselines=BESIDE)
+    one.evaluation |= {"/x/labelled": OTHER | {"baselines": BESIDE}, "/x/split": OTHER}
+    said = [(row["run"], row[ON]) for row in rows([one])]
+    assert said == [
+        ("`a`", "`d`, at 32 px"),
+        ("untrained", "`d`, at 32 px"),
+        ("raw pixels, at 16 px", "`d`"),
+        ("`a`", "`split`, other data"),
+        ("`a`", "`labelled`, other data"),
+        ("untrained", "`labelled`, other data"),
+        ("raw pixels, at 16 px", "`labelled`, other data"),
+    ]
+    assert "Also evaluated" not in caption([one])
+
+
+def test_of_several_runs_the_data_that_all_have_stand_together_and_others_are_named():
+    a, b, c = run("a"), run("b"), Subject("c", "jmi", {"data": {"name": "d"}}, [])
+    a.evaluation |= {"/x/split": OTHER, "/x/labelled": OTHER}
+    b.evaluation = {"/x/split": OTHER}
+    said = [(row["run"], row[ON]) for row in rows([a, b, c])]  # c was not evaluated
+    assert said == [("`a`", "`d`, at 32 px"), ("`a`", "`split`, other data"), ("`b`", "`split`, other data")]
+    assert caption([a, b, c]).endswith("Also evaluated, on data that not all were: `labelled` (`a`).")
+
+
+def test_what_one_run_was_trained_on_and_another_was_tried_on_is_one_data_set():
+    a, b = run("a"), run("b")
+    a.config["data"]["source"] = "/x/d.npz"
+    b.config["data"]["name"] = "e"
+    b.evaluation = {"e": b.evaluation["d"], "/x/d.npz": OTHER}
+    said = [(row["run"], row[ON]) for row in rows([a, b])]
+    assert said == [("`b`", "`e`, at 32 px"), ("`a`", "`d`, at 32 px"), ("`b`", "`d.npz`, other data")]

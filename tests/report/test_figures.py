@@ -152,6 +152,18 @@ def test_ceilings_above_stand_below_each_other():
     assert "\N{UPWARDS ARROW} one = 8<br>\N{UPWARDS ARROW} two = 9" in texts(figure)
 
 
+def test_levels_closer_than_a_line_of_text_have_one_label():
+    def labels(truth=None, **ceilings):
+        named = {f"ceiling, {name}": value for name, value in ceilings.items()}
+        return texts(mi_panels([Panel({"jmi": [-0.3, -0.08]}, "x", named, truth)]))[1:]
+
+    assert labels(a=-0.065192, b=-0.065701) == ["ceilings -0.065701 to -0.065192"]
+    assert labels(a=-0.065192, b=-0.0651921) == ["ceilings = -0.065192"]
+    assert labels(a=-0.065192, b=-0.1) == ["ceiling, b = -0.1", "ceiling, a = -0.065192"]
+    assert labels(truth=-0.0655, a=-0.065192) == ["true MI = -0.0655, ceiling, a = -0.065192"]
+    assert labels(truth=-0.0655, a=-0.065, b=-0.066) == ["ceilings -0.066 to -0.065, true MI = -0.0655"]
+
+
 def test_every_curve_of_fig7_looks_its_own():
     looks = [style(LABELS.get(name, name)) for name in FIG7]
     assert len({(s.colour, s.dash) for s in looks}) == len(FIG7)

@@ -290,3 +290,50 @@ def test_labels_that_changed_make_cells_incomparable_only_where_they_are_judged_
     assert mixed(rows("trained", a, b)) == ""
     assert mixed(rows("judged", a, b)).endswith(": 1")
     assert mixed(rows("trained", None, {"images": "x"}, {"images": "y"})).endswith(": 2")
+
+
+def test_the_best_of_a_sweep_that_has_not_finished_is_said_not_to_be_final(tmp_path, tell):
+    done = [({"lr": lr}, {"linear": 90.0 + lr}) for lr in (1, 2)]
+    path = made_up(tmp_path / "begun", [*done, ({"lr": 3}, None)])
+    final = "so the choice is not final"
+    said = tell("best", path)[1].splitlines()
+    told = f"3 cells: 2 finished, 1 waiting; chosen of the cells that are finished so far, {final}"
+    assert said.index(told) < next(n for n, line in enumerate(said) if line.startswith("the test set"))
+    found = json.loads(tell("best", path, "--json")[1])
+    assert (found["cells"], found["finished"]) == (3, 2)
+    said = tell("best", made_up(tmp_path / "failed", [*done, ({"lr": 3}, "NaN")]))[1]
+    assert "3 cells: 2 finished, 1 failed; chosen of the cells that are finished" in said and final not in said
+    assert "cells: 2 finished" not in tell("best", made_up(tmp_path / "whole", done))[1]
+
+
+def test_signs_of_collapse_are_told_of_settings_and_cells(tmp_path, tell):
+    cells = [({"lr": lr, "seed": k}, {"linear": 90.0 + lr}) for lr in (1, 2, 3) for k in (0, 1)]
+    folder = Folder(path := made_up(tmp_path, cells))
+    *_, other, few, flagged, ended = names = [row.name for row in folder.rows()]
+
+    def watched(name, said, rank):
+        (folder.cell(name) / "watch.json").write_text(json.dumps({"said": said, "phases": {"0": {"rank": 40.0}}}))
+        row = {"epoch": 1, "std": 0.9, "effective_rank": rank, "seconds": 1.0}
+        (folder.cell(name) / "log.jsonl").write_text(json.dumps(row) + "\n")
+
+    collapsed = {"epoch": 1, "std": 0.01, "effective_rank": 1.0, "seconds": 1.0}
+    (folder.cell(names[0]) / "log.jsonl").write_text(json.dumps(collapsed) + "\n")  # no watch was kept
+    for command in ("table", "best", "status", "page"):
+        assert "sign of collapse" not in tell(command, path)[1]
+    assert "a sign of collapse" not in (tmp_path / "index.html").read_text()
+
+    watched(other, None, 20.0), watched(few, None, 4.0), watched(flagged, {"epoch": 1}, 20.0), watched(ended, None, 1.4)
+    lines = tell("table", path)[1].splitlines()
+    assert lines[1].endswith("(sd of 2 seeds); a sign of collapse in 2 of 2 seeds")
+    assert not any("sign of collapse" in line for line in lines[2:])
+    assert f"  a sign of collapse in 2 cells: {flagged}, {ended}" in tell("status", path)[1].splitlines()
+    said = tell("best", path)[1]
+    assert (
+        "  a sign of collapse in 2 of 2 seeds: look at it" in said and f"infomax report {folder.cell(flagged)}" in said
+    )
+    assert json.loads(tell("best", path, "--json")[1])["collapsing"] == 2
+    assert "sign of collapse" not in tell("best", path, "--goal", "min")[1]
+    page = write(path).read_text()
+    assert (
+        "<strong>a sign of collapse in 2 of 2 seeds</strong>" in page and page.count("<td>a sign of collapse</td>") == 2
+    )

@@ -387,3 +387,36 @@ def test_cells_that_cannot_be_are_told_before_and_fail_and_the_others_run(tmp_pa
     assert len(rows) == 4 and [(r.options["epochs"], r.options["warmup_epochs"]) for r in failed] == [(1, 2)]
     assert "longer than the run, of epochs=1" in failed[0].error
     assert {row.state for row in rows if row not in failed} == {"finished"}
+
+
+JUDGES = """
+import multiprocessing, sys, time
+from pathlib import Path
+from infomax.progress import meter
+from infomax.sweep.runners import local
+
+def judges(path, *_, **__):
+    with meter(total=1):
+        Path(path).write_text("")
+        time.sleep(60)
+
+def cell(path):
+    local.complete = judges
+    local._run(path, "cell", 1, False, None)
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=cell, args=sys.argv[1:])
+    process.start()
+    while not Path(sys.argv[1]).exists():
+        time.sleep(0.05)
+    process.terminate()
+    process.join()
+    print(process.exitcode)
+"""
+
+
+def test_a_cell_that_is_stopped_while_it_is_judged_leaks_no_semaphore(tmp_path):
+    (tmp_path / "judges.py").write_text(JUDGES)
+    command = [sys.executable, str(tmp_path / "judges.py"), str(tmp_path / "judging")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.stdout.split() == [str(128 + signal.SIGTERM)] and "leaked" not in ended.stderr

@@ -9,7 +9,7 @@ from infomax.data import Dataset
 from infomax.errors import ConfigError, DataError, warn
 from infomax.evaluate.embed import embed, new_file
 from infomax.evaluate.findings import keep, read
-from infomax.evaluate.over import apart, lines, summary
+from infomax.evaluate.over import apart, lengths, lines, summary
 from infomax.evaluate.run import Findings, evaluate
 from infomax.evaluate.seen import check, say
 from infomax.training.feed import dataset
@@ -50,7 +50,7 @@ def evaluated(
     elif "over_runs_left_out" in told:
         print(f"no mean over runs: {told['over_runs_left_out']}")
     elif "over_runs" in told:
-        print("\n".join(lines(told["over_runs"])))
+        print("\n".join(lines(told["over_runs"], came=lengths(found))))
     return told
 
 

@@ -114,14 +114,12 @@ def gauge_lines(found: dict[str, Any]) -> list[str]:
     said = []
     for name, r in found["mi"].items():
         full = ", saturated" if r["saturated"] else ""
+        reading = f"{r['value']:.3f} [{r['lo']:.3f}, {r['hi']:.3f}] nats of at most {r['ceiling']:.3g}"
         if r["kind"].startswith("lower bound") and r["value"] < 0:
-            full += ", below 0: it says nothing of MI, nor against the run"
+            reading = "below 0: says nothing of MI, nor against the run"
         if r["kind"] == "surrogate":
             full += ", neither a lower nor an upper bound"
-        said.append(
-            f"MI, {name:10} {r['value']:.3f} [{r['lo']:.3f}, {r['hi']:.3f}] nats of at most {r['ceiling']:.3g}, cos/{TAU:g}, "
-            f"N = {r['n']}; {r['kind']}{full}"
-        )
+        said.append(f"MI, {name:10} {reading}, cos/{TAU:g}, N = {r['n']}; {r['kind']}{full}")
     tells = "" if found["lidar"] is None else f", LiDAR of the features {found['lidar']:.1f}"
     return [
         *said,

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -146,8 +146,24 @@ def at_sizes(kept: Any) -> dict[int | None, dict[str, Any]]:
     return {f.get("size"): f for f in found}
 
 
-def shown(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], bool] | None:
-    """What a page says of a run: accuracies on its own data, else the last ones on others; their name, whether they are own.
+class Shown(NamedTuple):
+    """What a page says of a run on one data set.
+
+    Attributes:
+        name: of the data.
+        found: on them.
+        own: whether the run was trained on them.
+        data: what they are known by, of whichever run.
+    """
+
+    name: str
+    found: Mapping[str, Any]
+    own: bool
+    data: str
+
+
+def shown(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Shown]:
+    """What a page says of a run, by data set: first its own, then what was evaluated last; baselines alone behind accuracies.
 
     Of one data set they are those at the default size; where there are none, the last at another.
 
@@ -157,16 +173,22 @@ def shown(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, Mappi
 
     Example:
         >>> shown({"/data/b.npz": {"linear": 90.0, "own": False}}, {"name": "a.npz", "source": "/data/a.npz"})
-        ('b.npz', {'linear': 90.0, 'own': False}, False)
+        [Shown(name='b.npz', found={'linear': 90.0, 'own': False}, own=False, data='/data/b.npz')]
     """
     mine = (str(asked.get("name")), str(asked.get("source")))
+    made: dict[str, Shown] = {}
     for keys in (tuple(CHOSEN), (BASELINES,)):  # baselines alone say little
-        known = {name: f for name, of in kept.items() if (f := _one(of, keys))}
-        own = {n: f for n, f in known.items() if f.get("own", os.path.normpath(n) in mine)}
-        if known:
-            name, found = list((own or known).items())[-1]
-            return str(asked.get("name")) if own else Path(name).name, found, bool(own)
-    return None
+        known = [(n, f) for n, of in reversed(list(kept.items())) if (f := _one(of, keys))]
+        named = [(n, f, bool(f.get("own", os.path.normpath(n) in mine))) for n, f in known]
+        for name, found, own in sorted(named, key=lambda one: not one[2]):
+            data = str(asked.get("source") or asked.get("name")) if own else name
+            made.setdefault(data, Shown(str(asked.get("name")) if own else _short(name, kept), found, own, data))
+    return list(made.values())
+
+
+def _short(name: str, kept: Mapping[str, Any]) -> str:
+    """The name of data without their folder, where no others that were evaluated have it."""
+    return Path(name).name if sum(Path(n).name == Path(name).name for n in kept) == 1 else name
 
 
 def _one(kept: Any, keys: tuple[str, ...]) -> Mapping[str, Any]:

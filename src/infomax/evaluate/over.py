@@ -31,19 +31,35 @@ def summary(all_found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return common
 
 
-def lines(over: Mapping[str, Any], of: str = "") -> list[str]:
+def lengths(all_found: Sequence[Mapping[str, Any]]) -> str:
+    """How far runs came, where that differs, as the tail of "3 runs"; else nothing.
+
+    Example:
+        >>> lengths([{"trained": {"epoch": epoch}} for epoch in (0.5, 0.25, 0.75)])
+        ' of 0.25 to 0.75 epochs'
+    """
+    done = [f["trained"]["epoch"] for f in all_found]
+    return f" of {min(done):g} to {max(done):g} epochs" if min(done) < max(done) else ""
+
+
+def lines(over: Mapping[str, Any], of: str = "", came: str = "") -> list[str]:
     """A summary for a terminal.
+
+    Args:
+        over: of `summary`.
+        of: what the lines begin with.
+        came: how far the runs came (`lengths`).
 
     Example:
         >>> lines({"knn": {"mean": 90.0, "sd": 1.0, "n": 3}, "g": {"knn": {"mean": 91.0, "sd": 1.0, "n": 3}}})
         ['knn       90.00 % +- 1.00 (sd of 3 runs)', 'of g: knn       91.00 % +- 1.00 (sd of 3 runs)']
     """
     own = [
-        f"{of}{name:9} {v['mean']:.2f} % +- {v['sd']:.2f} (sd of {many(v['n'], 'run')})"
+        f"{of}{name:9} {v['mean']:.2f} % +- {v['sd']:.2f} (sd of {many(v['n'], 'run')}{came})"
         for name, v in over.items()
         if name != "g"
     ]
-    return own + (lines(over["g"], "of g: ") if "g" in over else [])
+    return own + (lines(over["g"], "of g: ", came) if "g" in over else [])
 
 
 def apart(

@@ -1,5 +1,6 @@
 """What can be seen in features that a file holds already: `infomax inspect`, and the last lines of `infomax embed`."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +97,21 @@ def say(z: Tensor, names: list[str], lonely: int | None, twins: float | None, mo
             + (f"{few} (cosine, samples):" if pairs else "")
         )
         for i, j, near in pairs:
-            print(f"  {near:.4f}  {names[i]}  {names[j]}")
+            print(f"  {_floored(near):.4f}  {names[i]}  {names[j]}")
         if pairs.total > shown:
             print(
                 f"  and {pairs.total - shown:,} more: --pairs {pairs.total} prints all, a higher --duplicates leaves fewer"
             )
+
+
+def _floored(cosine: float) -> float:
+    """Down to four digits, as a threshold that finds the pair; half of what `duplicates` forgives is rounding.
+
+    Example:
+        >>> _floored(0.99988), _floored(0.9999999)
+        (0.9998, 1.0)
+    """
+    return math.floor(1e4 * (cosine + 5e-7)) / 1e4
 
 
 def inspected(path: str, lonely: int | None, twins: float | None, most: int | None = None) -> None:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infomax.evaluate.findings import of_what, shown
+from infomax.evaluate.findings import Shown, of_what, shown
 from infomax.evaluate.protocols import BASELINES
 from infomax.report.markdown import literal
 from infomax.report.subject import Subject
@@ -21,27 +21,54 @@ ABOUT = (
 )
 
 
+Group = Sequence[tuple[Subject, Shown]]
+"""Runs, each with what was found on one data set."""
+
+
 def rows(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
-    """A table of accuracies: a row a run, then what they are to be measured by, what is the same for several runs once."""
-    made = [{"run": literal(s.name), **cells} for s in subjects if (cells := accuracies(s))]
+    """A table of accuracies: a row a run, then what they are to be measured by; so for each data set that all were tried on."""
+    made = [row for group in _groups(subjects)[0] for row in _rows(group)]
+    heads = [head for head in ("run", *PROTOCOLS.values(), ON) if any(head in row for row in made)]
+    return [{head: row.get(head) for head in heads} for row in made]
+
+
+def _groups(subjects: Sequence[Subject]) -> tuple[list[Group], dict[str, list[str]]]:
+    """What is in the table, and the names of other data with the runs that were tried on them.
+
+    In it are the data that all have which were evaluated, before them what says most of a run where it is of no such data.
+    """
+    known = [
+        (s, {one.data: one for one in found}) for s in subjects if (found := shown(s.evaluation, s.config["data"]))
+    ]
+    common = [data for data in known[0][1] if all(data in of for _, of in known)] if known else []
+    alone = [(s, one) for s, of in known if (one := next(iter(of.values()))).data not in common]
+    groups: list[Group] = [alone, *([(s, of[data]) for s, of in known] for data in common)]
+    there = {(s.name, one.data) for group in groups for s, one in group}
+    rest: dict[str, list[str]] = {}
+    for s, of in known:
+        for one in of.values():
+            if (s.name, one.data) not in there:
+                rest.setdefault(one.name, []).append(s.name)
+    return groups, rest
+
+
+def _rows(group: Group) -> list[dict[str, str]]:
+    """The rows of some runs, then of what they are to be measured by, what is the same for several runs once."""
+    made = [{"run": literal(s.name), **cells} for s, one in group if (cells := accuracies(s, one))]
     beside: dict[str, dict[tuple[tuple[str, str], ...], list[str]]] = {}
-    for s in subjects:
-        for what, cells in baselines(s).items():
+    for s, one in group:
+        for what, cells in baselines(one).items():
             beside.setdefault(what, {}).setdefault(tuple(cells.items()), []).append(literal(s.name))
     for what, same in sorted(beside.items(), reverse=True):  # untrained, then raw
         for row, names in same.items():
             of = f" ({', '.join(names)})" if len(same) > 1 else ""
             made.append({"run": f"{what}{of}", **dict(row)})
-    heads = [head for head in ("run", *PROTOCOLS.values(), ON) if any(head in row for row in made)]
-    return [{head: row.get(head) for head in heads} for row in made]
+    return made
 
 
-def accuracies(s: Subject) -> dict[str, str]:
-    """The columns of a run, by the head of each; none where it was not evaluated."""
-    kept = shown(s.evaluation, s.config["data"])
-    if kept is None:
-        return {}
-    name, found, own = kept
+def accuracies(s: Subject, one: Shown) -> dict[str, str]:
+    """The columns of a run on one data set, by the head of each; none where there are only others."""
+    found = one.found
     row = _cells(found)
     of_g = {"test": found.get("test"), **(found.get("g") or {})}
     row |= {
@@ -51,22 +78,18 @@ def accuracies(s: Subject) -> dict[str, str]:
     }
     if row:
         of = of_what(found, None if s.learner is None else s.learner.encoder, s.last.get("epoch"))
-        row[ON] = _on(name, found, own=own) + (f", **{of}**" if of else "")
+        row[ON] = _on(one.name, found, own=one.own) + (f", **{of}**" if of else "")
     return row
 
 
-def baselines(s: Subject) -> dict[str, dict[str, str]]:
-    """Likewise of what its accuracies are to be measured by: the encoder untrained, the samples as they are."""
-    kept = shown(s.evaluation, s.config["data"])
-    if kept is None:
-        return {}
-    name, found, own = kept
-    made = {}
+def baselines(on: Shown) -> dict[str, dict[str, str]]:
+    """Likewise of what accuracies are to be measured by: the encoder untrained, the samples as they are."""
+    found, made = on.found, {}
     for of, one in (found.get(BASELINES) or {}).items():
         size = one.get("size")
         what = "untrained" if of == "untrained" else "raw samples" if size is None else f"raw pixels, at {size} px"
         at = found if of == "untrained" else {}
-        made[what] = _cells({"test": found.get("test"), **one}) | {ON: _on(name, at, own=own)}
+        made[what] = _cells({"test": found.get("test"), **one}) | {ON: _on(on.name, at, own=on.own)}
     return made
 
 
@@ -84,14 +107,18 @@ def _on(name: str, found: Mapping[str, Any], *, own: bool) -> str:
 
 def caption(subjects: Sequence[Subject]) -> str:
     """What is said of them below the table."""
-    second = any("; g: " in cell for s in subjects for cell in accuracies(s).values())
-    beside = {what.partition(",")[0] for s in subjects for what in baselines(s)}
+    groups, rest = _groups(subjects)
+    every = [row for group in groups for row in group]
+    second = any("; g: " in cell for s, one in every for cell in accuracies(s, one).values())
+    beside = {what.partition(",")[0] for _, one in every for what in baselines(one)}
     said = [ABOUT + ("; g: the second encoder, which climbs too" if second else "")]
     if "untrained" in beside:
         said.append("untrained: the same encoder, its weights drawn anew")
     if raw := sorted(beside - {"untrained"}):
         said.append(f"{' and '.join(raw)}: the same protocols without an encoder")
-    return "; ".join(said) + "."
+    others = [f"{literal(name)} ({', '.join(map(literal, runs))})" for name, runs in rest.items()]
+    also = f" Also evaluated, on data that not all were: {', '.join(others)}." if others else ""
+    return "; ".join(said) + "." + also
 
 
 def spread(found: Mapping[str, Any], key: str) -> str | None:

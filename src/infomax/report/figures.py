@@ -20,6 +20,7 @@ Array = npt.ArrayLike
 Floats = npt.NDArray[np.float64]
 
 FEW = 10  # points below which each is marked
+TEXT_LINES = 14  # of labels, one above the other, in a panel
 
 
 @dataclass(frozen=True)
@@ -246,14 +247,17 @@ def _draw_levels(
     high = max([top, *(value for _, value, _ in inside)])
     low = min([bottom, *(value for _, value, _ in inside)])
     pad = 0.08 * max(high - low, least) if high > low else 0.5 * max(abs(high), least)
-    figure.update_yaxes(range=[low - pad, high + (0.6 + max(len(above), 1)) * pad], row=row, col=column)
-    for name, value, dash in inside:
+    ends = (low - pad, high + (0.6 + max(len(above), 1)) * pad)
+    figure.update_yaxes(range=ends, row=row, col=column)
+    for _, value, dash in inside:
         figure.add_hline(value, line={"color": NEUTRAL, "dash": dash, "width": 1.5}, row=row, col=column)
+    for near in _near([(name, value) for name, value, _ in inside], (ends[1] - ends[0]) / TEXT_LINES):
         figure.add_annotation(
             x=0.01,
             xref="x domain",
-            y=value,
-            text=f"{plain(name)} = {value:.5g}",
+            y=near[-1][1],
+            text=_label(near),
+            hovertext="<br>".join(_label([one]) for one in near) if len(near) > 1 else None,
             showarrow=False,
             xanchor="left",
             yanchor="bottom",
@@ -275,6 +279,27 @@ def _draw_levels(
             row=row,
             col=column,
         )
+
+
+def _near(levels: Sequence[tuple[str, float]], line: float) -> list[list[tuple[str, float]]]:
+    """Levels from the lowest on, together where their labels would stand in one line of text."""
+    made: list[list[tuple[str, float]]] = []
+    for level in sorted(levels, key=lambda level: level[1]):
+        if made and level[1] - made[-1][-1][1] < line:
+            made[-1].append(level)
+        else:
+            made.append([level])
+    return made
+
+
+def _label(levels: Sequence[tuple[str, float]]) -> str:
+    """One label of levels from the lowest on: ceilings by their ends, anything else by its name."""
+    ceilings = [f"{value:.5g}" for name, value in levels if "ceiling" in name]
+    if len(ceilings) < 2:
+        return ", ".join(f"{plain(name)} = {value:.5g}" for name, value in levels)
+    ends = f"= {ceilings[0]}" if ceilings[0] == ceilings[-1] else f"{ceilings[0]} to {ceilings[-1]}"
+    others = [level for level in levels if "ceiling" not in level[0]]
+    return ", ".join(filter(None, (f"ceilings {ends}", _label(others))))
 
 
 def _faded(colour: str, alpha: float) -> str:

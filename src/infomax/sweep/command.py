@@ -11,7 +11,19 @@ import yaml
 
 from infomax.errors import ConfigError, command, nearest
 from infomax.recipes import files
-from infomax.sweep.folder import Folder, Row, counted, mixed, ranked, settings, telling, unfinished, varied, without
+from infomax.sweep.folder import (
+    Folder,
+    Row,
+    counted,
+    mixed,
+    ranked,
+    settings,
+    so_far,
+    telling,
+    unfinished,
+    varied,
+    without,
+)
 from infomax.sweep.grid import OURS, Grid, read
 from infomax.sweep.metrics import JUDGED, aim, judged
 from infomax.sweep.run import known, run
@@ -135,6 +147,8 @@ def status(path: str, *, as_json: bool = False) -> None:
         print(json.dumps([{**row.__dict__, "metrics": m} for row, m in zip(rows, finite, strict=True)], indent=2))
         return
     print(counted(rows))
+    if signs := [row.name for row in rows if row.collapsing]:
+        print(f"  a sign of collapse in {many(len(signs), 'cell')}: {', '.join(signs)}")
     keys = telling(rows)[0]
     for row in rows:
         if row.state != "finished":
@@ -151,10 +165,14 @@ def best(path: str, by: str | None = None, goal: str | None = None, *, as_json: 
     found = ranked(path, rows, metric, goal)[0]
     if as_json:
         said = {"options": found.rows[0].options, "mean": found.mean, "sd": found.sd, "n": len(found.rows)}
-        print(json.dumps({**said, "asked": found.asked}))
+        cells = {"cells": len(rows), "finished": sum(row.state == "finished" for row in rows)}
+        collapsing = sum(row.collapsing for row in found.rows)
+        print(json.dumps({**said, "asked": found.asked, "collapsing": collapsing, **cells}))
         return
     _print_best(path, rows, metric, goal)
     print(f"judged by {judged(metric, asked['data'])}")
+    if partly := so_far(rows):
+        print(partly)
     data = f" --data {shlex.quote(asked['data'])}" if asked["data"] else ""
     unlabelled = "" if data or metric in JUDGED else " (of data without labels: --data LABELLED)"
     for row in found.rows:
@@ -183,7 +201,13 @@ def table(path: str, by: str | None = None, goal: str | None = None, *, csv: boo
         return
     found = ranked(path, rows, metric, goal)
     keys, bare = telling(rows)
-    lines = [{**{k: _value(v) for k, v in s.options.items() if k in keys}, metric: s.shown} for s in found]
+    lines = [
+        {
+            **{k: _value(v) for k, v in s.options.items() if k in keys},
+            metric: "; ".join(filter(None, (s.shown, s.sign))),
+        }
+        for s in found
+    ]
     heads = list(lines[0])
     widths = {h: max(len(h), *(len(line[h]) for line in lines)) for h in heads}
     for line in ({h: h for h in heads}, *lines):
@@ -207,6 +231,9 @@ def _print_best(path: str, rows: list[Row], metric: str, goal: str) -> None:
     keys = [key for key in found.options if key in telling(rows)[0]]
     print(f"best: {_options(found.options, keys) or 'the only setting'}: {metric} {found.shown}")
     print(f"  cells {', '.join(row.name for row in found.rows)}")
+    if found.sign:
+        one = Folder(path).cell(next(row.name for row in found.rows if row.collapsing))
+        print(f"  {found.sign}: look at it before it is used: {command(f'report {shlex.quote(str(one))}')}")
     for said in filter(None, (without(rows, metric), Folder(path).settled(rows), mixed(rows))):
         print(f"  {said}")
 

@@ -26,7 +26,8 @@ from infomax.errors import ConfigError, DataError, command, nearest
 from infomax.locks import held
 from infomax.sweep.grid import WHERE, Cell
 from infomax.training.checkpoint import plain, written
-from infomax.training.folder import read_config, read_log, write_atomically
+from infomax.training.folder import read_config, read_log, read_watched, write_atomically
+from infomax.training.state import shows_collapse
 from infomax.words import many
 
 State = Literal["finished", "failed", "running", "begun", "waiting"]
@@ -48,6 +49,7 @@ class Row:
         content: of a finished one: what the data are known by that it was trained and judged on, where that was kept.
         judged_by: of a finished one: the data that it was judged by, where these are others than it was trained on.
         size: of a finished one: the side in pixels at which whole images were judged, where that is known.
+        collapsing: whether its run shows a sign of collapse, by the watch over it.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Row:
     content: Mapping[str, Any] = field(default_factory=dict)
     judged_by: str | None = None
     size: int | None = None
+    collapsing: bool = False
 
 
 class Folder:
@@ -162,7 +165,8 @@ class Folder:
             with suppress(DataError):  # a cell whose result alone was kept
                 size = (read_config(out).get("views") or {}).get("size")
         options = sweep["cells"][name]
-        return Row(name, state, options, metrics, len(history), seconds, error, known, judged_by, size)
+        sign = shows_collapse(history, read_watched(out))
+        return Row(name, state, options, metrics, len(history), seconds, error, known, judged_by, size, sign)
 
     def rows(self) -> list[Row]:
         """How every cell stands, in the order in which they were asked for."""
@@ -246,6 +250,25 @@ def _states(rows: Iterable[Row]) -> str:
     return ", ".join(f"{count[s]} {s}" for s in STATES if count[s])
 
 
+def so_far(rows: Iterable[Row]) -> str:
+    """That a choice among cells that have not all finished is of those that have, as a line; nothing where all have.
+
+    Example:
+        >>> so_far([Row("a", "finished", {}, {}, 0, 0.0), Row("b", "begun", {}, {}, 0, 0.0)])
+        '2 cells: 1 finished, 1 begun; chosen of the cells that are finished so far, so the choice is not final'
+    """
+    rows = list(rows)
+    states = {row.state for row in rows}
+    if states <= {"finished"}:
+        return ""
+    final = (
+        "that are finished"
+        if states <= {"finished", "failed"}
+        else "that are finished so far, so the choice is not final"
+    )
+    return f"{counted(rows)}; chosen of the cells {final}"
+
+
 def unfinished(path: str | Path, rows: Iterable[Row], of: str = "") -> ConfigError:
     """The error of a sweep without a finished cell, or a part of it: how they stand, why the first one failed, what to do."""
     rows = list(rows)
@@ -283,6 +306,12 @@ class Setting:
     def asked(self) -> int:
         """How many seeds there are of it, ended or not."""
         return len(self.rows) + len(self.missing)
+
+    @property
+    def sign(self) -> str:
+        """In how many of its runs there is a sign of collapse; nothing where in none."""
+        count, of = sum(row.collapsing for row in self.rows), len(self.rows)
+        return f"a sign of collapse in {count} of {many(of, 'seed')}" if count else ""
 
     @property
     def shown(self) -> str:

@@ -49,7 +49,7 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
         [
             {
                 "setting": _named({k: v for k, v in s.options.items() if k in keys}),
-                metric: s.shown,
+                metric: "; ".join(filter(None, (s.shown, s.sign and f"**{s.sign}**"))),
                 "cells": ", ".join(r.name for r in s.rows),
             }
             for s in found[:10]
@@ -76,11 +76,12 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
             **{k: _literal(r.options.get(k)) for k in keys},
             metric: r.metrics.get(metric),
         }
-        | {"minutes": _minutes(r.seconds), "error": literal(r.error) if r.error else None}
+        | {"minutes": _minutes(r.seconds)}
+        | {"watch": "a sign of collapse" if r.collapsing else None, "error": literal(r.error) if r.error else None}
         for r in rows
     ]
-    bare = all(line["error"] is None for line in lines)
-    page.section("Every cell").table([{k: v for k, v in line.items() if k != "error" or not bare} for line in lines])
+    bare = {key for key in ("watch", "error") if all(line[key] is None for line in lines)}
+    page.section("Every cell").table([{k: v for k, v in line.items() if k not in bare} for line in lines])
     if own:
         by_method = {row.options["method"]: row.options for row in rows}
         page.section("What each method has").table(

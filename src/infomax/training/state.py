@@ -34,6 +34,17 @@ def flag(history: Sequence[Row], watched: Mapping[str, Any]) -> str:
     return "" if said is None else "Flagged as collapsing; when was not kept"
 
 
+def shows_collapse(history: Sequence[Row], watched: Mapping[str, Any]) -> bool:
+    """Whether a run that was watched was flagged, or ended collapsed; of one that was not, nothing is said.
+
+    Example:
+        >>> row = {"epoch": 3, "std": 0.05, "effective_rank": 12.0}
+        >>> shows_collapse([row], {"said": None}), shows_collapse([row], {})
+        (True, False)
+    """
+    return bool(watched) and bool(flag(history, watched))
+
+
 def few_left(history: Sequence[Row], watched: Mapping[str, Any]) -> bool:
     """Whether a run ends with as few directions as the watch calls a collapse where they tell nothing; whatever they tell."""
     starts = [been["rank"] for been in watched.get("phases", {}).values()]

@@ -147,6 +147,8 @@ def _run(path: Path, name: str, threads: int, retry: bool, visible: str | None) 
         os.setsid()  # Ctrl-C on a terminal is for the sweep, which passes it on once
     if visible is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible
+    # outside of training, which takes the signal over: killed by it, a process would leak the semaphore of its bars
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     threading.Thread(target=_follow, daemon=True).start()
     try:
         complete(path, name, threads=threads, retry=retry)
