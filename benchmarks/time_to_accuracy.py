@@ -9,7 +9,7 @@ neighbours (k = 20), on the official test set or its first `--tests` images.
 
 | contestant | what |
 |---|---|
-| infomax | `im.train` with the recipe cpu/METHOD-cifar10 and `budget="Ns cpu"`: in 16 bits where the processor has them |
+| infomax | `im.train` with the recipe cpu/METHOD-SET, else cpu/METHOD-cifar10, and `budget="Ns cpu"`: in 16 bits where there are |
 | infomax-32 | the same in 32 bits everywhere |
 | lightly | the same recipe put together of lightly's parts: transforms, losses, momentum; the same heads, optimiser, schedule |
 | lightly-16 | the same under torch's autocast, its losses in 32 bits: in 16 where infomax is |
@@ -97,7 +97,8 @@ def images_of(name: str, path: Path, split: str) -> tuple[Tensor, Tensor]:
 
 
 def recipe_of(cell: Cell) -> dict[str, Any]:
-    options = dict(recipes.get(f"cpu/{cell['method']}-cifar10").options)
+    own = f"cpu/{cell['method']}-{cell['data']}"
+    options = dict(recipes.get(own if own in recipes.names() else f"cpu/{cell['method']}-cifar10").options)
     if cell["contestant"] not in ("infomax", "lightly-16"):
         del options["precision"]  # torch's own, 32 bits
     if cell["contestant"] == "lightly-full":
@@ -142,9 +143,10 @@ def ours(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, Any]]:
 
 def lightly_views(name: str, size: int, data: im.data.Dataset) -> Callable[[Any], list[Tensor]]:
     """Our recipe of that name in lightly's words."""
-    from lightly.transforms import SimCLRTransform
+    from lightly.transforms import GaussianBlur, RandomSolarization, SimCLRTransform
 
-    ours = im.views.RECIPES[name](size, None)[0]
+    ours, other = im.views.RECIPES[name](size, None)
+    assert ours == other, f"{name}: the two views differ, which these of lightly's cannot"
     views = SimCLRTransform(
         input_size=size,
         **dict(zip(("cj_bright", "cj_contrast", "cj_sat", "cj_hue"), ours.jitter, strict=True)),
@@ -152,8 +154,13 @@ def lightly_views(name: str, size: int, data: im.data.Dataset) -> Callable[[Any]
         gaussian_blur=ours.blur,
         normalize={"mean": list(data.mean), "std": list(data.std)},
     )
-    for view in views.transforms:
-        view.transform.transforms[0].scale = ours.scale  # of the crop; the option is for its lower end alone
+    for steps in {
+        id(view): view.transform.transforms for view in views.transforms
+    }.values():  # both views are one object
+        steps[0].scale = ours.scale  # of the crop; the option is for its lower end alone
+        if ours.solarize:  # no option of these views: where lightly's BYOL has it, after the blur
+            blurred = next(i for i, step in enumerate(steps) if isinstance(step, GaussianBlur))
+            steps.insert(blurred + 1, RandomSolarization(ours.solarize))
     return views
 
 

@@ -107,7 +107,9 @@ def test_solarize_and_grayscale() -> None:
     assert (ops.grayscale(x) - F.rgb_to_grayscale(x, num_output_channels=3)).abs().max() < TOLERANCE
 
 
-@pytest.mark.parametrize("name", ["simclr", "weak", "byol", "vicreg", "w-mse", "swav", "dino", "small", "gentle"])
+@pytest.mark.parametrize(
+    "name", ["simclr", "weak", "byol", "vicreg", "w-mse", "swav", "dino", "small", "small-grey", "gentle"]
+)
 def test_whole_chain_at_32(name: str) -> None:
     images = photos(48, 32, 32)
     for spec in recipe(name, size=32, local_views=1 if name in ("swav", "dino") else None).specs:

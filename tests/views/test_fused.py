@@ -107,7 +107,7 @@ def test_each_operation(chance: dict[str, object], size: int, channels: int) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["simclr", "weak", "byol", "vicreg", "w-mse", "swav", "dino", "small", "gentle", "none"]
+    "name", ["simclr", "weak", "byol", "vicreg", "w-mse", "swav", "dino", "small", "small-grey", "gentle", "none"]
 )
 def test_whole_chain_at_32(name: str) -> None:
     for spec in set(recipe(name, size=32, local_views=1 if name in ("swav", "dino") else None).specs):

@@ -81,7 +81,7 @@ def train(
             small one.
         init: weights that the encoder begins with: pretrained, those that torchvision or timm publish; a run's folder; or a
             file of them. By default they are drawn at random.
-        views: simclr, weak, byol, vicreg, w-mse, swav, dino, small, gentle, none of images; signals; tabular,
+        views: simclr, weak, byol, vicreg, w-mse, swav, dino, small, small-grey, gentle, none of images; signals; tabular,
             noise; auto: by data.
         epochs: passes over the data, at least 1; of sdmi an epoch is an E- and an M-pass. Not beside a budget.
         budget: a time to train for, in place of epochs, to whose end the schedules fall: 300s, 5min or 2h of the clock (of

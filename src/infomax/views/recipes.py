@@ -286,6 +286,12 @@ def _small(size: int, local: int | None) -> tuple[ImageView, ...]:
     return view, view
 
 
+def _small_grey(size: int, local: int | None) -> tuple[ImageView, ...]:
+    # where colours carry nothing that a jitter of them could take away
+    view = replace(_small(size, local)[0], blur=0.3, solarize=0.2)
+    return view, view
+
+
 def _swav(size: int, local: int | None) -> tuple[ImageView, ...]:
     local = (6 if _imagenet(size) else 0) if local is None else local
     large = replace(_base(size), jitter=_STRONG, blur=0.5)
@@ -322,6 +328,7 @@ RECIPES: dict[str, _Recipe] = {
     "vicreg": _vicreg,
     "w-mse": _w_mse,
     "small": _small,
+    "small-grey": _small_grey,
     "swav": _swav,
     "dino": _dino,
     "gentle": _gentle,
@@ -358,6 +365,7 @@ def recipe(
     | swav | .08-1 | .8/.8/.8/.2 | .5 | - | 2 x .14-1 and 6 local x .05-.14 |
     | dino | .08-1 | .4/.4/.2/.1 | - | 0 and .2 | 2 x .4-1 (blur 1 and .1) and 8 local x .05-.4 (blur .5) |
     | small (ours) | .1-.6 | .4/.4/.4/.1 | - | - | the same |
+    | small-grey (ours) | .1-.6 | .4/.4/.4/.1 | .3 | .2 | the same |
     | gentle (ours) | .4-1 | .4/.4/0/0 | - | - | the same; no flip, no grayscale: of digits and the like |
     | none | whole image | - | - | - | the same; no flip, no grayscale |
 
