@@ -9,7 +9,7 @@ neighbours (k = 20), on the official test set or its first `--tests` images.
 
 | contestant | what |
 |---|---|
-| infomax | `im.train` with the recipe cpu/METHOD-SET, else cpu/METHOD-cifar10, and `budget="Ns cpu"`: in 16 bits where there are |
+| infomax | `im.train` with the recipe cpu/METHOD-SET, else cpu/METHOD-cifar10, `budget="Ns cpu"`: in 16 bits where there are |
 | infomax-32 | the same in 32 bits everywhere |
 | lightly | the same recipe put together of lightly's parts: transforms, losses, momentum; the same heads, optimiser, schedule |
 | lightly-16 | the same under torch's autocast, its losses in 32 bits: in 16 where infomax is |
