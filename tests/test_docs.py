@@ -423,6 +423,9 @@ def test_what_is_said_of_the_watch_was_counted():
         115: ("**47 of 48** | 0 | 1: DINO, whole, *wide* | **0 of 71** | 21 of 21",),
         116: ("**46 of 46** | 0 | 0 | **1 of 72**: DINO, *sgd* | 22 of 22",),
         117: ("**46 of 47** | 0 | 1: DINO, whole, *wide* | **0 of 71** | 22 of 22",),
+        118: ("**48 of 48** | 0 | 0 | **0 of 72** | 20 of 20",),
+        119: ("**44 of 44** | 0 | 0 | **0 of 72** | 24 of 24",),
+        120: ("**43 of 44** | 0 | 1: DINO, whole, *wide* | **0 of 71** | 25 of 25",),
     }.items():
         n = read(f"results/collapse-digits-seed{seed}.json")["counts"]["held out"]
         counted = (f"{n['collapsed'] - n['missed']} of {n['collapsed']}", f"{n['alarms']} of {n['healthy']}")
