@@ -89,6 +89,6 @@ def test_commands_are_typed_as_this_one_was(monkeypatch):
         monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
         assert errors.command("probe runs/a") == f"uv run {typed} probe runs/a"
         monkeypatch.delenv("UV_RUN_RECURSION_DEPTH")
-    for script in ("/venv/bin/infomax", "/src/infomax/__main__.py"):
+    for script in ("/venv/bin/infomax", "/src/infomax/__main__.py", "C:\\bin\\infomax-script.py"):
         errors.begun_as(script)
         assert errors.command("probe runs/a") == "infomax probe runs/a"

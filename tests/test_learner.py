@@ -468,3 +468,29 @@ def test_an_update_of_several_batches_fills_the_queue_with_each_and_moves_the_sl
     learner.after_step(outputs[-1], Clock())
     assert int(learner.marginals[0].pointer) == 3 * 16
     torch.testing.assert_close(learner.g.encoder.weight, momentum * slow)
+
+
+def test_a_term_of_one_entry_or_of_a_plain_number_is_a_number():
+    class Weighted(im.Marginal):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def penalty(self, a, b):
+            return self.weight * a.square().mean()
+
+    class Flat(im.Joint):
+        def forward(self, a, b):
+            return -(a - b).square().mean()
+
+    class Nothing(im.Joint):
+        def forward(self, a, b):
+            return 0.0
+
+    learner = Learner(nn.Linear(12, 4), Shared(), Alignment(Cosine(0.5)), Weighted())
+    assert learner(two_views()).bound.shape == ()
+    cut = Learner(nn.Linear(12, 4), Shared(), Flat(), im.Whitening(16, iterations=2))  # two leading cuts
+    assert cut(two_views(32)).bound.shape == ()
+    assert Learner(nn.Linear(12, 4), Shared(), Nothing(), im.Predictor(nn.Linear(4, 4)))(two_views()).bound == 0
+    z = {0: torch.randn(1, 16, 4), 1: torch.randn(3, 16, 4)}
+    assert jmi().score(z, z).shape == (3,), "leading indices are broadcast"

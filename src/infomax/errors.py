@@ -75,7 +75,8 @@ def begun_as(script: str) -> None:
     Args:
         script: as sys.argv begins.
     """
-    own = script.endswith(".py") and Path(script).name != "__main__.py"
+    launchers = ("__main__.py", "infomax-script.py")  # the second of some installers on Windows
+    own = script.endswith(".py") and script.replace("\\", "/").rpartition("/")[2] not in launchers
     _PROGRAM[:] = ["python", shlex.quote(script)] if own else ["infomax"]
 
 

@@ -205,10 +205,10 @@ class Learner(nn.Module):
         return z, k
 
     def _pair(self, a: Tensor, b: Tensor) -> Tensor:
-        bound = cast(Tensor, a_number(self.joint(a, b), a, b, f"{type(self.joint).__name__}.forward"))
+        bound = a_number(self.joint(a, b), a, b, f"{type(self.joint).__name__}.forward")
         for m in self.marginals:
             bound = bound - a_number(m.penalty(a, b), a, b, f"{type(m).__name__}.penalty")
-        return bound
+        return bound if isinstance(bound, Tensor) else a.new_full(a.shape[:-2], bound)
 
     def loss(self, bound: Tensor, n: int) -> Tensor:
         """The authors' official loss of a bound over n rows: scale * (offset - bound)."""
@@ -357,9 +357,13 @@ def a_number(found: Any, a: Tensor, b: Tensor, verb: str) -> Tensor | float:
     Raises:
         ConfigError: another shape, or no number at all.
     """
-    lead = a.shape[:-2] or b.shape[:-2]
-    if isinstance(found, int | float) or (isinstance(found, Tensor) and found.shape in (lead, torch.Size())):
+    if isinstance(found, int | float) or (isinstance(found, Tensor) and found.shape == a.shape[:-2]):
         return found
+    lead = torch.Size(torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]))  # type: ignore[no-untyped-call]
+    if isinstance(found, Tensor) and found.shape == lead:
+        return found
+    if isinstance(found, Tensor) and found.numel() == 1:
+        return found.reshape(()).expand(lead)
     gives = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
     raise ConfigError(
         f"{verb} gives {gives} for embeddings of shape {tuple(a.shape)}: return one number a pair of views, shape "

@@ -24,7 +24,7 @@ def read(path: str | Path) -> Any:
         DataError: no file, or one that holds no array, several, none of that name, or more than memory does.
     """
     file, key = str(path), None
-    if ".npz:" in file and not Path(file).exists():
+    if ".npz:" in file.lower() and not Path(file).exists():
         file, _, key = file.rpartition(":")
     arrays = _arrays(file)
     if not arrays:

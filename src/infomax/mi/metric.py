@@ -227,7 +227,7 @@ def _tensor(z: Tensor | NDArray[Any], side: str) -> Tensor:
         held = z
     else:
         unmasked(z, f"MIMetric: {side}")
-        with suppress(TypeError, ValueError):  # names, objects, rows of unequal length
+        with suppress(TypeError, ValueError, RuntimeError):  # names, objects, rows of unequal length
             held = as_tensor(np.asarray(z))
     if held is None or held.is_complex():
         got = getattr(z, "dtype", type(z).__name__)

@@ -100,7 +100,11 @@ def prepare(
     check_names(views=views)
     samples = dataset(data, root, on_error=machine.get("on_error", "skip"))
     root = None if root is None else str(Path(root).expanduser().resolve())
-    importlib.import_module("torch._dynamo")  # the first optimiser of a process does, which takes seconds
+    known = content(samples)
+    if options.budget is not None:
+        importlib.import_module("torch._dynamo")  # the first optimiser of a process does, which takes seconds
+        if world() > 1:
+            by_rank(None)  # the first process's clock is that of all: it begins when the last has read its data
     length = Length(0, options.budget)  # what is tried out below, and compiled by torch, is on the budget too
     made = view_function(samples, views, options.size, options.local_views)
     feed = Feed(samples, made, options.batch_size, options.seed, where.device, where.dtype)
@@ -128,7 +132,7 @@ def prepare(
         "method": learner.recipe,
         "encoder": getattr(learner.encoder, "recipe", {}),
         "data": {"name": samples.name, "samples": len(samples), "root": root, "mean": samples.mean, "std": samples.std}
-        | {"source": samples.origin[0] if samples.origin else None, "content": content(samples)}
+        | {"source": samples.origin[0] if samples.origin else None, "content": known}
         | {"kind": samples.kind, "shape": samples.shape},
         "views": {"recipe": None if own else views, "own": own, "made": described(made)}
         | {"size": view_size(samples, options.size) if samples.is_images else options.size},

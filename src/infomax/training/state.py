@@ -35,7 +35,7 @@ def flag(history: Sequence[Row], watched: Mapping[str, Any]) -> str:
 
 
 def shows_collapse(history: Sequence[Row], watched: Mapping[str, Any]) -> bool:
-    """Whether a run that was watched was flagged, or ended collapsed; of one that was not, nothing is said.
+    """Whether a run that was watched was flagged, or collapsed at the end of some epoch; of others nothing is said.
 
     Example:
         >>> row = {"epoch": 3, "std": 0.05, "effective_rank": 12.0}

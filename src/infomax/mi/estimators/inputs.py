@@ -45,6 +45,10 @@ def matrix(data: Any, side: str) -> Array:
             array = np.asarray(data, dtype=object)  # a list's NaN is a name no more in an array of text
     except ValueError:
         raise DataError(f"{side}: rows of unequal length; give N rows of as many numbers each") from None
+    except (TypeError, RuntimeError) as error:  # of tensors within lists within the list
+        raise DataError(
+            f"{side}: no array of numbers ({str(error).splitlines()[0]}); give an array or a tensor"
+        ) from None
     if array.ndim == 0 or array.size == 0:
         plain = array.ndim > 0 or isinstance(data, np.ndarray)
         got = f"shape {array.shape}" if plain else f"a single {type(data).__name__}"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,6 +21,7 @@ from infomax.sweep.runners import Work, room
 from infomax.training.interrupt import Stopped
 from infomax.words import many
 
+LATEST = 10.0  # seconds that a process told to stop has to end in order, outside of training
 SERVERS = 3
 """How often in a row the server of processes may be gone; each time another is begun, unless the sweep is told to stop, too."""
 
@@ -132,7 +134,9 @@ class Local:
         if self._deaths[name] <= self.work.retries:
             self._queue.append(name)
             return True
-        how = f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"exit status {code}"
+        number = -code if code and code < 0 else code - 128 if code and code > 128 else 0  # the second: of `_leave`
+        known = number in {one.value for one in signal.Signals}
+        how = f"killed by {signal.Signals(number).name}" if known else f"exit status {code}"
         error = ChildProcessError(
             f"its process ended {many(self._deaths[name], 'time')} without a result, at last {how}: see "
             f"{self.folder.log(name)} (SIGKILL is most often the system, out of memory: fewer --workers, or a smaller batch)"
@@ -148,12 +152,20 @@ def _run(path: Path, name: str, threads: int, retry: bool, visible: str | None) 
     if visible is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible
     # outside of training, which takes the signal over: killed by it, a process would leak the semaphore of its bars
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_follow, daemon=True).start()
     try:
         complete(path, name, threads=threads, retry=retry)
     except Stopped as stopped:
         sys.exit(128 + stopped.number)
+
+
+def _leave(number: int, _: Any) -> None:
+    """Exit, soon at the latest: an exception within a destructor is passed over."""
+    late = threading.Timer(LATEST, os._exit, (128 + number,))
+    late.daemon = True
+    late.start()
+    sys.exit(128 + number)
 
 
 def _follow() -> None:
