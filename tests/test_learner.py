@@ -156,6 +156,17 @@ def test_whole_numbers_are_no_embedding(target):
 
 
 @pytest.mark.parametrize("target", [Shared(), im.EMA()], ids=["at once", "view by view"])
+def test_views_of_two_types_are_refused_by_their_names(target):
+    cos = Cosine(0.5)
+    learner = im.Learner(nn.Identity(), target, Alignment(cos), im.InfoNCE(cos), name="mine")
+    views = [torch.randn(4, 2), torch.randn(4, 2, dtype=torch.float64)]
+    sides = dict(enumerate(views))
+    for look in (lambda: learner(views), lambda: learner.climb(views), lambda: learner.score(sides, sides)):
+        with pytest.raises(DataError, match=r"^'mine': embeddings of torch\.float32 and torch\.float64: bring the views"):
+            look()
+
+
+@pytest.mark.parametrize("target", [Shared(), im.EMA()], ids=["at once", "view by view"])
 def test_an_embedding_without_columns_is_refused(target):
     cos = Cosine(0.5)
     learner = Learner(nn.Sequential(nn.Linear(12, 1), nn.Flatten(0)), target, Alignment(cos), DonskerVaradhan(cos))

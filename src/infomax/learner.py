@@ -200,6 +200,8 @@ class Learner(nn.Module):
         for v in (*z.values(), *k.values()):
             if not v.is_floating_point():
                 raise DataError(f"{self.name!r}: an embedding of {v.dtype}: an encoder gives floating-point numbers")
+        if len(kinds := {str(v.dtype): v for v in (*z.values(), *k.values())}) > 1:
+            raise DataError(f"{self.name!r}: embeddings of {' and '.join(sorted(kinds))}: bring the views to one type")
         for m in self.marginals:
             z, k = two_sides(m.constrain(z, k, clock), m)
         return z, k

@@ -365,6 +365,11 @@ def test_the_weight_decay_that_was_chosen_is_said(monkeypatch):
     assert lines(found)[0].endswith("rates 0.1, weight decays 0.0001")
 
 
+@pytest.mark.parametrize("penalty, said", [(1.0, "penalty 1, an end of its grid"), (1e-3, "penalty 0.001")])
+def test_a_penalty_at_an_end_of_its_grid_is_said_to_be(penalty, said):
+    assert lines({"linear": 90.0, "linear_se": 1.0, "penalty": penalty})[0].endswith(said)
+
+
 def test_the_statement_names_what_was_chosen_and_no_more(at, capsys):
     for asked, said in (("knn", "nothing chosen"), ("gauges", "gauges alone, so nothing is probed")):
         (found,) = told(capsys, "seed0", "--protocols", asked, "--seed", "3")["runs"]

@@ -223,6 +223,7 @@ def test_where_nothing_is_finite_there_is_no_best(tmp_path, tell):
     assert code == 0 and json.loads(said, parse_constant=pytest.fail)[0]["metrics"] == {"linear": None, "knn": 1}
     code, said = tell("table", path, "--csv")
     assert code == 0 and said.count("nan") == 2
+    assert said.splitlines()[0].startswith("cell,state,collapsing,") and said.count(",finished,False,") == 2
 
 
 def test_results_beyond_all_numbers_are_passed_by(tmp_path, tell):

@@ -24,7 +24,7 @@ from torch import Tensor
 from infomax.errors import ConfigError, nearest
 from infomax.evaluate.knn import knn_accuracy
 from infomax.evaluate.numbers import binomial_error
-from infomax.evaluate.probe import linear_probe, stratified
+from infomax.evaluate.probe import PENALTIES, linear_probe, stratified
 from infomax.evaluate.sgd import sgd_probe
 from infomax.words import many
 
@@ -204,7 +204,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
 
     made = []
     if "linear" in found:
-        made.append(f"linear probe    {once('linear')}, L-BFGS, penalty {found['penalty']:g}")
+        end = ", an end of its grid" if found["penalty"] in (max(PENALTIES), min(PENALTIES)) else ""
+        made.append(f"linear probe    {once('linear')}, L-BFGS, penalty {found['penalty']:g}{end}")
     if "sgd" in found:
         rates, decays = (", ".join(f"{v:.2g}" for v in found["sgd"].get(k, ())) for k in ("rates", "decays"))
         made.append(f"linear, by SGD  {several('sgd')}, rates {rates}, weight decays {decays}")

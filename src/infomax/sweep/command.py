@@ -193,11 +193,12 @@ def table(path: str, by: str | None = None, goal: str | None = None, *, csv: boo
         from csv import DictWriter
 
         keys = [*varied(rows), *dict.fromkeys(key for row in rows for key in row.metrics)]
-        writer = DictWriter(sys.stdout, ["cell", "state", *keys], lineterminator="\n")
+        writer = DictWriter(sys.stdout, ["cell", "state", "collapsing", *keys], lineterminator="\n")
         writer.writeheader()
         for row in rows:
             shown = {k: _value(row.options.get(k)) for k in varied(rows)}
-            writer.writerow({"cell": row.name, "state": row.state, **shown, **row.metrics})
+            ours = {"cell": row.name, "state": row.state, "collapsing": row.collapsing}
+            writer.writerow({**ours, **shown, **row.metrics})
         return
     found = ranked(path, rows, metric, goal)
     keys, bare = telling(rows)
