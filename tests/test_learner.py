@@ -162,7 +162,9 @@ def test_views_of_two_types_are_refused_by_their_names(target):
     views = [torch.randn(4, 2), torch.randn(4, 2, dtype=torch.float64)]
     sides = dict(enumerate(views))
     for look in (lambda: learner(views), lambda: learner.climb(views), lambda: learner.score(sides, sides)):
-        with pytest.raises(DataError, match=r"^'mine': embeddings of torch\.float32 and torch\.float64: bring the views"):
+        with pytest.raises(
+            DataError, match=r"^'mine': embeddings of torch\.float32 and torch\.float64: bring the views"
+        ):
             look()
 
 

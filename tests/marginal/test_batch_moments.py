@@ -81,6 +81,14 @@ def test_the_hinge_rests_above_one():
     assert VarianceCovariance(1.0, 0.0).penalty(wide / 50, wide) == pytest.approx(0.45, abs=0.01)
 
 
+def test_a_constant_column_without_eps_has_no_slope_and_no_nan():
+    z = torch.randn(6, 3, dtype=torch.float64)
+    z[:, 0] = 1.0
+    z.requires_grad_()
+    VarianceCovariance(1.0, 0.0, eps=0.0).penalty(z, z).backward()
+    assert (z.grad[:, 0] == 0).all() and torch.isfinite(z.grad).all()
+
+
 def test_decorrelated_columns_cost_nothing():
     z = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
     assert Decorrelation(1.0).penalty(z, z) == pytest.approx(0, abs=1e-12)

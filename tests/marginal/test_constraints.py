@@ -114,6 +114,8 @@ def test_what_cannot_be_whitened_says_why():
         Whitening(5).whiten(z, torch.arange(8))
     with pytest.raises(NumericsError, match="8 x 3 embeddings is singular: they have collapsed"):
         Whitening(8).whiten(torch.ones_like(z), torch.arange(8))
+    with pytest.raises(NumericsError, match=r"embeddings up to \d\.\de\+30 overflows"):
+        Whitening(8).whiten(1e30 * z.float(), torch.arange(8))
 
 
 # ---- sinkhorn --------------------------------------------------------------------------------------------------------

@@ -222,6 +222,15 @@ def test_a_table_shows_no_dependence_where_its_shuffles_show_as_much():
         assert seen == (f.mi > 0) == ("no dependence found" not in f.flags)
 
 
+@pytest.mark.parametrize(("levels", "n"), [(20, 1000), (15, 1000), (10, 60), (4, 40)])
+def test_equal_sides_of_many_levels_are_read_as_their_entropy(levels, n):
+    for seed in range(5):
+        x = np.random.default_rng(seed).integers(0, levels, n)
+        found = estimate_mi(x, x, method="discrete", seed=seed)
+        assert found.mi == pytest.approx(math.log(levels), abs=0.08)
+        assert found.lo < math.log(levels) and (found.hi is None or found.hi > math.log(levels))
+
+
 def test_copies_are_no_evidence():
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=(2, 100, 2))

@@ -33,6 +33,18 @@ def test_equals_its_definition(dx, dy, k):
     assert ksg(x, y, k=k).value == pytest.approx(by_definition(x, y, k), abs=1e-12)
 
 
+@pytest.mark.parametrize("power", [530, -530])
+@pytest.mark.parametrize("one", [False, True])
+def test_a_scale_whose_squares_are_no_numbers_changes_nothing_in_tiles(power, one):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 6))
+    y = x[:, :4] + rng.normal(size=(60, 4))
+    if one:  # the side that is far smaller says nothing in a common metric, as with any scale
+        assert ksg(x * 2.0**power, y).value == ksg(x * 2.0 ** (power // 10), y).value
+    else:
+        assert ksg(x * 2.0**power, y * 2.0**power).value == ksg(x, y).value > 0.1
+
+
 def test_tree_and_tiles_agree_where_their_distances_do(monkeypatch):
     # of one column the largest difference and the Euclidean distance are the same
     x, y = tasks.gaussian(1, 0.8).sample(300, seed=0)

@@ -43,6 +43,16 @@ def test_lars_follows_the_formula_under_a_changing_rate(shape, clip):
         np.testing.assert_allclose(p.detach().numpy(), want, rtol=1e-12)
 
 
+def test_a_clipped_step_stays_within_its_limit_after_a_warm_up_from_zero():
+    w = torch.nn.Parameter(torch.tensor([[1.0, 0.0]]))
+    optimizer = LARS([w], lr=0.1, eta=0.02, clip=True)
+    for lr, moved in ((0.0, 0.0), (0.1, 0.02)):  # eta |w|
+        optimizer.param_groups[0]["lr"], before = lr, w.detach().clone()
+        w.grad = torch.tensor([[0.0, 100.0]])
+        optimizer.step()
+        assert (w.detach() - before).norm() == pytest.approx(moved)
+
+
 def test_lars_steps_plainly_where_a_norm_is_zero():
     fresh, still = torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.ones(2, 2))
     fresh.grad, still.grad = torch.ones(2, 2), torch.zeros(2, 2)

@@ -37,7 +37,7 @@ def effective_rank(z: Tensor, *, center: bool = False) -> Tensor:
         >>> effective_rank(torch.eye(4)), effective_rank(torch.ones(9, 4))
         (tensor(4., dtype=torch.float64), tensor(1., dtype=torch.float64))
 
-    Source: Garrido et al. 2023, RankMe (arXiv:2210.02885); Roy & Vetterli 2007.
+    Source: Garrido et al. 2023, RankMe (arXiv:2210.02885), eq. 1, whose 1e-7 on each p_k is left out; Roy & Vetterli 2007.
     """
     z = _checked(z, "effective_rank").double()
     if z.shape[-1]:  # squares of float64 overflow, too; by a power of two, no digit changes
@@ -243,7 +243,8 @@ def lidar(z: Tensor, *, delta: float = 1e-4) -> Tensor:
         >>> round(float(lidar(means[:, None].repeat(1, 2, 1))))
         4
 
-    Source: Thilak et al. 2024, LiDAR (arXiv:2312.04000), eqs. 1-3; p here sums to 1 exactly, there 1e-7 is added.
+    Source: Thilak et al. 2024, LiDAR (arXiv:2312.04000), eqs. 1-3; p here sums to 1 exactly, there 1e-7 is added; the
+    covariance within is the unbiased one, over n (q - 1), there a mean over views.
     """
     if z.ndim != 3 or min(z.shape[:2]) < 2:
         raise DataError(f"lidar: need N Q D, at least two views of at least two samples, got {tuple(z.shape)}")

@@ -111,6 +111,8 @@ class Whitening(Marginal):
         shrunk = (1 - self.eps) * covariance(groups) + self.eps * torch.eye(d, dtype=z.dtype, device=z.device)
         root, failed = torch.linalg.cholesky_ex(shrunk)
         if failed.any() and torch.isfinite(z).all():  # a NaN goes through: the step says where it comes from
+            if not torch.isfinite(shrunk).all():
+                raise NumericsError(f"the covariance of {size} x {d} embeddings up to {z.abs().max():.1e} overflows")
             raise NumericsError(
                 f"the covariance of {size} x {d} embeddings is singular: they have collapsed, or eps={self.eps} is too small"
             )

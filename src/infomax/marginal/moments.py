@@ -1,5 +1,6 @@
 """Marginals that hold the batch's own moments: surrogates of the log-partition (paper, section 3.4 and A.3)."""
 
+import torch
 from torch import Tensor
 
 from infomax.errors import ConfigError
@@ -40,7 +41,8 @@ class VarianceCovariance(Marginal):
         self.guards = (*spread, "directions") if covariance > 0 else spread
 
     def _hinge(self, z: Tensor) -> Tensor:
-        return (1 - (z.var(-2) + self.eps).sqrt()).relu().mean(-1)
+        variance = (z.var(-2) + self.eps).clamp_min(torch.finfo(z.dtype).tiny)  # the slope of a root at 0 is infinite
+        return (1 - variance.sqrt()).relu().mean(-1)
 
     def _correlated(self, z: Tensor) -> Tensor:
         centred = z - z.mean(-2, keepdim=True)

@@ -68,7 +68,7 @@ def estimate_mi(
         margins: coordinates for every method but auto and discrete: ranks made Gaussian column by column, standardised, or
             as given.
         k: neighbours of ksg.
-        seed: of folds, weights and dither: the same seed gives the same estimate on the same machine.
+        seed: of folds, weights, dither and the samples by which a bias is taken off: the same seed gives the same estimate on the same machine.
 
     Returns:
         The estimate with its limits, flags and readings. A limit is None where none is honest.

@@ -112,7 +112,8 @@ class LARS(torch.optim.Optimizer):
         p_norm, u_norm = (torch.stack(torch._foreach_norm(some)) for some in (matrices, updates))
         trust = group["eta"] * p_norm / u_norm
         if group["clip"]:
-            trust = (trust / group["lr"]).clamp(max=1.0)
+            # at a rate of 0, with which a warm-up begins, the limit on the move says nothing of the gradient to remember
+            trust = (trust / group["lr"]).clamp(max=1.0) if group["lr"] else torch.zeros_like(trust)
         return list(torch.where((p_norm > 0) & (u_norm > 0), trust, torch.ones_like(trust)).unbind())
 
 

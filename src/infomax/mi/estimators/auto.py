@@ -169,7 +169,8 @@ def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> 
     A lower limit only where shuffled pairs read less, an upper one only where levels are not too rare.
 
     The latter is the higher of the normal and of `upper`: above the truth in 96 to 100 % of samples, simulated with
-    2 x 2 to 6 x 8 levels, even and skewed, from independent sides to equal ones.
+    2 x 2 to 6 x 8 levels, even and skewed, from independent sides to equal ones. The lower one is normal, and below the truth
+    less often where few pairs contradict a map (100 pairs of 2 x 2 levels, 2 or 3 of them off: in 87 %).
     """
     began = time.process_time()
     found = plugin(x, y, seed=seed)
@@ -179,7 +180,7 @@ def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> 
         by_law = upper(found.value, found.bias, found.own_se, len(x), int(x.max() * y.max()))
         most = max(found.value + Z * found.se, by_law)
     # a table too thin to simulate from: for the lower limit, take off the most that it can be
-    least = found.value - max(0.0, found.largest_bias - found.bias if scarce else 0.0) - Z * found.se
+    least = min(found.least, found.value - max(0.0, found.largest_bias - found.bias if scarce else 0.0)) - Z * found.se
     reading = EstimatorReading(
         "discrete",
         found.value,

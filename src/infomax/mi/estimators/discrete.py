@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Classes = NDArray[np.intp]
+Floats = NDArray[np.float64]
 
 
 CHANCE = 0.025
@@ -15,8 +16,8 @@ CHANCE = 0.025
 
 class Plugin(NamedTuple):
     """Value (nats), standard error, the bias taken off, how often shuffled pairs read as much, whether most pairs of
-    levels are expected less than once, the bias of shuffled pairs, which dependence only makes smaller, and the standard
-    error of the table as it stands, by the delta method."""
+    levels are expected less than once, the bias of shuffled pairs, which dependence only makes smaller, the standard
+    error of the table as it stands, by the delta method, and the value from which a lower limit is safe."""
 
     value: float
     se: float
@@ -25,6 +26,7 @@ class Plugin(NamedTuple):
     rare: bool
     largest_bias: float
     own_se: float
+    least: float
 
 
 def plugin(x: Classes, y: Classes, *, seed: int = 0, draws: int = 200) -> Plugin:
@@ -32,7 +34,9 @@ def plugin(x: Classes, y: Classes, *, seed: int = 0, draws: int = 200) -> Plugin
 
     The bias and the standard error are those of samples of $(1 - \lambda) \hat p_{ab} + \lambda \hat p_a \hat p_b$, whose
     MI is known. $\lambda$ is James and Stein's: near 1 where the table is no further from independence than chance has
-    it, near 0 where it is. A formula that counts occupied cells, as Miller and Madow's, is off where cells are rare.
+    it, near 0 where it is; at most the share of pairs that came once, which is what cells that never came hold (Good and
+    Turing), for else cells that cannot come are filled, and the bias of a table without them taken for large. A lower
+    limit goes by $\lambda$ as it was. A formula that counts occupied cells, as Miller and Madow's, is off where cells are rare.
 
     Args:
         x: N classes. y: N classes.
@@ -54,24 +58,38 @@ def plugin(x: Classes, y: Classes, *, seed: int = 0, draws: int = 200) -> Plugin
     # over all cells, occupied or not: sum of (target - p)^2
     apart = float(np.square(p).sum() - 2 * (p * target).sum() + np.square(p_x).sum() * np.square(p_y).sum())
     share = min(1.0, (1 - float(np.square(p).sum())) / ((n - 1) * apart)) if apart > 0 else 1.0
-    mixed = (1 - share) * p + share * target
-    empty = share * math.log(share) * (1 - float(target.sum())) if share else 0.0
-    truth = float((mixed * np.log(mixed / target)).sum()) + empty
+    unseen = min(share, float((counts == 1).sum()) / n)
+
     drawn, null = np.empty(draws), np.empty(draws)
     for d in range(draws):
-        rows = rng.integers(n, size=n)
-        others = np.where(rng.random(n) < share, rng.integers(n, size=n), rows)
-        drawn[d] = _plain(i[rows], j[others])
+        drawn[d] = _drawn(i, j, share, rng)
         null[d] = _plain(i, rng.permutation(j))
     value = _plain(i, j)
     chance = float((1 + (null >= value - 1e-12).sum()) / (1 + draws))
-    # shuffles keep the rarest levels, which samples lose: the better bias where nothing speaks against independence
-    like, true = (null, 0.0) if chance > CHANCE else (drawn, truth)
-    bias = float(like.mean()) - true
     rare = bool((np.outer(n_x, n_y) < n).mean() > 0.5)
     se = max(float(draw.std(ddof=1)) for draw in (null, drawn))
+    # shuffles keep the rarest levels, which samples lose: the better bias where nothing speaks against independence
+    bias = most = float(null.mean()) if chance > CHANCE else float(drawn.mean()) - _mixed(p, target, share)
+    if unseen < share and chance <= CHANCE:
+        bias = float(np.mean([_drawn(i, j, unseen, rng) for _ in range(draws)])) - _mixed(p, target, unseen)
     own = float((p * np.square(np.log(p / target))).sum()) - value**2
-    return Plugin(value - bias, se, bias, chance, rare, float(null.mean()), math.sqrt(max(0.0, own) / n))
+    own_se = math.sqrt(max(0.0, own) / n)
+    return Plugin(value - bias, se, bias, chance, rare, float(null.mean()), own_se, value - max(bias, most))
+
+
+def _mixed(p: Floats, target: Floats, share: float) -> float:
+    """MI of the occupied cells' shares and independence, mixed."""
+    mixed = (1 - share) * p + share * target
+    empty = share * math.log(share) * (1 - float(target.sum())) if share else 0.0
+    return float((mixed * np.log(mixed / target)).sum()) + empty
+
+
+def _drawn(x: Classes, y: Classes, share: float, rng: np.random.Generator) -> float:
+    """MI of a sample's own shares, drawn of that mixture."""
+    n = len(x)
+    rows = rng.integers(n, size=n)
+    others = np.where(rng.random(n) < share, rng.integers(n, size=n), rows)
+    return _plain(x[rows], y[others])
 
 
 def _plain(x: Classes, y: Classes) -> float:

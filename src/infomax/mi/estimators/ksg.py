@@ -94,7 +94,9 @@ def _by_tree(x: Array, y: Array, k: int) -> tuple[Counts, Counts, Counts]:
 
 
 def _by_tiles(x: Array, y: Array, k: int) -> tuple[Counts, Counts, Counts]:
-    n = len(x)
+    n, top = len(x), float(max(np.abs(x).max(initial=0.0), np.abs(y).max(initial=0.0)))
+    if top and not 1e-100 < top < 1e100:  # squares would be no numbers: by a power of two, which changes no digit
+        x, y = (np.ldexp(z, -math.frexp(top)[1]) for z in (x, y))
     # an offset would drown the distances in the rounding of the squares; a whole one leaves equal distances equal
     a, b = (torch.from_numpy(z - z.mean(0).round()) for z in (x, y))
     step = max(1, min(n, _TILE // n))
