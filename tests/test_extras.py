@@ -1,5 +1,6 @@
 """Packages that are not always there: what brings them is said in one way, and before anything is made."""
 
+import importlib.util
 import sys
 import tomllib
 from pathlib import Path
@@ -7,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from infomax.cli import main
-from infomax.extras import PACKAGES
+from infomax.errors import ConfigError
+from infomax.extras import PACKAGES, installed
+from infomax.training.tensorboard import scalars
+from infomax.training.wandb import check
 
 ROOT = Path(__file__).parents[1]
 GRID = "{method: jmi, data: gaussians, grid: {lr: [0.1, 0.2]}}"
@@ -35,6 +39,30 @@ def test_a_runner_that_is_not_installed_is_refused_before_anything_is_made(
         said = f"uv sync --inexact --extra {extra}, or uv pip install {package}; or take --runner local"
         assert said in capsys.readouterr().err
         assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_a_packages_name_is_not_the_package(tmp_path, monkeypatch):
+    """Such as the logs that a run of Weights & Biases left in the working directory."""
+    for name in ("no_such_logs", "a_package"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a_package" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    for _ in range(2):
+        assert installed("a_package") and not installed("no_such_logs")
+        for name in ("a_package", "no_such_logs"):  # once imported, too
+            monkeypatch.setitem(sys.modules, name, importlib.import_module(name))
+
+
+def test_a_folder_of_logs_is_neither_wandb_nor_tensorboard(tmp_path, monkeypatch):
+    if any(importlib.util.find_spec(name) for name in ("wandb", "tensorboard")):
+        pytest.skip("one of them is installed")
+    for name in ("wandb", "tensorboard"):
+        (tmp_path / name).mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="wandb='mine': the package is not installed"):
+        check("mine")
+    scalars(tmp_path)({"epoch": 1.0})
+    assert not (tmp_path / "tensorboard").exists() or not list((tmp_path / "tensorboard").iterdir())
 
 
 @pytest.mark.parametrize("asked", [["--workers", "0"], ["--gpus", "1.5"], ["--retries", "-1"]])

@@ -1,6 +1,7 @@
 """Packages that are needed by those alone who ask for what they do: the extras of pyproject.toml, and how to get one."""
 
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 
 PACKAGES = {
@@ -27,12 +28,19 @@ def getting(extra: str) -> str:
 
 
 def installed(module: str) -> bool:
-    """Whether a module could be imported, without importing it.
+    """Whether a module could be imported, without importing it; a folder of its name alone, such as a run's log, is none.
 
     Example:
         >>> installed("torch"), installed("no_such_module")
         (True, False)
     """
     if module in sys.modules:
-        return sys.modules[module] is not None
-    return find_spec(module) is not None
+        there = sys.modules[module]
+        return there is not None and not _bare(there.__spec__)
+    spec = find_spec(module)
+    return spec is not None and not _bare(spec)
+
+
+def _bare(spec: ModuleSpec | None) -> bool:
+    """Whether it is a folder without code of its own, which Python takes for a package all the same."""
+    return spec is not None and spec.origin is None and spec.submodule_search_locations is not None

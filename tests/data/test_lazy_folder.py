@@ -203,9 +203,10 @@ def test_the_budget_is_what_was_asked_or_a_share_of_what_is_free(monkeypatch: py
     for asked, size in (("0", 0), ("1.5GB", 1_500_000_000), ("20 kb", 20_000), ("7", 7), ("2M", 2_000_000)):
         monkeypatch.setenv("INFOMAX_MEMORY", asked)
         assert machine.budget() == size
-    monkeypatch.setenv("INFOMAX_MEMORY", "much")
-    with pytest.raises(ConfigError, match="INFOMAX_MEMORY='much'"):
-        machine.budget()
+    for asked in ("much", "inf", "-inf", "nan"):
+        monkeypatch.setenv("INFOMAX_MEMORY", asked)
+        with pytest.raises(ConfigError, match=f"INFOMAX_MEMORY='{asked}'"):
+            machine.budget()
     monkeypatch.delenv("INFOMAX_MEMORY")
     one = machine.budget()
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")

@@ -1,9 +1,13 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
 
+import infomax as im
 from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.evaluate import encode
+from infomax.evaluate.features import features
 
 
 def test_batches_do_not_change_the_features_and_modes_come_back():
@@ -30,6 +34,25 @@ def test_modes_come_back_after_a_failure():
     with pytest.raises(RuntimeError, match="shapes"):
         encode(module, torch.zeros(4, 5))
     assert all(m.training for m in module.modules())
+
+
+def test_a_frozen_part_of_a_graphs_encoder_stays_frozen_after_a_failure_too():
+    graph = im.data.load("sbm")
+
+    class Net(nn.Module):
+        def __init__(self, fails):
+            super().__init__()
+            self.lin, self.norm, self.fails = nn.Linear(graph.channels, 4), nn.BatchNorm1d(4).eval(), fails
+
+        def forward(self, seen):
+            if self.fails:
+                raise RuntimeError("no more memory")
+            return self.norm(self.lin(seen[0]))
+
+    for net in (Net(False), Net(True)):
+        with pytest.raises(RuntimeError, match="no more memory") if net.fails else nullcontext():
+            assert len(features(net, graph, progress=False)) == len(graph)
+        assert net.training and net.lin.training and not net.norm.training
 
 
 def test_bad_input_is_named():

@@ -314,6 +314,10 @@ def test_options_are_compared_whole_as_numbers_and_with_their_defaults():
     assert over.differences([trained(warmup_epochs=10, accumulate=1), trained(warmup_epochs=10.0)]) == []
     rounded = trained() | {"data": {"name": "a", "samples": 3, "mean": [0.1 + 1e-9], "std": [1.0]}}
     assert over.differences([trained(), rounded]) == []
+    nought, off = ({"data": {"name": "a", "samples": 3, "mean": [m], "std": [1.0]}} for m in (1e-17, 0.001))
+    other = {"data": {"name": "a", "samples": 3, "mean": [-3e-17], "std": [1.0]}}  # of a table that is standardised
+    assert over.differences([nought, other]) == []
+    assert over.differences([nought, off]) == ["data trained on (their statistics)"]
 
 
 def test_runs_for_one_time_have_a_mean_however_far_they_came():

@@ -44,6 +44,12 @@ def test_a_probe_by_sgd_is_as_good_as_a_converged_one():
         assert abs(a.accuracy - b.accuracy) < 3 * b.stderr
 
 
+def test_the_error_of_sgd_is_none_of_zero_where_every_sample_is_right():
+    x, y = torch.cat([torch.randn(40, 3) - 9, torch.randn(40, 3) + 9]), torch.arange(2).repeat_interleave(40)
+    a, b = (probe(x[::2], y[::2], x[1::2], y[1::2]) for probe in (sgd_probe, linear_probe))
+    assert a.accuracy == b.accuracy == 1.0 and a.stderr == b.stderr > 0
+
+
 def test_probes_trained_at_once_are_those_trained_alone():
     x, y, *_ = clusters()
     both = sgd_probes(x, y, rates=(0.01, 0.3), decays=(0.0, 1e-2), epochs=3)
@@ -491,6 +497,15 @@ def test_gauges_see_other_data_as_training_saw_its_own():
     run = im.train(learner, Dataset(x, y), epochs=1, progress=False)
     own, other = (run.evaluate(Dataset(d, y), protocols="gauges")["embedding"]["alignment"] for d in (x, 10 * x + 50))
     assert own != pytest.approx(other, rel=1e-3)
+
+
+def test_two_runs_leave_a_part_that_is_held_in_evaluation_there():
+    torch.manual_seed(0)
+    learner = im.methods.jmi(im.encoders.get("toy"), projector=(8,))
+    run = im.train(learner, "gaussians", epochs=1, progress=False)
+    run.learner.train().f.eval()
+    two_runs(run, run, samples=50)
+    assert run.learner.training and not run.learner.f.training
 
 
 def test_samples_of_a_folder_are_named_by_their_files(runs, tmp_path, capsys):

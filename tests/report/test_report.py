@@ -216,9 +216,17 @@ def test_what_cannot_be_drawn_is_one_line(tmp_path, runs, capsys, monkeypatch):
         assert said in capsys.readouterr().err
     assert main(["report", str(runs[0]), str(runs[0])]) == 2
     assert "named twice" in capsys.readouterr().err
-    monkeypatch.setattr("infomax.report.run.find_spec", lambda name: None)
+    monkeypatch.setattr("infomax.report.run.installed", lambda name: False)
     with pytest.raises(ConfigError, match="umap-learn"):
         write([Subject.at(runs[0])], tmp_path / "a.html", umap=True)
+
+
+def test_a_standardised_table_is_the_runs_own_however_its_means_are_rounded():
+    from infomax.report.subject import _same
+
+    table = Dataset(torch.randn(20, 5, generator=torch.Generator().manual_seed(0)), mean=(1e-17,) * 5, std=(1.0,) * 5)
+    asked = {"samples": 20, "mean": [-3e-17] * 5, "std": [1.0] * 5}
+    assert _same(table, asked) and not _same(table, asked | {"mean": [0.001] * 5})
 
 
 def test_umap_lays_out_the_features(runs, tmp_path):

@@ -369,6 +369,19 @@ def test_a_part_of_the_data_keeps_labels_and_test():
     assert some_of(whole, 10**6) is whole
 
 
+def test_a_test_part_without_labels_is_none(tmp_path):
+    from PIL import Image
+
+    numbers = np.random.default_rng(0)
+    for folder in ("train/a", "train/b", "test"):
+        (tmp_path / folder).mkdir(parents=True)
+        for k in range(10):
+            Image.fromarray(numbers.integers(0, 256, (8, 8), np.uint8)).save(tmp_path / folder / f"{k}.png")
+    data = dataset(str(tmp_path))
+    assert halves(data) == (data, None)
+    assert set(curves_train.probed(encoder_for(data), *halves(data), 0)) >= {"linear", "knn"}
+
+
 def small(out, which=curves.fig7, **changes):
     return which(out, **{"seeds": 2, "epochs": 2, "samples": 200, "workers": 1, "progress": False} | changes)
 

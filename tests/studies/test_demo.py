@@ -1,11 +1,19 @@
 import json
 
+import torch
+
 from infomax.report.demo import of_the_last
 from infomax.studies import demo
 
 
 def test_the_demo_end_to_end_in_small(tmp_path, capsys):
-    found = demo.run(tmp_path / "demo", epochs=2, progress=False)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = demo.run(tmp_path / "demo", epochs=2, progress=False)
+        assert torch.get_num_threads() == 2, "the demo computes by one and gives back what it found"
+    finally:
+        torch.set_num_threads(threads)
     rows = found["rows"]
     assert {"raw pixels", "random encoder", "sdmi", "jmi", "sdmi, no marginal"} <= set(rows)
     assert len(rows) == 8

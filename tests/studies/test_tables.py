@@ -297,6 +297,31 @@ def test_so_many_rows_of_a_data_set_are_of_every_class_alike(tmp_path):
         source(str(tmp_path / "plain.npz"), None, None, tmp_path)
 
 
+def test_of_a_test_part_without_labels_no_row_is_counted(tmp_path):
+    x, y = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8), np.arange(40) % 2
+    np.savez(tmp_path / "half.npz", x_train=x, y_train=y, x_test=x[:4])
+    for samples in (None, 20):
+        found = source(str(tmp_path / "half.npz"), None, samples, tmp_path)
+        assert found.test is None and found.of_test is None
+
+
+def test_the_encoder_of_a_row_is_that_which_auto_trained(tmp_path):
+    from infomax.studies.tables.probing import _described
+    from infomax.sweep.folder import Row
+
+    x, y = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8), np.arange(40) % 2
+    np.savez(tmp_path / "sixteen.npz", x=x, y=y)
+    here = source(str(tmp_path / "sixteen.npz"), None, None, tmp_path)
+    for size, encoder in ((None, "resnet8"), (8, "mlp")):
+        options = {"encoder": "auto", "size": size, "seed": 0, "epochs": 1}
+        row = _described(Folder(tmp_path), Row("a", "finished", options, {}, 1, 0.0), here)
+        assert (row["encoder"], row["size"]) == (encoder, size or 16)
+    kept = json.loads((ROOT / "results" / "fig2-digits.json").read_text())
+    for changes, encoder in (({}, "mlp"), ({"size": 16}, "resnet8"), ({"data": "cifar10", "size": 8}, "mlp")):
+        (tmp_path / "fig2.json").write_text(json.dumps(kept | {"settings": kept["settings"] | changes}))
+        assert {r["encoder"] for r in elsewhere.read(tmp_path / "fig2.json")} == {encoder}
+
+
 def test_the_tables_of_the_page_are_those_of_the_results():
     spec = importlib.util.spec_from_file_location("tables_of_docs", ROOT / "docs" / "tools" / "tables.py")
     tool = importlib.util.module_from_spec(spec)

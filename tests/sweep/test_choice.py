@@ -91,6 +91,13 @@ def test_of_losses_the_lowest_is_the_best_and_the_goal_may_be_said(tmp_path, tel
     assert read({**FIXED, "evaluate": {"metric": "loss", "goal": "max"}}).evaluate["goal"] == "max"
 
 
+def test_a_head_without_layers_is_named(tmp_path, tell):
+    path = made_up(tmp_path, [({"projector": p}, {"linear": 90.0 - len(p)}) for p in ([], [64, 32])])
+    assert "best: projector=none: " in tell("best", path)[1]
+    said = tell("table", path)[1]
+    assert [line.split()[0] for line in said.splitlines()[1:3]] == ["none", "64-32"]
+
+
 def test_a_setting_of_which_seeds_failed_says_so_and_stands_behind_whole_ones(tmp_path, tell):
     lucky = [({"lr": 2, "seed": 0}, {"linear": 99.0}), *(({"lr": 2, "seed": k}, "NaN") for k in (1, 2))]
     whole = [({"lr": 1, "seed": k}, {"linear": 90.0 + k}) for k in range(3)]

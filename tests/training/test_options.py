@@ -240,7 +240,7 @@ def test_tensorboard_is_written_where_its_package_is(tmp_path, monkeypatch):
     fake = types.ModuleType("torch.utils.tensorboard")
     fake.SummaryWriter = Writer
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", fake)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: name if name == "tensorboard" else None)
+    monkeypatch.setattr("infomax.training.tensorboard.installed", lambda name: name == "tensorboard")
     fit(out=tmp_path / "run")
     assert said[0] == str(tmp_path / "run" / "tensorboard")
     assert ("bound", 1) in said and ("mi_infonce", 2) in said
@@ -431,7 +431,8 @@ def test_views_of_a_function_are_tried_on_the_encoder_as_it_is_written(monkeypat
     [
         {"lr": "0.1"}, {"weight_decay": "0"}, {"warmup_epochs": "1"}, {"clip_norm": "1"}, {"keep": "2"}, {"devices": "2"},
         {"compile": "no"}, {"online_probe": "no"}, {"rules": [1]}, {"optimizer": None}, {"precision": 32}, {"on_nan": None},
-        {"strategy": None},
+        {"strategy": None}, {"size": 16.0}, {"size": True}, {"local_views": 2.0}, {"lr_batch": True}, {"lr_batch": 256.0},
+        {"epochs": True}, {"seed": False}, {"gauge_samples": True},
     ],
 )  # fmt: skip
 def test_an_option_of_another_type_is_named(asked):

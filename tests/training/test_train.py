@@ -152,6 +152,9 @@ def test_mutual_information_is_read_between_the_two_branches():
     a, b = monitor.two_sides(twin, views)
     twin.eval()
     assert torch.equal(a, twin.f(views[0])) and torch.equal(b, twin.g(views[1]))
+    twin.train().g.eval()
+    monitor.two_sides(twin, views)
+    assert twin.training and twin.f.training and not twin.g.training
 
 
 def test_a_tensor_and_an_own_view_function():

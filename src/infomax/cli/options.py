@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from infomax.errors import ConfigError
+from infomax.words import with_dashes
 
 
 def whole(type_: Any, tokens: Any) -> int | None:
@@ -56,7 +57,7 @@ def as_token(name: str, value: Any) -> str:
     option = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{option}" if value else f"--no-{option}"
-    return f"--{option}=" + (("-".join(map(str, value)) or "none") if isinstance(value, list) else str(value))
+    return f"--{option}=" + (with_dashes(value) if isinstance(value, list) else str(value))
 
 
 def strict(command: Callable[..., None]) -> Callable[..., None]:

@@ -13,6 +13,7 @@ from infomax.training import Run
 from infomax.training.folder import read_config
 from infomax.training.rules import read_rules
 from infomax.training.sharding import Strategy
+from infomax.words import with_dashes
 
 
 def continued(
@@ -72,7 +73,7 @@ def resumed(argv: list[str]) -> list[str]:
     differ = []
     for name, value in given.items():
         then = begun.get(name, "nothing")
-        said = ("-".join(map(str, then)) or "none") if isinstance(then, list) else str(then)
+        said = with_dashes(then) if isinstance(then, list) else str(then)
         if name == "rules" and isinstance(then, dict):
             said, value = str(then), str(read_rules(value))
         same = (value or "true") == said

@@ -22,7 +22,7 @@ from infomax.training.online import as_text
 from infomax.training.optim import OptimizerName
 from infomax.training.rules import read_rules
 from infomax.training.sharding import Strategy
-from infomax.words import many
+from infomax.words import many, with_dashes
 
 
 def train(
@@ -288,7 +288,7 @@ def train_command(argv: list[str]) -> Callable[..., None]:
     about = described_arguments(inspect.getdoc(known.get(name)) or "") if name else {}
     extra = []
     for n, p in chosen.items():
-        default = ("-".join(map(str, p.default)) or "none") if n in heads else p.default
+        default = with_dashes(p.default) if n in heads else p.default
         annotation: Any = str if n in heads else p.annotation
         shown = Parameter(help=about.get(n, ""), group=f"Options of {name}")
         extra.append(p.replace(default=default, annotation=Annotated[annotation, shown]))

@@ -69,8 +69,33 @@ def changed(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> li
 
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(abs(x - y) <= _NEAR * max(1.0, abs(x)) for x, y in zip(a, b, strict=True))
+        return _near(a, b, [max(1.0, abs(x)) for x in a])
     return bool(a == b)
+
+
+def same_statistics(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether the mean and standard deviation of each channel are the same, but for how another machine rounds.
+
+    Args:
+        then, now: with `mean` and `std`, numbers each; without them alike.
+
+    Example:
+        >>> table = {"mean": [1e-17, 2.0], "std": [1.0, 0.5]}
+        >>> same_statistics(table, {"mean": (-3e-17, 2.0), "std": (1.0, 0.5)})
+        True
+        >>> same_statistics(table, {"mean": (0.001, 2.0), "std": (1.0, 0.5)}), same_statistics(table, {})
+        (False, False)
+    """
+    (mean, std), (other_mean, other_std) = ((one.get("mean") or (), one.get("std") or ()) for one in (then, now))
+    if len({len(mean), len(std), len(other_mean), len(other_std)}) > 1:
+        return False
+    # a mean near 0 is rounded by what was summed, as large as the deviation, not by what it came to
+    scales = [s + 0.01 * abs(m) for m, s in zip(mean, std, strict=True)]
+    return _near(mean, other_mean, scales) and _near(std, other_std, scales)
+
+
+def _near(a: Sequence[float], b: Sequence[float], scales: Sequence[float]) -> bool:
+    return len(a) == len(b) and all(abs(x - y) <= _NEAR * s for x, y, s in zip(a, b, scales, strict=True))
 
 
 def of_files(files: Sequence[str | Path], root: str | Path) -> str | None:

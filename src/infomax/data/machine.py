@@ -34,7 +34,7 @@ def budget() -> int:
     unit = number[-1:] if number[-1:] in "kmgt" else ""
     try:
         return int(float(number.removesuffix(unit)) * _UNITS[unit])
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ConfigError(f"INFOMAX_MEMORY={asked!r}: give bytes, such as 0, 500MB or 8GB") from None
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from infomax.errors import ConfigError
+from infomax.modes import resting
 
 
 def width_of(module: nn.Module, example: object = None) -> int:
@@ -75,14 +76,8 @@ def measured_width(module: nn.Module, example: object) -> int:
         >>> measured_width(nn.Flatten(), torch.zeros(1, 3, 4, 4))
         48
     """
-    training = {m: m.training for m in module.modules()}
-    module.eval()
-    try:
-        with torch.no_grad():
-            out = module(example)
-    finally:
-        for m, mode in training.items():
-            m.training = mode
+    with resting(module), torch.no_grad():
+        out = module(example)
     if not isinstance(out, Tensor) or out.ndim != 2:
         got = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
         raise ConfigError(f"{type(module).__name__} gives {got}: an encoder gives N x D, add pooling or flattening")

@@ -26,7 +26,7 @@ def evaluated(
     *,
     size: int | None = None,
     as_json: bool,
-) -> dict[str, Any]:
+) -> None:
     """Evaluate runs, keep what was found in each one's folder, print it, and the spread over them."""
     folders = [Path(name).resolve() for name in runs]
     twice = next((name for k, name in enumerate(runs) if folders[k] in folders[:k]), None)
@@ -51,7 +51,6 @@ def evaluated(
         print(f"no mean over runs: {told['over_runs_left_out']}")
     elif "over_runs" in told:
         print("\n".join(lines(told["over_runs"], came=lengths(found))))
-    return told
 
 
 def _told(name: str, found: Findings, *, as_json: bool) -> None:

@@ -1,6 +1,5 @@
 """Features of a data set as a file."""
 
-import importlib.util
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from torch import Tensor
 from infomax.errors import ConfigError, warn
 from infomax.evaluate.features import features, fits
 from infomax.evaluate.splits import whole_rows
-from infomax.extras import getting
+from infomax.extras import getting, installed
 from infomax.training.checkpoint import write_bytes
 from infomax.training.feed import dataset
 
@@ -95,7 +94,7 @@ def new_file(out: str | Path) -> Path:
 
 def _arrow(path: Path) -> None:
     """Refuse a .parquet file where there is no pyarrow to write it."""
-    if importlib.util.find_spec("pyarrow") is None:
+    if not installed("pyarrow"):
         raise ConfigError(f"{path}: a .parquet file takes pyarrow: {getting('streams')}; or name an .npz file")
 
 

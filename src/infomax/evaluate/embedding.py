@@ -14,6 +14,7 @@ from infomax.errors import ConfigError, command
 from infomax.evaluate.features import run_size
 from infomax.evaluate.gauges import alignment, effective_rank, lidar, spectrum, std_per_dimension, uniformity
 from infomax.evaluate.numbers import unit
+from infomax.modes import resting
 from infomax.training.feed import Feed, view_function
 from infomax.training.monitor import BLOCK, TAU, two_sides
 
@@ -98,14 +99,9 @@ def embedding_gauges(run: "Run", data: Dataset) -> dict[str, Any]:
 def _many_views(run: "Run", feed: Feed, data: Dataset) -> Tensor:
     """Features of several views of some samples: N x Q x D."""
     encoder, rows = run.learner.encoder, spread_rows(data.images, LIDAR_SAMPLES)
-    modes = [(m, m.training) for m in encoder.modules()]
-    encoder.eval()
-    try:
+    with resting(encoder):
         # sweeps below -1 belong to no epoch, so that these views are none of training's
         seen = [encoder(feed.of(rows, -2 - q)[0]) for q in range(LIDAR_VIEWS)]
-    finally:
-        for module, mode in modes:
-            module.training = mode
     return torch.stack(seen, 1).flatten(2).cpu()
 
 

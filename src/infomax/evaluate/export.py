@@ -216,7 +216,7 @@ def _program(
     others = _others(run, net, some, side)
     for free in (True, False) if others else (False,):
         try:
-            exported, takes = _traced(program.eval(), _given(some), free, path)
+            exported, takes = _traced(program.eval(), _given(some), free)
             data, read = _onnx(exported, about) if path.suffix == ".onnx" else _pt2(exported, about)
             word = all(not one.isdigit() for one in takes[2:])
             seen = [some, *(others if free and word else ())]
@@ -268,7 +268,7 @@ def _given(some: "Dataset") -> Tensor:
     return torch.as_tensor(some.images)
 
 
-def _traced(program: nn.Module, example: Tensor, free: bool, path: Path) -> tuple[Any, tuple[str, ...]]:
+def _traced(program: nn.Module, example: Tensor, free: bool) -> tuple[Any, tuple[str, ...]]:
     """The program, and what it takes."""
     from torch.export import Dim
 

@@ -11,6 +11,7 @@ from infomax.data import Dataset, Graph
 from infomax.data.encoded import Encoded
 from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.heap import keep_freed
+from infomax.modes import resting
 from infomax.progress import meter
 from infomax.training.feed import auto_views, standardises, view_size
 from infomax.views import RECIPES, recipe
@@ -73,10 +74,8 @@ def encode(
     device = images[0].device if weight is None else weight.device
     if device.type == "cpu":
         keep_freed()
-    modes = [(m, m.training) for m in module.modules()]
-    module.eval()
     parts = []
-    try:
+    with resting(module):
         starts = range(0, len(images), batch)
         for start in meter(starts, desc="encode", unit="batch", delay=2, leave=False, disable=not progress):
             block: Any = images[start : start + batch]
@@ -84,9 +83,6 @@ def encode(
             dtype = weight.dtype if weight is not None and seen.is_floating_point() else None
             z = module(seen.to(device, dtype, non_blocking=True))
             parts.append((z.float() if z.dtype == torch.bfloat16 else z).flatten(1).cpu())
-    finally:
-        for m, training in modes:
-            m.training = training
     features = torch.cat(parts)
     if not torch.isfinite(features).all():
         bad = int((~torch.isfinite(features)).any(1).sum())
@@ -147,11 +143,8 @@ def features(
     weight = next((p for p in encoder.parameters() if p.is_floating_point()), torch.empty(0))
     device = weight.device
     if isinstance(data, Graph):
-        was = encoder.training
-        encoder.eval()
-        with torch.no_grad():
+        with resting(encoder), torch.no_grad():
             z: Tensor = encoder((data.x.to(weight), data.edge_index.to(device)))
-        encoder.train(was)
         return (z.float() if z.dtype == torch.bfloat16 else z).cpu()
     if not standardises(data):
         return encode(encoder, data.images, progress=progress)

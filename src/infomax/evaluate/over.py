@@ -1,10 +1,10 @@
 """The mean and spread of accuracies over runs: where they differ in their seed alone, else why there is none."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from infomax.data.content import same_statistics
 from infomax.evaluate.protocols import spread_of
 from infomax.training.options import Options
 from infomax.words import many
@@ -112,21 +112,12 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:
             if any(value != values[0] for value in values):
                 found.append(f"{part} {key} ({', '.join(dict.fromkeys(map(_short, values)))})")
     data = [c.get("data") or {} for c in configs]
-    if any(not _alike(d.get(k), data[0].get(k)) for k in ("samples", "mean", "std") for d in data):
+    if any(d.get("samples") != data[0].get("samples") or not same_statistics(data[0], d) for d in data):
         named = list(dict.fromkeys(f"{d.get('name')}, {many(d.get('samples', 0), 'sample')}" for d in data))
         found.append(
             f"data trained on ({'; '.join(named)})" if len(named) > 1 else "data trained on (their statistics)"
         )
     return found
-
-
-def _alike(a: Any, b: Any) -> bool:
-    """Equal, or statistics that another machine rounded otherwise."""
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
-        return all(_alike(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, float) and isinstance(b, float):
-        return math.isclose(a, b, rel_tol=1e-5)
-    return bool(a == b)
 
 
 def _short(value: Any, most: int = 60) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from infomax.data import Dataset, Graph
 from infomax.errors import ConfigError, DataError, nearest
 from infomax.evaluate.features import fits, run_size
+from infomax.modes import resting
 from infomax.training.feed import Feed, dataset, view_function
 from infomax.training.monitor import BLOCK
 
@@ -91,17 +92,17 @@ def _said(run: "Run", data: Dataset, samples: int, layer: str, view: int) -> Ten
     branch = known[layer] if layer in ("features", "f", "g") else learner.f
     outs: list[Tensor] = []
     hook = known[layer].register_forward_hook(lambda _module, _inputs, out: outs.append(out))
-    was = learner.training
-    learner.eval()
     try:
         said = []
-        for block in blocks:
-            outs.clear()
-            branch(block)
-            if not outs or not isinstance(outs[-1], Tensor) or outs[-1].ndim < 2:
-                raise DataError(f"{run.path}: layer {layer!r} puts out no rows that could be compared; name another")
-            said.append(outs[-1].flatten(1).float().cpu())
+        with resting(learner):
+            for block in blocks:
+                outs.clear()
+                branch(block)
+                if not outs or not isinstance(outs[-1], Tensor) or outs[-1].ndim < 2:
+                    raise DataError(
+                        f"{run.path}: layer {layer!r} puts out no rows that could be compared; name another"
+                    )
+                said.append(outs[-1].flatten(1).float().cpu())
     finally:
         hook.remove()
-        learner.train(was)
     return torch.cat(said)

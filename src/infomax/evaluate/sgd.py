@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from infomax.errors import ConfigError
-from infomax.evaluate.numbers import Rows, tensors
+from infomax.evaluate.numbers import Rows, binomial_error, tensors
 from infomax.evaluate.probe import LinearProbe, ProbeResult, _accuracy, _check, standardise, stratified
 from infomax.heap import keep_freed
 
@@ -149,4 +149,4 @@ def sgd_probe(
     rate, decay = max(scores, key=lambda pair: (scores[pair], -pair[0]))  # of equals the slower
     (probe,) = sgd_probes(train, train_labels, rates=[rate], decays=[decay], epochs=epochs, batch=batch, seed=seed)
     accuracy = _accuracy(probe, test, test_labels)
-    return ProbeResult(accuracy, math.sqrt(accuracy * (1 - accuracy) / len(test)), rate, scores, decay)
+    return ProbeResult(accuracy, binomial_error(accuracy, len(test)), rate, scores, decay)

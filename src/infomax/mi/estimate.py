@@ -1,14 +1,12 @@
 """Mutual information between any two data sets: one function, and every estimator behind it by name."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, Literal, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from infomax.errors import ConfigError, DataError, nearest
@@ -18,6 +16,7 @@ from infomax.mi.estimators.critics import BOUNDS, crossfit
 from infomax.mi.estimators.folds import split
 from infomax.mi.estimators.result import SATURATION, TOGETHER, Estimate, EstimatorReading
 from infomax.mi.estimators.towers import CriticName
+from infomax.threads import one_thread
 
 __all__ = ["METHODS", "Estimate", "EstimatorReading", "Margins", "estimate_mi"]
 
@@ -68,7 +67,8 @@ def estimate_mi(
         margins: coordinates for every method but auto and discrete: ranks made Gaussian column by column, standardised, or
             as given.
         k: neighbours of ksg.
-        seed: of folds, weights, dither and the samples by which a bias is taken off: the same seed gives the same estimate on the same machine.
+        seed: of folds, weights, dither and the samples that tell a bias: the same seed gives the same estimate on the same
+            machine.
 
     Returns:
         The estimate with its limits, flags and readings. A limit is None where none is honest.
@@ -105,7 +105,7 @@ def estimate_mi(
         a, b, repeated = inputs.once(a, b)
         flags += repeated
     series = inputs.in_series(a, b)
-    with _one_thread():
+    with one_thread():
         if method == "auto":
             out = auto(a, b, seed=seed)
             mi, lo, hi, name, readings = out.mi, out.lo, out.hi, out.method, out.readings
@@ -129,17 +129,6 @@ def estimate_mi(
         dims=(a.shape[1], b.shape[1]),
         seconds=time.process_time() - began,
     )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Networks this small gain nothing from a second thread, and lose much on a machine that is not idle."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _one(

@@ -20,6 +20,7 @@ from infomax.mi.ceilings import CEILINGS, ceiling
 from infomax.mi.estimators.inputs import unmasked
 from infomax.mi.jackknife import standard_error, with_and_without
 from infomax.mi.sums import sums
+from infomax.modes import resting
 from infomax.parallel import by_rank, world
 
 KINDS = {
@@ -309,23 +310,19 @@ def between(
     metric = MIMetric(critic, tau=tau, **options)
     parts = {} if layer is None else {id(m): _layer(m, layer) for m in (a, b)}
     seen: list[Tensor] = []
-    modes = [(m, m.training) for top in (a, b) for m in top.modules()]
     hooks = [part.register_forward_hook(lambda _m, _i, out: seen.append(out)) for part in dict.fromkeys(parts.values())]
     try:
-        a.eval()
-        b.eval()
-        for x, y in views:
-            outs = []
-            for module, view in ((a, x), (b, y)):
-                seen.clear()
-                out = module(view)
-                outs.append((seen[-1] if hooks else out).flatten(1))
-            metric.update(*outs)
+        with resting(a, b):
+            for x, y in views:
+                outs = []
+                for module, view in ((a, x), (b, y)):
+                    seen.clear()
+                    out = module(view)
+                    outs.append((seen[-1] if hooks else out).flatten(1))
+                metric.update(*outs)
     finally:
         for hook in hooks:
             hook.remove()
-        for m, mode in modes:
-            m.training = mode
     return metric.compute()
 
 

@@ -30,14 +30,13 @@ _PANEL = 256  # rows of a panel of the compiled loop: 49 MiB at N = 50,000
 class Sums:
     """What the pass keeps: N-vectors in float64, where "both" is the sum over row k and column k, without the true pair.
 
-    positives: T_kk. log_rows, log_columns: log sum e^T of row k and of column k. candidate: what the other rows' log Z_i lose
+    positives: T_kk. log_rows: log sum e^T of row k. candidate: what the other rows' log Z_i lose
     in all without candidate k, -sum_i log(1 - e^(T_ik) / Z_i), i != k. softplus, clipped, scores, squares: "both" of
     softplus(T), e^clamp(T), T and T^2. log_others, clipped_others: log sum e^T and sum e^clamp(T) without pair k.
     """
 
     positives: Tensor
     log_rows: Tensor
-    log_columns: Tensor
     candidate: Tensor
     softplus: Tensor
     clipped: Tensor
@@ -114,7 +113,7 @@ def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float, moments: bool = T
         candidate += _lost(t, log_rows[rows], positives[rows], small)
     log_columns = torch.logaddexp(log_columns, column_sums.log())
     others = _others(log_rows, log_columns, clipped, clip, score, panel)
-    return Sums(positives, log_rows, log_columns, candidate, softplus, clipped, scores, squares, *others)
+    return Sums(positives, log_rows, candidate, softplus, clipped, scores, squares, *others)
 
 
 def _compiled(left: Tensor, right_t: Tensor, positives: Tensor, moments: tuple[Tensor, Tensor], clip: float) -> Sums:
@@ -141,7 +140,7 @@ def _compiled(left: Tensor, right_t: Tensor, positives: Tensor, moments: tuple[T
     clipped -= 2 * math.exp(-clip)  # what a true pair was clipped to
     log_rows, log_columns = of_rows[0].log(), of_columns[0].log()
     others = _others(log_rows, log_columns, clipped, clip, _product(left, right_t), panel)
-    return Sums(positives, log_rows, log_columns, candidate, softplus, clipped, *moments, *others)
+    return Sums(positives, log_rows, candidate, softplus, clipped, *moments, *others)
 
 
 def _lost(t: Tensor, log_rows: Tensor, positives: Tensor, small: bool) -> Tensor:

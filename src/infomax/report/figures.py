@@ -215,7 +215,7 @@ def _draw_panel(
     if panel.log:
         figure.update_yaxes(type="log", row=row, col=column)
     else:
-        _draw_levels(figure, panel, x, max(tops, default=0.0), min(bottoms, default=0.0), row, column)
+        _draw_levels(figure, panel, max(tops, default=0.0), min(bottoms, default=0.0), row, column)
 
 
 def _band(panel: Panel, method: str, seeds: Floats, mean: Floats) -> tuple[Floats, Floats, list[str]]:
@@ -232,9 +232,7 @@ def _band(panel: Panel, method: str, seeds: Floats, mean: Floats) -> tuple[Float
     return mean - sd, mean + sd, [f"&#177; {value:.4f}" for value in sd]
 
 
-def _draw_levels(
-    figure: "Figure", panel: Panel, x: npt.NDArray[np.float64], top: float, bottom: float, row: int, column: int
-) -> None:
+def _draw_levels(figure: "Figure", panel: Panel, top: float, bottom: float, row: int, column: int) -> None:
     levels = [(name, value, "dash") for name, value in panel.ceilings.items()]
     if panel.truth is not None:
         levels.append(("true MI", panel.truth, "dot"))

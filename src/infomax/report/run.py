@@ -3,7 +3,6 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError, warn
-from infomax.extras import getting
+from infomax.extras import getting, installed
 from infomax.report import accuracies, explorer, gallery, pictures
 from infomax.report.curves import mi_and_gauges, spectra
 from infomax.report.explorer import Map, Pane, Shown, plane
@@ -49,7 +48,7 @@ def write(
     subjects: Sequence[Subject], path: Path, data: Any = None, *, root: str | None = None, umap: bool = False
 ) -> Path:
     """Write the page of some runs; see `report`."""
-    if umap and find_spec("umap") is None:
+    if umap and not installed("umap"):
         raise ConfigError(f"--umap needs the package umap-learn: {getting('umap')}")
     looks = named_apart(subjects)
     find_data(subjects, data, root)

@@ -1,13 +1,13 @@
 """What a page knows of a run: all that can be read, and in words what cannot, and how to give it."""
 
 import json
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from infomax.data.content import same_statistics
 from infomax.errors import ConfigError, DataError, command
 from infomax.report.looks import CLASSES, Style, style
 from infomax.training.checkpoint import written
@@ -184,8 +184,7 @@ def _same(data: "Dataset | None", asked: Mapping[str, Any]) -> bool:
     """Whether data are those that a run was trained on, by what it wrote down of them."""
     if data is None or len(data) != asked.get("samples", len(data)):
         return False
-    pairs = zip((*data.mean, *data.std), (*asked.get("mean", ()), *asked.get("std", ())), strict=False)
-    return len(data.mean) == len(asked.get("mean", ())) and all(math.isclose(a, b, rel_tol=1e-5) for a, b in pairs)
+    return same_statistics(asked, vars(data))
 
 
 def _fit(subject: Subject, *, strict: bool) -> None:

@@ -28,7 +28,7 @@ from infomax.sweep.grid import OURS, Grid, read
 from infomax.sweep.metrics import JUDGED, aim, judged
 from infomax.sweep.run import known, run
 from infomax.sweep.search import TPE
-from infomax.words import many
+from infomax.words import many, with_dashes
 
 
 def recipes() -> dict[str, Traversable]:
@@ -244,10 +244,6 @@ def _options(options: Any, keys: list[str]) -> str:
 
 
 def _value(value: Any) -> str:
-    return (
-        "-".join(map(str, value))
-        if isinstance(value, list)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, list):
+        return with_dashes(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

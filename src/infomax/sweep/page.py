@@ -13,7 +13,7 @@ from infomax.report.page import Page
 from infomax.sweep.folder import Folder, Row, mixed, ranked, telling, without
 from infomax.sweep.grid import WHERE
 from infomax.sweep.metrics import aim, judged
-from infomax.words import many
+from infomax.words import many, with_dashes
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -230,5 +230,5 @@ def _literal(value: Any) -> str | None:
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        return "-".join(map(str, value)) or "none"
+        return with_dashes(value)
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,6 @@
 """The loop of a sweep: ask for cells, give them to a runner, see how they end."""
 
 import math
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -165,7 +164,7 @@ def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made
                 raise Stopped(
                     f"stopped with {len(ended)} of {many(search.total, 'cell')} ended; what was computed is kept, and the same "
                     f"command goes on; how it stands: {command(f'sweep status {folder.path}')}",
-                    signals[0] if signals else signal.SIGTERM,
+                    signals[0],
                 )
 
 

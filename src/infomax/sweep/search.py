@@ -9,7 +9,7 @@ from infomax.errors import ConfigError
 from infomax.extras import getting
 from infomax.sweep.folder import Row
 from infomax.sweep.grid import TRIED, WHERE, Cell, Grid, Range
-from infomax.words import many
+from infomax.words import many, with_dashes
 
 if TYPE_CHECKING:
     import optuna
@@ -237,4 +237,4 @@ def _distribution(choices: list[Any] | Range) -> Any:
 
 def _shown(value: Any) -> Any:
     """A value as Optuna's choices may be: a list of widths as 128-64."""
-    return "-".join(map(str, value)) or "none" if isinstance(value, list) else value
+    return with_dashes(value) if isinstance(value, list) else value

@@ -17,10 +17,12 @@ from torch import Tensor
 from infomax.clock import Clock
 from infomax.compiled import Compiling
 from infomax.data import NAMES, Dataset
+from infomax.data.content import same_statistics
 from infomax.data.folder import OnError
 from infomax.errors import ConfigError, DataError, command, known_options, warn
 from infomax.heap import give_back
 from infomax.learner import Learner, Rules
+from infomax.modes import modes_kept
 from infomax.parallel import anywhere, even_slices, launched_rank, rank, synchronized
 from infomax.pieces import Accumulate
 from infomax.progress import meter
@@ -251,9 +253,7 @@ def _as_begun(data: Dataset, asked: Mapping[str, Any]) -> Dataset:
 
     How a sum is rounded, threads and vector units decide; before sums were taken in an order of our own, ours too.
     """
-    then, now = ([*part["mean"], *part["std"]] for part in (asked, vars(data)))
-    scale = [*data.std, *data.std]
-    if len(then) != len(now) or any(abs(a - b) > 1e-6 * s for a, b, s in zip(then, now, scale, strict=True)):
+    if not same_statistics(asked, vars(data)):
         return data  # other data: `restore` says so
     data = copy(data)
     data.mean, data.std = tuple(asked["mean"]), tuple(asked["std"])
@@ -443,10 +443,8 @@ def _warn_if_long(job: Job, seconds: float, updates: int) -> None:
 
 def _heard(on_epoch: OnEpoch, run: Run) -> bool:
     """Whether the user's function ends the run; the learner that it may have put to evaluation trains on."""
-    modes = [(m, m.training) for m in run.learner.modules()]
-    said = on_epoch(run)
-    for m, mode in modes:
-        m.training = mode
+    with modes_kept(run.learner):
+        said = on_epoch(run)
     return isinstance(said, bool | np.bool_) and bool(said)  # not what else a function happens to give back
 
 

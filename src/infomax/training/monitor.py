@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from infomax.errors import warn
 from infomax.learner import CollapseWarning, Learner
+from infomax.modes import resting
 from infomax.training.devices import uncompiled
 
 TAU = 0.1
@@ -33,13 +34,8 @@ def two_sides(learner: Learner, views: Sequence[Any]) -> tuple[Tensor, Tensor]:
 
     In evaluation mode, so that a row does not depend on the batch around it.
     """
-    was = learner.training
-    learner.eval()
-    try:
-        with uncompiled():
-            return _in_blocks(learner.f, views[0]), _in_blocks(learner.f if learner.g is None else learner.g, views[1])
-    finally:
-        learner.train(was)
+    with resting(learner), uncompiled():
+        return _in_blocks(learner.f, views[0]), _in_blocks(learner.f if learner.g is None else learner.g, views[1])
 
 
 def _in_blocks(branch: nn.Module, view: Any) -> Tensor:

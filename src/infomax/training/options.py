@@ -53,9 +53,12 @@ class Options:
     def __post_init__(self) -> None:
         for name, value in vars(self).copy().items():
             object.__setattr__(self, name, _own(value))
-        for name in ("epochs", "batch_size", "seed", "gauge_samples"):
-            if not isinstance(getattr(self, name), int):
-                raise ConfigError(f"{name}={getattr(self, name)!r}: give a whole number")
+        for name in ("epochs", "batch_size", "seed", "gauge_samples", "size", "local_views", "lr_batch"):
+            value = getattr(self, name)
+            if value is None and name in ("size", "local_views", "lr_batch"):
+                continue
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise ConfigError(f"{name}={value!r}: give a whole number")
         for name in ("lr", "weight_decay", "warmup_epochs", "clip_norm"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, Real):
@@ -75,7 +78,7 @@ class Options:
         check_optimizer(self.optimizer, lr=self.lr, weight_decay=self.weight_decay)
         for name, least in (("size", 1), ("local_views", 0)):
             value = getattr(self, name)
-            if isinstance(value, int) and value < least:
+            if value is not None and value < least:
                 raise ConfigError(f"{name}={value}: give at least {least}")
         if self.gauge_samples < 3:
             raise ConfigError(f"gauge_samples={self.gauge_samples}: the gauges compare samples, so give at least 3")
@@ -87,8 +90,8 @@ class Options:
             raise ConfigError(
                 f"warmup_epochs={self.warmup_epochs}: longer than the run, of epochs={self.epochs}; give less, or more epochs"
             )
-        if self.lr_batch is not None and (not isinstance(self.lr_batch, int) or self.lr_batch < 1):
-            raise ConfigError(f"lr_batch={self.lr_batch!r}: give the batch that lr is meant for, such as 256")
+        if self.lr_batch is not None and self.lr_batch < 1:
+            raise ConfigError(f"lr_batch={self.lr_batch}: give the batch that lr is meant for, such as 256")
         if self.budget is not None:
             limit_of(self.budget)
         if self.clip_norm is not None and not self.clip_norm > 0:

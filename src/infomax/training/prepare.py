@@ -14,6 +14,7 @@ from infomax.data.content import content
 from infomax.encoders.width import measured_width, width_of
 from infomax.errors import ConfigError, InfomaxError
 from infomax.learner import Learner
+from infomax.modes import resting
 from infomax.parallel import by_rank, same_start, world
 from infomax.training import checkpoint, sharding
 from infomax.training import wandb as weights_and_biases
@@ -190,19 +191,15 @@ def try_out(learner: Learner, feed: Feed, views: Sequence[Any]) -> None:
 
 @torch.no_grad()
 def _try_out_one(learner: Learner, feed: Feed, view: Any) -> None:
-    modes = [(m, m.training) for m in learner.modules()]
     shape = tuple(view.shape) if isinstance(view, Tensor) else type(view).__name__
     try:
-        with uncompiled():  # a shape and a mode that come but once
-            z = learner.eval().f(view)
+        with resting(learner), uncompiled():  # a shape and a mode that come but once
+            z = learner.f(view)
     except InfomaxError:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
         said = f"{str(error) or type(error).__name__}".splitlines()[0] + _hint(learner, view)
         raise ConfigError(f"the encoder cannot take views of {feed.data.name!r} of shape {shape}: {said}") from error
-    finally:
-        for m, mode in modes:
-            m.training = mode
     if not isinstance(z, Tensor) or z.ndim != 2 or (isinstance(view, Tensor) and len(z) != len(view)):
         got = f"embeddings of shape {tuple(z.shape)}" if isinstance(z, Tensor) else f"a {type(z).__name__}"
         raise ConfigError(

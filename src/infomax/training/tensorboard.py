@@ -1,9 +1,10 @@
 """A run's log for TensorBoard, where its package is installed; nothing here needs it."""
 
-import importlib.util
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from infomax.extras import installed
 
 
 def scalars(folder: Path | None) -> Callable[[Mapping[str, float]], None]:
@@ -12,7 +13,7 @@ def scalars(folder: Path | None) -> Callable[[Mapping[str, float]], None]:
     Args:
         folder: of the run.
     """
-    if folder is None or importlib.util.find_spec("tensorboard") is None:
+    if folder is None or not installed("tensorboard"):
         return lambda row: None
     from torch.utils.tensorboard import SummaryWriter
 

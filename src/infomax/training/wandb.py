@@ -1,7 +1,6 @@
 """A run's log for Weights & Biases, for those who ask; its package is imported only then."""
 
 import importlib
-import importlib.util
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.errors import ConfigError
+from infomax.extras import installed
 
 
 def check(project: str | None) -> None:
@@ -20,7 +20,7 @@ def check(project: str | None) -> None:
     Example:
         >>> check(None)
     """
-    if project is not None and importlib.util.find_spec("wandb") is None:
+    if project is not None and not installed("wandb"):
         raise ConfigError(f"wandb={project!r}: the package is not installed; uv pip install wandb, or leave it out")
 
 

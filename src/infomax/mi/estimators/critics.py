@@ -47,11 +47,9 @@ FEW = 256  # held-out pairs that decide when to stop
 
 
 class Fitted(NamedTuple):
-    """A held-out reading; the pairs it was read on at once; the step it stopped at, of each fold; its ceiling, if any."""
+    """A held-out reading; its ceiling, if any."""
 
     read: Read
-    candidates: int
-    steps: list[int]
     ceiling: float | None
 
 
@@ -72,19 +70,19 @@ def crossfit(x: Array, y: Array, folds: Folds, *, bound: str, critic: CriticName
     critics = Critics(critic, count, x.shape[1], y.shape[1], shape, torch.Generator().manual_seed(seed))
     largest = FEW if critic == "concatenated" else None
     pieces = [chunks(held, largest) if largest else chunks(held) for held in folds.held]
-    seen: list[tuple[int, list[float], list[list[torch.Tensor]]]] = []
-    for step in train(critics, a, b, folds.train, climb, seed=seed + 1):
+    seen: list[tuple[list[float], list[list[torch.Tensor]]]] = []
+    for _ in train(critics, a, b, folds.train, climb, seed=seed + 1):
         with torch.no_grad():
             scores = [_scores(critics, a[0], b[0], v, parts) for v, parts in enumerate(pieces)]
-            seen.append((step, [float(torch.stack([climb(s) for s in fold]).mean()) for fold in scores], scores))
-    chosen = [max(seen, key=lambda s, v=v: sum(s[1]) - s[1][v]) for v in range(count)]  # type: ignore[misc]
-    matrices = [matrix for v, (_, _, scores) in enumerate(chosen) for matrix in scores[v]]
+            seen.append(([float(torch.stack([climb(s) for s in fold]).mean()) for fold in scores], scores))
+    chosen = [max(seen, key=lambda s, v=v: sum(s[0]) - s[0][v]) for v in range(count)]  # type: ignore[misc]
+    matrices = [matrix for v, (_, scores) in enumerate(chosen) for matrix in scores[v]]
     found = jackknife(matrices, lambda s: read(s)[None])[0]
     candidates = min(map(len, matrices))
     highest = math.log(candidates) if bound == "infonce" else None
     if critic == "cosine" and bound in CEILINGS:
         highest = ceiling(bound, tau=shape.tau, n=candidates)
-    return Fitted(found, candidates, [step for step, _, _ in chosen], highest)
+    return Fitted(found, highest)
 
 
 def _scores(

@@ -1,6 +1,5 @@
 """What is trained for figs. 2 and 7, and at which size: every sentence by name, every budget a row of numbers."""
 
-import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -96,7 +95,7 @@ class PreviousEpoch(StopGradient):
         return "PreviousEpoch()"
 
 
-def _width(encoder: nn.Module, small: bool, of: str) -> tuple[int, ...]:
+def _width(small: bool, of: str) -> tuple[int, ...]:
     """Widths of a projector: small as the demo's, else table 6's most common, 2 layers of 2048-256 on three of 256."""
     if small:
         return {"wide": (256, 64), "square": (256, 256)}.get(of, (128, 64))
@@ -104,16 +103,16 @@ def _width(encoder: nn.Module, small: bool, of: str) -> tuple[int, ...]:
 
 
 def _sdmi(encoder: nn.Module, small: bool) -> Learner:
-    return methods.sdmi(encoder, projector=_width(encoder, small, "plain"))
+    return methods.sdmi(encoder, projector=_width(small, "plain"))
 
 
 def _simsiam(encoder: nn.Module, small: bool) -> Learner:
-    made = methods.simsiam(encoder, projector=_width(encoder, small, "wide"), predictor=(64,) if small else (256,))
+    made = methods.simsiam(encoder, projector=_width(small, "wide"), predictor=(64,) if small else (256,))
     return made.edit(target=PreviousEpoch())
 
 
 def _jmi(encoder: nn.Module, small: bool) -> Learner:
-    return methods.jmi(encoder, projector=_width(encoder, small, "plain"))
+    return methods.jmi(encoder, projector=_width(small, "plain"))
 
 
 def _momentum(small: bool) -> float:
@@ -121,17 +120,17 @@ def _momentum(small: bool) -> float:
 
 
 def _byol(encoder: nn.Module, small: bool) -> Learner:
-    width, predictor = _width(encoder, small, "wide"), (256,)
+    width, predictor = _width(small, "wide"), (256,)
     return methods.byol(encoder, projector=width, predictor=predictor, momentum=_momentum(small))
 
 
 def _moco_v3(encoder: nn.Module, small: bool) -> Learner:
-    width, tau = _width(encoder, small, "wide"), 0.2 if small else 0.1
+    width, tau = _width(small, "wide"), 0.2 if small else 0.1
     return methods.moco_v3(encoder, projector=width, predictor=(256,), temperature=tau, momentum=_momentum(small))
 
 
 def _simclr(encoder: nn.Module, small: bool) -> Learner:
-    return methods.simclr(encoder, projector=_width(encoder, small, "plain"), temperature=0.2 if small else 0.1)
+    return methods.simclr(encoder, projector=_width(small, "plain"), temperature=0.2 if small else 0.1)
 
 
 def _with_predictors(encoder: nn.Module, small: bool) -> Learner:
@@ -148,8 +147,8 @@ _BUILD: dict[str, Callable[[nn.Module, bool], Learner]] = {
     "byol": _byol,
     "moco_v3": _moco_v3,
     "simclr": _simclr,
-    "barlow_twins": lambda e, small: methods.barlow_twins(e, projector=_width(e, small, "square")),
-    "vicreg": lambda e, small: methods.vicreg(e, projector=_width(e, small, "square")),
+    "barlow_twins": lambda e, small: methods.barlow_twins(e, projector=_width(small, "square")),
+    "vicreg": lambda e, small: methods.vicreg(e, projector=_width(small, "square")),
     "sdmi_nodv": lambda e, small: _sdmi(e, small).edit(marginals=()),
     "sdmi_nodv_pred": _with_predictors,
     "simsiam_no_predictor": lambda e, small: _simsiam(e, small).edit(marginals=()),
@@ -210,4 +209,4 @@ def cells(names: tuple[str, ...], data: str, root: str | None, plan: Budget, dev
              plan.weight_decay, plan.samples, plan.small, device, plan.size)
         for n in names for seed in range(plan.seeds)
     ]  # fmt: skip
-    return sorted(made, key=lambda c: (-c.cost, math.copysign(c.seed, 1)))
+    return sorted(made, key=lambda c: (-c.cost, c.seed))

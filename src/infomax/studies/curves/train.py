@@ -12,12 +12,11 @@ from torch import Tensor, nn
 
 from infomax.data import Dataset, gather
 from infomax.data.order import spread as spread_rows
-from infomax.errors import NoSuchSplit
 from infomax.evaluate.features import features
 from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as unit_spread
 from infomax.evaluate.run import judge
-from infomax.evaluate.splits import splits
+from infomax.evaluate.splits import splits, test_of
 from infomax.learner import CollapseWarning, Learner
 from infomax.marginal import Predictor
 from infomax.mi import readings
@@ -63,13 +62,8 @@ def some_of(data: Dataset, samples: int | None) -> Dataset:
 
 
 def halves(data: Dataset) -> tuple[Dataset, Dataset | None]:
-    """Labelled train and test data, where they have a test part of their own."""
-    if data.origin is None:
-        return data, None
-    try:
-        return data, dataset(*data.origin, split="test")
-    except NoSuchSplit:
-        return data, None
+    """Labelled train and test data, where they have a labelled test part of their own."""
+    return data, test_of(data)
 
 
 def probed(

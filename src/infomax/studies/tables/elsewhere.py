@@ -8,10 +8,14 @@ from typing import Any
 from infomax.errors import DataError
 from infomax.evaluate.findings import KEPT, SIZES
 from infomax.studies.tables.printed import METHODS, label_of
+from infomax.training.feed import LARGEST_DEFAULT_SIZE, auto_of_images
 from infomax.training.folder import read_config, read_log
 
 NEEDED = ("method", "data", "seed", "linear", "machine")
 """What a row must say; `linear_g`, `knn`, `knn_g`, `encoder`, `epochs`, `train`, `test`, `seconds`, `recipe` may follow."""
+
+DIGITS = 8
+"""The side of the digits, of whose runs the first results of fig. 2 do not say it."""
 
 
 def read(path: str | Path) -> list[dict[str, Any]]:
@@ -89,7 +93,8 @@ def _of_fig2(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The runs of fig. 2, all of one setting but for method and seed."""
     s, environment = results["settings"], results["environment"]
     options = {k: s[k] for k in ("optimizer", "lr", "weight_decay", "batch_size", "epochs")}
-    encoder = s["encoder"] if s["encoder"] != "auto" else "mlp" if s["data"] == "digits" else "resnet8"
+    size = s.get("size") or (DIGITS if s["data"] == "digits" else LARGEST_DEFAULT_SIZE)
+    encoder = auto_of_images(size) if s["encoder"] == "auto" else s["encoder"]
     shared = {"data": s["data"], "encoder": encoder, "epochs": s["epochs"], "options": options}
     shared |= {"machine": environment["cuda"] or "CPU", "command": results["command"]}
     return [

@@ -16,6 +16,8 @@ from infomax.studies.tables.work import Asked, cost, here, write
 from infomax.studies.verdict import judged
 from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import Cell
+from infomax.training.feed import LARGEST_DEFAULT_SIZE, auto_of_images
+from infomax.words import with_dashes
 
 KEPT = (
     "encoder", "size", "views", "epochs", "batch_size", "optimizer", "lr", "lr_batch", "weight_decay", "warmup_epochs",
@@ -141,14 +143,14 @@ def _cheapness(cell: Cell) -> bool:
 
 def _described(folder: Folder, row: Row, source: Source) -> dict[str, Any]:
     o = row.options
-    encoder = o["encoder"] if o["encoder"] != "auto" else "mlp" if source.side <= plan.TINY else "resnet8"
+    size = o["size"] or min(source.side, LARGEST_DEFAULT_SIZE)
     ended = folder.result(row.name) or {}
     return {
         "seed": o["seed"],
         "machine": ended.get("machine", {}).get("cuda") or here("cpu"),
-        "encoder": encoder,
+        "encoder": auto_of_images(size) if o["encoder"] == "auto" else o["encoder"],
         "epochs": o["epochs"],
-        "size": o["size"] or min(source.side, 96),
+        "size": size,
         "train": source.train,
         "cell": row.name,
         "seconds": row.seconds,
@@ -226,13 +228,9 @@ def _together(values: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    return (
-        "-".join(map(str, value))
-        if isinstance(value, list)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, list):
+        return with_dashes(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _settings(like: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -10,7 +10,8 @@ from torch import Tensor
 from infomax.data import NAMES, Dataset
 from infomax.data.arrays import read_arrays
 from infomax.data.streams import absolute
-from infomax.errors import ConfigError, DataError, NoSuchSplit
+from infomax.errors import ConfigError, DataError
+from infomax.evaluate.splits import test_of
 from infomax.studies.tables.printed import label_of
 from infomax.training.checkpoint import write_bytes
 from infomax.training.feed import dataset
@@ -25,7 +26,7 @@ class Source:
         data: name or path, as of `infomax train`.
         root: where named sets lie.
         side: of its images in pixels.
-        train, test: rows; no test: a fifth of train is held out.
+        train, test: rows; no labelled test: a fifth of train is held out.
         of, of_test: rows of the whole sets.
     """
 
@@ -67,10 +68,7 @@ def source(name: str, root: str | None, samples: int | None, folder: Path) -> So
     whole, label = dataset(name, root), label_of(name)
     if not whole.is_images or whole.labels is None:
         raise ConfigError(f"--data {name}: a table compares images with labels")
-    try:
-        test = dataset(name, root, split="test")
-    except NoSuchSplit:
-        test = None
+    test = test_of(whole)
     side = whole.size or min(min(image.shape[:2]) for image in whole.images[:100])
     n_test = None if test is None else len(test)
     if samples is None or samples >= len(whole):
@@ -81,7 +79,7 @@ def source(name: str, root: str | None, samples: int | None, folder: Path) -> So
     if not isinstance(whole.images, Tensor):
         raise ConfigError(f"--samples {samples}: rows are taken of arrays, and {name!r} is read from its files")
     parts = {"x_train": whole.images[_rows(whole, samples)], "y_train": whole.labels[_rows(whole, samples)]}
-    if test is not None and isinstance(test.images, Tensor) and test.labels is not None:
+    if test is not None and test.labels is not None and isinstance(test.images, Tensor):
         parts |= {"x_test": test.images[_rows(test, few)], "y_test": test.labels[_rows(test, few)]}
     arrays = {k: v.numpy() for k, v in parts.items()}
     if not path.is_file():

@@ -9,11 +9,8 @@ import json
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from infomax.errors import ConfigError
 from infomax.studies.origin import origin
@@ -22,6 +19,7 @@ from infomax.studies.theory.check import Check, Claim, Draw, page
 from infomax.studies.theory.estimates import batch_bias, jsd_temperature, literal_infonce, taylor_bound
 from infomax.studies.theory.laws import shared_noise, toy_truth
 from infomax.studies.theory.objectives import concavity, exact_moments, monotonicity, product_variance
+from infomax.threads import one_thread
 
 __all__ = [
     "CHECKS",
@@ -83,7 +81,7 @@ def run(out: str | Path, *, seed: int = 0, draws: int = 200) -> dict[str, Any]:
         raise ConfigError(f"draws={draws}: a spread needs at least 2")
     folder = claim(out)
     began = time.perf_counter()
-    with _one_thread():
+    with one_thread():
         found = dict(_measured(folder, seed, draws))
         results = {
             "settings": {"seed": seed, "draws": draws},
@@ -114,17 +112,6 @@ def _measured(folder: Path, seed: int, draws: int) -> Iterator[tuple[str, dict[s
                 "seconds": time.perf_counter() - start,
             },
         )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Most tensors here are small: more threads would only wait for each other, the longer the busier the machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def as_text(check: Check, number: int = 1) -> str:
