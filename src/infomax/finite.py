@@ -1,6 +1,7 @@
-"""Where the first NaN or infinity of an update stands."""
+"""NaN and infinity: None for them where a file is written, and where the first of an update stands."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,24 @@ from infomax.parallel import by_rank, mine, rank, world
 
 if TYPE_CHECKING:
     from infomax.learner import Learner, Output
+
+
+def finite(value: Any) -> Any:
+    """The same with None for what strict JSON cannot say: NaN and infinity.
+
+    Example:
+        >>> finite({"mi": [1.0, math.nan], "n": 3})
+        {'mi': [1.0, None], 'n': 3}
+    """
+    match value:
+        case Mapping():
+            return {name: finite(item) for name, item in value.items()}
+        case list() | tuple():
+            return [finite(item) for item in value]
+        case float():
+            return value if math.isfinite(value) else None
+        case _:
+            return value
 
 
 def not_finite(learner: "Learner", views: Sequence[Any], output: "Output", clock: Clock) -> str:

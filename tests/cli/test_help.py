@@ -71,7 +71,7 @@ def test_methods_json_is_a_list_of_objects(capsys):
 
 
 def test_no_option_of_a_method_hides_one_of_train():
-    own = set(inspect.signature(cli.train).parameters)
+    own = set(inspect.signature(cli.train.train).parameters)
     for name in methods.METHODS:
         assert not own & set(methods.options(name)), name
 
@@ -151,7 +151,7 @@ def test_every_method_has_help_for_every_option(name, capsys):
         raise SystemExit(main(["train", "--method", name, "--help"]))
     assert stopped.value.code == 0
     said = capsys.readouterr().out
-    about = cli.described_arguments(inspect.getdoc(methods.get(name)) or "")
+    about = cli.options.described_arguments(inspect.getdoc(methods.get(name)) or "")
     for option in methods.options(name):
         assert f"--{option.replace('_', '-')}"[:20] in said
         assert about.get(option), f"{name}: {option} is not described"

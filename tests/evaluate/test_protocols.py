@@ -385,7 +385,7 @@ def test_views_that_no_folder_holds_are_said(quick, monkeypatch):
     view = im.views.recipe("simclr", size=8, mean=data.mean, std=data.std)
     run = im.train(learner, data, views=lambda *batch, **k: view(*batch, **k), epochs=1, progress=False)
     with pytest.warns(
-        UserWarning, match="gauges are left out: the gauges take views, and those of this run were a funct"
+        UserWarning, match="gauges are left out: they take the views of a run, and its views were a funct"
     ):
         found = run.evaluate(protocols="all")
     assert {"linear", "knn"} <= set(found) and "embedding" not in found

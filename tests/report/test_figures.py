@@ -13,7 +13,7 @@ def texts(figure):
 
 
 def test_no_two_methods_look_alike():
-    looks = [(s.colour, s.dash, s.symbol) for name, s in _STYLES.items() if name not in ("sdmi", "moco")]
+    looks = [(s.colour, s.dash) for name, s in _STYLES.items() if name not in ("sdmi", "moco")]
     assert len(looks) == len(set(looks))
     assert len({s.label for s in _STYLES.values()}) == len(_STYLES)
     assert style("mine") != style("yours")

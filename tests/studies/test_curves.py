@@ -25,7 +25,7 @@ from infomax.studies.curves import judge, page
 from infomax.studies.curves import train as curves_train
 from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, JMI_FAMILY, PreviousEpoch, build, cells
 from infomax.studies.curves.train import flagged, halves, run_cell, some_of, untrained_probe
-from infomax.studies.origin import commit
+from infomax.studies.origin import commit, typed
 from infomax.training import train
 from infomax.training.feed import dataset, encoder_for
 
@@ -453,7 +453,21 @@ def test_views_and_probe_have_the_size_that_is_asked(tmp_path, monkeypatch):
         view = curves_train.view_of(load("digits"), cell.size)(load("digits").images[:2], torch.arange(2))[0]
         assert view.shape[-2:] == (size or 8,) * 2
     assert seen == 4 * [None] + 4 * [12] and kept[None] != kept[12]
-    assert "--size 12" in curves.said("fig2", "minutes", {"size": 12})
+
+
+def test_the_command_that_is_kept_can_be_typed_again_and_tells_no_path_of_this_machine(tmp_path):
+    given = {
+        "data": str(tmp_path / "my photos.npz"),
+        "elsewhere": ["a b.json", Path("c.json")],
+        "size": 12,
+        "seeds": None,
+    }
+    said = typed("fig2", given, {"size": 8})
+    assert (
+        said
+        == "infomax study fig2 --out fig2 --data 'my photos.npz' --elsewhere 'a b.json' --elsewhere c.json --size 12"
+    )
+    assert "--size" not in typed("fig2", given, {"size": 12})
 
 
 def test_where_every_run_fails_the_command_says_why_and_fails(tmp_path, monkeypatch, capsys):

@@ -36,7 +36,7 @@ def test_a_cell_is_what_train_makes_of_the_same_options(tmp_path, capsys):
     cell = Cell.of(FIXED)
     folder = begun(tmp_path / "sweep", cell)
     complete(folder.path, cell.name)
-    tokens = [cli.as_token(k, v) for k, v in FIXED.items()]
+    tokens = [cli.options.as_token(k, v) for k, v in FIXED.items()]
     assert cli.main(["train", *tokens, "--out", str(tmp_path / "run")]) == 0
     mine, theirs = (load_file(p / "learner.safetensors") for p in (folder.cell(cell.name), tmp_path / "run"))
     assert mine.keys() == theirs.keys() and all(torch.equal(mine[k], theirs[k]) for k in mine)
@@ -211,11 +211,11 @@ def test_a_sample_that_another_stands_in_for_is_not_judged_on(tmp_path, monkeypa
     folder = begun(tmp_path / "sweep", cell)
     seen = []
 
-    def probe(*rows):
+    def probe(*rows, seed):
         seen.append([len(part) for part in rows])
-        return linear_probe(*rows)
+        return linear_probe(*rows, seed=seed)
 
-    monkeypatch.setattr("infomax.sweep.cell.linear_probe", probe)
+    monkeypatch.setattr("infomax.evaluate.protocols.linear_probe", probe)
     complete(folder.path, cell.name)
     split = _Split.of(cell.options, {"data": None, "metric": "linear"})
     fit, held = len(split.fit) - (10 in split.fit), len(split.held) - (10 in split.held)

@@ -25,7 +25,7 @@ def test_a_grid_is_every_combination_and_each_cell_is_resolved_to_the_last_defau
     assert {(c.options["lr"], c.options["temperature"]) for c in cells} == {
         (lr, t) for lr in (0.001, 0.01) for t in (0.1, 0.2, 0.5)
     }
-    own = {n for n, p in inspect.signature(cli.train).parameters.items() if p.kind is p.KEYWORD_ONLY} - {"out"}
+    own = {n for n, p in inspect.signature(cli.train.train).parameters.items() if p.kind is p.KEYWORD_ONLY} - {"out"}
     assert set(cells[0].options) == own | set(methods.options("jmi"))
     assert cells[0].options["projector"] == [8]
 
@@ -245,7 +245,7 @@ def test_whole_numbers_by_their_logarithm_are_drawn_as_often_as_optuna_draws_the
 
 
 def test_no_option_of_training_hides_a_key_of_a_grid():
-    taken = set(inspect.signature(cli.train).parameters).union(*(methods.options(m) for m in methods.METHODS))
+    taken = set(inspect.signature(cli.train.train).parameters).union(*(methods.options(m) for m in methods.METHODS))
     assert not taken & set(OURS)
 
 

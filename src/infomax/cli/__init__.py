@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from infomax.cli.options import as_token, described_arguments, head, is_head, options_given, strict
+from infomax.cli.options import options_given, strict
 from infomax.cli.phrases import said_of
 from infomax.cli.resume import continued, resumed
 from infomax.cli.runs import demo, embed, evaluate, export, inspect, methods, mi, probe, recipes, report, views
@@ -38,16 +38,13 @@ from infomax.cli.studies import (
     toy,
 )
 from infomax.cli.sweeps import best, page, status, sweep, table
-from infomax.cli.train import from_file, train, train_command
+from infomax.cli.train import from_file, train_command
 from infomax.errors import DataError, InfomaxError, Unreachable, begun_as, nearest, reason
 from infomax.parallel import launched_rank
 from infomax.progress import say
 from infomax.training.interrupt import Stopped, leave, whole_process
 
-__all__ = [
-    "application", "as_token", "described_arguments", "head", "is_head", "main", "strict", "train", "train_command",
-]  # fmt: skip
-
+__all__ = ["application", "main"]
 
 SWEEPS = (status, best, table, page)
 """Commands below `infomax sweep`."""

@@ -20,7 +20,6 @@ from infomax.training.devices import PrecisionName
 from infomax.training.folder import judging, labelled, read_config
 from infomax.training.online import as_text
 from infomax.training.optim import OptimizerName
-from infomax.training.rules import read_rules
 from infomax.training.sharding import Strategy
 from infomax.words import many, with_dashes
 
@@ -126,7 +125,7 @@ def train(
     from infomax.training.devices import chosen
     from infomax.training.feed import check_names, dataset, encoder_for
     from infomax.training.folder import unclaimed
-    from infomax.training.options import Options
+    from infomax.training.options import Options, read_back
     from infomax.training.prepare import check_machine
 
     if seed < 0:
@@ -134,7 +133,7 @@ def train(
     torch.manual_seed(seed)
     if launched_rank() == 0:
         unclaimed(out, anew=True)
-    asked: dict[str, Any] = {
+    given: dict[str, Any] = {
         "epochs": epochs,
         "budget": budget,
         "batch_size": batch_size,
@@ -144,8 +143,8 @@ def train(
         "weight_decay": weight_decay,
         "warmup_epochs": warmup_epochs,
         "clip_norm": clip_norm,
-        "rules": read_rules(rules) or {},
-        "accumulate": int(accumulate) if accumulate.isdigit() else accumulate,
+        "rules": rules,
+        "accumulate": accumulate,
         "on_nan": on_nan,
         "precision": precision,
         "compile": compile,
@@ -157,6 +156,7 @@ def train(
         "online_probe": online_probe,
         "online_knn": online_knn,
     }
+    asked = read_back(given)
     machine: dict[str, Any] = {
         "device": device,
         "devices": devices,

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from infomax.data import index
 from infomax.data.encoded import IMAGE_KEYS
 from infomax.data.folder import OnError
 from infomax.data.labels import LABEL_KEYS, of_numbers, of_one_kind, of_words, some_missing
-from infomax.data.machine import cores
+from infomax.data.machine import readers
 from infomax.data.sets import Dataset
 from infomax.data.shards import Block, Shards, as_dataset, identities, opened
 from infomax.errors import DataError, warn
@@ -180,11 +179,8 @@ def _index(files: list[str], column: str, label: str | None) -> index.Arrays:
             return rows, np.array([none if value is None else value for value in values.to_pylist()])
 
     def make() -> index.Arrays:
-
-        with ThreadPoolExecutor(min(16, 4 * cores())) as pool:
-            parts = list(
-                meter(pool.map(look, files), total=len(files), desc="index", unit="shard", delay=2, leave=False)
-            )
+        reading = readers().map(look, files)
+        parts = list(meter(reading, total=len(files), desc="index", unit="shard", delay=2, leave=False))
         found = {
             "groups": np.array([len(rows) for rows, _ in parts], np.int64),
             "lengths": np.array([n for rows, _ in parts for n in rows], np.int64),

@@ -15,6 +15,7 @@ from infomax.data.encoded import SAMPLE, Encoded
 from infomax.data.labels import of_words
 from infomax.data.samples import as_samples, dense
 from infomax.errors import DataError
+from infomax.words import many
 
 
 @dataclass(eq=False)
@@ -134,7 +135,7 @@ class Dataset:
             return None
         names = sorted(self.images.replaced.values())
         some = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-        return f"{self.name}: {len(names)} sample{'' if len(names) == 1 else 's'} could not be decoded, {fate}: {some}"
+        return f"{self.name}: {many(len(names), 'sample')} could not be decoded, {fate}: {some}"
 
     @property
     def is_images(self) -> bool:

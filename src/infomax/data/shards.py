@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -24,7 +24,7 @@ from torch import Tensor
 from infomax.data import index
 from infomax.data.content import of_files
 from infomax.data.encoded import LOOKED_AT, SAMPLE, WIDEST, Replacing, decoded, white
-from infomax.data.machine import cores, decoders, readers
+from infomax.data.machine import decoders, readers
 from infomax.data.order import WINDOW_BLOCKS, WINDOW_ROWS
 from infomax.data.sets import Dataset, statistics
 from infomax.errors import DataError
@@ -192,8 +192,7 @@ def identities(files: Sequence[str]) -> list[Any]:
             told = {str(key).lower().replace("_", "-"): str(value) for key, value in system.info(path).items()}
         return file, [told.get(key) for key in _STAMPS]
 
-    with ThreadPoolExecutor(min(16, 4 * cores())) as pool:
-        return list(pool.map(identity, files))
+    return list(readers().map(identity, files))
 
 
 def _fsspec(file: str) -> Any:

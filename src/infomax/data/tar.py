@@ -8,7 +8,6 @@ photos/cat/1.jpg  photos/dog/1.jpg                      no .cls anywhere: folder
 import posixpath
 import tarfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,11 +16,12 @@ import torch
 from infomax.data import index
 from infomax.data.folder import EXTENSIONS, OnError
 from infomax.data.labels import of_numbers, of_one_folder, of_words
-from infomax.data.machine import cores
+from infomax.data.machine import readers
 from infomax.data.sets import Dataset
 from infomax.data.shards import Block, Shards, as_dataset, identities, opened
 from infomax.errors import DataError, warn
 from infomax.progress import meter
+from infomax.words import many
 
 BLOCK = 64
 """Samples read at once: some megabytes in one piece, and 64 places of the data in a window."""
@@ -123,7 +123,7 @@ def read_tars(
         labels, classes = _by_folder(folders, found["folder"], of_train, name)
     if count := int(found["beside"].sum()):
         warn(
-            f"{name}: {count:,} image{'' if count == 1 else 's'} beside another of the same name up to the first dot, left out "
+            f"{name}: {many(count, 'image')} beside another of the same name up to the first dot, left out "
             f"(the first: {found['first'][0]}): to have these, name their ending behind a #"
         )
     some = as_dataset(shards, labels, classes, name, of_train)
@@ -162,10 +162,8 @@ def _index(files: list[str], image_key: str | None, on_error: OnError) -> index.
     """Shard, offset, size, label, name and folder of every sample, read from the headers alone."""
 
     def make() -> index.Arrays:
-
-        with ThreadPoolExecutor(min(16, 4 * cores())) as pool:
-            reading = pool.map(lambda file: _headers(file, image_key), files)
-            parts = list(meter(reading, total=len(files), desc="index", unit="shard", delay=2, leave=False))
+        reading = readers().map(lambda file: _headers(file, image_key), files)
+        parts = list(meter(reading, total=len(files), desc="index", unit="shard", delay=2, leave=False))
         samples = [(number, *sample) for number, part in enumerate(parts) for sample in part.samples]
         columns = np.array([sample[:4] for sample in samples], np.int64).reshape(-1, 4).T
         names = [sample[4] for sample in samples]

@@ -72,7 +72,7 @@ def embed(
         table["labels"] = samples.labels[rows].numpy()
     if samples.classes:
         table["classes"] = np.array(samples.classes)
-    write_bytes(path, _npz(table) if path.suffix == ".npz" else _parquet(table))
+    write_bytes(path, npz(table) if path.suffix == ".npz" else _parquet(table))
     return z, names
 
 
@@ -98,7 +98,8 @@ def _arrow(path: Path) -> None:
         raise ConfigError(f"{path}: a .parquet file takes pyarrow: {getting('streams')}; or name an .npz file")
 
 
-def _npz(table: dict[str, Any]) -> bytes:
+def npz(table: dict[str, Any]) -> bytes:
+    """The bytes of an .npz file."""
     buffer = io.BytesIO()
     np.savez(buffer, **table)
     return buffer.getvalue()

@@ -1,6 +1,5 @@
 """Gauges of a trained run's embedding, off views made as those it was trained on: MI with intervals, LiDAR, the sphere."""
 
-import copy
 import os
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,13 @@ from torch import Tensor
 
 from infomax.data import Dataset
 from infomax.data.order import spread as spread_rows
-from infomax.errors import ConfigError, command
-from infomax.evaluate.features import run_size
+from infomax.errors import command
+from infomax.evaluate.features import feed_of, unseen
 from infomax.evaluate.gauges import alignment, effective_rank, lidar, spectrum, std_per_dimension, uniformity
 from infomax.evaluate.numbers import unit
 from infomax.modes import resting
-from infomax.training.feed import Feed, view_function
-from infomax.training.monitor import BLOCK, TAU, two_sides
+from infomax.training.feed import Feed
+from infomax.training.monitor import TAU, two_sides
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
@@ -26,14 +25,6 @@ LIDAR_SAMPLES, LIDAR_VIEWS = 300, 10
 READINGS = ("dv", "infonce", "jsd_lower", "smile")
 
 
-def unseen(run: "Run") -> str | None:
-    """Why the gauges of a run cannot be read: no folder holds its views; None where they can."""
-    asked = run.config["views"]
-    if asked["recipe"] is not None:
-        return None
-    return f"the gauges take views, and those of this run were a function, {asked['own']}"
-
-
 def gauges_alone(run: "Run", data: Any) -> str:
     """How to ask for what needs no labels, as the tail of an error; nothing where the gauges of a run cannot be read.
 
@@ -41,7 +32,7 @@ def gauges_alone(run: "Run", data: Any) -> str:
         run: that was to be judged.
         data: on what, as it was asked for; None: what it was trained on.
     """
-    if unseen(run):
+    if unseen(run.config):
         return ""
     source = run.config["data"].get("source") if data is None else data
     if run.path is None or not isinstance(source, str | os.PathLike):
@@ -68,13 +59,7 @@ def embedding_gauges(run: "Run", data: Dataset) -> dict[str, Any]:
     """
     from infomax.mi.metric import MIMetric
 
-    if why_not := unseen(run):
-        raise ConfigError(why_not)
-    options, data = run.config["training"], copy.copy(data)
-    data.mean, data.std = tuple(run.config["data"]["mean"]), tuple(run.config["data"]["std"])  # as training had them
-    made = view_function(data, run.config["views"]["recipe"], run_size(run), options.get("local_views"))
-    some = next(run.learner.f.parameters(), torch.empty(0))  # predictors may be of another type
-    feed = Feed(data, made, min(BLOCK, len(data)), options["seed"], some.device, some.dtype)
+    feed = feed_of(run, data)
     a, b = two_sides(run.learner, feed.fixed(SAMPLES))
     metric = MIMetric("cosine", tau=TAU, readings=READINGS)
     metric.update(a, b)

@@ -1,7 +1,8 @@
 """Frozen features: a module applied to many samples in batches, as it behaves in evaluation."""
 
+import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,9 +14,11 @@ from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.heap import keep_freed
 from infomax.modes import resting
 from infomax.progress import meter
-from infomax.training.feed import auto_views, standardises, view_size
+from infomax.training.feed import Feed, ViewFunction, auto_views, standardises, view_function, view_size
+from infomax.training.monitor import BLOCK
 from infomax.views import RECIPES, recipe
 from infomax.views.signal import standardised
+from infomax.words import many
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 STRIDE = 8
 """Sides of enlarged whole images are multiples of this: what most encoders of small images divide by on their way."""
+
+Config = Mapping[str, Any]
+"""What a run was asked, as its folder holds it."""
 
 Statistics = tuple[Sequence[float], Sequence[float]]
 """Mean and std of each channel, images on the [0, 1] scale."""
@@ -90,11 +96,40 @@ def encode(
     return features
 
 
-def run_size(run: "Run") -> int | None:
+def run_size(config: Config) -> int | None:
     """Side in pixels of the views that a run was trained on."""
-    views, asked = run.config["views"], run.config["training"]["size"]
+    views, asked = config["views"], config["training"].get("size")
     size: int | None = views.get("size", asked)
     return size
+
+
+def unseen(config: Config) -> str | None:
+    """Why no views can be made as a run's were; None where they can."""
+    asked = config["views"]
+    return None if asked["recipe"] is not None else f"its views were a function, {asked['own']}, which no folder holds"
+
+
+def views_of(config: Config, data: Dataset) -> ViewFunction:
+    """The views of some data, made as a run's were.
+
+    Raises:
+        ConfigError: where they were a function of the user's.
+    """
+    if why_not := unseen(config):
+        raise ConfigError(why_not)
+    return view_function(data, config["views"]["recipe"], run_size(config), config["training"].get("local_views"))
+
+
+def feed_of(run: "Run", data: Dataset) -> Feed:
+    """The views of some data as a run was fed with its own: with the statistics and the seed of training.
+
+    Raises:
+        ConfigError: where its views were a function of the user's.
+    """
+    asked, data = run.config, copy.copy(data)
+    data.mean, data.std = tuple(asked["data"]["mean"]), tuple(asked["data"]["std"])
+    some = next(run.learner.f.parameters(), torch.empty(0))  # predictors may be of another type
+    return Feed(data, views_of(asked, data), min(BLOCK, len(data)), asked["training"]["seed"], some.device, some.dtype)
 
 
 def whole_size(run: "Run", data: Dataset) -> int | None:
@@ -112,7 +147,7 @@ def whole_size(run: "Run", data: Dataset) -> int | None:
 
     Source: Touvron et al. 2019, FixRes (arXiv:1906.06423, section 3), there for training on labels.
     """
-    side, name = run_size(run), run.config["views"]["recipe"]
+    side, name = run_size(run.config), run.config["views"]["recipe"]
     if side is None or not data.is_images:
         return side
     name = auto_views(data) if name == "auto" else name
@@ -174,21 +209,17 @@ def fits(run: "Run", data: Dataset, size: int | None = None) -> int | None:
         DataError: naming both kinds of data, where it cannot. ConfigError: a size below 1, or of what has none.
     """
     asked = run.config["data"]
-
-    def kind(channels: int, what: str) -> str:
-        return f"{channels} {what}{'' if channels == 1 else 's'}"
-
     if isinstance(data, Graph):
-        what = kind(data.channels, "feature") + " a node of a graph"
+        what = many(data.channels, "feature") + " a node of a graph"
     else:
-        what = kind(data.channels, "channel" if data.is_images else "dimension")
+        what = many(data.channels, "channel" if data.is_images else "dimension")
     if size is not None and not data.is_images:
         raise ConfigError(f"size={size} of {data.name!r} ({what}): only images are brought to a size; leave it out")
     cannot = f"an encoder trained on {asked['name']!r} cannot take {data.name!r} ({what})"
     if len(asked["mean"]) != data.channels:
-        raise DataError(f"{cannot}: it was trained on {kind(len(asked['mean']), 'channel')}. Give data of its own kind")
+        raise DataError(f"{cannot}: it was trained on {many(len(asked['mean']), 'channel')}. Give data of its own kind")
     some = data if isinstance(data, Graph) else Dataset(data.images[:2], mean=data.mean, std=data.std)
-    own = run_size(run)
+    own = run_size(run.config)
     side = whole_size(run, data) if size is None else view_size(data, size)
     seen = _tried(run.learner.encoder, some, own)
     if side != own:

@@ -1,6 +1,5 @@
 """The mutual information between two trained runs, or two layers of them, off two views of the same samples."""
 
-import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +8,9 @@ from torch import Tensor, nn
 
 from infomax.data import Dataset, Graph
 from infomax.errors import ConfigError, DataError, nearest
-from infomax.evaluate.features import fits, run_size
+from infomax.evaluate.features import feed_of, fits, unseen
 from infomax.modes import resting
-from infomax.training.feed import Feed, dataset, view_function
+from infomax.training.feed import dataset
 from infomax.training.monitor import BLOCK
 
 if TYPE_CHECKING:
@@ -62,10 +61,8 @@ def two_runs(
     if samples < 3:
         raise ConfigError(f"samples={samples}: give at least 3 pairs to read, better 1000")
     for run in (a, b):
-        if run.config["views"]["recipe"] is None:
-            raise ConfigError(
-                f"{run.path}: its views were a function, {run.config['views']['own']}, which no folder holds"
-            )
+        if why_not := unseen(run.config):
+            raise ConfigError(f"{run.path}: {why_not}")
     asked = a.config["data"]
     source = data if data is not None else a.data if a.data is not None else asked.get("source") or asked["name"]
     found = dataset(source, root or asked.get("root"), split)
@@ -82,12 +79,7 @@ def _said(run: "Run", data: Dataset, samples: int, layer: str, view: int) -> Ten
     if layer not in known:
         raise ConfigError(f"{run.path}: no layer {layer!r}: {nearest(layer, known)}; submodules of f have names too")
     fits(run, data)
-    config, learner, data = run.config, run.learner, copy.copy(data)
-    data.mean, data.std = tuple(config["data"]["mean"]), tuple(config["data"]["std"])  # as training had them
-    made = view_function(data, config["views"]["recipe"], run_size(run), config["training"].get("local_views"))
-    some = next(learner.f.parameters(), torch.empty(0))  # predictors may be of another type
-    feed = Feed(data, made, min(BLOCK, len(data)), config["training"]["seed"], some.device, some.dtype)
-    seen = feed.fixed(samples)[view]
+    learner, seen = run.learner, feed_of(run, data).fixed(samples)[view]
     blocks = [seen] if isinstance(data, Graph) else list(seen.split(BLOCK))
     branch = known[layer] if layer in ("features", "f", "g") else learner.f
     outs: list[Tensor] = []

@@ -12,8 +12,8 @@ from infomax.data import Dataset
 from infomax.data.content import NAMED, changed, content
 from infomax.errors import ConfigError, DataError, warn
 from infomax.evaluate.baselines import baseline_lines, baselines
-from infomax.evaluate.embedding import embedding_gauges, gauge_lines, gauges_alone, unseen
-from infomax.evaluate.features import features, fits
+from infomax.evaluate.embedding import embedding_gauges, gauge_lines, gauges_alone
+from infomax.evaluate.features import features, fits, unseen
 from infomax.evaluate.findings import is_own, weights_of
 from infomax.evaluate.finetune import check as check_finetunes
 from infomax.evaluate.finetune import finetuned
@@ -93,10 +93,10 @@ def evaluate(
         ConfigError: an unknown protocol, or "gauges" by name of a run whose views were a function.
     """
     names = chosen(protocols)
-    if GAUGES in names and (why_not := unseen(run)):
+    if GAUGES in names and (why_not := unseen(run.config)):
         if GAUGES in named(protocols):
-            raise ConfigError(f"{why_not}: leave {GAUGES} out of the protocols")
-        warn(f"{GAUGES} are left out: {why_not}")
+            raise ConfigError(f"{GAUGES} take the views of a run, and {why_not}: leave {GAUGES} out of the protocols")
+        warn(f"{GAUGES} are left out: they take the views of a run, and {why_not}")
         names = tuple(name for name in names if name != GAUGES)
     asked = run.config["data"]
     source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]

@@ -11,9 +11,9 @@ import torch
 
 from infomax.data.arrays import read_arrays
 from infomax.errors import ConfigError, DataError, command, nearest
+from infomax.finite import finite
 from infomax.mi.estimate import estimate_mi
 from infomax.mi.estimators.inputs import matrix
-from infomax.mi.estimators.result import finite
 from infomax.mi.metric import MIMetric
 
 

@@ -1,6 +1,7 @@
 """One self-contained HTML page a run or a study, and the figures in it."""
 
-from infomax.report.figures import Panel, Style, mi_curves, mi_panels, style, template
+from infomax.report.figures import Panel, mi_curves, mi_panels
+from infomax.report.looks import Style, style, template
 from infomax.report.page import Page
 from infomax.report.spheres import spheres
 

@@ -8,7 +8,7 @@ import torch
 
 from infomax.data import Dataset
 from infomax.report.curves import mi_and_gauges
-from infomax.report.figures import style
+from infomax.report.looks import style
 from infomax.report.page import Page
 from infomax.report.scatter import scatters
 from infomax.training.monitor import collapsed

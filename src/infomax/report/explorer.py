@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.report.looks import CLASSES
@@ -165,20 +164,3 @@ def _map(each: Map, epochs: Sequence[float]) -> dict[str, Any]:
             }
         )
     return {"name": each.name, "dimensions": k, "reach": reach, "box": box, "axes": list(each.axes), "panes": panes}
-
-
-def plane(z: Tensor) -> tuple[Tensor, float]:
-    """Unit rows on their two principal axes, and the share of the variance there: N x D -> N x 2.
-
-    Example:
-        >>> points, share = plane(torch.tensor([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]]))
-        >>> points.abs().tolist(), share
-        ([[1.0, 0.0], [1.0, 0.0]], 1.0)
-    """
-    unit = F.normalize(z.double(), dim=-1)
-    centred = unit - unit.mean(0)
-    u, s, _ = torch.linalg.svd(centred, full_matrices=False)
-    points = u[:, :2] * s[:2]
-    largest = points.gather(0, points.abs().argmax(0, keepdim=True))
-    points = F.pad(points * torch.where(largest < 0, -1.0, 1.0), (0, 2 - points.shape[1]))
-    return points.float(), float(s[:2].square().sum() / s.square().sum().clamp_min(torch.finfo(torch.float64).tiny))

@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from infomax.errors import DataError
-from infomax.report.looks import CLASSES, NEUTRAL, Style, plain, style, template
+from infomax.report.looks import NEUTRAL, Style, plain, style, template
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
-
-__all__ = ["CLASSES", "NEUTRAL", "Array", "Panel", "Style", "mi_curves", "mi_panels", "plain", "style", "template"]
 
 Array = npt.ArrayLike
 Floats = npt.NDArray[np.float64]

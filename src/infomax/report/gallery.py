@@ -11,10 +11,10 @@ from torch import Tensor
 
 from infomax.data import Graph, gather
 from infomax.errors import ConfigError, DataError, InfomaxError
+from infomax.evaluate.features import views_of
 from infomax.report.page import Page
 from infomax.report.pictures import Sheet, fitted, lines, sheet
 from infomax.report.samples import Samples
-from infomax.training.feed import view_function
 from infomax.training.monitor import two_sides
 from infomax.views import Signals, Views
 from infomax.words import many
@@ -163,14 +163,9 @@ def pairs(page: Page, samples: Samples, number: int) -> Page:
 @torch.no_grad()
 def _views(subject: "Subject", samples: Samples, rows: Tensor) -> tuple[Sheet | None, list[float] | None]:
     """Pictures of the two views of some samples, one after the other, and the cosines of their embeddings."""
-    asked, training = subject.config["views"], subject.config["training"]
-    if not asked.get("recipe"):
-        raise ConfigError(f"its views were a function of yours ({asked.get('own')}), which no page can call")
-    views = view_function(
-        samples.data, asked["recipe"], asked.get("size", training.get("size")), training.get("local_views")
-    )
+    views = views_of(subject.config, samples.data)
     sources = gather(samples.data.images, rows)
-    seed = int(training.get("seed", 0))
+    seed = int(subject.config["training"].get("seed", 0))
 
     def made(function: Any) -> list[Tensor]:
         return list(function(sources, rows, seed=seed, epoch=0))[:2]

@@ -1,14 +1,16 @@
-"""How things look: a method has the same colour, dash and symbol wherever it appears.
+"""How things look: a method has the same colour and dash wherever it appears.
 
 Colours are those of Okabe and Ito (distinct under the common colour blindnesses) where they read on white and on black
 alike; what shares a colour is of one family and differs in its dash.
 """
 
 import html
+import io
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from plotly.graph_objs.layout import Template
 
 CLASSES = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#8A8D2B", "#7B6FD0", "#A0703C", "#7F8A96")
@@ -16,35 +18,34 @@ NEUTRAL = "#87919C"
 
 
 class Style(NamedTuple):
-    """How a method is drawn: name in print, line colour, plotly dash, marker symbol."""
+    """How a method is drawn: name in print, line colour, plotly dash."""
 
     label: str
     colour: str
     dash: str = "solid"
-    symbol: str = "circle"
 
 
 _STYLES = {
     "sdmi": Style("SDMI", "#D55E00"),
     "sdmi_f": Style("SDMI f", "#D55E00"),
-    "sdmi_g": Style("SDMI g", "#D55E00", "dash", "circle-open"),
+    "sdmi_g": Style("SDMI g", "#D55E00", "dash"),
     "jmi": Style("JMI", "#0072B2"),
     "sdmi, no marginal": Style("SDMI, no marginal", "#7F8A96", "dot"),
-    "sdmi, no marginal, predictors": Style("SDMI, no marginal, predictors", "#D55E00", "dot", "circle-open"),
-    "taylor_jmi": Style("Taylor-JMI", "#0072B2", "dash", "circle-open"),
-    "simclr": Style("SimCLR", "#56B4E9", "solid", "square"),
-    "simsiam": Style("SimSiam", "#009E73", "solid", "diamond"),
-    "simsiam, no predictor": Style("SimSiam, no predictor", "#009E73", "dot", "diamond-open"),
-    "simsiam with cos-DV": Style("SimSiam with cos-DV", "#009E73", "dash", "diamond-open"),
-    "byol": Style("BYOL", "#E69F00", "solid", "cross"),
-    "bgrl": Style("BGRL", "#E69F00", "dash", "cross"),
-    "moco": Style("MoCo", "#CC79A7", "solid", "x"),
-    "moco_v1": Style("MoCo v1", "#CC79A7", "dot", "x"),
-    "moco_v2": Style("MoCo v2", "#CC79A7", "dash", "x"),
-    "moco_v3": Style("MoCo v3", "#CC79A7", "solid", "x"),
-    "barlow_twins": Style("Barlow Twins", "#8A8D2B", "solid", "square"),
-    "vicreg": Style("VICReg", "#7B6FD0", "solid", "diamond"),
-    "w_mse": Style("W-MSE", "#7B6FD0", "dash", "diamond"),
+    "sdmi, no marginal, predictors": Style("SDMI, no marginal, predictors", "#D55E00", "dot"),
+    "taylor_jmi": Style("Taylor-JMI", "#0072B2", "dash"),
+    "simclr": Style("SimCLR", "#56B4E9"),
+    "simsiam": Style("SimSiam", "#009E73"),
+    "simsiam, no predictor": Style("SimSiam, no predictor", "#009E73", "dot"),
+    "simsiam with cos-DV": Style("SimSiam with cos-DV", "#009E73", "dash"),
+    "byol": Style("BYOL", "#E69F00"),
+    "bgrl": Style("BGRL", "#E69F00", "dash"),
+    "moco": Style("MoCo", "#CC79A7"),
+    "moco_v1": Style("MoCo v1", "#CC79A7", "dot"),
+    "moco_v2": Style("MoCo v2", "#CC79A7", "dash"),
+    "moco_v3": Style("MoCo v3", "#CC79A7"),
+    "barlow_twins": Style("Barlow Twins", "#8A8D2B"),
+    "vicreg": Style("VICReg", "#7B6FD0"),
+    "w_mse": Style("W-MSE", "#7B6FD0", "dash"),
     "swav": Style("SwAV", "#A0703C"),
     "dino": Style("DINO", "#A0703C", "dash"),
     "raw": Style("raw pixels", NEUTRAL, "dot"),
@@ -90,6 +91,13 @@ def short(text: str, most: int = 34) -> str:
         return text
     end = (most - 3) // 2
     return f"{text[: most - 3 - end]}...{text[-end:]}"
+
+
+def png(figure: "Figure", dpi: int = 110) -> bytes:
+    """The bytes of a PNG file of a figure of matplotlib's."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi)
+    return file.getvalue()
 
 
 def template() -> "Template":

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from infomax.data import Dataset, Graph, gather
 from infomax.report.looks import CLASSES
+from infomax.words import many
 
 SIDE = 40  # of a thumbnail, at most: a thousand photographs stay below a megabyte
 BLOCK = 32  # full-size pictures in memory at once
@@ -143,7 +144,7 @@ def words(data: Dataset, rows: Tensor, most: int = 4) -> list[str] | None:
     """Samples in numbers, where they have no picture."""
     if isinstance(data, Graph):
         degree = torch.bincount(data.edge_index[1], minlength=len(data))[rows].tolist()
-        return [f"{d} neighbour{'' if d == 1 else 's'}" for d in degree]
+        return [many(d, "neighbour") for d in degree]
     if data.is_images or data.is_signals:
         return None
     values = gather(data.images, rows)

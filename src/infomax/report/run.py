@@ -14,13 +14,14 @@ from infomax.errors import ConfigError, warn
 from infomax.extras import getting, installed
 from infomax.report import accuracies, explorer, gallery, pictures
 from infomax.report.curves import mi_and_gauges, spectra
-from infomax.report.explorer import Map, Pane, Shown, plane
+from infomax.report.explorer import Map, Pane, Shown
 from infomax.report.looks import style
 from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.report.samples import CLUSTERS, Samples, clusters, samples_of
 from infomax.report.subject import Subject, find_data, named_apart
 from infomax.report.verdict import state, verdict
+from infomax.training.frames import principal
 from infomax.training.state import collapsed
 from infomax.words import many
 
@@ -210,8 +211,8 @@ def _features(page: Page, known: Sequence[Samples], *, umap: bool) -> None:
             )
         flat = []
         for name, z in samples.features.items():
-            points, share = plane(z)
-            flat.append(_still(samples, name, points, f"{share:.0%} of the variance on these axes"))
+            points, share, _ = principal(z)
+            flat.append(_still(samples, name, points.float(), f"{share:.0%} of the variance on these axes"))
         maps.append(Map("PCA", flat))
         if umap:
             spread = [_still(samples, name, _umap(z)) for name, z in samples.features.items()]

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from infomax.report.looks import CLASSES, template
+from infomax.training.frames import principal
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -25,15 +25,11 @@ def scatter(z: Tensor, labels: Tensor | None, classes: Sequence[str] | None = No
     """
     from plotly.graph_objects import Figure, Scattergl
 
-    unit = torch.nn.functional.normalize(z.float(), dim=-1)
-    centred = unit - unit.mean(0)
-    values, axes = torch.linalg.eigh(centred.T @ centred)
-    plane = (centred @ axes[:, -2:].flip(1)).tolist()
-    share = values.clamp_min(0).flip(0)[:2].sum() / values.clamp_min(0).sum().clamp_min(1e-30)
+    points, share, _ = principal(z)
     groups = [0] * len(z) if labels is None else labels.tolist()
     figure = Figure()
     for c in sorted(set(groups)):
-        rows = [p for p, g in zip(plane, groups, strict=True) if g == c]
+        rows = [p for p, g in zip(points.tolist(), groups, strict=True) if g == c]
         figure.add_trace(
             Scattergl(
                 x=[p[0] for p in rows],
@@ -46,7 +42,7 @@ def scatter(z: Tensor, labels: Tensor | None, classes: Sequence[str] | None = No
     figure.update_layout(
         template=template(),
         height=460,
-        title={"text": f"{title} ({float(share):.0%} of the variance)"},
+        title={"text": f"{title} ({share:.0%} of the variance)"},
         xaxis={"title": {"text": "first axis"}, "range": AXIS},
         yaxis={"title": {"text": "second axis"}, "range": AXIS, "scaleanchor": "x"},
         legend={"orientation": "v", "y": 1, "x": 1.02},

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from infomax.errors import DataError
-from infomax.report.figures import CLASSES, NEUTRAL, Array, style, template
+from infomax.report.figures import Array
+from infomax.report.looks import CLASSES, NEUTRAL, style, template
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter3d

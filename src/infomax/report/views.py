@@ -1,6 +1,5 @@
 """A page of views: each beside what it was made from, with what was drawn for it."""
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from infomax.data import Dataset, gather
 from infomax.errors import ConfigError
-from infomax.report.figures import CLASSES
+from infomax.report.looks import CLASSES, png
 from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.training.feed import check_names, dataset, view_function
@@ -152,7 +151,7 @@ def _row_of_images(source: Tensor, views: Sequence[Tensor], boxes: Sequence[Sequ
             side.set(edgecolor=colour, linewidth=3)
     for axis in axes:
         axis.set(xticks=[], yticks=[])
-    return _png(figure)
+    return png(figure)
 
 
 def _picture(image: Tensor) -> Any:
@@ -184,7 +183,7 @@ def _signals(page: Page, views: Signals, sources: Tensor, shown: Tensor, seed: i
                 | {"noise": f"{views.specs[k].noise:g}", "masked": f"{hidden} from {at}" if hidden else None}
                 | {"backwards": bool(p.flip[i])}
             )
-        page.section(f"Sample {number}").image(_png(figure), alt=f"sample {number} and its views").table(rows)
+        page.section(f"Sample {number}").image(png(figure), alt=f"sample {number} and its views").table(rows)
 
 
 def _rows(
@@ -225,7 +224,7 @@ def _cloud(data: Dataset, sources: Tensor, made: Sequence[Tensor]) -> bytes:
         for u, w in (view[i].tolist() for view in made):
             axes[0].plot([x, u], [y, w], color=colour, linewidth=0.8, marker=".")
     axes[0].set_aspect("equal")
-    return _png(figure)
+    return png(figure)
 
 
 def _grid(n: int, side: float, a_row: int = _A_ROW) -> tuple["Figure", list[Any]]:
@@ -238,9 +237,3 @@ def _grid(n: int, side: float, a_row: int = _A_ROW) -> tuple["Figure", list[Any]
     for spare in axes[n:]:
         spare.set_axis_off()
     return figure, axes[:n]
-
-
-def _png(figure: "Figure") -> bytes:
-    written = io.BytesIO()
-    figure.savefig(written, format="png", dpi=110)
-    return written.getvalue()

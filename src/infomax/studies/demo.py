@@ -19,7 +19,7 @@ from infomax.threads import one_thread
 from infomax.training import Run, train
 from infomax.training.folder import leaving_nothing, write_atomically
 from infomax.training.monitor import collapsed
-from infomax.views import ImageView, Views
+from infomax.views import recipe
 
 EPOCHS = 60
 FEW, DRAWS = 5, 5  # labels a class, and how often they are drawn, for the column "few labels"
@@ -72,8 +72,7 @@ def run(out: str | Path = "runs/demo", *, seed: int = 0, epochs: int = EPOCHS, p
 def _run(path: Path, seed: int, epochs: int, progress: bool) -> dict[str, Any]:
     began = time.perf_counter()
     data, test = load("digits"), load("digits", split="test")
-    view = ImageView(size=8, scale=(0.4, 1.0), flip=0.0, jitter=(0.4, 0.4, 0.0, 0.0))
-    views = Views((view, view), mean=data.mean, std=data.std)
+    views = recipe("gentle", 8, data.mean, data.std)
     print(f"scikit-learn's digits: {len(data)} images of 8 x 8 to learn from without labels, {len(test)} to test on\n")
 
     def encoder() -> nn.Module:

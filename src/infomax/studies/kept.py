@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import shutil
 import signal
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from filelock import Timeout
 
 import infomax
 from infomax.errors import ConfigError
+from infomax.finite import finite
 from infomax.locks import held
 from infomax.training.folder import unclaimed, write_atomically
 from infomax.training.interrupt import Stopped
@@ -56,7 +56,7 @@ class Kept:
 
     def write(self, results: Mapping[str, Any]) -> None:
         """results.json, whole or not at all; numbers that are not finite stand as null."""
-        write_atomically(self.path / RESULTS, json.dumps(_finite(results), indent=1, allow_nan=False) + "\n")
+        write_atomically(self.path / RESULTS, json.dumps(finite(results), indent=1, allow_nan=False) + "\n")
 
     @property
     def empty(self) -> bool:
@@ -153,14 +153,6 @@ def _sources() -> str:
     root = Path(infomax.__file__).parent
     files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*.py"))
     return hashlib.sha256(b"".join(f.encode() + (root / f).read_bytes() for f in files)).hexdigest()[:12]
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _clear(path: Path) -> None:

@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from infomax.errors import DataError
 from infomax.report.page import Page
 from infomax.words import many
@@ -99,20 +97,10 @@ def _curves(folder: Path, results: Results) -> Page:
 
 
 def _toy(folder: Path, results: Results) -> Page:
+    from infomax.studies.claims.toy import read_arrays
     from infomax.studies.toy.page import page
 
-    path = folder / "arrays.npz"
-    if not path.is_file():
-        raise DataError(
-            f"{folder} lacks arrays.npz, which the page of the toy study is drawn from: run the study again"
-        )
-    runs: dict[str, dict[str, dict[str, Any]]] = {}
-    with np.load(path) as arrays:
-        for name in arrays.files:
-            setting, rest = name.split("/", 1)
-            method, key = rest.rsplit("/", 1)
-            runs.setdefault(setting, {}).setdefault(method, {})[key] = arrays[name]
-    return page(results, runs, pictures(folder))
+    return page(results, read_arrays(folder), pictures(folder))
 
 
 def _theory(folder: Path, results: Results) -> Page:
@@ -146,7 +134,7 @@ def _mi(folder: Path, results: Results) -> Page:
             [{"what": k, "value": str(v)} for k, v in results["nulls"].items()],
             "How often `auto` sees what is not there.",
         )
-    return _end(page, results)
+    return with_settings(page, results)
 
 
 def _table(folder: Path, results: Results) -> Page:
@@ -157,14 +145,17 @@ def _table(folder: Path, results: Results) -> Page:
     page = Page(folder.resolve().name, f"{many(len(plain), 'row')}.").section("Results").table(plain)
     for name, picture in pictures(folder).items():
         page.image(picture, f"`{name}`")
-    return _end(page, results)
+    return with_settings(page, results)
 
 
-def _end(page: Page, results: Results) -> Page:
+def with_settings(page: Page, results: Results) -> Page:
+    """A page with what its numbers come from as the last section."""
     told = [
         {"setting": key, "value": str(value)}
         for part in ("settings", "environment")
         for key, value in results.get(part, {}).items()
     ]
-    told += [{"setting": k, "value": str(results[k])} for k in ("seed", "epochs", "command", "seconds") if k in results]
+    told += [{"setting": k, "value": str(results[k])} for k in ("seed", "epochs", "command") if k in results]
+    spent = {"seconds": "seconds", "cpu_seconds": "processor seconds, all runs"}
+    told += [{"setting": said, "value": f"{results[k]:.0f}"} for k, said in spent.items() if k in results]
     return page.section("Settings").table(told) if told else page

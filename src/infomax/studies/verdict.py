@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from infomax.finite import finite
+
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decidable"
 VERDICTS = (HOLDS, FAILS, OPEN)
 SPREAD = 1e-9
@@ -203,9 +205,9 @@ def claim(
         "judged_by": [
             {
                 "what": c.what,
-                "difference": _plain(c.difference),
-                "error": _plain(c.error),
-                "freedom": _plain(c.freedom),
+                "difference": finite(c.difference),
+                "error": finite(c.error),
+                "freedom": finite(c.freedom),
                 "among": c.among,
             }
             for c in comparisons
@@ -213,10 +215,6 @@ def claim(
         "verdict": verdict(comparisons),
         "note": note,
     }
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def judged(row: Mapping[str, Any]) -> str:

@@ -24,17 +24,16 @@ import infomax as im
 from infomax.data import NAMES, Dataset, Graph
 from infomax.data.content import changed, content
 from infomax.errors import DataError, InfomaxError
-from infomax.evaluate import knn_accuracy, linear_probe
 from infomax.evaluate.features import features, fits
-from infomax.evaluate.protocols import binomial
-from infomax.evaluate.splits import splits, test_of
+from infomax.evaluate.protocols import knn, linear
+from infomax.evaluate.splits import splits, test_of, whole_rows
 from infomax.sweep.folder import Folder
 from infomax.sweep.metrics import JUDGED
 from infomax.training import Run
 from infomax.training.checkpoint import written
 from infomax.training.feed import dataset, encoder_for
 from infomax.training.folder import write_atomically
-from infomax.training.rules import read_rules
+from infomax.training.options import read_back
 
 
 def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = False) -> None:
@@ -101,10 +100,7 @@ def train(options: Mapping[str, Any], out: Path) -> Run:
     taken = {
         k: v for k, v in options.items() if k in inspect.signature(im.train).parameters and k not in ("data", "out")
     }
-    if str(taken["accumulate"]).isdigit():
-        taken["accumulate"] = int(taken["accumulate"])
-    taken["rules"] = read_rules(taken["rules"])
-    return im.train(learner, samples, out=out, progress=False, **taken)
+    return im.train(learner, samples, out=out, progress=False, **read_back(taken))
 
 
 def unjudged(name: str, why: str, metric: str) -> DataError:
@@ -208,17 +204,16 @@ class _Split:
             progress=False,
         )
         # what stands in for a sample that cannot be decoded is another sample, and might be of the other part
-        replaced = torch.tensor(self.data.replaced, dtype=torch.int64)
-        fit, held = (rows[~torch.isin(rows, replaced)] for rows in (self.fit, self.held))
+        fit, held = (whole_rows(self.data, rows) for rows in (self.fit, self.held))
         if self._lacks(fit, held):
             return gauges
         y = self.data.labels
         assert y is not None
         self.size = size if self.data.is_images else None
         rows = (z[fit], y[fit], z[held], y[held])
-        probe = linear_probe(*rows)
-        found = {"linear": 100 * probe.accuracy, "linear_se": 100 * probe.stderr}
-        return gauges | found | binomial("knn", knn_accuracy(*rows), len(held))
+        found = linear(*rows) | knn(*rows)
+        del found["penalty"]  # of the probe, and no metric
+        return gauges | found
 
     def _lacks(self, fit: Tensor, held: Tensor) -> str:
         """Why there is no accuracy of these rows, where a gauge is the metric and does without; else nothing.

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infomax.report.figures import template
-from infomax.report.looks import plain
+from infomax.report.looks import plain, template
 from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.sweep.folder import Folder, Row, mixed, ranked, telling, without

@@ -14,7 +14,7 @@ from infomax.encoders.weights import PRETRAINED
 from infomax.errors import InfomaxError
 from infomax.training import rules
 from infomax.training.feed import check_names
-from infomax.training.options import Options
+from infomax.training.options import Options, read_back
 from infomax.training.prepare import check_kept
 
 
@@ -27,10 +27,7 @@ def check(options: Mapping[str, Any]) -> Options:
     Raises:
         ConfigError: naming one.
     """
-    asked = {f.name: options[f.name] for f in fields(Options)}
-    asked["rules"] = rules.read_rules(asked["rules"])
-    asked["accumulate"] = int(asked["accumulate"]) if str(asked["accumulate"]).isdigit() else asked["accumulate"]
-    made = Options(**asked)
+    made = Options(**read_back({f.name: options[f.name] for f in fields(Options)}))
     rules.check(made.rules)
     check_kept(made, options)
     published = options["init"] if options["init"] == PRETRAINED else None  # others are looked for where cells run

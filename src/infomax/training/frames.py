@@ -80,19 +80,12 @@ class Frames:
         """
         if z.ndim != 2 or not torch.isfinite(z).all():
             return
-        unit = F.normalize(z.detach().cpu().double(), dim=-1)
-        centred = unit - unit.mean(0)
-        n, d = centred.shape
-        # the smaller of the two matrices that share their eigenvalues
-        values, vectors = torch.linalg.eigh((centred.T @ centred if d <= n else centred @ centred.T) / n)
-        values, vectors = values.flip(0).clamp_min(0.0), vectors.flip(1)
+        z, d = z.detach().cpu().double(), z.shape[1]
+        points, share, values = principal(z)
         if d in (2, 3):
-            points, share = unit, 1.0
-        else:
-            points = centred @ vectors[:, :2] if d <= n else vectors[:, :2] * (n * values[:2]).sqrt()
-            points = F.pad(points, (0, 2 - points.shape[1]))
-            points = _turned(points, self.points[-1].double() if self.points else None)
-            share = float(values[:2].sum() / values.sum().clamp_min(torch.finfo(torch.float64).tiny))
+            points, share = F.normalize(z, dim=-1), 1.0
+        elif self.points and self.points[-1].shape == points.shape:
+            points = _turned(points, self.points[-1].double())
         self.epochs.append(epoch)
         self.points.append(points.half())
         self.shares.append(share)
@@ -168,11 +161,35 @@ class Frames:
             ) from None
 
 
-def _turned(points: Tensor, before: Tensor | None) -> Tensor:
+def principal(z: Tensor) -> tuple[Tensor, float, Tensor]:
+    """Unit rows on their two principal axes, the share of the variance there, and the eigenvalues of their covariance.
+
+    Args:
+        z: N x D.
+
+    Returns:
+        N x 2 float64, of each axis the row that lies farthest out on its positive side; the share; eigenvalues, the largest
+        first.
+
+    Example:
+        >>> points, share, _ = principal(torch.tensor([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]]))
+        >>> points.float().abs().tolist(), share
+        ([[1.0, 0.0], [1.0, 0.0]], 1.0)
+    """
+    unit = F.normalize(z.double(), dim=-1)
+    centred = unit - unit.mean(0)
+    n, d = centred.shape
+    # the smaller of the two matrices that share their eigenvalues
+    values, vectors = torch.linalg.eigh((centred.T @ centred if d <= n else centred @ centred.T) / n)
+    values, vectors = values.flip(0).clamp_min(0.0), vectors.flip(1)
+    points = centred @ vectors[:, :2] if d <= n else vectors[:, :2] * (n * values[:2]).sqrt()
+    largest = points.gather(0, points.abs().argmax(0, keepdim=True))
+    points = F.pad(points * torch.where(largest < 0, -1.0, 1.0), (0, 2 - points.shape[1]))
+    return points, float(values[:2].sum() / values.sum().clamp_min(torch.finfo(torch.float64).tiny)), values
+
+
+def _turned(points: Tensor, before: Tensor) -> Tensor:
     """N x 2, turned or mirrored to lie as near as it can to the frame before (Procrustes)."""
-    if before is None or before.shape != points.shape:
-        largest = points.gather(0, points.abs().argmax(0, keepdim=True))
-        return points * torch.where(largest < 0, -1.0, 1.0)
     u, _, vh = torch.linalg.svd(points.T @ before)
     turned: Tensor = points @ (u @ vh)
     return turned

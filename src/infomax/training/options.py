@@ -13,6 +13,7 @@ from infomax.training.devices import PrecisionName
 from infomax.training.length import limit_of
 from infomax.training.optim import OptimizerName
 from infomax.training.optim import check as check_optimizer
+from infomax.training.rules import read_rules
 
 
 def _own(value: Any) -> Any:
@@ -22,6 +23,22 @@ def _own(value: Any) -> Any:
     if isinstance(value, int | float) or not isinstance(value, Real):
         return value
     return int(value) if isinstance(value, Integral) else float(value)
+
+
+def read_back(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as a command line gives them and a sweep keeps them, of which `accumulate` and `rules` are text, as `train`
+    takes them.
+
+    Raises:
+        ConfigError: rules that cannot be read.
+
+    Example:
+        >>> read_back({"epochs": 5, "accumulate": "2", "rules": "{bias: {weight_decay: 0}}"})
+        {'epochs': 5, 'accumulate': 2, 'rules': {'bias': {'weight_decay': 0}}}
+    """
+    pieces = given["accumulate"]
+    pieces = int(pieces) if str(pieces).isdigit() else pieces
+    return {**given, "accumulate": pieces, "rules": read_rules(given["rules"])}
 
 
 @dataclass(frozen=True)

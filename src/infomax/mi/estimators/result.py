@@ -1,8 +1,9 @@
 """Mutual information between any two data sets: one function, every reading it rests on, and how far to trust it."""
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from infomax.finite import finite
 
 Kind = Literal["estimate", "lower bound", "neither"]
 
@@ -108,16 +109,3 @@ class Estimate:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
-
-
-def finite(value: Any) -> Any:
-    """The same with None for what strict JSON cannot say: NaN and infinity."""
-    match value:
-        case dict():
-            return {name: finite(item) for name, item in value.items()}
-        case list() | tuple():
-            return [finite(item) for item in value]
-        case float():
-            return value if math.isfinite(value) else None
-        case _:
-            return value

@@ -18,15 +18,12 @@ from infomax.errors import ConfigError, DataError
 from infomax.studies.budgets import budget_of
 from infomax.studies.claims import toy as toy_claims
 from infomax.studies.kept import begun, finished, going_on
-from infomax.studies.origin import origin
+from infomax.studies.origin import origin, typed
 from infomax.studies.tables.printed import label_of
 from infomax.studies.toy import results as toy_results
 from infomax.studies.verdict import FAILS, HOLDS, OPEN, VERDICTS, Comparison, claim, judged
 
 __all__ = ["as_markdown", "as_text", "judged_anew", "ledger", "run", "told"]
-
-STUDIES = ("toy", "theory", "fig2", "fig7")
-"""What is run where it is not given; `table1`, `periodic` and `collapse` are only read."""
 
 
 def run(
@@ -89,6 +86,7 @@ def run(
     kept = _kept(read(Path(earlier)), given) if earlier is not None else []
     began, cpu = time.perf_counter(), _processor_seconds()
     settings = {"budget": budget, "data": data or size.data, "read": sorted(given)}
+    options = {"budget": budget, "data": data, **asked, "earlier": earlier}
     with going_on(out, settings | {"root": root, "earlier": earlier is not None}) as folder:
         for name, study in _studies(budget, data, root, workers, progress).items():
             if name not in given and earlier is None:
@@ -102,11 +100,7 @@ def run(
         results: dict[str, Any] = {
             "settings": settings | ({"earlier": sorted({r["study"] for r in kept})} if kept else {}),
             **origin(),
-            "command": "infomax study claims --out claims"
-            + f" --budget {budget}" * (budget != "minutes")
-            + _told("data", data)
-            + "".join(_told(name, path) for name, paths in asked.items() for path in paths)
-            + _told("earlier", earlier),
+            "command": typed("claims", options, {"budget": "minutes"}),
             "claims": rows,
             "counts": {v: sum(r["verdict"] == v for r in rows) for v in VERDICTS},
             "seconds": time.perf_counter() - began,
@@ -156,11 +150,6 @@ def read(folder: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise DataError(f"{path} is damaged: {error}") from None
-
-
-def _told(name: str, path: str | Path | None) -> str:
-    """An option of the command line; a path of this machine by its last part."""
-    return "" if path is None else f" --{name} {Path(path).name if Path(path).is_absolute() else path}"
 
 
 def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -221,11 +210,11 @@ def _together(found: Sequence[tuple[Mapping[str, Any], Path]]) -> dict[str, Any]
 
 def _toy(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
     s = results["settings"]
-    given = {"seeds": s["seeds"], "n": s["n"], "epochs": s["epochs"]}
-    said = "".join(f" --{k} {v}" for k, v in given.items() if {"seeds": 10, "n": 2500, "epochs": 100}[k] != v)
+    plain = {"seeds": 10, "n": 2500, "epochs": 100}
+    command = typed("toy", {name: s[name] for name in plain}, plain)
     anew = dict(results) | {"claims": toy_results.claims(results)} if "table3" in results else results
     rows = toy_claims.claims(anew, toy_claims.read_arrays(folder))
-    return _commanded(rows, f"infomax study toy --out toy{said}", "toy", f"five Gaussians, N = {s['n']}")
+    return _commanded(rows, command, "toy", f"five Gaussians, N = {s['n']}")
 
 
 def _theory(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
@@ -235,8 +224,8 @@ def _theory(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
         for k, c in enumerate(check["claims"], 1):
             row = claim(f"{name}_{k}", c["text"], c["source"], c["seen"], [])
             rows.append(row | {"verdict": HOLDS if c["holds"] else FAILS, "note": check["title"]})
-    said = "".join(f" --{k} {s[k]}" for k, plain in (("seed", 0), ("draws", 200)) if s[k] != plain)
-    return _commanded(rows, f"infomax study theory --out theory{said}", "theory", "known truths")
+    plain = {"seed": 0, "draws": 200}
+    return _commanded(rows, typed("theory", {name: s[name] for name in plain}, plain), "theory", "known truths")
 
 
 def _own(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
@@ -393,6 +382,7 @@ def page(results: Mapping[str, Any]) -> Any:
     """
     from infomax.report import Page
     from infomax.studies.curves.page import RULE, claim_row
+    from infomax.studies.page import with_settings
 
     counts, rows = results["counts"], results["claims"]
     out = Page(
@@ -411,7 +401,4 @@ def page(results: Mapping[str, Any]) -> Any:
                     for r in some
                 ]
             )
-    return out.section("Settings").table(
-        [{"setting": k, "value": str(v)} for part in ("settings", "environment") for k, v in results[part].items()]
-        + [{"setting": k, "value": str(results[k])} for k in ("command", "seconds", "cpu_seconds")]
-    )
+    return with_settings(out, results)

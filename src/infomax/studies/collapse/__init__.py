@@ -3,7 +3,6 @@
 infomax study collapse --out runs/collapse             # or infomax.studies.collapse.run("runs/collapse")
 """
 
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from infomax.studies.collapse.judge import PARTS, claims, counted, ended, table
 from infomax.studies.collapse.plan import PLAIN, WORLDS, Cell, base_of, sentences
 from infomax.studies.collapse.train import run_cell
 from infomax.studies.kept import going_on
-from infomax.studies.origin import origin
+from infomax.studies.origin import origin, typed
 from infomax.studies.pool import run_kept
 
 __all__ = ["WORLDS", "as_text", "claims", "counted", "ended", "page", "run"]
@@ -70,6 +69,8 @@ def run(
     began = time.perf_counter()
     cells = [Cell(n, w, s, root) for w in worlds for s in range(first_seed, first_seed + seeds) for n in names]
     settings = {"seeds": seeds, "first_seed": first_seed, "worlds": {w: asdict(WORLDS[w]) for w in worlds}}
+    given = {"worlds": worlds, "sentences": names, "seeds": seeds, "first_seed": first_seed}
+    plain = {"worlds": list(PLAIN), "sentences": list(sentences()), "seeds": 1, "first_seed": 100}
     with going_on(out, settings | {"names": names, "root": root}) as kept:
         answers = run_kept(run_cell, cells, workers, kept, "collapse", progress)
         rows: list[dict[str, Any]] = [
@@ -85,7 +86,7 @@ def run(
             "study": "collapse",
             "settings": settings,
             **origin(),
-            "command": _said(worlds, names, seeds, first_seed),
+            "command": typed("collapse", given, plain),
             "rows": rows,
             "counts": {p: {k: len(v) for k, v in each.items()} for p, each in counted(rows).items()},
             "claims": [],
@@ -97,16 +98,6 @@ def run(
         kept.write(results)
         page(results).write(kept.path / "index.html")
     return results
-
-
-def _said(worlds: Sequence[str], names: Sequence[str], seeds: int, first_seed: int) -> str:
-    """The command line that does the same."""
-    said = "infomax study collapse --out collapse"
-    if list(worlds) != list(PLAIN):
-        said += "".join(f" --worlds {shlex.quote(w)}" for w in worlds)
-    if list(names) != list(sentences()):
-        said += "".join(f" --sentences {shlex.quote(n)}" for n in names)
-    return said + f" --seeds {seeds}" * (seeds != 1) + f" --first-seed {first_seed}" * (first_seed != 100)
 
 
 def page(results: Mapping[str, Any]) -> Any:

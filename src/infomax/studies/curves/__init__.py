@@ -16,7 +16,7 @@ from infomax.studies.curves import judge
 from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, cells
 from infomax.studies.curves.train import GAUGED, run_cell
 from infomax.studies.kept import going_on
-from infomax.studies.origin import origin
+from infomax.studies.origin import origin, typed
 from infomax.studies.pool import run_kept
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def study(
         results: dict[str, Any] = {
             "settings": settings,
             **origin(),
-            "command": said(figure, budget, given),
+            "command": typed(figure, {"budget": budget, **given}, {"budget": "minutes"}),
             "rows": rows,
             "claims": [],
             "seconds": time.perf_counter() - began,
@@ -134,17 +134,6 @@ def study(
         kept.write(results)
         _draw(kept.path, figure, results)
     return results
-
-
-def said(figure: str, budget: str, given: Mapping[str, Any]) -> str:
-    """The command line that does the same.
-
-    Example:
-        >>> said("fig2", "minutes", {"data": "fashion-mnist", "seeds": 5})
-        'infomax study fig2 --out fig2 --data fashion-mnist --seeds 5'
-    """
-    options = ({"budget": budget} if budget != "minutes" else {}) | dict(given)
-    return f"infomax study {figure} --out {figure}" + "".join(f" --{k} {v}" for k, v in options.items())
 
 
 JUDGES: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]] = {

@@ -37,7 +37,7 @@ LOST = 0.5
 
 def label(name: str) -> str:
     """How a method or ablation is called in print."""
-    from infomax.report.figures import style
+    from infomax.report.looks import style
 
     return LABELS.get(name, style(name).label)
 

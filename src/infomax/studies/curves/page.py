@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from infomax.report import Page, Panel, mi_panels, style
+from infomax.report.looks import png
 from infomax.studies.curves.judge import ESTIMATORS, Floats, curve, grouped, label, last
 from infomax.studies.curves.plan import JMI_FAMILY, LABELS, SDMI_FAMILY
-from infomax.studies.verdict import judged, shown
+from infomax.studies.page import with_settings
+from infomax.studies.verdict import FAILS, HOLDS, OPEN, VERDICTS, judged, shown
 from infomax.words import many
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def fig2_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
             axes.set_title(f"{name} ({'SDMI' if r == 0 else 'JMI'} methods)", fontsize=11)
             axes.set_ylabel("nats")
         grid[r][-1].legend(frameon=False, fontsize=9)
-    return _png(figure)
+    return png(figure, 100)
 
 
 def fig7_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -108,7 +109,7 @@ def fig7_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
             axes.set_xticks(range(0, 101, 20))
         axes.set_title(title, fontsize=11)
     figure.suptitle("Solid: f; pale: g. Mean ± sd over seeds")
-    return _png(figure)
+    return png(figure, 100)
 
 
 def page(title: str, results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> Page:
@@ -120,12 +121,12 @@ def page(title: str, results: Mapping[str, Any], pictures: Mapping[str, bytes]) 
         pictures: name -> PNG.
     """
     runs, settings = grouped(results["rows"]), results["settings"]
-    counts = {v: sum(c["verdict"] == v for c in results["claims"]) for v in ("holds", "does not hold", "not decidable")}
+    counts = {v: sum(c["verdict"] == v for c in results["claims"]) for v in VERDICTS}
     out = Page(
         title,
         f"{settings['data']}, {many(settings['epochs'], 'epoch')}, {many(settings['seeds'], 'seed')}: "
         f"of {many(len(results['claims']), 'claim')} "
-        f"{counts['holds']} hold, {counts['does not hold']} do not, {counts['not decidable']} are not decidable here.",
+        f"{counts[HOLDS]} hold, {counts[FAILS]} do not, {counts[OPEN]} are not decidable here.",
     )
     some = next(iter(runs.values()))[0]["history"]
     epochs = [row["epoch"] for row in some]
@@ -160,11 +161,7 @@ def page(title: str, results: Mapping[str, Any], pictures: Mapping[str, bytes]) 
     out.section("Pictures")
     for name, picture in pictures.items():
         out.image(picture, f"`{name}`")
-    return out.section("Settings").table(
-        [{"setting": k, "value": str(v)} for part in ("settings", "environment") for k, v in results[part].items()]
-        + [{"setting": "command", "value": results["command"]}, {"setting": "seconds", "value": f"{results['seconds']:.0f}"},
-           {"setting": "processor seconds, all runs", "value": f"{results['cpu_seconds']:.0f}"}]
-    )  # fmt: skip
+    return with_settings(out, results)
 
 
 def _row(name: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -204,9 +201,3 @@ def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Any, 
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlabel("epoch" if rows > 1 else "")
     return figure, grid
-
-
-def _png(figure: Any) -> bytes:
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=100)
-    return file.getvalue()

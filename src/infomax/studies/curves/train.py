@@ -1,7 +1,6 @@
 """One run of fig. 2 or 7: trained by `infomax.train`, read before and after every epoch, judged at the end."""
 
 import copy
-import math
 import re
 import time
 import warnings
@@ -17,6 +16,7 @@ from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as unit_spread
 from infomax.evaluate.run import judge
 from infomax.evaluate.splits import splits, test_of
+from infomax.finite import finite
 from infomax.learner import CollapseWarning, Learner
 from infomax.marginal import Predictor
 from infomax.mi import readings
@@ -26,7 +26,7 @@ from infomax.training.devices import place
 from infomax.training.feed import Feed, ViewFunction, dataset, encoder_for, view_function, view_size
 from infomax.training.loop import train
 from infomax.training.monitor import TAU, read, two_sides
-from infomax.views import ImageView, Views
+from infomax.views import recipe
 
 GAUGED = 1000
 """Rows on which MI is read: N of every estimate."""
@@ -44,10 +44,9 @@ KEPT = (
 
 
 def view_of(data: Dataset, size: int | None = None) -> ViewFunction:
-    """The demo's gentle views where images are as small as the digits (no flip: a 2 is none in the mirror); else `auto`."""
+    """The gentle views where images are as small as the digits (no flip: a 2 is none in the mirror); else `auto`."""
     if data.is_images and data.size is not None and data.size <= 16:
-        view = ImageView(size=view_size(data, size), scale=(0.4, 1.0), flip=0.0, jitter=(0.4, 0.4, 0.0, 0.0))
-        return Views((view, view), mean=data.mean, std=data.std)
+        return recipe("gentle", view_size(data, size), data.mean, data.std)
     return view_function(data, size=size)
 
 
@@ -143,7 +142,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         "seed": cell.seed,
         "samples": len(data),
         "updates": cell.epochs * (len(data) // min(cell.batch_size, len(data))),
-        "history": [{k: finite(row[k]) for k in KEPT} for row in (untrained, *run.history)],
+        "history": finite([{k: row[k] for k in KEPT} for row in (untrained, *run.history)]),
         "flagged": flagged([str(w.message) for w in said if issubclass(w.category, CollapseWarning)], cell.epochs),
     }
     if data.labels is not None:
@@ -157,7 +156,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
                 f"{k}_g": v for k, v in probed(second, *parts, cell.seed, cell.size).items() if k in ("linear", "knn")
             }
         found["linear_untrained"] = untrained_probe(data, cell.encoder, cell.size, cell.seed)
-    found |= {k: finite(v) for k, v in second_gauges(learner, fixed).items()}
+    found |= finite(second_gauges(learner, fixed))
     return found | {"cpu_seconds": time.process_time() - began}
 
 
@@ -175,16 +174,6 @@ def second_gauges(learner: Learner, views: list[Any]) -> dict[str, float]:
             through = nn.functional.normalize(net(a).float(), dim=-1)
             found["mi_predicted"] = float(readings(through, unit, tau=TAU)["infonce"])
     return found
-
-
-def finite(value: float | None) -> float | None:
-    """A reading, or None where there is none: JSON knows no NaN.
-
-    Example:
-        >>> finite(1.0), finite(float("nan"))
-        (1.0, None)
-    """
-    return value if value is not None and math.isfinite(value) else None
 
 
 def flagged(messages: list[str], epochs: int) -> float | None:

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from infomax.errors import ConfigError
+from infomax.finite import finite
 from infomax.studies.budgets import budget_of
 from infomax.studies.kept import Kept, going_on
-from infomax.studies.origin import origin
+from infomax.studies.origin import origin, typed
 from infomax.studies.periodic.grammar import Sentence, invalid, known_as, names, sentences
 from infomax.studies.periodic.train import BUDGETS, Cell, run_cell, world
 from infomax.studies.pool import Answer, run_kept
@@ -103,6 +104,7 @@ def run(
     found = dataset(asks.data, root)
     if asks.size is not None and not found.is_images:
         raise ConfigError(f"size={asks.size}: {asks.data} are no images")
+    asked_for = {"data": data, "budget": budget, **given, "device": device}
     began, side_by_side = time.perf_counter(), 1 if where.type == "cuda" and workers is None else workers
     asked, known = sentences() if only is None else list(only), names()
     cells: list[dict[str, Any]] = [_plain(s) | {"name": known_as(s, known), "invalid": invalid(s)} for s in asked]
@@ -136,7 +138,7 @@ def run(
         results: dict[str, Any] = {
             "settings": settings,
             **origin(),
-            "command": _said({"data": data, "budget": budget, **given, "device": device}),
+            "command": typed("periodic-table", asked_for, {"budget": "minutes"}, out="table"),
             "cells": cells,
             "again": again,
             "chosen_on": "a held-out fifth of train",
@@ -154,18 +156,6 @@ def run(
         (kept.path / "periodic_table.png").write_bytes(picture)
         page(results, score, picture).write(kept.path / "index.html")
     return results
-
-
-def _said(given: Mapping[str, Any]) -> str:
-    """The command line that does the same.
-
-    Example:
-        >>> _said({"data": None, "budget": "minutes", "seeds": 3, "epochs": None})
-        'infomax study periodic-table --out table --seeds 3'
-    """
-    asked = {k: v for k, v in given.items() if v is not None and (k, v) != ("budget", "minutes")}
-    more = "".join(f" --{k.replace('_', '-')} {v}" for k, v in asked.items())
-    return f"infomax study periodic-table --out table{more}"
 
 
 def _plain(sentence: Sentence) -> dict[str, Any]:
@@ -186,8 +176,7 @@ def _by_sentence(jobs: Sequence[Cell], answers: Sequence[Answer]) -> Runs:
     found: Runs = {}
     for job, answer in zip(jobs, answers, strict=True):
         value = {"error": answer.error} if answer.error is not None else answer.value
-        plain = {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in value.items()}
-        found.setdefault(job.sentence, []).append({"seed": job.seed} | plain)
+        found.setdefault(job.sentence, []).append({"seed": job.seed} | finite(value))
     return found
 
 

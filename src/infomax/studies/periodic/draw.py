@@ -1,14 +1,14 @@
 """The table as a picture and as a page."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 
-from infomax.report import Page
-from infomax.report.looks import NEUTRAL
+from infomax.finite import finite
+from infomax.report import Page, looks
 from infomax.studies.curves.page import RULE, claim_row
+from infomax.studies.page import with_settings
 from infomax.studies.periodic import collapsed, failed, sentence_of, values
 from infomax.studies.periodic.grammar import JOINTS, TARGETS, marginals_of
 from infomax.studies.verdict import shown
@@ -51,7 +51,7 @@ def png(results: Mapping[str, Any], score: str) -> bytes:
     for i, r in enumerate(rows):
         for j, c in enumerate(columns):
             text, look = _text(cells.get((r, c)), score)
-            ink = _ink(_none(shade[i, j]), low, high)
+            ink = _ink(finite(shade[i, j]), low, high)
             axes.text(j, i, text, ha="center", va="center", fontsize=7.5, color=ink, **look)
     axes.set_yticks(range(len(rows)), [short(r) for r in rows])
     axes.set_xticks(range(len(columns)), [c.split()[1] for c in columns], rotation=30, ha="right")
@@ -65,9 +65,7 @@ def png(results: Mapping[str, Any], score: str) -> bytes:
         "bold: a method that has a name; number: one that has none; ×: the embedding collapsed; !: failed; ·: cannot be said",
         pad=46, fontsize=11,
     )  # fmt: skip
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=80)
-    return file.getvalue()
+    return looks.png(figure, 80)
 
 
 def _shades(shade: Any) -> tuple[float, float]:
@@ -80,7 +78,7 @@ def _shades(shade: Any) -> tuple[float, float]:
 def _ink(value: float | None, low: float, high: float) -> str:
     """Of what is written on a colour: what stands on none is read on light and on dark pages."""
     if value is None:
-        return NEUTRAL
+        return looks.NEUTRAL
     return "#ffffff" if value > low + 0.6 * (high - low) else "#222222"
 
 
@@ -147,10 +145,7 @@ def page(results: Mapping[str, Any], score: str, picture: bytes) -> Page:
             reasons[c["invalid"]] = reasons.get(c["invalid"], 0) + 1
     if reasons:
         out.section("What cannot be said").table([{"reason": k, "sentences": n} for k, n in reasons.items()])
-    return out.section("Settings").table(
-        [{"setting": k, "value": str(v)} for part in ("settings", "environment") for k, v in results[part].items()]
-        + [{"setting": k, "value": str(results[k])} for k in ("command", "seconds", "cpu_seconds")]
-    )
+    return with_settings(out, results)
 
 
 def _row(cell: Mapping[str, Any]) -> dict[str, str]:
@@ -166,10 +161,8 @@ def _row(cell: Mapping[str, Any]) -> dict[str, str]:
 def _heat(results: Mapping[str, Any], score: str) -> Any:
     from plotly.graph_objects import Figure, Heatmap, Scatter
 
-    from infomax.report.figures import template
-
     rows, columns, cells = _grid(results)
-    shade = [[_none(_mean(cells.get((r, c)), score)) for c in columns] for r in rows]
+    shade = [[finite(_mean(cells.get((r, c)), score)) for c in columns] for r in rows]
     said = [[_hover(cells.get((r, c))) for c in columns] for r in rows]
     written = [[_text(cells.get((r, c)), score)[0] for c in columns] for r in rows]
     text = [[t.replace("\n", "<br>") for t in line] for line in written]
@@ -187,14 +180,10 @@ def _heat(results: Mapping[str, Any], score: str) -> Any:
     )  # fmt: skip
     figure = Figure([heat, names])
     figure.update_layout(
-        template=template(), height=120 + max(34, 13 * lines) * len(rows), meta={"min_width": 1300},
+        template=looks.template(), height=120 + max(34, 13 * lines) * len(rows), meta={"min_width": 1300},
         xaxis={"range": [-0.5, len(columns) - 0.5]}, yaxis={"range": [len(rows) - 0.5, -0.5]},
     )  # fmt: skip
     return figure
-
-
-def _none(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def _hover(cell: Mapping[str, Any] | None) -> str:

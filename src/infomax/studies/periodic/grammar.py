@@ -186,7 +186,7 @@ def names() -> dict[Signature, list[str]]:
         >>> names()["EMA", "cos", frozenset({"Predictor"})]
         ['BYOL', 'BGRL']
     """
-    from infomax.report.figures import style
+    from infomax.report.looks import style
 
     found: dict[Signature, list[str]] = {}
     for name, method in METHODS.items():

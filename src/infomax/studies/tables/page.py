@@ -34,14 +34,7 @@ def drawn(held: Sequence[tuple[str, Mapping[str, Any]]]) -> Page:
     names = " and ".join(", ".join(name.replace("table", "Table ") for name, _ in held).rsplit(", ", 1))
     page = Page(names, "; ".join(f"`{told.get('command', name)}`" for name, told in held) + ".")
     for name, told in held:
-        for part in told["parts"]:
-            number = name.replace("table", "Table ")
-            heading = str(part["heading"])
-            page.section(heading if len(held) == 1 or heading.startswith(number) else f"{number}: {heading}")
-            if part.get("lines"):
-                page.table(part["lines"])
-            if part.get("text"):
-                page.text(part["text"])
+        laid_out(page, told["parts"], name.replace("table", "Table ") if len(held) > 1 else "")
     settings = [
         {"table": name, "setting": key, "value": str(value)}
         for name, told in held
@@ -50,6 +43,18 @@ def drawn(held: Sequence[tuple[str, Mapping[str, Any]]]) -> Page:
     ]
     if settings:
         page.section("Settings").table(settings)
+    return page
+
+
+def laid_out(page: Page, parts: Sequence[Mapping[str, Any]], named: str = "") -> Page:
+    """A page with the sections of a table, whose name stands before each heading where there are several."""
+    for part in parts:
+        heading = str(part["heading"])
+        page.section(heading if heading.startswith(named) else f"{named}: {heading}")
+        if part.get("lines"):
+            page.table(part["lines"])
+        if part.get("text"):
+            page.text(part["text"])
     return page
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +10,7 @@ from infomax.data import NAMES, Dataset
 from infomax.data.arrays import read_arrays
 from infomax.data.streams import absolute
 from infomax.errors import ConfigError, DataError
+from infomax.evaluate.embed import npz
 from infomax.evaluate.splits import test_of
 from infomax.studies.tables.printed import label_of
 from infomax.training.checkpoint import write_bytes
@@ -84,7 +84,7 @@ def source(name: str, root: str | None, samples: int | None, folder: Path) -> So
     arrays = {k: v.numpy() for k, v in parts.items()}
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        _save(path, arrays)
+        write_bytes(path, npz(arrays))
     elif (kept := read_arrays(path)).keys() != arrays.keys() or any((kept[k] != v).any() for k, v in arrays.items()):
         raise DataError(
             f"{path} holds rows of other data than {name!r} is now: choose another --out, or remove its runs"
@@ -111,11 +111,3 @@ def spread_positions(n: int, count: int) -> Tensor:
         [0, 2, 4, 6, 8]
     """
     return (torch.arange(count) * n) // count
-
-
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    import io
-
-    held = io.BytesIO()
-    np.savez(held, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, held.getvalue())

@@ -1,17 +1,16 @@
 """What the tables share: their folder, the sweeps in it, and how a table is written down."""
 
-import inspect
 import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from infomax.errors import ConfigError, DataError
+from infomax.errors import ConfigError
 from infomax.studies.budgets import budget_of
-from infomax.studies.origin import commit
+from infomax.studies.origin import commit, typed
 from infomax.studies.tables import plan
 from infomax.studies.tables.printed import label_of
 from infomax.studies.tables.sources import Source, source
@@ -138,17 +137,10 @@ class Asked:
         return {row.name: row for row in rows if row.name in mine}
 
     def command(self, table: str) -> str:
-        """The command line that does the same; paths of this machine by their last part."""
-        plain = {p.name: p.default for p in inspect.signature(Asked).parameters.values()}
+        """The command line that does the same."""
         where = ("out", "root", "runner", "workers", "gpus", "address", "device", "retry", "progress")
-        said = [f"infomax study {table} --out tables"]
-        for name, default in plain.items():
-            value = getattr(self, name)
-            if name in where or value == default:
-                continue
-            values = value if isinstance(value, list | tuple) else [value]
-            said += [f"--{name} {Path(v).name if Path(str(v)).is_absolute() else v}" for v in values]
-        return " ".join(said)
+        plain = {field.name: field.default for field in fields(self) if field.name not in where}
+        return typed(table, {name: getattr(self, name) for name in plain}, plain, out="tables")
 
 
 def cost(folder: Folder, rows: Sequence[Row]) -> dict[str, float]:
@@ -192,7 +184,8 @@ def write(
     Returns:
         What the JSON holds.
     """
-    from infomax.report import Page
+    from infomax.report.page import Page
+    from infomax.studies.tables.page import laid_out
 
     held = {
         "table": table,
@@ -208,13 +201,7 @@ def write(
     write_atomically(asked.folder / f"{table}.json", json.dumps(held, indent=1, allow_nan=False) + "\n")
     write_atomically(asked.folder / f"{table}.md", as_markdown(held))
     page = Page(title, f"`{held['command']}`, {held['settings']['machine']}")
-    for part in parts:
-        page.section(part["heading"])
-        if part.get("lines"):
-            page.table(part["lines"])
-        if part.get("text"):
-            page.text(part["text"])
-    page.write(asked.folder / f"{table}.html")
+    laid_out(page, parts).write(asked.folder / f"{table}.html")
     return held
 
 
@@ -265,20 +252,3 @@ def as_text(results: Mapping[str, Any]) -> str:
             said += ["  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells]
         said += [part["text"]] if part.get("text") else []
     return "\n".join(said)
-
-
-def read(path: str | Path, table: str) -> dict[str, Any]:
-    """The JSON of a table from its folder, or from the file itself.
-
-    Raises:
-        DataError: no such table there, or a damaged one.
-    """
-    where = Path(path)
-    file = where / f"{table}.json" if where.is_dir() else where
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no {table} there: infomax study {table} --out {where} ({error})") from None
-    if not isinstance(found, dict) or found.get("table") != table:
-        raise DataError(f"{file} is no {table}: make one by infomax study {table} --out DIR")
-    return found

@@ -15,7 +15,7 @@ from infomax.mi import (
     readings,
     uniform_dv,
 )
-from infomax.report.figures import CLASSES
+from infomax.report.looks import CLASSES
 from infomax.studies.theory.check import (
     Check,
     Claim,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from infomax.studies.verdict import FAILS, HOLDS
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -32,7 +34,7 @@ class Claim(NamedTuple):
     @property
     def verdict(self) -> str:
         """`holds` or `does not hold`."""
-        return "holds" if self.holds else "does not hold"
+        return HOLDS if self.holds else FAILS
 
 
 class Check(NamedTuple):
@@ -111,12 +113,13 @@ def page(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> "Page":
         pictures: name -> PNG.
     """
     from infomax.report import Page
+    from infomax.studies.page import with_settings
 
     checks = results["checks"]
     claims = [claim for check in checks.values() for claim in check["claims"]]
     out = Page(
         "The theory, measured",
-        f"{len(checks)} checks: {sum(c['verdict'] == 'holds' for c in claims)} of {len(claims)} claims hold.",
+        f"{len(checks)} checks: {sum(c['verdict'] == HOLDS for c in claims)} of {len(claims)} claims hold.",
     )
     for name, check in checks.items():
         out.section(check["title"]).text(check["setup"])
@@ -127,7 +130,4 @@ def page(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> "Page":
             out.image(pictures[f"{name}.png"], f"`{name}.png`")
         if check["rows"]:
             out.table(check["rows"], f"{check['seconds']:.1f} s.")
-    return out.section("Settings").table(
-        [{"setting": k, "value": str(v)} for part in ("settings", "environment") for k, v in results[part].items()]
-        + [{"setting": "seconds", "value": f"{results['seconds']:.0f}"}]
-    )
+    return with_settings(out, results)

@@ -18,7 +18,7 @@ from infomax.mi import (
     taylor_dv,
     xi_jsd,
 )
-from infomax.report.figures import CLASSES, NEUTRAL
+from infomax.report.looks import CLASSES, NEUTRAL
 from infomax.studies.theory.check import (
     Check,
     Claim,

@@ -11,7 +11,7 @@ from infomax.clock import Clock
 from infomax.encoders.small import Toy
 from infomax.learner import step
 from infomax.mi import dv, infonce, readings
-from infomax.report.figures import CLASSES
+from infomax.report.looks import CLASSES
 from infomax.studies.theory.check import Check, Claim, Row, generator, spread, standard_error, value
 from infomax.studies.toy.world import NOISE, SIGMA, TRUE_MI
 from infomax.studies.toy.world import draw as draw_world

@@ -17,7 +17,7 @@ from infomax.learner import step
 from infomax.marginal import DonskerVaradhan, TaylorDonskerVaradhan
 from infomax.mi import cos_dv, cosine_scores, dv, taylor_dv
 from infomax.moments import off_diagonal
-from infomax.report.figures import CLASSES, NEUTRAL
+from infomax.report.looks import CLASSES, NEUTRAL
 from infomax.studies.theory.check import (
     Check,
     Claim,

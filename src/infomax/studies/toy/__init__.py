@@ -192,6 +192,7 @@ def _results(
 
 
 def _draw(results: dict[str, Any], runs: dict[str, dict[str, Arrays]], epochs: int) -> dict[str, bytes]:
+    from infomax.report.looks import png
     from infomax.studies.toy import figures as f
 
     full, n = runs["full_batch"], results["settings"]["n"]
@@ -209,4 +210,4 @@ def _draw(results: dict[str, Any], runs: dict[str, dict[str, Arrays]], epochs: i
         made[name] = f.mi(curves, results["ceilings"][f"{tau:g}"], title, n)
     made["fig7_ablations.png"] = f.ablations(results["ablations"])
     made["table3.png"] = f.bars(results["table3"])
-    return {name: f.png(figure) for name, figure in made.items()}
+    return {name: png(figure) for name, figure in made.items()}

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from infomax.report import style
-from infomax.report.figures import CLASSES, NEUTRAL
+from infomax.report.looks import CLASSES, NEUTRAL
 from infomax.studies.curves.plan import SDMI_FAMILY
 from infomax.studies.toy.jobs import ABLATIONS
 from infomax.studies.toy.results import COLUMNS, ESTIMATORS, PAPER, ROWS, row_of
@@ -228,13 +227,6 @@ def bars(table: Mapping[str, Any]) -> "Figure":
     axes.set_title(f"Table 3: angle from each centre to its nearest neighbour (mean ± sd over {many(seeds, 'seed')})")
     figure.tight_layout()
     return figure
-
-
-def png(figure: "Figure") -> bytes:
-    """The bytes of a PNG file."""
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    return file.getvalue()
 
 
 def _figure(width: float, height: float) -> "Figure":

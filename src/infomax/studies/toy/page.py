@@ -10,6 +10,7 @@ from infomax.studies.toy.figures import ABLATION_NAMES, BOTTOM, TOP, facing, typ
 from infomax.studies.toy.results import COLUMNS, ESTIMATORS, PAPER, ROWS, come_out, row_of
 from infomax.studies.toy.train import Arrays
 from infomax.studies.toy.world import TRUE_MI
+from infomax.studies.verdict import FAILS, HOLDS
 from infomax.words import many
 
 _HEAD = {"mean_gap": "mean gap", "min_gap": "min gap", "max_gap": "max gap", "sd_gap": "sd of the gaps"}
@@ -151,7 +152,7 @@ def page(results: Mapping[str, Any], runs: Mapping[str, Mapping[str, Arrays]], p
             {
                 "claim": claim["paper"],
                 "here": claim["ours"],
-                "verdict": "holds" if claim["holds"] else "does not hold",
+                "verdict": HOLDS if claim["holds"] else FAILS,
                 "note": claim["note"],
             }
             for claim in results["claims"]
