@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from infomax.learner import Learner, Output
 
 
-def finite(value: Any) -> Any:
+def finite_or_none(value: Any) -> Any:
     """The same with None for what strict JSON cannot say: NaN and infinity.
 
     Example:
-        >>> finite({"mi": [1.0, math.nan], "n": 3})
+        >>> finite_or_none({"mi": [1.0, math.nan], "n": 3})
         {'mi': [1.0, None], 'n': 3}
     """
     match value:
         case Mapping():
-            return {name: finite(item) for name, item in value.items()}
+            return {name: finite_or_none(item) for name, item in value.items()}
         case list() | tuple():
-            return [finite(item) for item in value]
+            return [finite_or_none(item) for item in value]
         case float():
             return value if math.isfinite(value) else None
         case _:

@@ -11,7 +11,7 @@ import torch
 
 from infomax.data.arrays import read_arrays
 from infomax.errors import ConfigError, DataError, command, nearest
-from infomax.finite import finite
+from infomax.finite import finite_or_none
 from infomax.mi.estimate import estimate_mi
 from infomax.mi.estimators.inputs import matrix
 from infomax.mi.metric import MIMetric
@@ -129,7 +129,9 @@ def _fixed(a: Any, b: Any, tau: float, as_json: bool) -> None:
     found = metric.compute()
     if as_json:
         print(
-            json.dumps({"critic": "cosine", "tau": tau, "readings": finite({k: asdict(r) for k, r in found.items()})})
+            json.dumps(
+                {"critic": "cosine", "tau": tau, "readings": finite_or_none({k: asdict(r) for k, r in found.items()})}
+            )
         )
         return
     print(

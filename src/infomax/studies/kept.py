@@ -14,7 +14,7 @@ from filelock import Timeout
 
 import infomax
 from infomax.errors import ConfigError
-from infomax.finite import finite
+from infomax.finite import finite_or_none
 from infomax.locks import held
 from infomax.training.folder import unclaimed, write_atomically
 from infomax.training.interrupt import Stopped
@@ -56,7 +56,7 @@ class Kept:
 
     def write(self, results: Mapping[str, Any]) -> None:
         """results.json, whole or not at all; numbers that are not finite stand as null."""
-        write_atomically(self.path / RESULTS, json.dumps(finite(results), indent=1, allow_nan=False) + "\n")
+        write_atomically(self.path / RESULTS, json.dumps(finite_or_none(results), indent=1, allow_nan=False) + "\n")
 
     @property
     def empty(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from infomax.finite import finite
+from infomax.finite import finite_or_none
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decidable"
 VERDICTS = (HOLDS, FAILS, OPEN)
@@ -205,9 +205,9 @@ def claim(
         "judged_by": [
             {
                 "what": c.what,
-                "difference": finite(c.difference),
-                "error": finite(c.error),
-                "freedom": finite(c.freedom),
+                "difference": finite_or_none(c.difference),
+                "error": finite_or_none(c.error),
+                "freedom": finite_or_none(c.freedom),
                 "among": c.among,
             }
             for c in comparisons

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from infomax.finite import finite
+from infomax.finite import finite_or_none
 
 Kind = Literal["estimate", "lower bound", "neither"]
 
@@ -80,7 +80,7 @@ class Estimate:
 
     def as_json(self) -> dict[str, Any]:
         """A dictionary that strict JSON can hold: what is not known is None, never NaN."""
-        found: dict[str, Any] = finite(asdict(self))
+        found: dict[str, Any] = finite_or_none(asdict(self))
         for shown, reading in zip(found["readings"], self.readings, strict=True):
             shown["saturated"] = reading.saturated
         return found | {"open_ended": self.open_ended}

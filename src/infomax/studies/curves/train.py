@@ -16,7 +16,7 @@ from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as unit_spread
 from infomax.evaluate.run import judge
 from infomax.evaluate.splits import splits, test_of
-from infomax.finite import finite
+from infomax.finite import finite_or_none
 from infomax.learner import CollapseWarning, Learner
 from infomax.marginal import Predictor
 from infomax.mi import readings
@@ -142,7 +142,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         "seed": cell.seed,
         "samples": len(data),
         "updates": cell.epochs * (len(data) // min(cell.batch_size, len(data))),
-        "history": finite([{k: row[k] for k in KEPT} for row in (untrained, *run.history)]),
+        "history": finite_or_none([{k: row[k] for k in KEPT} for row in (untrained, *run.history)]),
         "flagged": flagged([str(w.message) for w in said if issubclass(w.category, CollapseWarning)], cell.epochs),
     }
     if data.labels is not None:
@@ -156,7 +156,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
                 f"{k}_g": v for k, v in probed(second, *parts, cell.seed, cell.size).items() if k in ("linear", "knn")
             }
         found["linear_untrained"] = untrained_probe(data, cell.encoder, cell.size, cell.seed)
-    found |= finite(second_gauges(learner, fixed))
+    found |= finite_or_none(second_gauges(learner, fixed))
     return found | {"cpu_seconds": time.process_time() - began}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from infomax.errors import ConfigError
-from infomax.finite import finite
+from infomax.finite import finite_or_none
 from infomax.studies.budgets import budget_of
 from infomax.studies.kept import Kept, going_on
 from infomax.studies.origin import origin, typed
@@ -176,7 +176,7 @@ def _by_sentence(jobs: Sequence[Cell], answers: Sequence[Answer]) -> Runs:
     found: Runs = {}
     for job, answer in zip(jobs, answers, strict=True):
         value = {"error": answer.error} if answer.error is not None else answer.value
-        found.setdefault(job.sentence, []).append({"seed": job.seed} | finite(value))
+        found.setdefault(job.sentence, []).append({"seed": job.seed} | finite_or_none(value))
     return found
 
 

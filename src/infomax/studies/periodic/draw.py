@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from infomax.finite import finite
+from infomax.finite import finite_or_none
 from infomax.report import Page, looks
 from infomax.studies.curves.page import RULE, claim_row
 from infomax.studies.page import with_settings
@@ -51,7 +51,7 @@ def png(results: Mapping[str, Any], score: str) -> bytes:
     for i, r in enumerate(rows):
         for j, c in enumerate(columns):
             text, look = _text(cells.get((r, c)), score)
-            ink = _ink(finite(shade[i, j]), low, high)
+            ink = _ink(finite_or_none(shade[i, j]), low, high)
             axes.text(j, i, text, ha="center", va="center", fontsize=7.5, color=ink, **look)
     axes.set_yticks(range(len(rows)), [short(r) for r in rows])
     axes.set_xticks(range(len(columns)), [c.split()[1] for c in columns], rotation=30, ha="right")
@@ -162,7 +162,7 @@ def _heat(results: Mapping[str, Any], score: str) -> Any:
     from plotly.graph_objects import Figure, Heatmap, Scatter
 
     rows, columns, cells = _grid(results)
-    shade = [[finite(_mean(cells.get((r, c)), score)) for c in columns] for r in rows]
+    shade = [[finite_or_none(_mean(cells.get((r, c)), score)) for c in columns] for r in rows]
     said = [[_hover(cells.get((r, c))) for c in columns] for r in rows]
     written = [[_text(cells.get((r, c)), score)[0] for c in columns] for r in rows]
     text = [[t.replace("\n", "<br>") for t in line] for line in written]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from infomax.finite import finite
+from infomax.finite import finite_or_none
 from infomax.mi import ceiling, uniform_dv
 from infomax.report import style
 from infomax.studies.curves.plan import JMI_FAMILY, SDMI_FAMILY
@@ -82,8 +82,8 @@ def curves(runs: Mapping[str, Arrays], tau: float) -> dict[str, dict[str, Any]]:
             mean = seeds.mean(0)
             sd = seeds.std(0, ddof=1) if len(seeds) > 1 else np.full_like(mean, math.nan)
             found[method][estimator] = {
-                "mean": finite(mean.tolist()),
-                "sd": finite(sd.tolist()),
+                "mean": finite_or_none(mean.tolist()),
+                "sd": finite_or_none(sd.tolist()),
                 "n": len(seeds),
                 "tau": tau,
                 "non_decreasing": _rising(seeds),
