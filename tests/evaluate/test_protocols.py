@@ -257,7 +257,7 @@ def test_embed_leaves_no_half_of_a_file(runs, tmp_path, capsys, monkeypatch):
         there.extend(tmp_path.iterdir())
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("infomax.training.checkpoint.os.replace", full)
+    monkeypatch.setattr("infomax.files.os.replace", full)
     for kind in KINDS:
         if kind == ".npz" or importlib.util.find_spec("pyarrow"):
             assert main(["embed", str(runs / "0"), "digits", "--out", str(tmp_path / f"emb{kind}")]) == 2

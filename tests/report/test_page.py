@@ -91,8 +91,8 @@ def test_a_page_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    for name in ("fsync", "fdopen"):
-        monkeypatch.setattr(f"infomax.report.page.os.{name}", full)
+    for name in ("replace", "fsync"):
+        monkeypatch.setattr(f"infomax.files.os.{name}", full)
         with pytest.raises(DataError, match=r"cannot write .*page\.html: the disk is full"):
             Page("Full", "").write(tmp_path / "page.html")
         assert not list(tmp_path.iterdir())

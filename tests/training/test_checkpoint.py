@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import infomax as im
+from infomax import files
 from infomax.cli.pages import reported
 from infomax.locks import held
 from infomax.training import checkpoint, loop
@@ -159,7 +160,7 @@ def test_a_place_that_can_only_be_read_is_named_for_what_was_to_be_written(tmp_p
     for name in ("open", "unlink"):
         monkeypatch.setattr(Path, name, only_read)
     with pytest.raises(im.DataError, match=r"cannot write .*kept\.json \(0\.0 MB\): Read-only"):
-        checkpoint.write_bytes(tmp_path / "kept.json", b"{}")
+        files.write_bytes(tmp_path / "kept.json", b"{}")
 
 
 def test_a_run_in_a_place_that_cannot_be_written_is_one_clear_line(tmp_path):
@@ -235,14 +236,14 @@ def test_a_nan_is_named_though_its_file_cannot_be_written(tmp_path, monkeypatch)
     def views(batch, index, seed=0, epoch=0):
         return [batch.float(), batch.float() * (float("nan") if epoch == 1 else 1)]
 
-    whole = checkpoint.write_bytes
+    whole = files.write_bytes
 
     def full(path, data, **how):
         if path.name == "nan.json":
-            raise checkpoint.unwritable(path, data, OSError(errno.ENOSPC, ""))
+            raise files.unwritable(path, data, OSError(errno.ENOSPC, ""))
         whole(path, data, **how)
 
-    monkeypatch.setattr(checkpoint, "write_bytes", full)
+    monkeypatch.setattr("infomax.training.update.write_bytes", full)
     with (
         pytest.warns(UserWarning, match="the disk is full"),
         pytest.raises(im.NumericsError, match="view 1 of the input"),
@@ -261,10 +262,10 @@ def test_a_file_system_that_settles_no_folders_is_none_that_cannot_be_written(tm
 
     monkeypatch.setattr(os, "fsync", fsync)
     if goes:
-        checkpoint.write_bytes(tmp_path / "file", b"all", durable=True)
+        files.write_bytes(tmp_path / "file", b"all", durable=True)
     else:
         with pytest.raises(im.DataError, match="cannot write"):
-            checkpoint.write_bytes(tmp_path / "file", b"all", durable=True)
+            files.write_bytes(tmp_path / "file", b"all", durable=True)
     assert (tmp_path / "file").read_bytes() == b"all"
 
 

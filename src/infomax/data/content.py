@@ -73,11 +73,12 @@ def _same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def same_statistics(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+def same_statistics(then: Mapping[str, Any], now: Mapping[str, Any], *, near: float = _NEAR) -> bool:
     """Whether the mean and standard deviation of each channel are the same, but for how another machine rounds.
 
     Args:
         then, now: with `mean` and `std`, numbers each; without them alike.
+        near: the largest difference, in standard deviations.
 
     Example:
         >>> table = {"mean": [1e-17, 2.0], "std": [1.0, 0.5]}
@@ -91,11 +92,11 @@ def same_statistics(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
         return False
     # a mean near 0 is rounded by what was summed, as large as the deviation, not by what it came to
     scales = [s + 0.01 * abs(m) for m, s in zip(mean, std, strict=True)]
-    return _near(mean, other_mean, scales) and _near(std, other_std, scales)
+    return _near(mean, other_mean, scales, near) and _near(std, other_std, scales, near)
 
 
-def _near(a: Sequence[float], b: Sequence[float], scales: Sequence[float]) -> bool:
-    return len(a) == len(b) and all(abs(x - y) <= _NEAR * s for x, y, s in zip(a, b, scales, strict=True))
+def _near(a: Sequence[float], b: Sequence[float], scales: Sequence[float], near: float = _NEAR) -> bool:
+    return len(a) == len(b) and all(abs(x - y) <= near * s for x, y, s in zip(a, b, scales, strict=True))
 
 
 def of_files(files: Sequence[str | Path], root: str | Path) -> str | None:

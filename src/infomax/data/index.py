@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from infomax.errors import warn
+from infomax.files import written_whole
 
 Arrays = dict[str, np.ndarray]
 
@@ -58,15 +59,11 @@ def read(path: Path) -> Arrays | None:
 
 def write(path: Path, arrays: Arrays) -> None:
     """Keep an index, whole or not at all; a place that cannot be written costs only that it is made again."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with written_whole(path) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, path)
     except OSError as error:
-        if temporary.exists():
-            temporary.unlink()
         warn(
             f"the index of the data cannot be kept in {path.parent} ({error.strerror}) and will be made anew each time: "
             "set INFOMAX_DATA to a folder that can be written"

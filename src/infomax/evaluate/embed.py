@@ -12,7 +12,7 @@ from infomax.errors import ConfigError, warn
 from infomax.evaluate.features import features, fits
 from infomax.evaluate.splits import whole_rows
 from infomax.extras import getting, installed
-from infomax.training.checkpoint import write_bytes
+from infomax.files import write_bytes
 from infomax.training.feed import dataset
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from infomax.errors import ConfigError, InfomaxError, NumericsError
 from infomax.evaluate.features import features, fits
 from infomax.evaluate.like import alike, kind_of
 from infomax.extras import getting, installed
-from infomax.training.checkpoint import write_bytes
+from infomax.files import write_bytes
 from infomax.training.feed import standardises
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from infomax.data.content import changed
 from infomax.errors import DataError, reason, warn
 from infomax.evaluate.kept import key
 from infomax.evaluate.protocols import BASELINES, CHOSEN, GAUGES, statement
+from infomax.files import write_bytes
 from infomax.locks import held
-from infomax.training.checkpoint import write_bytes
 
 KEPT, LOCK = "evaluation.json", "evaluation.lock"
 SIZES = "sizes"

@@ -12,7 +12,7 @@ from infomax.data import Dataset, Graph
 from infomax.data.encoded import Encoded
 from infomax.data.index import identity
 from infomax.errors import DataError, warn
-from infomax.training.checkpoint import write_bytes
+from infomax.files import write_bytes
 
 FOLDER = "features"
 

@@ -10,13 +10,13 @@ import json
 import math
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from infomax.errors import DataError, reason
+from infomax.files import written_whole
 from infomax.report import markdown
 
 if TYPE_CHECKING:
@@ -216,21 +216,10 @@ class Page:
             raise DataError(f"{path} exists and is no page of infomax: nothing is overwritten; name another file")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+            with written_whole(path, durable=True) as file:
+                file.write(self.html().encode())
         except OSError as error:
             raise DataError(f"cannot write {path}: {reason(error)}") from error
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(self.html())
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)  # mkstemp's own 0600 would keep a web server from showing it
-            Path(name).replace(path)
-        except BaseException as error:
-            Path(name).unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise DataError(f"cannot write {path}: {reason(error)}") from error
-            raise
         return path
 
     def _captioned(self, content: str, caption: str) -> Self:

@@ -14,10 +14,11 @@ from infomax.data import load
 from infomax.errors import command
 from infomax.evaluate.features import features
 from infomax.evaluate.run import judge
+from infomax.files import write_text
 from infomax.learner import CollapseWarning, Learner
 from infomax.threads import one_thread
 from infomax.training import Run, train
-from infomax.training.folder import leaving_nothing, write_atomically
+from infomax.training.folder import leaving_nothing
 from infomax.training.monitor import collapsed
 from infomax.views import recipe
 
@@ -106,7 +107,7 @@ def _run(path: Path, seed: int, epochs: int, progress: bool) -> dict[str, Any]:
 
     from infomax.report.demo import page
 
-    write_atomically(path / "results.json", json.dumps(found, indent=2) + "\n")
+    write_text(path / "results.json", json.dumps(found, indent=2) + "\n")
     page(path / "demo.html", rows, runs, test)
     print(f"\nwrote {path / 'demo.html'} after {time.perf_counter() - began:.0f} s: curves, embeddings, the table")
     following = command("train --config cpu/simclr-cifar10 --data photos/ --out runs/first")

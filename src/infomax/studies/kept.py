@@ -14,9 +14,10 @@ from filelock import Timeout
 
 import infomax
 from infomax.errors import ConfigError
+from infomax.files import write_text
 from infomax.finite import finite_or_none
 from infomax.locks import held
-from infomax.training.folder import unclaimed, write_atomically
+from infomax.training.folder import unclaimed
 from infomax.training.interrupt import Stopped
 from infomax.training.run import environment
 
@@ -52,11 +53,11 @@ class Kept:
 
     def keep(self, job: Any, value: Any) -> None:
         """Write an answer down; what failed is not kept, and tried again."""
-        write_atomically(self._file(job), json.dumps({"job": asdict(job), "value": value}) + "\n")
+        write_text(self._file(job), json.dumps({"job": asdict(job), "value": value}) + "\n")
 
     def write(self, results: Mapping[str, Any]) -> None:
         """results.json, whole or not at all; numbers that are not finite stand as null."""
-        write_atomically(self.path / RESULTS, json.dumps(finite_or_none(results), indent=1, allow_nan=False) + "\n")
+        write_text(self.path / RESULTS, json.dumps(finite_or_none(results), indent=1, allow_nan=False) + "\n")
 
     @property
     def empty(self) -> bool:
@@ -86,7 +87,7 @@ def going_on(out: str | Path, settings: Mapping[str, Any]) -> Iterator[Kept]:
         if about.exists():
             _same(path, mine)
         else:
-            write_atomically(about, json.dumps(mine, indent=1) + "\n")
+            write_text(about, json.dumps(mine, indent=1) + "\n")
         kept = Kept(path)
         (path / CELLS).mkdir(exist_ok=True)
         try:

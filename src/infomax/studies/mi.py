@@ -62,7 +62,8 @@ def run(
         >>> abs(rows[0]["mean"] - 2) < 0.3
         True
     """
-    from infomax.training.folder import claim, write_atomically
+    from infomax.files import write_text
+    from infomax.training.folder import claim
 
     names = list(names) or list(tasks.TASKS)
     for kind, asked, known in (("task", names, tasks.TASKS), ("method", methods, METHODS)):
@@ -94,7 +95,7 @@ def run(
         "seconds": time.perf_counter() - began,
     }
     if folder is not None:
-        write_atomically(folder / "results.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
+        write_text(folder / "results.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
         print(f"\nwrote {folder / 'results.json'} after {found['seconds']:.0f} s")
     return found
 

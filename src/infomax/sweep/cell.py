@@ -27,12 +27,12 @@ from infomax.errors import DataError, InfomaxError
 from infomax.evaluate.features import features, fits
 from infomax.evaluate.protocols import knn, linear
 from infomax.evaluate.splits import splits, test_of, whole_rows
+from infomax.files import write_text
 from infomax.sweep.folder import Folder
 from infomax.sweep.metrics import JUDGED
 from infomax.training import Run
 from infomax.training.checkpoint import written
 from infomax.training.feed import dataset, encoder_for
-from infomax.training.folder import write_atomically
 from infomax.training.options import read_back
 
 
@@ -75,7 +75,7 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
             found |= {"content": {"trained": learnt, "judged": judged}}
             found |= {"seconds": sum(row["seconds"] for row in run.history), "options": options, "machine": _machine()}
             found["cpu_seconds"] = time.process_time() - cpu  # of this process; one that was stopped before has its own
-            write_atomically(out / "result.json", json.dumps(found, indent=2) + "\n")
+            write_text(out / "result.json", json.dumps(found, indent=2) + "\n")
         except Exception as error:
             record(out, error, time.perf_counter() - began, judging)
 
@@ -254,7 +254,7 @@ def record(
     }
     if judging is not None:
         said["evaluate"] = judging
-    write_atomically(out / "error.json", json.dumps(said, indent=2) + "\n")
+    write_text(out / "error.json", json.dumps(said, indent=2) + "\n")
 
 
 def _machine() -> dict[str, Any]:

@@ -23,10 +23,11 @@ from filelock import Timeout
 
 from infomax.data.content import changed
 from infomax.errors import ConfigError, DataError, command, nearest
+from infomax.files import write_text
 from infomax.locks import held
 from infomax.sweep.grid import WHERE, Cell
 from infomax.training.checkpoint import plain, written
-from infomax.training.folder import read_config, read_log, read_watched, write_atomically
+from infomax.training.folder import read_config, read_log, read_watched
 from infomax.training.state import shows_collapse
 from infomax.words import many
 
@@ -89,7 +90,7 @@ class Folder:
             known = self.read()["cells"] if path.is_file() else {}
             entered = {cell.name: plain(cell.options) for cell in cells}
             said = {"evaluate": dict(evaluate), "cells": {**known, **entered}}
-            write_atomically(path, json.dumps(said, indent=1) + "\n")
+            write_text(path, json.dumps(said, indent=1) + "\n")
 
     def read(self) -> dict[str, Any]:
         """What sweep.json says: {evaluate, cells}.

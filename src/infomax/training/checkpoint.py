@@ -15,11 +15,8 @@
 Views and shuffles need nothing: they are functions of (seed, sweep, sample). No file of a run can execute code.
 """
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +29,8 @@ from torch.optim import Optimizer
 
 from infomax.data.content import NAMED, changed
 from infomax.encoders.weights import difference
-from infomax.errors import ConfigError, DataError, reason, warn
+from infomax.errors import ConfigError, DataError, warn
+from infomax.files import unwritable, write_bytes
 from infomax.parallel import rank, whole
 from infomax.training.sharding import put
 
@@ -169,53 +167,6 @@ def _around(a: Any, b: Any, width: int = 60) -> tuple[str, str]:
     return tuple(
         f"{'... ' * (start > 0)}{s[start : start + width]}{' ...' * (len(s) > start + width)}" for s in (old, new)
     )  # type: ignore[return-value]
-
-
-def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Write a file whole or not at all.
-
-    Args:
-        path: where.
-        data: its content.
-        durable: on the disk before this returns, so that it also outlives a loss of power.
-
-    Raises:
-        DataError: where it cannot be written; what stood there before still does.
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-        if durable:
-            _settle(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):  # of a file system that can only be read even this
-            temporary.unlink(missing_ok=True)
-        raise unwritable(path, data, error) from error
-
-
-def unwritable(path: Path, data: bytes, error: OSError) -> DataError:
-    """What is said where a file cannot be written."""
-    return DataError(
-        f"cannot write {path} ({len(data) / 1e6:.1f} MB): {reason(error)}. What was written before is intact"
-    )
-
-
-def _settle(folder: Path) -> None:
-    """A new name outlives a loss of power once its folder is on the disk; some systems cannot be asked for that."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        except OSError as error:  # the file is there by now
-            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
-                raise
-        finally:
-            os.close(handle)
 
 
 FILES = (

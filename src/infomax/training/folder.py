@@ -27,9 +27,10 @@ from typing import Any
 from filelock import Timeout
 
 from infomax.errors import ConfigError, DataError, beside, command, warn
+from infomax.files import unwritable
 from infomax.locks import held, left, taken
 from infomax.parallel import rank
-from infomax.training.checkpoint import FOLDER, unwritable, write_bytes, written
+from infomax.training.checkpoint import FOLDER, written
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
 from infomax.training.log import FILE as LOG
@@ -217,11 +218,6 @@ def leaving_nothing(folder: Path) -> Iterator[None]:
         if not any(folder.iterdir()):
             folder.rmdir()
         raise
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    write_bytes(path, text.encode())
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from infomax.training.checkpoint import unwritable, write_bytes
+from infomax.files import unwritable, write_bytes
 
 FILE, TABLE = "log.jsonl", "log.csv"
 Row = dict[str, float]

@@ -16,9 +16,10 @@ from torch import Tensor
 from infomax.data import Dataset
 from infomax.data.machine import cores, processor
 from infomax.errors import ConfigError, DataError
+from infomax.files import write_bytes
 from infomax.learner import Learner
 from infomax.parallel import rank, world
-from infomax.training.checkpoint import distinct, fill, step_of, write_bytes, written
+from infomax.training.checkpoint import distinct, fill, step_of, written
 from infomax.training.folder import read_config, read_frames, read_log, read_watched
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames

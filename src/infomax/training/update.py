@@ -7,10 +7,10 @@ from torch import Tensor
 
 from infomax.clock import Clock
 from infomax.errors import DataError, warn
+from infomax.files import write_bytes
 from infomax.learner import NotFiniteError, Output, step
 from infomax.marginal import Marginal
 from infomax.parallel import rank
-from infomax.training import checkpoint
 from infomax.training.checkpoint import Position
 from infomax.training.prepare import Job
 
@@ -61,6 +61,6 @@ def _note(job: Job, clock: Clock, sweep: int, batch: int, message: str) -> None:
         said = clock._asdict() | {"epoch": clock.epoch, "sweep": sweep, "batch": batch, "message": message}
         said["samples"] = job.feed.index(sweep, batch).tolist()
         try:
-            checkpoint.write_bytes(job.run.path / "nan.json", json.dumps(said, indent=1).encode())
+            write_bytes(job.run.path / "nan.json", json.dumps(said, indent=1).encode())
         except DataError as error:  # where the NaN stands is said in any case
             warn(str(error))

@@ -71,8 +71,8 @@ def run(
         Traceback (most recent call last):
         infomax.errors.DataError: no/such/folder is no study: it holds no results.json
     """
+    from infomax.files import write_text
     from infomax.studies.curves.plan import BUDGETS
-    from infomax.training.folder import write_atomically
 
     size = budget_of(budget, BUDGETS)  # one that there is not is said before anything is made
     folders = {"toy": toy, "theory": theory, "fig2": fig2, "fig7": fig7, "periodic": periodic, "table1": table1}
@@ -107,7 +107,7 @@ def run(
             "cpu_seconds": _processor_seconds() - cpu,
         }
         folder.write(results)
-        write_atomically(folder.path / "claims.md", as_markdown(rows))
+        write_text(folder.path / "claims.md", as_markdown(rows))
         page(results).write(folder.path / "index.html")
     return results
 

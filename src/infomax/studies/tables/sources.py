@@ -12,8 +12,8 @@ from infomax.data.streams import absolute
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate.embed import npz
 from infomax.evaluate.splits import test_of
+from infomax.files import write_bytes
 from infomax.studies.tables.printed import label_of
-from infomax.training.checkpoint import write_bytes
 from infomax.training.feed import dataset
 
 

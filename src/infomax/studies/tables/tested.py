@@ -10,9 +10,9 @@ import torch
 from infomax.evaluate.features import features
 from infomax.evaluate.run import judge
 from infomax.evaluate.splits import splits, test_of
+from infomax.files import write_text
 from infomax.studies.tables.sources import Source
 from infomax.training.feed import dataset, encoder_for
-from infomax.training.folder import write_atomically
 from infomax.training.run import Run
 
 KEPT = "test.json"
@@ -36,7 +36,7 @@ def tested(cell: str) -> dict[str, Any]:
     row = {key: found[key] for key in ("linear", "linear_se", "knn", "train", "test", "protocol")}
     row |= {f"{key}_g": found["g"][key] for key in ("linear", "linear_se", "knn") if "g" in found}
     row["cpu_seconds"] = time.process_time() - began
-    write_atomically(path, json.dumps(row, indent=1) + "\n")
+    write_text(path, json.dumps(row, indent=1) + "\n")
     return row
 
 

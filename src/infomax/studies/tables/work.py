@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.errors import ConfigError
+from infomax.files import write_text
 from infomax.studies.budgets import budget_of
 from infomax.studies.origin import commit, typed
 from infomax.studies.tables import plan
@@ -19,7 +20,6 @@ from infomax.sweep.grid import Cell, Listed
 from infomax.sweep.run import run as run_sweep
 from infomax.sweep.runners import RunnerName, available
 from infomax.training.feed import check_names
-from infomax.training.folder import write_atomically
 from infomax.training.run import environment
 
 
@@ -198,8 +198,8 @@ def write(
         "parts": [dict(part) for part in parts],
     }
     asked.folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(asked.folder / f"{table}.json", json.dumps(held, indent=1, allow_nan=False) + "\n")
-    write_atomically(asked.folder / f"{table}.md", as_markdown(held))
+    write_text(asked.folder / f"{table}.json", json.dumps(held, indent=1, allow_nan=False) + "\n")
+    write_text(asked.folder / f"{table}.md", as_markdown(held))
     page = Page(title, f"`{held['command']}`, {held['settings']['machine']}")
     laid_out(page, parts).write(asked.folder / f"{table}.html")
     return held

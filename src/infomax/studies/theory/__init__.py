@@ -75,7 +75,8 @@ def run(out: str | Path, *, seed: int = 0, draws: int = 200) -> dict[str, Any]:
         Traceback (most recent call last):
         infomax.errors.ConfigError: draws=1: a spread needs at least 2
     """
-    from infomax.training.folder import claim, write_atomically
+    from infomax.files import write_text
+    from infomax.training.folder import claim
 
     if draws < 2:
         raise ConfigError(f"draws={draws}: a spread needs at least 2")
@@ -89,7 +90,7 @@ def run(out: str | Path, *, seed: int = 0, draws: int = 200) -> dict[str, Any]:
             "checks": found,
             "seconds": time.perf_counter() - began,
         }
-    write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+    write_text(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
     page(results, {path.name: path.read_bytes() for path in folder.glob("*.png")}).write(folder / "index.html")
     print(f"\nwrote {folder / 'results.json'} and its page after {results['seconds']:.0f} s")
     return results

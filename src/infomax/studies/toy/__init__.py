@@ -19,13 +19,14 @@ import torch
 
 from infomax.data.machine import cores
 from infomax.errors import ConfigError
+from infomax.files import write_text
 from infomax.progress import meter
 from infomax.studies.origin import commit
 from infomax.studies.toy.jobs import ABLATIONS, METHODS, TEMPERATURE, Job
 from infomax.studies.toy.train import Arrays
 from infomax.studies.toy.worker import run_all
 from infomax.studies.toy.world import TRUE_MI
-from infomax.training.folder import leaving_nothing, write_atomically
+from infomax.training.folder import leaving_nothing
 from infomax.words import many
 
 TAUS = (1.0, 0.1)
@@ -90,7 +91,7 @@ def _run(
     page(results, runs, pictures).write(folder / "index.html")
     flat = {f"{s}/{m}/{k}": v for s, methods in runs.items() for m, found in methods.items() for k, v in found.items()}
     np.savez_compressed(folder / "arrays.npz", **flat)  # type: ignore[arg-type]
-    write_atomically(folder / "results.json", json.dumps(results, indent=1, allow_nan=False))
+    write_text(folder / "results.json", json.dumps(results, indent=1, allow_nan=False))
     return results
 
 
