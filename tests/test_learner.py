@@ -184,6 +184,59 @@ def test_a_step_climbs():
     assert bounds[-1] > bounds[0] + 0.1
 
 
+@pytest.mark.parametrize("method", ["jmi", "byol"])
+def test_one_tensor_in_place_of_views_is_refused(method):
+    learner = im.methods.build(method, nn.Linear(12, 4), projector=(4,))
+    optimizer = torch.optim.SGD(learner.parameters(), lr=0.1)
+    for views in (torch.randn(16, 12), torch.stack(two_views())):
+        for look in (learner, learner.climb, lambda given: im.step(learner, given, optimizer)):
+            with pytest.raises(DataError, match=r"a list of tensors, one a view, .*shape \(.*give views\.unbind\(\)"):
+                look(views)
+    im.step(learner, torch.stack(two_views()).unbind(), optimizer)
+
+
+class OfBytes(nn.Module):
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x):
+        return self.encoder(x.float() / 255)
+
+
+@pytest.mark.parametrize("layers", [(nn.Conv2d(3, 4, 3),), (nn.Flatten(), nn.Linear(192, 4)), (nn.BatchNorm2d(3),)])
+@pytest.mark.parametrize("method", ["jmi", "byol"])
+def test_images_in_bytes_are_refused_unless_the_encoder_scales_them(method, layers):
+    encoder = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(4))
+    encoder(torch.randn(2, 3, 8, 8))
+    views = list(torch.randint(0, 256, (2, 16, 3, 8, 8), dtype=torch.uint8))
+    learner = im.methods.build(method, encoder, projector=(), **{"predictor": (4,)} if method == "byol" else {})
+    with pytest.raises(DataError, match=r"image views of torch\.uint8: views are floating point: v\.float\(\) / 255"):
+        im.step(learner, views, torch.optim.SGD(learner.parameters(), lr=0.1))
+    learner = im.methods.build(
+        method, OfBytes(encoder), projector=(), **{"predictor": (4,)} if method == "byol" else {}
+    )
+    im.step(learner, views, torch.optim.SGD(learner.parameters(), lr=0.1))
+    tokens = im.methods.jmi(nn.Sequential(nn.Embedding(9, 4), nn.Flatten()), projector=())
+    im.step(tokens, [torch.randint(0, 9, (16, 5)) for _ in range(2)], torch.optim.SGD(tokens.parameters(), lr=0.1))
+
+
+def test_an_optimizer_of_other_parameters_is_refused_until_it_has_the_learners():
+    learner, other = jmi(), jmi()
+    optimizer = torch.optim.SGD(other.parameters(), lr=0.1)
+    im.step(other, two_views(), optimizer)
+    with pytest.raises(ConfigError, match=r"holds none of the parameters of .*: make it from learner\.parameters\(\)"):
+        im.step(learner, two_views(), optimizer)
+    optimizer.add_param_group({"params": learner.parameters()})
+    before = learner.f.weight.clone()
+    im.step(learner, two_views(), optimizer)
+    assert not torch.equal(before, learner.f.weight)
+    outside, loss = nn.Linear(12, 4), im.methods.simclr(nn.Identity(), projector=())
+    before = outside.weight.clone()
+    im.step(loss, [outside(v) for v in two_views()], torch.optim.SGD(outside.parameters(), lr=0.1))
+    assert not torch.equal(before, outside.weight), "a learner may be the loss alone"
+
+
 def test_the_branch_that_rests_does_not_move_even_with_weight_decay_and_momentum():
     learner, views = im.methods.sdmi(nn.Linear(12, 4), projector=(8, 4)), two_views()
     optimizer = torch.optim.SGD(learner.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)

@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -47,6 +48,14 @@ def test_a_bar_that_goes_on_is_drawn_at_once(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Stream(False))
     with progress.meter(total=10, initial=4, delay=2):
         assert "4/10" in sys.stderr.getvalue()
+
+
+def test_a_bar_gets_its_length_later_in_a_notebook_too():
+    drawn = SimpleNamespace(max=1, bar_style="info")
+    with progress.meter(total=None, file=Stream(False)) as bar:
+        bar.container = SimpleNamespace(children=(None, drawn, None))
+        progress.lasts(bar, 40)
+    assert bar.total == drawn.max == 40 and drawn.bar_style == ""
 
 
 def test_a_bar_in_a_file_shows_after_its_delay_and_not_half_a_minute_later(monkeypatch):

@@ -9,6 +9,7 @@ loss  = scale * (offset - bound)                         the authors' own number
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self, cast
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
@@ -286,7 +287,12 @@ class Learner(nn.Module):
         bound = torch.stack([bounds[pair] for pair in pairs]).mean(0)
         return Output(self.loss(bound, n), bound, z, k)
 
-    def _comparable(self, views: Sequence[Any]) -> None:
+    def _comparable(self, views: Any) -> None:
+        if isinstance(views, Tensor):  # its rows would be taken for views
+            raise DataError(
+                f"{self.name!r}: views is a list of tensors, one a view, and not one tensor, of shape {tuple(views.shape)}: a "
+                "batch by itself is one view; of views that are stacked, V x N x ..., give views.unbind()"
+            )
         if len(views) < 2:
             raise DataError(f"{self.name!r} compares views of the same samples: give at least 2, not {len(views)}")
 
@@ -413,6 +419,8 @@ def step(
 
     Raises:
         NotFiniteError: where the loss or the gradient is not finite; the weights are untouched then.
+        ConfigError: an optimizer that holds none of the learner's parameters. DataError: views that are none, such as
+            images in bytes, unless the encoder takes them.
 
     Example:
         >>> import infomax as im
@@ -424,8 +432,14 @@ def step(
         True
     """
     begins()
+    _trained_by(optimizer, learner, views)
     optimizer.zero_grad(set_to_none=True)
-    output = learner.climb(views, clock, precision)
+    try:
+        output = learner.climb(views, clock, precision)
+    except RuntimeError as error:
+        if whole := _of_whole_numbers(views, error):
+            raise DataError(f"{learner.name!r}: {whole}") from error
+        raise
     learner.rest(clock)
     average_gradients(learner.parameters())
     seen = output.loss.sum()
@@ -444,6 +458,34 @@ def step(
         raise NotFiniteError(not_finite(learner, views, output, clock))
     learner.after_step(output, clock)
     return output
+
+
+def _of_whole_numbers(views: Sequence[Any], error: RuntimeError) -> str | None:
+    """What is said of images in bytes where the encoder cannot take them; one that scales them itself may have them."""
+    kinds = {str(v.dtype) for v in views if isinstance(v, Tensor) and v.ndim >= 4 and not v.is_floating_point()}
+    if not kinds or not any(word in str(error) for word in ("type", "implemented for")):
+        return None
+    return f"image views of {' and '.join(sorted(kinds))}: views are floating point: v.float() / 255, normalised"
+
+
+_TRAINED_BY: WeakKeyDictionary[Optimizer, ReferenceType[Learner]] = WeakKeyDictionary()
+"""The learner that an optimizer was last seen to hold parameters of: looked for once, and not at every step."""
+
+
+def _trained_by(optimizer: Optimizer, learner: Learner, views: Sequence[Any]) -> None:
+    """Refuse an optimizer that would move nothing."""
+    known = _TRAINED_BY.get(optimizer)
+    if known is not None and known() is learner:
+        return
+    own = {id(p) for p in learner.parameters()}
+    held = any(id(p) in own for group in optimizer.param_groups for p in group["params"])
+    # embeddings of a module of the user's own carry their gradient to what the optimizer holds
+    if not held and own and not any(isinstance(v, Tensor) and v.requires_grad for v in views):
+        raise ConfigError(
+            f"the optimizer holds none of the parameters of {learner.name!r}, so nothing would be learnt: make it from "
+            "learner.parameters()"
+        )
+    _TRAINED_BY[optimizer] = ref(learner)
 
 
 def gradient_norm(module: nn.Module) -> Tensor:

@@ -54,3 +54,11 @@ def meter(*args: Any, **options: Any) -> "tqdm[Any]":
     if delay and not watched() and not bar.disable:  # it shows after its delay, and not half a minute later
         bar.last_print_t = bar.start_t + delay - SELDOM
     return bar
+
+
+def lasts(bar: "tqdm[Any]", total: int) -> None:
+    """Give a bar another length; in a notebook it is a widget's, too, which keeps the one that it was made with."""
+    bar.total = total
+    if (widgets := getattr(bar, "container", None)) is not None:
+        drawn = widgets.children[1]
+        drawn.max, drawn.bar_style = total, ""

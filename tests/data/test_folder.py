@@ -8,7 +8,9 @@ import torch
 from PIL import Image
 
 from infomax.data import load
+from infomax.data.folder import why_unread
 from infomax.errors import ConfigError, DataError, NoSuchSplit
+from infomax.training import feed
 
 
 def paint(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (12, 10)) -> None:
@@ -68,8 +70,23 @@ def test_broken_files_are_skipped_counted_and_named(classes: Path) -> None:
     assert len(data) == 6 and data.n_skipped == 3
     assert sorted(data.skipped) == [str(Path("blue/empty.png")), str(Path("blue/text.jpg")), str(Path("red/cut.jpg"))]
     assert data.labels is not None and data.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    names = r"blue.empty\.png \(empty\), blue.text\.jpg \(not an image\), red.cut\.jpg \(cut short\)"
+    with pytest.warns(UserWarning, match=rf"3 files could not be read, left out: {names}$"):
+        feed.dataset(str(classes))
     with pytest.raises(DataError, match=r"empty\.png: cannot be decoded"):
         load(classes, on_error="stop")
+
+
+def test_why_a_file_was_not_read_is_known_in_a_few_words() -> None:
+    for said, why in (
+        ("PermissionError: [Errno 13] Permission denied: '/a'", "no permission"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: '/a'", "a link to nothing"),
+        ("OSError: [Errno 5] Input/output error", "input/output error"),
+        ("OSError: Truncated File Read", "cut short"),
+        ("OSError: no regular file", "no regular file"),
+        ("SyntaxError: broken PNG file (chunk b'x')", "damaged"),
+    ):
+        assert why_unread(said) == why
 
 
 def test_pictures_of_kinds_that_are_not_read_are_counted_and_what_is_none_is_not(classes: Path) -> None:

@@ -3,10 +3,12 @@ import io
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 import infomax as im
+from infomax.data.content import content
 from infomax.data.encoded import Encoded
 from infomax.data.items import of_items
 from infomax.errors import ConfigError, DataError
@@ -154,12 +156,60 @@ def test_paths_and_bytes_of_several_sizes(tmp_path) -> None:
     assert len(found.skipped) == 1 and "sample 3" in found.skipped[0]
 
 
+def test_samples_that_are_paths_are_called_by_them(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [str(tmp_path / kind / f"{i}.png") for kind in ("ant", "bee") for i in range(2)]
+    for i, path in enumerate(paths):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        picture(i).save(path)
+    below = ["ant/0.png", "ant/1.png", "bee/0.png", "bee/1.png"]
+    folder = torchvision.datasets.ImageFolder(str(tmp_path))
+    for memory in ("1GB", str(2 * 12 * 12 * 3)):
+        monkeypatch.setenv("INFOMAX_MEMORY", memory)
+        assert of_items(paths).files == of_items([(path, None) for path in paths]).files == paths
+        assert of_items(folder).files == below and of_items(folder).names([2]) == ["bee/0.png"]
+        assert of_items(Subset(Subset(folder, [3, 1, 0]), [2, 0, 1])).files == [below[i] for i in (0, 3, 1)]
+    assert of_items([paths[0], str(tmp_path / "no.png"), paths[2]]).files == [paths[0], paths[2]]
+    assert of_items([paths[0], picture(1)]).files is None and of_items(Mine()).files is None
+    assert content(of_items(paths))["images"] == content(of_items([picture(i) for i in range(4)]))["images"]
+    encoder = im.methods.simclr(im.encoders.get("resnet8"), projector=(8,))
+    run = im.train(encoder, paths, size=12, epochs=1, batch_size=4, progress=False)
+    assert run.embed(folder)[1] == below
+
+
 def test_a_list_of_labels_says_how_it_is_given(tmp_path) -> None:
     (tmp_path / "labels.csv").write_text("file,label\n0.png,cat\n")
     with pytest.raises(DataError, match=r"labels\.csv: .*\[\(path, label\), \.\.\.\]"):
         im.data.load(str(tmp_path / "labels.csv"))
     Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
     assert dataset([(str(tmp_path / "0.png"), "cat")], None).classes == ["cat"]
+
+
+def test_one_picture_is_no_data_and_says_what_is(tmp_path) -> None:
+    picture(0).save(tmp_path / "one.JPG")
+    with pytest.raises(
+        DataError, match=r"one\.JPG: one picture: give its folder, or in Python a list: run\.embed\(\[path\]\)$"
+    ):
+        im.data.load(tmp_path / "one.JPG")
+    assert len(im.data.load([tmp_path / "one.JPG"])) == 1
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        lambda i: (picture(i), picture(i + 50)),
+        lambda i: (torch.rand(3, 9, 7), torch.rand(3, 9, 7))[: 2 + i],
+        lambda i: [np.full((9, 7, 3), i, np.uint8)] * 2,
+        lambda i: (np.zeros((9, 7), np.uint8), np.ones((9, 7), np.uint8), i, "name"),
+    ],
+)
+def test_two_views_a_sample_are_told_and_the_second_is_no_label(pair) -> None:
+    pairs = [pair(i) for i in range(4)]
+    with pytest.warns(
+        UserWarning, match="list: it gives two images a sample, views perhaps: the second is not used"
+    ) as seen:
+        found = of_items(pairs)
+    assert len(seen) == 1 and found.labels is None and len(found) == 4
+    assert torch.equal(found.images, of_items([one[0] for one in pairs]).images)
 
 
 def test_a_random_transform_is_told() -> None:

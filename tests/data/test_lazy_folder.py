@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_opened_is_named_and_counted(tmp_path: Path, mon
     monkeypatch.setattr(os, "scandir", closed)
     data = load(tmp_path)
     assert (len(data), data.skipped) == (6, (f"blue{os.sep}",))
-    with pytest.warns(UserWarning, match="1 file or folder could not be read, left out: blue"):
+    with pytest.warns(UserWarning, match=r"1 folder could not be read, left out: blue. \(no permission\)"):
         im.training.feed.dataset(str(tmp_path))
     with pytest.raises(DataError, match=r"blue: this folder cannot be opened \(Permission denied\)"):
         load(tmp_path, on_error="stop")

@@ -161,10 +161,10 @@ def test_readings_that_look_odd_are_said_for_what_they_are():
     mi["smile"] = reading | {"value": 4.6, "kind": "surrogate"}
     found = {"mi": mi} | dict.fromkeys(("alignment", "uniformity", "rankme"), 1.0)
     bad, good, high, _ = gauge_lines(found | {"lidar": None, "std": {"min": 0.0, "max": 1.0}})
-    assert bad == "MI, jsd_lower  below 0: says nothing of MI, nor against the run, cos/0.1, N = 200; lower bound"
+    assert bad == "MI, jsd_lower  below 0 (says nothing), cos/0.1, N = 200; lower bound"
     mi["dv"] = mi.pop("jsd_lower") | {"kind": KINDS["dv"]}
     *_, dv, _ = gauge_lines(found | {"lidar": None, "std": {"min": 0.0, "max": 1.0}})
-    assert "below 0: says nothing" in dv and dv.endswith("high on few pairs") and "-2.000" not in dv
+    assert "below 0 (says nothing)" in dv and dv.endswith("high on few pairs") and "-2.000" not in dv
     assert good.endswith("lower bound") and high.endswith("surrogate, neither a lower nor an upper bound")
 
 

@@ -1,10 +1,14 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from infomax.errors import DataError
 from infomax.report import Panel, mi_curves, mi_panels, spheres, style
+from infomax.report.curves import mi_and_gauges
 from infomax.report.looks import _STYLES
+from infomax.report.page import Page
 from infomax.studies.curves.plan import FIG7, LABELS
 
 
@@ -130,6 +134,19 @@ def test_small_and_constant_values_fill_their_panel():
     assert low < 216 < high and high - low > 1
     noise = mi_panels([Panel({"jmi": [0.0, 1e-9]}, "InfoNCE")])
     assert np.ptp(noise.layout.yaxis.range) > 1e-4  # a collapse is flat, not its own rounding
+
+
+def test_gauges_of_collapse_begin_at_0_so_that_noise_is_no_cliff():
+    page = Page("gauges")
+    rows = [{"epoch": k, "effective_rank": 12.76 - 0.02 * k, "std": 0.99, "bound": 1 + k / 1e4} for k in range(4)]
+    mi_and_gauges(page, {"jmi": rows})
+    drawn = json.loads(page._figures[1])["layout"]
+    rank, std, bound = (drawn[axis]["range"] for axis in ("yaxis", "yaxis2", "yaxis3"))
+    assert rank[0] == 0 and 12.76 < rank[1] < 17
+    assert std[0] == 0 and 1 < std[1] < 1.4, "the line of what is open is seen, too"
+    assert bound[0] > 0.9
+    below = mi_panels([Panel({"jmi": [-2.0, 3.0]}, from_zero=True)])
+    assert below.layout.yaxis.range[0] < -2
 
 
 def test_few_epochs_are_marked_whole():

@@ -12,6 +12,7 @@ from PIL import Image
 from tests_html import Tags, headings
 
 import infomax as im
+from infomax import progress
 from infomax.cli import main
 from infomax.cli.pages import reported
 from infomax.data import Dataset, sbm
@@ -252,6 +253,28 @@ def test_a_gauge_that_is_no_number_is_not_called_open(tmp_path, runs):
     ).read_text()
     assert "unknown: a gauge is no finite number" in text and "<td>open</td>" not in text
     assert "After 1 epoch: InfoNCE 0.00 of" in text and "std ?." in text
+
+
+def test_what_a_report_encodes_has_a_bar_where_it_takes_long(tmp_path, runs, monkeypatch):
+    made = []
+
+    def meter(*args, **options):
+        made.append((options["desc"], options["delay"], options["disable"]))
+        return progress.meter(*args, **options)
+
+    monkeypatch.setattr("infomax.evaluate.features.meter", meter)
+    reported([runs[2]], tmp_path / "a.html")
+    assert ("encode", 2, False) in made
+
+
+def test_a_lower_bound_below_0_is_no_reading(tmp_path, runs, capsys):
+    low = changed(runs[0], tmp_path / "a", mi_infonce=-0.31, mi_infonce_lo=-0.4, mi_infonce_hi=-0.2)
+    text = reported([low], tmp_path / "a.html").read_text()
+    assert ": InfoNCE below 0 (says nothing), effective rank" in text and "<td>below 0 (says nothing)</td>" in text
+    assert main(["train", "--resume", str(low)]) == 0
+    assert re.search(r"of fixed samples InfoNCE below 0 \(says nothing\), effective rank", capsys.readouterr().out)
+    assert main(["evaluate", str(low), "--protocols", "knn"]) == 0
+    assert re.search(r"training log .*; InfoNCE below 0 \(says nothing\)$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_online_accuracies_are_curves_with_their_error(tmp_path, runs):

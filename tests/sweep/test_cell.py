@@ -21,6 +21,7 @@ from infomax.evaluate import linear_probe
 from infomax.evaluate.splits import splits
 from infomax.sweep import Cell, Folder, read, run, settings, varied
 from infomax.sweep.cell import _Split, complete, record
+from infomax.training import loop
 from infomax.training.interrupt import Stopped
 
 FIXED = {"method": "jmi", "data": "gaussians", "projector": "8", "batch_size": 500, "epochs": 2}
@@ -130,6 +131,15 @@ def test_a_stopped_cell_resumes_to_the_same_weights(tmp_path, sent):
     a, b = (load_file(f.cell(cell.name) / "learner.safetensors") for f in (whole, stopped))
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert whole.result(cell.name)["metrics"] == stopped.result(cell.name)["metrics"]
+
+
+def test_a_cell_that_is_stopped_with_its_last_update_is_finished(tmp_path, monkeypatch):
+    cell = Cell.of({**FIXED, "epochs": 1})
+    folder = begun(tmp_path, cell)
+    close = loop.Beside.close
+    monkeypatch.setattr(loop.Beside, "close", lambda self: (close(self), signal.raise_signal(signal.SIGTERM)))
+    complete(tmp_path, cell.name)
+    assert folder.rows()[0].state == "finished"
 
 
 def test_what_died_before_its_first_checkpoint_begins_anew(tmp_path):

@@ -150,6 +150,9 @@ def test_precisions_that_machines_settled_otherwise_are_said_below_the_table(tmp
 def test_epochs_are_told_where_they_decide_the_length(tmp_path, tell, options, listed, stands):
     path = made_up(tmp_path, [({**options, "lr": 1}, {"linear": 1.0}), ({**options, "lr": 2}, None)])
     begun = next(row.name for row in Folder(path).rows() if row.state != "finished")
+    with Folder(path).lock(begun):  # in its first epoch there is no log yet
+        line = next(line for line in tell("status", path)[1].splitlines() if begun in line)
+    assert line.startswith("  running") and line.endswith(stands.replace("2", "0"))
     (Folder(path).cell(begun) / "log.jsonl").write_text('{"epoch": 1, "seconds": 1}\n{"epoch": 2, "seconds": 1}\n')
     shared = write(path).read_text().split("What all cells share")[-1]
     assert ('"row">epochs<' in shared, '"row">batch_size<' in shared) == (listed, True)

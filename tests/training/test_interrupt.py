@@ -24,6 +24,28 @@ def test_a_signal_ends_the_update_and_writes_a_checkpoint(tmp_path, number):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.parametrize("when", ["in the update", "after it"])
+def test_a_signal_with_the_last_update_finds_the_run_whole_and_is_not_passed_over(tmp_path, monkeypatch, when):
+    heard = {"views": stopping_views(signal.SIGTERM, 15)}
+    if when == "after it":
+        close, heard = loop.Beside.close, {"views": own_views}
+        monkeypatch.setattr(loop.Beside, "close", lambda self: (close(self), signal.raise_signal(signal.SIGTERM)))
+    with pytest.raises(
+        Stopped, match=r"stopped after update 15, the last: .*run is whole, and nothing is left"
+    ) as stopped:
+        fit(tmp_path / "run", **heard)
+    monkeypatch.undo()
+    assert stopped.value.ended and stopped.value.number == signal.SIGTERM
+    fit(tmp_path / "whole", views=own_views)
+    assert_same_end(tmp_path / "whole", tmp_path / "run")
+    assert im.Run.resume(tmp_path / "run", progress=False).history[-1]["epoch"] == 3
+
+
+def test_a_signal_where_on_epoch_ends_the_run_is_not_passed_over(tmp_path):
+    with pytest.raises(Stopped, match="stopped after update 5 of 15; to continue"):
+        fit(tmp_path / "run", on_epoch=lambda run: signal.raise_signal(signal.SIGTERM) is None)
+
+
 def test_signals_at_once_are_one_request_and_a_later_one_interrupts(tmp_path, monkeypatch):
     """SLURM, timeout and shells may send both, or one to the process and to its group."""
 

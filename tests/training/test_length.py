@@ -1,6 +1,7 @@
 """Runs of a given time: schedules that end where it does, and what continues."""
 
 import json
+import re
 import signal
 
 import pytest
@@ -10,7 +11,7 @@ import infomax as im
 from infomax.compiled.compiler import entry, ready
 from infomax.errors import ConfigError
 from infomax.training import length, loop
-from infomax.training.interrupt import interval
+from infomax.training.interrupt import Stopped, interval
 from infomax.training.length import Length, limit_of
 
 
@@ -104,6 +105,33 @@ def test_a_run_that_stopped_after_its_first_update_times_another_before_it_fores
     with pytest.raises(KeyboardInterrupt):
         im.Run.resume(tmp_path / "run", progress=False)
     assert peaks[1:3] == [1001, 1002] and peaks[3:] == pytest.approx([35_963, 35_963], abs=3)
+
+
+def test_the_bar_shows_no_length_before_it_is_timed_and_a_stop_tells_the_time_that_is_left(
+    tmp_path, monkeypatch, capsys
+):
+    watch = Watch(monkeypatch)
+    update, make, bars = loop.update, loop.meter, []
+
+    def timed(job, position, *asked):
+        watch.at += 3.0
+        if bars[-1].n == 4:
+            signal.raise_signal(signal.SIGINT)
+        return update(job, position, *asked)
+
+    def meter(**options):
+        bars.append(make(**options))
+        bars[-1].mininterval = 0
+        return bars[-1]
+
+    monkeypatch.setattr(loop, "update", timed)
+    monkeypatch.setattr(loop, "meter", meter)
+    with pytest.raises(Stopped, match=r"^stopped after update 5, with 25 s of 40s left; to continue: "):
+        fit(tmp_path / "run", budget="40s", progress=True)
+    shown = [line.strip() for line in capsys.readouterr().err.split("\r") if line.strip()]
+    assert shown[0].startswith("jmi: update 0 of a run of 40s, before its first update"), shown
+    assert any(re.match(r"jmi: update 1 of a run of 40s, batch: ", line) for line in shown)
+    assert any("| 2/13 <" in line for line in shown) and not any("1000" in line or "1001" in line for line in shown)
 
 
 def test_a_run_by_time_that_continues_makes_every_update_at_the_rate_it_would_have_had(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from cyclopts import Parameter
 
 from infomax.cli.options import as_token, described_arguments, head, is_head, options_given
@@ -201,15 +202,25 @@ def _begun(learner: Any, samples: Any, size: int | None, batch_size: int, online
     if samples.labels is not None:
         classes = len(samples.classes or samples.labels[samples.labels >= 0].unique())
         known = f", {many(classes, 'class', 'classes')}{'' if online else ' (not used)'}"
-    size_of = sum(p.numel() for p in learner.encoder.parameters()) / 1e6
-    rest = sum(p.numel() for p in learner.f.parameters()) / 1e6 - size_of
+    size_of = sum(p.numel() for p in learner.encoder.parameters())
+    rest = sum(p.numel() for p in learner.f.parameters()) - size_of
     whole = ", all there are" if n < batch_size else ""
     cut = f"; batches of {min(n, batch_size)}{whole}: one update an epoch, a smaller --batch-size makes more"
     few = 2 <= n < 2 * batch_size and not isinstance(samples, Graph)
     return (
-        f"{samples.name}: {what}{known}; {learner.name}: {net['name']}, {size_of:.2g} M parameters, and {rest:.2g} M of "
-        f"heads{cut if few else ''}"
+        f"{samples.name}: {what}{known}; {learner.name}: {net['name']}, {_millions(size_of)} M parameters, and "
+        f"{_millions(rest)} M of heads{cut if few else ''}"
     )
+
+
+def _millions(number: int) -> str:
+    """A number in millions, to two digits.
+
+    Example:
+        >>> [_millions(n) for n in (0, 79, 11_173_962, 774_030_080)]
+        ['0', '0.000079', '11', '770']
+    """
+    return np.format_float_positional(number / 1e6, precision=2, unique=False, fractional=False, trim="-")
 
 
 def _of_other_views(init: str, samples: Any) -> str:
@@ -241,9 +252,9 @@ def ended(run: Run, out: str) -> None:
     last = run.history[-1]
     if launched_rank() > 0:
         return
-    from infomax.training.state import HEALTHY, state_of
+    from infomax.training.state import HEALTHY, lower_bound, state_of
 
-    mi, most = last["mi_infonce"], last["ceiling_infonce"]
+    mi = lower_bound(last["mi_infonce"], f"{last['mi_infonce']:z.2f} of at most {last['ceiling_infonce']:.2f} nats")
     epochs = f"{last['epoch']:g} epoch{'' if last['epoch'] == 1 else 's'}"
     epochs += "" if float(last["epoch"]).is_integer() else ", the last in part"
     epochs += "" if run.updates is None else f" ({many(run.updates, 'update')})"
@@ -251,7 +262,7 @@ def ended(run: Run, out: str) -> None:
     poorly = "" if stands in (HEALTHY, "open") else f": {stands}"
     print(
         f"{run.learner.name} after {epochs}: "
-        f"bound {last['bound']:.3f}; of fixed samples InfoNCE {mi:.2f} of at most {most:.2f} nats, "
+        f"bound {last['bound']:.3f}; of fixed samples InfoNCE {mi}, "
         f"effective rank {last['effective_rank']:.1f}, std {last['std']:.2f}{poorly}"
     )
     if online := as_text(last):

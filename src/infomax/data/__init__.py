@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.data.arrays import read_array
-from infomax.data.folder import OnError, read_folder
+from infomax.data.folder import EXTENSIONS, OnError, read_folder
 from infomax.data.given import of_given
 from infomax.data.graphs import citeseer, cora, sbm
 from infomax.data.imagenet import imagenet100, tiny_imagenet
@@ -135,6 +135,8 @@ def _read(
         return read_folder(path, split, resize, on_error)
     if path.is_file() and path.suffix.lower() in (".npy", ".npz"):
         return read_array(path, split)
+    if path.is_file() and path.suffix.lower() in EXTENSIONS:
+        raise DataError(f"{path}: one picture: give its folder, or in Python a list: run.embed([path])")
     if path.is_file():
         raise DataError(
             f"{path}: a file of this kind is not known: give an .npy or .npz file, or a folder of images; files with labels "

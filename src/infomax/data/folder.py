@@ -75,10 +75,10 @@ class Files(Encoded):
 
 
 class _Listing(NamedTuple):
-    """What lies below a folder: images, and folders that cannot be read."""
+    """What lies below a folder: images, folders that cannot be read and why, and pictures of other kinds."""
 
     files: list[Path]
-    closed: list[str]
+    closed: dict[str, str]
     unread: Counter[str]
 
 
@@ -88,6 +88,7 @@ class Found(NamedTuple):
     images: Tensor | list[Tensor] | Files
     kept: list[int]
     skipped: list[str]
+    reasons: list[str]
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -154,9 +155,10 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
         labels, classes, unlabelled = None, None, of_one_folder(known[0])
     elif labels is not None and classes is not None and known is not None:
         labels, classes = _renumber(labels, classes, known, root)
-    names = [_printable(os.path.relpath(files[i], root)) for i in found.kept]
+    names = [printable(os.path.relpath(files[i], root)) for i in found.kept]
     made = Dataset(found.images, labels, classes, str(path), mean, std, (*closed, *found.skipped), files=names,
                    split=split if two else None, unlabelled=unlabelled)  # fmt: skip
+    made.why_skipped = (*closed.values(), *found.reasons)
     made.files_known_by = of_files([files[i] for i in found.kept], root)
     return made
 
@@ -209,7 +211,10 @@ def _listing(root: Path, on_error: OnError) -> _Listing:
     errors: list[OSError] = []
     unread: Counter[str] = Counter()
     files = list(_image_files(root, errors, unread))
-    closed = [f"{Path(str(error.filename)).relative_to(root)}{os.sep}" for error in errors]
+    closed = {
+        f"{Path(str(error.filename)).relative_to(root)}{os.sep}": why_unread(f"{type(error).__name__}: {error}")
+        for error in errors
+    }
     if errors and (on_error == "stop" or not files):
         raise DataError(
             f"{errors[0].filename}: this folder cannot be opened ({errors[0].strerror}); make it readable, or ask to skip "
@@ -261,13 +266,13 @@ def _image_files(root: Path, errors: list[OSError], unread: Counter[str]) -> Ite
 def _labels_by_folder(root: Path, files: list[Path], kept: list[int]) -> tuple[Tensor | None, list[str] | None]:
     """Labels of the files that are kept, and the classes of all: one whose every file is broken stays a class."""
     names = [
-        _printable(parts[0]) if len(parts) == 2 else None for parts in (file.relative_to(root).parts for file in files)
+        printable(parts[0]) if len(parts) == 2 else None for parts in (file.relative_to(root).parts for file in files)
     ]
     elsewhere = [i for i in kept if names[i] is None]
     classes = sorted({name for name in names if name is not None})
     if elsewhere:
         if len(classes) > 1 and 2 * len(elsewhere) < len(kept):
-            stray = _printable(str(files[elsewhere[0]].relative_to(root)))
+            stray = printable(str(files[elsewhere[0]].relative_to(root)))
             warn(
                 f"{root}: no labels, since {len(elsewhere):,} of {len(kept):,} images do not lie directly in a class's folder "
                 f"(the first: {stray}); move or remove what is astray, and the {len(classes)} folders are the classes"
@@ -328,20 +333,45 @@ def read_files(
     if known["bytes"] > most and not _may_pass(known):
         index.write(place, known)
     kept = sorted(set(range(len(files))) - set(broken))
-    skipped = [_printable(str(files[i].relative_to(root))) for i in broken]
+    skipped = [printable(str(files[i].relative_to(root))) for i in broken]
     if not kept:
         raise DataError(f"{root}: of {many(len(files), 'image')} none can be decoded (the first: {skipped[0]})")
     shape = (*known["shape"].tolist(),) if len(known["shape"]) else None
     if images is None:
-        return Found(Files([files[i] for i in kept], shape, resize, top), kept, skipped, *moments(known["levels"]))
-    return Found(torch.stack(images) if shape else images, kept, skipped, *moments(known["levels"]))
+        held: Tensor | list[Tensor] | Files = Files([files[i] for i in kept], shape, resize, top)
+    else:
+        held = torch.stack(images) if shape else images
+    reasons = [why_unread(why, files[i]) for i, why in zip(broken, known["reasons"].tolist(), strict=True)]
+    return Found(held, kept, skipped, reasons, *moments(known["levels"]))
 
 
-def _printable(name: str) -> str:
+def why_unread(error: str, file: Path | None = None) -> str:
+    """Why a file or folder could not be read, in two or three words, by the error that was raised.
+
+    Example:
+        >>> why_unread("OSError: image file is truncated (7 bytes not processed)"), why_unread("error: 4 bytes are needed")
+        ('cut short', 'damaged')
+    """
+    kind, _, said = error.partition(":")
+    if kind == "PermissionError":
+        return "no permission"
+    if kind == "FileNotFoundError":
+        return "a link to nothing"
+    if kind == "UnidentifiedImageError":
+        empty = file is not None and file.is_file() and file.stat().st_size == 0
+        return "empty" if empty else "not an image"
+    if kind == "EOFError" or "truncated" in said.lower():
+        return "cut short"
+    if of_system := re.search(r"\[(?:Errno|WinError) -?\d+\] ([^:']+)", said):
+        return of_system[1].strip().lower()
+    return "no regular file" if "no regular file" in said else "damaged"
+
+
+def printable(name: str) -> str:
     r"""A file's name with its undecodable bytes spelt out, which no page, table or terminal would take as they are.
 
     Example:
-        >>> _printable(os.fsdecode(bytes([97, 255])))
+        >>> printable(os.fsdecode(bytes([97, 255])))
         'a\\udcff'
     """
     return name.encode("utf-8", "backslashreplace").decode()

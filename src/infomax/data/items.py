@@ -16,7 +16,7 @@ from torch.utils.data import Subset
 
 from infomax.arrays import of_picture
 from infomax.data.encoded import IMAGE_KEYS, SAMPLE, Encoded, Replacing, decoded
-from infomax.data.folder import OnError
+from infomax.data.folder import OnError, printable
 from infomax.data.labels import LABEL_KEYS, of_numbers, of_words, some_missing
 from infomax.data.machine import budget
 from infomax.data.order import gather, spread
@@ -100,6 +100,9 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
     | numbers D | a point, or the row of a table |
     | (sample, label, ...), {"image": sample, "label": label} | a sample with its label, a whole number or a word |
 
+    Samples that are paths, or that the data set has in `samples` or `imgs` as (path, label), as torchvision's `ImageFolder`
+    does, are called by them (`Dataset.files`): as they were given, or below the data set's `root`.
+
     Views are made here: give pictures as they are, without random transforms and without a normalisation.
 
     Args:
@@ -124,6 +127,8 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
     samples: list[Tensor] = []
     labels: list[Any] = []
     rows: list[int] = []
+    paths: list[Any] = []
+    views: list[bool] = []
     skipped: list[str] = []
     for number in meter(range(len(given)), desc="read", unit="sample", delay=2, leave=False):
         try:
@@ -140,6 +145,8 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
         rows.append(number)
         samples.append(sample)
         labels.append(label)
+        views.append(_of_one_kind(raw, label))
+        paths.append(raw if isinstance(raw, str | os.PathLike) else None)
     if len(given) == 0:
         raise DataError(f"{name}: no samples")
     if not samples:
@@ -150,16 +157,45 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
     std: tuple[float, ...] = ()
     if size > most and len(rows) + len(skipped) < len(given):
         shape = tuple(images.shape[1:]) if isinstance(images, Tensor) else None
-        kept = [*rows, *range(number, len(given))]
-        images = Items(given, kept, images[0].shape[2], shape, name, on_error)  # type: ignore[arg-type]
-        labels = _all_labels(given, kept, labels, name)
-    found, classes = _labels(labels, given, name)
+        rows = [*rows, *range(number, len(given))]
+        images = Items(given, rows, images[0].shape[2], shape, name, on_error)  # type: ignore[arg-type]
+        labels = _all_labels(given, rows, labels, name)
+        # of a list they are there; what reads a picture where it is asked for a sample is not asked for its name
+        paths = [_parts(given[row])[0] for row in rows] if isinstance(given, list | tuple) else []
+    found, classes = _labels(labels, views, given, name)
     if isinstance(images, Items):
         images.labels = found
     if samples[0].dtype == torch.uint8:
         # of the same samples, whether memory holds them all or not: a run may go on elsewhere
         mean, std = statistics(gather(images, spread(images, SAMPLE)))
-    return Dataset(images, found, classes, name, mean, std, tuple(skipped))
+    return Dataset(images, found, classes, name, mean, std, tuple(skipped), files=_files(given, rows, paths))
+
+
+def _files(given: Any, rows: Sequence[int], paths: Sequence[Any]) -> list[str] | None:
+    """What the files of samples are called; None where they lie in none, or it is not known."""
+    held = _held_paths(given)
+    found = list(paths) if held is None else [held[row] for row in rows]
+    if not found or not all(isinstance(one, str | os.PathLike) for one in found):
+        return None
+    whole = given
+    while isinstance(whole, Subset):
+        whole = whole.dataset
+    root = getattr(whole, "root", None)
+    below = os.path.join(os.fspath(root), "") if isinstance(root, str | os.PathLike) else ""
+    return [printable(str(os.fspath(one)).removeprefix(str(below))) for one in found]
+
+
+def _held_paths(given: Any) -> list[Any] | None:
+    """The paths of all samples by number, where a data set of torchvision's kind holds them, or None."""
+    if isinstance(given, Subset):
+        whole = _held_paths(given.dataset)
+        return None if whole is None else [whole[index] for index in given.indices]
+    for pairs in (getattr(given, name, None) for name in ("samples", "imgs")):
+        if isinstance(pairs, list | tuple) and len(pairs) == len(given):
+            paths = [pair[0] if isinstance(pair, list | tuple) and pair else None for pair in pairs]
+            if all(isinstance(path, str | os.PathLike) for path in paths):
+                return paths
+    return None
 
 
 def _parts(item: Any) -> tuple[Any, Any]:
@@ -172,6 +208,16 @@ def _parts(item: Any) -> tuple[Any, Any]:
     if isinstance(item, tuple) or (isinstance(item, list) and item and not isinstance(item[0], Number | list)):
         return item[0], item[1] if len(item) > 1 else None
     return item, None
+
+
+def _of_one_kind(raw: Any, other: Any) -> bool:
+    """Whether what stands beside an image is another one like it, as of a data set that makes two views."""
+    from PIL import Image
+
+    if isinstance(raw, Image.Image):
+        return isinstance(other, Image.Image) and (raw.size, raw.mode) == (other.size, other.mode)
+    arrays = isinstance(raw, Tensor | np.ndarray) and isinstance(other, type(raw))
+    return arrays and raw.ndim in (2, 3) and raw.shape == other.shape and raw.dtype == other.dtype
 
 
 def _sample(raw: Any) -> Tensor:
@@ -271,9 +317,17 @@ def _classes(given: Any, labels: Tensor) -> list[str] | None:
     return list(map(str, names))
 
 
-def _labels(labels: list[Any], given: Any, name: str) -> tuple[Tensor | None, list[str] | None]:
-    """Labels, of words or whole numbers, and the names of the classes; None where any sample has none."""
+def _labels(
+    labels: list[Any], of_views: Sequence[bool], given: Any, name: str
+) -> tuple[Tensor | None, list[str] | None]:
+    """Labels, of words or whole numbers, and the names of the classes; None where any sample has none, or has a view there."""
     plain = [_plain(one) for one in labels]
+    if plain and all(of_views):
+        warn(
+            f"{name}: it gives two images a sample, views perhaps: the second is not used; give the picture itself, "
+            "views= makes the two"
+        )
+        return None, None
     if not plain or some_missing(np.array([one is None for one in plain]), name):
         return None, None
     if all(isinstance(one, str) for one in plain):

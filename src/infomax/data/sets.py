@@ -60,6 +60,8 @@ class Dataset:
     files: list[str] | None = field(default=None, repr=False)
     split: str | None = field(default=None, repr=False)
     unlabelled: str = field(default="", repr=False)
+    why_skipped: tuple[str, ...] = field(default=(), init=False, repr=False)
+    """Why each of `skipped` could not be read, in two or three words; nothing: it is not known, or said by the names."""
     files_known_by: str | None = field(default=None, init=False, repr=False)
     """What the files that samples lie in are known by, see `infomax.data.content`; None: they lie in memory alone."""
 

@@ -135,6 +135,7 @@ def read_tars(
         for file, count, end, cut in zip(files, counts.tolist(), counts.cumsum().tolist(), found["cut"], strict=True)
         if cut
     )
+    some.why_skipped = ("cut short",) * len(some.skipped)
     return some
 
 

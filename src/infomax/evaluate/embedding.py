@@ -16,6 +16,7 @@ from infomax.evaluate.numbers import unit
 from infomax.modes import resting
 from infomax.training.feed import Feed
 from infomax.training.monitor import TAU, two_sides
+from infomax.training.state import lower_bound
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
@@ -95,9 +96,9 @@ def gauge_lines(found: dict[str, Any]) -> list[str]:
     said = []
     for name, r in found["mi"].items():
         full = ", saturated" if r["saturated"] else ""
-        reading = f"{r['value']:.3f} [{r['lo']:.3f}, {r['hi']:.3f}] nats of at most {r['ceiling']:.3g}"
-        if r["kind"].startswith("lower bound") and r["value"] < 0:
-            reading = "below 0: says nothing of MI, nor against the run"
+        reading = f"{r['value']:z.3f} [{r['lo']:.3f}, {r['hi']:.3f}] nats of at most {r['ceiling']:.3g}"
+        if r["kind"].startswith("lower bound"):
+            reading = lower_bound(r["value"], reading, 3)
         if r["kind"] == "surrogate":
             full += ", neither a lower nor an upper bound"
         said.append(f"MI, {name:10} {reading}, cos/{TAU:g}, N = {r['n']}; {r['kind']}{full}")

@@ -40,6 +40,7 @@ from infomax.target import Twin
 from infomax.training.feed import dataset
 from infomax.training.stands import line as unfinished_line
 from infomax.training.stands import stands
+from infomax.training.state import lower_bound
 from infomax.words import many
 
 if TYPE_CHECKING:
@@ -257,8 +258,9 @@ def as_text(found: Mapping[str, Any]) -> str:
         f"features        {found['width']} wide, effective rank {found['feature_rank']:.1f}, std {found['feature_std']:.2f}",
     ]
     if gauges:
+        mi = f"{gauges['mi_infonce']:z.2f} of at most {gauges['ceiling_infonce']:.2f} nats (cos/0.1)"
         said.append(
             f"training log    epoch {gauges['epoch']:g}: embedding of effective rank {gauges['effective_rank']:.1f}, std "
-            f"{gauges['std']:.2f}; InfoNCE {gauges['mi_infonce']:.2f} of at most {gauges['ceiling_infonce']:.2f} nats (cos/0.1)"
+            f"{gauges['std']:.2f}; InfoNCE {lower_bound(gauges['mi_infonce'], mi)}"
         )
     return "\n".join(said)

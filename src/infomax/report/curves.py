@@ -51,13 +51,16 @@ class _Logs:
         numbers = [k for k in keys if k not in _DRAWN and not k.endswith(("_lo", "_hi", "_ceiling", "_saturated"))]
         return [k for k in numbers if any(math.isfinite(v) for name in self.rows for v in self.column(name, k))]
 
-    def panel(self, key: str, title: str, unit: str, ceilings: Mapping[str, float] | None = None) -> Panel:
+    def panel(
+        self, key: str, title: str, unit: str, ceilings: Mapping[str, float] | None = None, *, from_zero: bool = False
+    ) -> Panel:
         edges = {
             name: (self.column(name, f"{key}_lo"), self.column(name, f"{key}_hi"))
             for name in self.rows
             if self.has(f"{key}_lo")
         }
-        return Panel({name: self.column(name, key) for name in self.rows}, title, ceilings or {}, None, unit, edges)
+        curves = {name: self.column(name, key) for name in self.rows}
+        return Panel(curves, title, ceilings or {}, None, unit, edges, from_zero=from_zero)
 
     def accuracy(self, key: str) -> Panel:
         """An accuracy on test samples, with its binomial standard error as a band."""
@@ -120,8 +123,8 @@ def mi_and_gauges(page: Page, histories: Histories, styles: Mapping[str, Style] 
     )
     draw(
         [
-            logs.panel("effective_rank", "effective rank", "dimensions"),
-            logs.panel("std", "std of the unit embedding x sqrt(D)", "", {"open": 1.0}),
+            logs.panel("effective_rank", "effective rank", "dimensions", from_zero=True),
+            logs.panel("std", "std of the unit embedding x sqrt(D)", "", {"open": 1.0}, from_zero=True),
             logs.panel("bound", "the objective's own bound", "nats (weights included)"),
         ],
         "Gauges of collapse. That the rank falls, fastest in the first epochs, is normal: an untrained network spreads noise "

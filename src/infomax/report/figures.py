@@ -33,6 +33,8 @@ class Panel:
         unit: of the vertical axis.
         bands: method -> (lower, upper), E values each, in place of the deviation over seeds.
         log: whether the vertical axis is logarithmic.
+        from_zero: whether the vertical axis begins at 0, or below it where a curve does: of what is told by how near 0 it is,
+            and whose noise is else drawn as a cliff.
     """
 
     curves: Mapping[str, Array]
@@ -42,6 +44,7 @@ class Panel:
     unit: str = "nats"
     bands: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
     log: bool = False
+    from_zero: bool = False
 
 
 def mi_curves(
@@ -236,6 +239,7 @@ def _draw_levels(figure: "Figure", panel: Panel, top: float, bottom: float, row:
         levels.append(("true MI", panel.truth, "dot"))
     # Rounding is no movement: nats are told apart to a thousandth, anything else to a thousandth of itself.
     least = 1e-3 if panel.unit.startswith("nats") else 1e-3 * max(abs(top), abs(bottom)) or 1e-3
+    bottom = min(bottom, 0.0) if panel.from_zero else bottom
     span = max(top - bottom, least)
     # A line more than the curves' own span above them would press them flat.
     inside = [level for level in levels if level[1] <= top + 1.0 * span]
@@ -243,7 +247,7 @@ def _draw_levels(figure: "Figure", panel: Panel, top: float, bottom: float, row:
     high = max([top, *(value for _, value, _ in inside)])
     low = min([bottom, *(value for _, value, _ in inside)])
     pad = 0.08 * max(high - low, least) if high > low else 0.5 * max(abs(high), least)
-    ends = (low - pad, high + (0.6 + max(len(above), 1)) * pad)
+    ends = (0.0 if panel.from_zero and low == 0.0 else low - pad, high + (0.6 + max(len(above), 1)) * pad)
     figure.update_yaxes(range=ends, row=row, col=column)
     for _, value, dash in inside:
         figure.add_hline(value, line={"color": NEUTRAL, "dash": dash, "width": 1.5}, row=row, col=column)

@@ -22,7 +22,7 @@ from infomax.report.samples import CLUSTERS, Samples, clusters, samples_of
 from infomax.report.subject import Subject, find_data, named_apart
 from infomax.report.verdict import state, verdict
 from infomax.training.frames import principal
-from infomax.training.state import collapsed
+from infomax.training.state import collapsed, lower_bound
 from infomax.words import many
 
 if TYPE_CHECKING:
@@ -96,9 +96,10 @@ def _title(subjects: Sequence[Subject]) -> tuple[str, str]:
         return title, "Not one epoch has ended yet: there is only what was asked."
     last = s.last
     done, time, budget = s.epochs.partition(" (")
+    mi = f"{_number(last, 'mi_infonce')} of at most {_number(last, 'ceiling_infonce')} nats"
     return title, (
-        f"After {done} epoch{'' if done == '1' else 's'}{time}{budget}: InfoNCE {_number(last, 'mi_infonce')} of at most "
-        f"{_number(last, 'ceiling_infonce')} nats, effective rank {_number(last, 'effective_rank', 1)}, std "
+        f"After {done} epoch{'' if done == '1' else 's'}{time}{budget}: InfoNCE {lower_bound(last.get('mi_infonce'), mi)}, "
+        f"effective rank {_number(last, 'effective_rank', 1)}, std "
         f"{_number(last, 'std')}{'' if collapsed(last) is None else f': {state(s)}'}."
     )
 
@@ -125,7 +126,8 @@ def _glance(s: Subject) -> dict[str, object]:
     row: dict[str, object] = {"run": literal(s.name), "method": style(s.method).label, "data": literal(s.asked_for)}
     row["epochs"] = s.epochs
     if last:
-        row["InfoNCE, nats"] = f"{_number(last, 'mi_infonce')}{between} of {_number(last, 'ceiling_infonce')}"
+        mi = f"{_number(last, 'mi_infonce')}{between} of {_number(last, 'ceiling_infonce')}"
+        row["InfoNCE, nats"] = lower_bound(last.get("mi_infonce"), mi)
         row["effective rank"] = _number(last, "effective_rank", 1)
         row["std"] = _number(last, "std")
         row["state"] = state(s)

@@ -118,7 +118,6 @@ def encoded(subject: "Subject", data: Dataset, rows: Tensor) -> Tensor:
         some,
         fits(Run(subject.learner, dict(subject.config)), data),
         statistics=(asked["mean"], asked["std"]),
-        progress=False,
     )
     return z[rows] if isinstance(data, Graph) else z
 

@@ -33,6 +33,7 @@ from infomax.sweep.metrics import JUDGED
 from infomax.training import Run
 from infomax.training.checkpoint import written
 from infomax.training.feed import dataset, encoder_for
+from infomax.training.interrupt import Stopped
 from infomax.training.options import read_back
 
 
@@ -65,7 +66,7 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
             options = sweep["cells"][name]
             split = _Split.of(options, asked)
             judging = None
-            run = train(options, out)
+            run = _ended(options, out)
             judging = asked
             learnt, judged = run.config["data"].get("content"), content(split.data)
             if not asked["data"] and set(changed(learnt, judged)) - {"labels"}:
@@ -78,6 +79,16 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
             write_text(out / "result.json", json.dumps(found, indent=2) + "\n")
         except Exception as error:
             record(out, error, time.perf_counter() - began, judging)
+
+
+def _ended(options: Mapping[str, Any], out: Path) -> Run:
+    """The trained run of a cell; told to stop with its last update it is trained all the same, and judged."""
+    try:
+        return train(options, out)
+    except Stopped as stopped:
+        if not stopped.ended:
+            raise
+        return train(options, out)
 
 
 def train(options: Mapping[str, Any], out: Path) -> Run:

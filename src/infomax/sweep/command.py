@@ -153,7 +153,7 @@ def status(path: str, *, as_json: bool = False) -> None:
     for row in rows:
         if row.state != "finished":
             of = "" if row.options.get("budget") else f" of {row.options['epochs']}"
-            where = f"epoch {row.epochs}{of}" if row.epochs else ""
+            where = f"epoch {row.epochs}{of}" if row.epochs or row.state in ("running", "begun") else ""
             print(f"  {row.state:8} {row.name}  {_options(row.options, keys)}  {row.error or where}".rstrip())
 
 

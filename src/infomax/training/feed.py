@@ -24,6 +24,7 @@ from infomax.errors import ConfigError, DataError, nearest, warn
 from infomax.parallel import local_slice, world
 from infomax.training.devices import uncompiled
 from infomax.views import RECIPES, Corruption, Gaussian, GraphViews, Signals, Views, recipe
+from infomax.words import many
 
 ViewFunction = Callable[..., Sequence[Any]]
 """(batch, index, seed, epoch) -> views, each a batch."""
@@ -44,11 +45,19 @@ def dataset(data: Any, root: str | None = None, split: str = "train", on_error: 
     named = isinstance(data, str | os.PathLike)
     found = load(data, root=root, split=split, on_error=on_error) if named else of_given(data, on_error)
     if found.skipped:
-        one, many = ("file or folder", "files or folders") if named else ("sample", "samples")
-        what = one if found.n_skipped == 1 else many
-        some = ", ".join(found.skipped[:5]) + (" ..." if found.n_skipped > 5 else "")
-        warn(f"{found.name}: {found.n_skipped} {what} could not be read, left out: {some}")
+        what = many(found.n_skipped, *(_left_out(found.skipped) if named else ("sample",)))
+        why = found.why_skipped or ("",) * found.n_skipped
+        some = [f"{name} ({said})" if said else name for name, said in zip(found.skipped[:5], why, strict=False)]
+        warn(f"{found.name}: {what} could not be read, left out: {', '.join(some)}{' ...' * (found.n_skipped > 5)}")
     return found
+
+
+def _left_out(names: Sequence[str]) -> tuple[str, str]:
+    """What was left out, one and several: the names of folders end as such."""
+    folders = sum(name.endswith(os.sep) for name in names)
+    if not folders:
+        return "file", "files"
+    return ("folder", "folders") if folders == len(names) else ("file or folder", "files or folders")
 
 
 def view_size(data: Dataset, size: int | None = None) -> int:

@@ -35,11 +35,12 @@ class Stopped(KeyboardInterrupt):
     Args:
         message: where it stands and how it continues.
         number: of the signal.
+        ended: whether the run had its last update all the same, and nothing of it is left to continue.
     """
 
-    def __init__(self, message: str, number: int) -> None:
+    def __init__(self, message: str, number: int, *, ended: bool = False) -> None:
         super().__init__(message)
-        self.number = number
+        self.number, self.ended = number, ended
 
 
 class _Process:

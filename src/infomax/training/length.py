@@ -101,6 +101,11 @@ class Length:
         return self.limit < float("inf")
 
     @property
+    def known(self) -> bool:
+        """Whether the total is one that can be shown, and no placeholder."""
+        return not self.timed or self.paced
+
+    @property
     def last(self) -> bool:
         """Whether no other update will fit after the one under way, told of the first two, which `total` cannot foresee."""
         if not self.timed or self.paced:

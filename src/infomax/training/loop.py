@@ -25,7 +25,7 @@ from infomax.learner import Learner, Rules
 from infomax.modes import modes_kept
 from infomax.parallel import anywhere, even_slices, launched_rank, rank, synchronized
 from infomax.pieces import Accumulate
-from infomax.progress import meter
+from infomax.progress import lasts, meter
 from infomax.schedule import warmup_cosine
 from infomax.training import checkpoint, monitor
 from infomax.training import wandb as weights_and_biases
@@ -35,7 +35,7 @@ from infomax.training.devices import PrecisionName
 from infomax.training.feed import ViewFunction, dataset
 from infomax.training.folder import alone, claim, cleared, never_begun, read_config, read_log, unclaimed
 from infomax.training.interrupt import Stopped, interval, noted_signals, outliving
-from infomax.training.length import FEW
+from infomax.training.length import FEW, Length
 from infomax.training.optim import OptimizerName
 from infomax.training.options import Options
 from infomax.training.prepare import Job, prepare, try_out
@@ -49,6 +49,10 @@ from infomax.training.update import update
 from infomax.words import many
 
 LONG = 3600.0  # seconds of a run on a processor, from which on it is said before the first epoch has ended
+
+BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} <{remaining}{postfix}; {rate_fmt}"
+UNTIMED = "{{desc}}: update {{n_fmt}} of a run of {}{{postfix}}; {{rate_fmt}}"
+"""Of a run by time, until it is known how many updates it has room for."""
 
 OnEpoch = Callable[[Run], object]
 """Called after every epoch; what gives True ends the run there."""
@@ -157,7 +161,8 @@ def train(
     Raises:
         ConfigError, DataError: what was asked for does not exist or cannot work, or a disk is full.
         NumericsError: a NaN or infinity, with its place; the last whole epoch is saved.
-        Stopped: on Ctrl-C or SIGTERM, where there is a folder; a checkpoint is written, and `Run.resume` continues.
+        Stopped: on Ctrl-C or SIGTERM, where there is a folder; a checkpoint is written, and `Run.resume` continues. Where it
+            came with the last update the run is whole, and says so.
 
     Example:
         >>> import infomax as im
@@ -336,8 +341,9 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
     if length.timed:
         job.optimizer.register_step_pre_hook(in_time)
     bar = meter(
-        total=total, initial=position.step, desc=learner.name, unit="step", disable=not progress or rank() > 0,
-        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} <{remaining}{postfix}; {rate_fmt}",
+        total=total if length.known else None, initial=position.step, desc=learner.name, unit="step",
+        disable=not progress or rank() > 0,
+        bar_format=BAR if length.known else UNTIMED.format(options.budget),
         postfix=None if position.step else "before its first update", leave=position.step > 0,
     )  # fmt: skip
     ahead = itertools.count(position.step) if length.timed else range(position.step, total)
@@ -379,7 +385,10 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
             run.updates = position.step
             if position.step == 1 and progress and rank() == 0:
                 _warn_if_long(job, time.perf_counter() - Compiling.clock - starts, total)
-            bar.total = total = length.total(position.step)
+            total = length.total(position.step)
+            if length.known or position.step == total:
+                lasts(bar, total)
+                bar.bar_format = BAR
             bar.leave = True  # what is refused before is said in one line, without a bar above
             bar.update()
             if nth + 1 == len(order) or (position.step == total and position.losses):
@@ -409,18 +418,11 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
                     enough = _heard(on_epoch, run)
                     began += time.perf_counter() - paused  # an epoch's seconds are those of the training
             stop, pause, enough = anywhere(bool(signals), due(position.step), enough, device=feed.device)
-            stop = stop and position.step < total
             ended = length.timed and position.step == total  # one that continues could not tell, if it were not saved
-            if stop or pause or ended or enough:
+            if (stop and position.step < total) or pause or ended or enough:
                 save(ended)
-            if enough:
+            if stop or enough:
                 break
-            if stop:
-                again = command(f"train --resume {shlex.quote(str(run.path))}")
-                raise Stopped(
-                    f"stopped after update {position.step} of {total}; to continue: {again}",
-                    signals[0] if signals else signal.SIGTERM,
-                )
     if length.timed and position.step == total and total < FEW and rank() == 0:
         warn(
             f"budget {options.budget}: it had room for {many(total, 'update')} ({len(order)} make an epoch), too little to "
@@ -428,6 +430,18 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
             "cpu/...)",
             UserWarning,
         )
+    if anywhere(bool(signals), device=feed.device)[0]:  # also one that came after the last update
+        raise _stopped(run, position, length, total, signals[0] if signals else signal.SIGTERM, options.budget)
+
+
+def _stopped(run: Run, position: Position, length: Length, total: int, number: int, budget: str | None) -> Stopped:
+    """What is said of a run that a signal has ended."""
+    if position.step == total:
+        said = f"stopped after update {total}, the last: {run.path} is whole, and nothing is left to continue"
+        return Stopped(said, number, ended=True)
+    of = f", with {max(0.0, length.limit - length.spent):.0f} s of {budget} left" if length.timed else f" of {total}"
+    again = command(f"train --resume {shlex.quote(str(run.path))}")
+    return Stopped(f"stopped after update {position.step}{of}; to continue: {again}", number)
 
 
 def _warn_if_long(job: Job, seconds: float, updates: int) -> None:
