@@ -212,6 +212,12 @@ def test_two_views_a_sample_are_told_and_the_second_is_no_label(pair) -> None:
     assert torch.equal(found.images, of_items([one[0] for one in pairs]).images)
 
 
+@pytest.mark.parametrize("views", [torch.rand(2, 3, 9, 7).unbind(), [picture(0), picture(1)]])
+def test_a_list_of_views_in_place_of_a_sample_is_told(views) -> None:
+    with pytest.raises(DataError, match=r"none can be had .*2 images a sample, views perhaps: give the picture itself"):
+        of_items([(views, 0, "name")] * 4)
+
+
 def test_a_random_transform_is_told() -> None:
     with pytest.warns(UserWarning, match="draws at random"):
         of_items(Mine(wild=True))

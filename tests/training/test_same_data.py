@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_decoded_is_no_part_of_the_data(tmp_path, monkeypa
     then = json.loads((out / "config.json").read_text())["data"]["content"]
     assert then["images"] == of_files(sorted(there.rglob("*.bmp")), there), "as it was before any was left out"
     (there / "0" / "zz_new.jpg").write_text("junk")
-    with pytest.warns(UserWarning, match="1 file or folder could not be read"):
+    with pytest.warns(UserWarning, match="1 file could not be read"):
         assert len(resumed(out).history) == 2
     shutil.copy(there / "0" / "00.bmp", there / "0" / "zz_new.jpg")
     with pytest.raises(im.ConfigError, match="12 then, 13 now"):

@@ -64,7 +64,7 @@ def test_runs_killed_three_times_end_in_the_same_bits(tmp_path):
     )  # fmt: skip
     assert said.returncode == 0, said.stderr
     assert said.stdout.count("3 deaths") == 3
-    assert "sample could not be decoded" in said.stderr and "1 file or folder could not be read" in said.stderr
+    assert "sample could not be decoded" in said.stderr and "1 file could not be read" in said.stderr
     for kind in kinds:
         killed = list((tmp_path / "runs" / kind).glob("killed *"))
         assert killed

@@ -231,6 +231,14 @@ def _sample(raw: Any) -> Tensor:
         return image
     if isinstance(raw, Image.Image):
         return of_picture(raw)
+    if (
+        isinstance(raw, list | tuple)
+        and raw
+        and all(isinstance(one, Image.Image) or getattr(one, "ndim", 0) == 3 for one in raw)
+    ):
+        raise DataError(
+            f"{len(raw)} images a sample, views perhaps: give the picture itself, views= makes the two"
+        )  # lightly's transforms give a list of them
     if isinstance(raw, list):
         raw = np.asarray(raw)
     if not isinstance(raw, Tensor | np.ndarray) or raw.ndim not in (1, 2, 3):

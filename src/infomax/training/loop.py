@@ -35,7 +35,7 @@ from infomax.training.devices import PrecisionName
 from infomax.training.feed import ViewFunction, dataset
 from infomax.training.folder import alone, claim, cleared, never_begun, read_config, read_log, unclaimed
 from infomax.training.interrupt import Stopped, interval, noted_signals, outliving
-from infomax.training.length import FEW, Length
+from infomax.training.length import FEW
 from infomax.training.optim import OptimizerName
 from infomax.training.options import Options
 from infomax.training.prepare import Job, prepare, try_out
@@ -431,17 +431,19 @@ def _climb(job: Job, position: Position, signals: list[int], progress: bool, on_
             UserWarning,
         )
     if anywhere(bool(signals), device=feed.device)[0]:  # also one that came after the last update
-        raise _stopped(run, position, length, total, signals[0] if signals else signal.SIGTERM, options.budget)
+        said = _said_of_stop(job, position.step, total)
+        raise Stopped(said, signals[0] if signals else signal.SIGTERM, ended=position.step == total)
 
 
-def _stopped(run: Run, position: Position, length: Length, total: int, number: int, budget: str | None) -> Stopped:
-    """What is said of a run that a signal has ended."""
-    if position.step == total:
-        said = f"stopped after update {total}, the last: {run.path} is whole, and nothing is left to continue"
-        return Stopped(said, number, ended=True)
-    of = f", with {max(0.0, length.limit - length.spent):.0f} s of {budget} left" if length.timed else f" of {total}"
-    again = command(f"train --resume {shlex.quote(str(run.path))}")
-    return Stopped(f"stopped after update {position.step}{of}; to continue: {again}", number)
+def _said_of_stop(job: Job, step: int, total: int) -> str:
+    """Where a run was stopped, and how it goes on; all processes ask together."""
+    path, length = job.run.path, job.length
+    if step == total:
+        return f"stopped after update {step}, the last: {path} is whole, and nothing is left to continue"
+    of = f" of {total}"
+    if length.timed:
+        of = f", with {max(0.0, length.limit - length.spent):.0f} s of {job.options.budget} left"
+    return f"stopped after update {step}{of}; to continue: {command(f'train --resume {shlex.quote(str(path))}')}"
 
 
 def _warn_if_long(job: Job, seconds: float, updates: int) -> None:
