@@ -190,9 +190,9 @@ def test_a_learner_put_together_by_hand_has_its_curves(tmp_path):
     with pytest.warns(UserWarning, match="not on the page"):
         text = reported([tmp_path / "run"], tmp_path / "a.html").read_text()
     assert "put together by hand" in text and "Embedding over training" in headings(text)
-    with pytest.warns(UserWarning, match="function of yours"):
+    with pytest.warns(UserWarning, match="views were a function"):
         text = im.Run.load(tmp_path / "run", learner).report(tmp_path / "b.html", data).read_text()
-    assert "Nearest neighbours" in headings(text) and "function of yours" in text
+    assert "Nearest neighbours" in headings(text) and "views were a function" in text
 
 
 def test_runs_are_told_apart(runs, tmp_path):

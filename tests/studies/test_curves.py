@@ -551,7 +551,7 @@ def test_an_interrupt_ends_the_children(monkeypatch):
 
 def test_a_bar_of_fig7_lies_beside_its_name(monkeypatch):
     drawn = []
-    monkeypatch.setattr(page, "_png", lambda figure: drawn.append(figure) or b"")
+    monkeypatch.setattr(page, "png", lambda figure, dpi: drawn.append(figure) or b"")
     page.fig7_png(json.loads((Path(__file__).parents[2] / "results" / "fig7-digits.json").read_text())["rows"])
     (axes, *_) = drawn[0].axes
     middles = [bar.get_y() + bar.get_height() / 2 for bar in axes.patches]

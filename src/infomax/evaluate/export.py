@@ -303,8 +303,8 @@ def _onnx(exported: Any, about: Mapping[str, str]) -> tuple[bytes, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made: Any = torch.onnx.export(
-            exported, (), dynamo=True, input_names=["samples"], output_names=["features"], verbose=False
-        )
+            exported, (), dynamo=True, opset_version=18, input_names=["samples"], output_names=["features"], verbose=False
+        )  # 18: what torch writes; 2.6 would convert that to an older one, and cannot
     model = made.model_proto
     for key, value in about.items():
         model.metadata_props.add(key=key, value=value)
