@@ -167,6 +167,10 @@ def new_file(out: str | Path) -> Path:
         raise ConfigError(f"{path} exists: nothing is overwritten; name another file")
     if path.suffix == ".onnx" and (missing := [name for name in NEEDED if not installed(name)]):
         raise ConfigError(f"{path}: an .onnx file takes {', '.join(missing)}: {getting('onnx')}; or name a .pt2 file")
+    if path.suffix == ".onnx" and torch.__version__ < (2, 7):
+        raise ConfigError(
+            f"{path}: torch {torch.__version__} writes no batch norm to ONNX, 2.7 does; or name a .pt2 file"
+        )
     return path
 
 
@@ -303,8 +307,8 @@ def _onnx(exported: Any, about: Mapping[str, str]) -> tuple[bytes, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made: Any = torch.onnx.export(
-            exported, (), dynamo=True, opset_version=18, input_names=["samples"], output_names=["features"], verbose=False
-        )  # 18: what torch writes; 2.6 would convert that to an older one, and cannot
+            exported, (), dynamo=True, input_names=["samples"], output_names=["features"], verbose=False
+        )
     model = made.model_proto
     for key, value in about.items():
         model.metadata_props.add(key=key, value=value)
