@@ -167,7 +167,7 @@ def new_file(out: str | Path) -> Path:
         raise ConfigError(f"{path} exists: nothing is overwritten; name another file")
     if path.suffix == ".onnx" and (missing := [name for name in NEEDED if not installed(name)]):
         raise ConfigError(f"{path}: an .onnx file takes {', '.join(missing)}: {getting('onnx')}; or name a .pt2 file")
-    if path.suffix == ".onnx" and torch.__version__ < (2, 7):
+    if path.suffix == ".onnx" and torch.__version__ < "2.7":
         raise ConfigError(
             f"{path}: torch {torch.__version__} writes no batch norm to ONNX, 2.7 does; or name a .pt2 file"
         )
