@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,8 @@ def test_a_folder_of_a_packages_name_is_not_the_package(tmp_path, monkeypatch):
         assert installed("a_package") and not installed("no_such_logs")
         for name in ("a_package", "no_such_logs"):  # once imported, too
             monkeypatch.setitem(sys.modules, name, importlib.import_module(name))
+    monkeypatch.setitem(sys.modules, "a_stub", types.SimpleNamespace())
+    assert installed("a_stub")
 
 
 def test_a_folder_of_logs_is_neither_wandb_nor_tensorboard(tmp_path, monkeypatch):

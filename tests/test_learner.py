@@ -231,6 +231,13 @@ def test_an_optimizer_of_other_parameters_is_refused_until_it_has_the_learners()
     before = learner.f.weight.clone()
     im.step(learner, two_views(), optimizer)
     assert not torch.equal(before, learner.f.weight)
+
+    class Wrapped:
+        zero_grad, step = optimizer.zero_grad, optimizer.step
+
+    before = learner.f.weight.clone()
+    im.step(learner, two_views(), Wrapped())
+    assert not torch.equal(before, learner.f.weight), "a wrapper need not tell what it holds"
     outside, loss = nn.Linear(12, 4), im.methods.simclr(nn.Identity(), projector=())
     before = outside.weight.clone()
     im.step(loss, [outside(v) for v in two_views()], torch.optim.SGD(outside.parameters(), lr=0.1))

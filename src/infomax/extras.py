@@ -36,7 +36,7 @@ def installed(module: str) -> bool:
     """
     if module in sys.modules:
         there = sys.modules[module]
-        return there is not None and not _bare(there.__spec__)
+        return there is not None and not _bare(getattr(there, "__spec__", None))  # a stub has none
     spec = find_spec(module)
     return spec is not None and not _bare(spec)
 

@@ -438,7 +438,7 @@ def step(
         output = learner.climb(views, clock, precision)
     except RuntimeError as error:
         if whole := _of_whole_numbers(views, error):
-            raise DataError(f"{learner.name!r}: {whole}") from error
+            raise DataError(f"{learner.name!r}: {whole} (torch: {' '.join(str(error).split())[:200]})") from error
         raise
     learner.rest(clock)
     average_gradients(learner.parameters())
@@ -472,8 +472,10 @@ _TRAINED_BY: WeakKeyDictionary[Optimizer, ReferenceType[Learner]] = WeakKeyDicti
 """The learner that an optimizer was last seen to hold parameters of: looked for once, and not at every step."""
 
 
-def _trained_by(optimizer: Optimizer, learner: Learner, views: Sequence[Any]) -> None:
+def _trained_by(optimizer: Any, learner: Learner, views: Sequence[Any]) -> None:
     """Refuse an optimizer that would move nothing."""
+    if not isinstance(optimizer, Optimizer):  # a wrapper, which need not tell what it holds
+        return
     known = _TRAINED_BY.get(optimizer)
     if known is not None and known() is learner:
         return

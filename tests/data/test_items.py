@@ -142,8 +142,29 @@ def test_labels_of_images_that_memory_does_not_hold(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("INFOMAX_MEMORY", str(4 * 12 * 12 * 3))
     rows = [7, 2, 9, 4, 10, 0]
     assert of_items(Subset(Subset(Mine(), range(1, 12)), rows)).labels.tolist() == [(i + 1) % 3 for i in rows]
-    with pytest.warns(UserWarning, match="list: no labels: memory does not hold all 6 images.*attribute 'targets'"):
-        assert of_items([(picture(i), i % 2) for i in range(6)]).labels is None
+    assert of_items([(picture(i), i % 2) for i in range(6)]).labels.tolist() == [0, 1] * 3  # they stand there
+
+    class Unlisted(Dataset):
+        def __len__(self) -> int:
+            return 12
+
+        def __getitem__(self, i: int):
+            return picture(i), i % 2
+
+    with pytest.warns(
+        UserWarning, match="Unlisted: no labels: memory does not hold all 12 images.*attribute 'targets'"
+    ):
+        assert of_items(Unlisted()).labels is None
+
+
+@pytest.mark.parametrize("broken", [(), {"foo": 1}])
+def test_an_item_of_a_list_that_memory_does_not_hold_may_be_none(tmp_path, monkeypatch, broken) -> None:
+    paths = [str(tmp_path / f"{i}.png") for i in range(6)]
+    for i, path in enumerate(paths):
+        picture(i).save(path)
+    monkeypatch.setenv("INFOMAX_MEMORY", "1000")
+    found = of_items([*paths[:4], broken, paths[5]])
+    assert len(found) == 6 and found.files is None
 
 
 def test_paths_and_bytes_of_several_sizes(tmp_path) -> None:

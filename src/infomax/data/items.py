@@ -161,7 +161,7 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
         images = Items(given, rows, images[0].shape[2], shape, name, on_error)  # type: ignore[arg-type]
         labels = _all_labels(given, rows, labels, name)
         # of a list they are there; what reads a picture where it is asked for a sample is not asked for its name
-        paths = [_parts(given[row])[0] for row in rows] if isinstance(given, list | tuple) else []
+        paths = [_part(given[row], 0) for row in rows] if isinstance(given, list | tuple) else []
     found, classes = _labels(labels, views, given, name)
     if isinstance(images, Items):
         images.labels = found
@@ -183,6 +183,14 @@ def _files(given: Any, rows: Sequence[int], paths: Sequence[Any]) -> list[str] |
     root = getattr(whole, "root", None)
     below = os.path.join(os.fspath(root), "") if isinstance(root, str | os.PathLike) else ""
     return [printable(str(os.fspath(one)).removeprefix(str(below))) for one in found]
+
+
+def _part(item: Any, number: int) -> Any:
+    """One of `_parts`, None of an item that has none: what cannot be read is met where it is read."""
+    try:
+        return _parts(item)[number]
+    except Exception:
+        return None
 
 
 def _held_paths(given: Any) -> list[Any] | None:
@@ -300,6 +308,9 @@ def _all_labels(given: Any, rows: Sequence[int], seen: Sequence[Any], name: str)
 
 def _held_labels(given: Any) -> Any:
     """All labels by number, or None."""
+    if isinstance(given, list | tuple):  # they stand there, and no image is read for them
+        found = [_part(item, 1) for item in given]
+        return None if any(label is None for label in found) else found
     if isinstance(given, Subset):
         whole = _held_labels(given.dataset)
         return None if whole is None else [whole[index] for index in given.indices]
