@@ -286,6 +286,7 @@ def is_page(path: Path) -> bool:
     """Whether a file is a page of this package, which another may replace.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     (Path(folder) / "mine.html").write_text("<h1>Mine</h1>") and None
         ...     is_page(Page("Digits").write(Path(folder) / "ours.html")), is_page(Path(folder) / "mine.html")
