@@ -189,7 +189,7 @@ def _part(item: Any, number: int) -> Any:
     """One of `_parts`, None of an item that has none: what cannot be read is met where it is read."""
     try:
         return _parts(item)[number]
-    except Exception:
+    except (DataError, IndexError):  # a mapping without an image, an empty tuple
         return None
 
 

@@ -2,14 +2,13 @@ r"""Readings and their standard errors, by leaving out one pair at a time.
 
 Pairs are independent, scores are not: N pairs make N(N-1) false ones, so the spread of the scores says nothing about that of
 an estimate. Leaving out pair k removes a true pair, a row and a column. With v_k the reading without pair k
-(of InfoNCE to some 0.1 %),
+(of InfoNCE nearly: `sums` counts a small share x as x),
 
 $$ \mathrm{se}^2 = \tfrac{N-1}{N} \sum_k (v_k - \bar v)^2. $$
 
-Its square is not too small on average (Efron & Stein 1981; of few pairs a normal interval of it is: at N = 4 it held the
-mean reading 6 times in 10), and it is too large by at most sqrt 2, which it does where neither rows
-nor columns differ in their partition (an even sphere). It says how much the reading would vary from sample to sample at this
-N, with this critic; not how far the reading lies below the mutual information.
+Its square is not too small on average (Efron & Stein 1981), though of few pairs a normal interval of it is short, and up to
+twice too large, where neither rows nor columns differ in their partition (an even sphere). It says how much the reading would
+vary from sample to sample at this N, with this critic; not how far the reading lies below the mutual information.
 """
 
 import math

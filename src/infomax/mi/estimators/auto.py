@@ -170,7 +170,7 @@ def discrete_reading(x: NDArray[np.intp], y: NDArray[np.intp], *, seed: int) -> 
 
     The latter is the higher of the normal and of `upper`: above the truth in 96 to 100 % of samples, simulated with
     2 x 2 to 6 x 8 levels, even and skewed, from independent sides to equal ones. The lower one is normal, and below the truth
-    less often where few pairs contradict a map (100 pairs of 2 x 2 levels, 2 or 3 of them off: in 87 %).
+    less often where few pairs contradict a map (100 pairs of 2 x 2 levels, of which 2 or 3 are off).
     """
     began = time.process_time()
     found = plugin(x, y, seed=seed)
