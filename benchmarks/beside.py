@@ -20,7 +20,8 @@ import infomax as im
 from infomax.clock import Clock
 from infomax.data import Dataset
 from infomax.training import monitor
-from infomax.training.feed import Feed, view_function
+from infomax.training.defaults import view_function
+from infomax.training.feed import Feed
 from infomax.training.online import Online
 from infomax.training.watch import Watch
 

@@ -30,8 +30,9 @@ from torch import Tensor
 import infomax as im
 from infomax.data import Dataset
 from infomax.schedule import warmup_cosine
+from infomax.training.defaults import view_function
 from infomax.training.devices import compile_branch, place
-from infomax.training.feed import Feed, view_function
+from infomax.training.feed import Feed
 from infomax.training.optim import build_optimizer
 
 METHODS = ("simclr", "sdmi", "jmi", "simsiam", "byol", "moco_v3", "vicreg", "barlow_twins")

@@ -10,8 +10,9 @@ from tests.views.test_dense import difference
 
 import infomax as im
 from infomax.data import Dataset
+from infomax.training.defaults import view_function
 from infomax.training.devices import compile_branch, place
-from infomax.training.feed import Feed, view_function
+from infomax.training.feed import Feed
 from infomax.training.optim import build_optimizer
 from infomax.views import apply, dense, draw, recipe
 

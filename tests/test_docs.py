@@ -23,7 +23,7 @@ import infomax as im
 from infomax import recipes, taxonomy
 from infomax.cli import application
 from infomax.cli.train import from_file
-from infomax.studies.toy import results as toy
+from infomax.studies.toy import judge as toy
 
 ROOT = Path(__file__).parents[1]
 PAGES = {page.relative_to(ROOT).as_posix(): page.read_text("utf-8") for page in (

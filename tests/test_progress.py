@@ -12,7 +12,7 @@ import pytest
 
 import infomax
 from infomax import progress
-from infomax.studies.kept import going_on
+from infomax.studies.folder import going_on
 from infomax.studies.pool import run_kept
 
 

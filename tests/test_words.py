@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.sweep.test_choice import made_up
 
 import infomax
-from infomax.evaluate import over
+from infomax.evaluate import seeds
 from infomax.report.accuracies import spread
 from infomax.studies.tables.columns import Column
 from infomax.sweep.page import write
@@ -14,8 +14,8 @@ from infomax.sweep.page import write
 SEVERAL = {  # where one never is: other words stand between, or two are the fewest
     "report/run.py": "{len(subjects)} runs on",
     "sweep/runners/slurm.py": "{ARRAY} cells",
-    "sweep/folder.py": "of {self.asked} seeds;",
-    "studies/theory/objectives.py": "{runs} runs, float64",
+    "sweep/ranking.py": "of {self.asked} seeds;",
+    "studies/theory/ascent.py": "{runs} runs, float64",
 }
 
 
@@ -28,7 +28,7 @@ def test_no_number_stands_beside_a_word_of_several():
 
 
 def test_one_is_one(tmp_path):
-    assert over.lines({"knn": {"mean": 90.0, "sd": 1.0, "n": 1}}) == ["knn       90.00 % +- 1.00 (sd of 1 run)"]
+    assert seeds.lines({"knn": {"mean": 90.0, "sd": 1.0, "n": 1}}) == ["knn       90.00 % +- 1.00 (sd of 1 run)"]
     assert spread({"sgd": {"mean": 82.5, "sd": 0.3, "n": 1}}, "sgd") == "82.5 ± 0.3 (1 seed)"
     column = Column("digits", "cpu", "resnet8", 1, 8, 1, {"jmi": [90.0]}, {}, [])
     assert (column.seeds, column.said) == ("1 seed", "1 image, resnet8 at 8 px, 1 epoch, cpu")

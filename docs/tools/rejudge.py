@@ -10,7 +10,7 @@ from typing import Any
 
 from infomax.studies.claims import judged_anew
 from infomax.studies.tables.probing import claim_lines
-from infomax.studies.toy import results as toy
+from infomax.studies.toy import judge as toy
 
 ROOT = Path(__file__).parents[2]
 KEPT = ("fig2-*", "fig7-*", "periodic-table-*", "table1", "collapse-*")

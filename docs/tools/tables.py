@@ -18,7 +18,7 @@ from infomax.studies.claims import told
 from infomax.studies.collapse import judge as collapse
 from infomax.studies.curves import judge as curves
 from infomax.studies.tables.work import as_markdown
-from infomax.studies.toy.results import come_out
+from infomax.studies.toy.judge import come_out
 from infomax.studies.verdict import judged, shown
 
 ROOT = Path(__file__).parents[2]

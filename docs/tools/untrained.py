@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infomax.studies.curves.train import some_of, untrained_probe
 from infomax.studies.tables.printed import label_of
-from infomax.training.feed import dataset
+from infomax.training.defaults import dataset
 
 ROOT = Path(__file__).parents[2]
 

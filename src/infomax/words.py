@@ -27,3 +27,19 @@ def with_dashes(widths: Iterable[Any]) -> str:
         ('128-64', 'none')
     """
     return "-".join(map(str, widths)) or "none"
+
+
+def as_option(value: Any, digits: int = 6) -> str:
+    """The value of an option as the command line has it.
+
+    Args:
+        value: of the option.
+        digits: of a number with a point.
+
+    Example:
+        >>> as_option([128, 64]), as_option(1e-3), as_option("lars"), as_option(0.12345, 3)
+        ('128-64', '0.001', 'lars', '0.123')
+    """
+    if isinstance(value, list):
+        return with_dashes(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)

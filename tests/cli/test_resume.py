@@ -14,7 +14,7 @@ from infomax.training import monitor
 from infomax.training.run import Run
 
 
-@pytest.mark.parametrize("at", ["infomax.training.feed.dataset", "infomax.training.loop._climb"])
+@pytest.mark.parametrize("at", ["infomax.training.defaults.dataset", "infomax.training.loop.Loop.run"])
 def test_ctrl_c_before_the_first_update_says_that_there_is_nothing_to_resume(tmp_path, capsys, monkeypatch, at):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
@@ -78,16 +78,6 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
         assert code == 2 and f"now ({longer}" in err
     code, _, err = run(capsys, "train", "--resume", tmp_path / "nowhere")
     assert code == 2 and "no run" in err and err.count("\n") == 1
-
-
-def test_an_option_that_came_later_may_be_repeated_as_it_was_then(monkeypatch):
-    data = {"name": "digits", "root": None, "samples": 100}
-    old = {"data": data, "machine": {}, "training": {}, "method": {}, "views": {"recipe": "weak"}, "encoder": {}}
-    monkeypatch.setattr(resume, "read_config", lambda folder: old)
-    asked = ["train", "--resume", "run", "--last-norm", "none", "--no-online-probe"]
-    assert resume.resumed(asked) == ["train", "--resume", "run"]
-    with pytest.raises(ConfigError, match="--last-norm: none then, batch now"):
-        resume.resumed(["train", "--resume", "run", "--last-norm", "batch"])
 
 
 def test_auto_beside_resume_is_what_the_data_were_left_to_then_or_refused(monkeypatch):

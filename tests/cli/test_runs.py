@@ -7,7 +7,8 @@ import pytest
 from tests.cli.command import SMALL, run
 
 from infomax.mi import MIMetric
-from infomax.training.feed import Feed, dataset, view_function
+from infomax.training.defaults import dataset, view_function
+from infomax.training.feed import Feed
 from infomax.training.monitor import two_sides
 from infomax.training.run import Run
 

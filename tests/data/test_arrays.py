@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from infomax.data import Dataset, Graph, load, statistics
 from infomax.errors import DataError, NoSuchSplit
-from infomax.training.feed import dataset
+from infomax.training.defaults import dataset
 
 GENERATOR = np.random.default_rng(0)
 

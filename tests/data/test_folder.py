@@ -10,7 +10,7 @@ from PIL import Image
 from infomax.data import load
 from infomax.data.folder import why_unread
 from infomax.errors import ConfigError, DataError, NoSuchSplit
-from infomax.training import feed
+from infomax.training import defaults
 
 
 def paint(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (12, 10)) -> None:
@@ -72,7 +72,7 @@ def test_broken_files_are_skipped_counted_and_named(classes: Path) -> None:
     assert data.labels is not None and data.labels.tolist() == [0, 0, 0, 1, 1, 1]
     names = r"blue.empty\.png \(empty\), blue.text\.jpg \(not an image\), red.cut\.jpg \(cut short\)"
     with pytest.warns(UserWarning, match=rf"3 files could not be read, left out: {names}$"):
-        feed.dataset(str(classes))
+        defaults.dataset(str(classes))
     with pytest.raises(DataError, match=r"empty\.png: cannot be decoded"):
         load(classes, on_error="stop")
 

@@ -12,7 +12,7 @@ from infomax.data.content import content
 from infomax.data.encoded import Encoded
 from infomax.data.items import of_items
 from infomax.errors import ConfigError, DataError
-from infomax.training.feed import dataset
+from infomax.training.defaults import dataset
 
 
 def picture(seed: int, size: int = 12, mode: str = "RGB") -> Image.Image:

@@ -10,7 +10,8 @@ import infomax as im
 from infomax.data import folder, gather, load, machine
 from infomax.data.encoded import Encoded
 from infomax.errors import ConfigError, DataError
-from infomax.training.feed import Feed, view_function
+from infomax.training.defaults import view_function
+from infomax.training.feed import Feed
 
 
 def photographs(root: Path, n: int = 12, sizes: tuple[tuple[int, int], ...] = ((40, 36),)) -> Path:
@@ -194,7 +195,7 @@ def test_a_folder_that_cannot_be_opened_is_named_and_counted(tmp_path: Path, mon
     data = load(tmp_path)
     assert (len(data), data.skipped) == (6, (f"blue{os.sep}",))
     with pytest.warns(UserWarning, match=r"1 folder could not be read, left out: blue. \(no permission\)"):
-        im.training.feed.dataset(str(tmp_path))
+        im.training.defaults.dataset(str(tmp_path))
     with pytest.raises(DataError, match=r"blue: this folder cannot be opened \(Permission denied\)"):
         load(tmp_path, on_error="stop")
 

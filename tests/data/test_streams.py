@@ -23,7 +23,8 @@ from infomax.data.shards import Shards
 from infomax.errors import DataError, NoSuchSplit
 from infomax.evaluate.embed import embed
 from infomax.evaluate.neighbours import duplicates
-from infomax.training.feed import Feed, view_function
+from infomax.training.defaults import view_function
+from infomax.training.feed import Feed
 from infomax.views import rng
 
 N = 60

@@ -14,10 +14,10 @@ from infomax.cli import main
 from infomax.cli.pages import reported
 from infomax.data import Dataset
 from infomax.errors import DataError
-from infomax.evaluate import over, sgd_probe
+from infomax.evaluate import seeds, sgd_probe
 from infomax.evaluate.findings import keep, read, shown
 from infomax.evaluate.protocols import PROTOCOLS, lines, statement
-from infomax.training.stands import stands
+from infomax.training.completion import stands
 
 
 def saved(path, seed, gap, n=120):
@@ -298,26 +298,26 @@ def test_what_only_watches_makes_no_difference_and_the_data_do():
         "data": {"name": "a", "samples": 3, "mean": [0.0], "std": [1.0]},
     }
     other = config | {"training": {"seed": 1, "intervals": False}}
-    assert over.differences([config, other]) == []
-    assert over.differences([config, other | {"data": config["data"] | {"samples": 4}}]) == [
+    assert seeds.differences([config, other]) == []
+    assert seeds.differences([config, other | {"data": config["data"] | {"samples": 4}}]) == [
         "data trained on (a, 3 samples; a, 4 samples)"
     ]
 
 
-def test_options_are_compared_whole_as_numbers_and_with_their_defaults():
+def test_options_are_compared_whole_and_as_numbers():
     def trained(**options):
         return {"training": options, "data": {"name": "a", "samples": 3, "mean": [0.1], "std": [1.0]}}
 
     rules = {"bias": {"weight_decay": 0.0}, "norm": {"weight_decay": 0.0}, "f.projector": {"lr": 1.0}}
-    (said,) = over.differences([trained(rules=rules), trained(rules=rules | {"f.projector": {"lr": 9.0}})])
+    (said,) = seeds.differences([trained(rules=rules), trained(rules=rules | {"f.projector": {"lr": 9.0}})])
     assert said.startswith("training rules (")  # they differ behind the sixtieth character
-    assert over.differences([trained(warmup_epochs=10, accumulate=1), trained(warmup_epochs=10.0)]) == []
+    assert seeds.differences([trained(warmup_epochs=10), trained(warmup_epochs=10.0)]) == []
     rounded = trained() | {"data": {"name": "a", "samples": 3, "mean": [0.1 + 1e-9], "std": [1.0]}}
-    assert over.differences([trained(), rounded]) == []
+    assert seeds.differences([trained(), rounded]) == []
     nought, off = ({"data": {"name": "a", "samples": 3, "mean": [m], "std": [1.0]}} for m in (1e-17, 0.001))
     other = {"data": {"name": "a", "samples": 3, "mean": [-3e-17], "std": [1.0]}}  # of a table that is standardised
-    assert over.differences([nought, other]) == []
-    assert over.differences([nought, off]) == ["data trained on (their statistics)"]
+    assert seeds.differences([nought, other]) == []
+    assert seeds.differences([nought, off]) == ["data trained on (their statistics)"]
 
 
 def test_runs_for_one_time_have_a_mean_however_far_they_came():
@@ -326,15 +326,15 @@ def test_runs_for_one_time_have_a_mean_however_far_they_came():
         {"method": "jmi", "source": None, "data": "a", "weights": k, "trained": {"epoch": e, "finished": True}}
         for k, e in enumerate((0.1, 8.6))
     ]
-    assert over.apart(["x", "y"], found, [config] * 2) is None
+    assert seeds.apart(["x", "y"], found, [config] * 2) is None
     found[1]["trained"]["finished"] = False
-    assert "y not finished" in over.apart(["x", "y"], found, [config] * 2)
+    assert "y not finished" in seeds.apart(["x", "y"], found, [config] * 2)
     found[1]["trained"]["finished"] = True
     summed = {"knn": {"mean": 90.0, "sd": 1.0, "n": 2}}
     said = ["knn       90.00 % +- 1.00 (sd of 2 runs of 0.1 to 8.6 epochs)"]
-    assert over.lines(summed, came=over.lengths(found)) == said
-    assert over.lines({"g": summed}, came=over.lengths(found)) == [f"of g: {said[0]}"]
-    assert over.lengths(found[:1] * 2) == ""
+    assert seeds.lines(summed, came=seeds.lengths(found)) == said
+    assert seeds.lines({"g": summed}, came=seeds.lengths(found)) == [f"of g: {said[0]}"]
+    assert seeds.lengths(found[:1] * 2) == ""
 
 
 def test_both_encoders_have_a_mean_over_runs(at, capsys):

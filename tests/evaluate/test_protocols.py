@@ -16,15 +16,15 @@ from infomax.cli import main
 from infomax.data import Dataset, Graph, load
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate import lidar, linear_probe, sgd_probe, sgd_probes, spectrum
+from infomax.evaluate.cache import key
 from infomax.evaluate.embed import KINDS, embed
 from infomax.evaluate.features import features
 from infomax.evaluate.finetune import finetuned, shown
-from infomax.evaluate.kept import key
 from infomax.evaluate.neighbours import duplicates, neighbours, outliers
-from infomax.evaluate.over import summary
 from infomax.evaluate.pairing import two_runs
 from infomax.evaluate.protocols import PROTOCOLS, chosen, lines
 from infomax.evaluate.run import evaluate
+from infomax.evaluate.seeds import summary
 from infomax.evaluate.splits import splits
 from infomax.training import Run
 
@@ -450,7 +450,7 @@ def test_a_cache_that_cannot_be_written_costs_time_only(runs, monkeypatch):
     run = im.Run.load(runs / "0")
     for path in (runs / "0" / "features").glob("*"):
         path.unlink()
-    monkeypatch.setattr("infomax.evaluate.kept.write_bytes", refuse)
+    monkeypatch.setattr("infomax.evaluate.cache.write_bytes", refuse)
     with pytest.warns(UserWarning, match="not kept"):
         assert evaluate(run, protocols="knn", progress=False)["knn"] > 50
 

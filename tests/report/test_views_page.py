@@ -15,7 +15,7 @@ from infomax.cli import main
 from infomax.data import Dataset, sbm
 from infomax.errors import ConfigError
 from infomax.report.views import views_page
-from infomax.training.feed import view_function
+from infomax.training.defaults import view_function
 from infomax.views import Signals
 
 CHROMIUM = next(

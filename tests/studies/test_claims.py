@@ -12,8 +12,8 @@ from infomax.report import Page
 from infomax.studies import claims, curves, toy
 from infomax.studies.claims import toy as toy_claims
 from infomax.studies.origin import commit
+from infomax.studies.toy import judge as toy_judge
 from infomax.studies.toy import page as toy_page
-from infomax.studies.toy import results as toy_results
 from infomax.studies.verdict import VERDICTS, above, between, claim
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +126,7 @@ def test_every_claim_of_the_toy_study_has_numbers(toy_folder):
     assert [r["name"] for r in rows] == [c["name"] for c in results["claims"]]
     assert all(r["judged_by"] for r in rows)
     assert {r["name"] for r in rows if r["source"] == "infomax"} == {
-        c["name"] for c in results["claims"] if c["name"].startswith(toy_results.OURS)
+        c["name"] for c in results["claims"] if c["name"].startswith(toy_judge.OURS)
     }
     with pytest.raises(DataError, match="'news' has no numbers"):
         toy_claims.claims({"claims": [results["claims"][0] | {"name": "news"}]}, runs)

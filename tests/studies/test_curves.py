@@ -27,7 +27,7 @@ from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, JMI_FAMILY, Previou
 from infomax.studies.curves.train import flagged, halves, run_cell, some_of, untrained_probe
 from infomax.studies.origin import commit, typed
 from infomax.training import train
-from infomax.training.feed import dataset, encoder_for
+from infomax.training.defaults import dataset, encoder_for
 
 CEILINGS = {"ceiling_dv": 10.0, "ceiling_infonce": 6.9, "ceiling_jsd": 0.0}
 

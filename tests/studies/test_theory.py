@@ -11,9 +11,10 @@ import torch
 from infomax.errors import ConfigError
 from infomax.studies import theory
 from infomax.studies.origin import commit
+from infomax.studies.theory.ascent import _at_rest, _violations
 from infomax.studies.theory.estimates import _fisher_pairs
 from infomax.studies.theory.laws import NOISE, SIGMA, _views, log_ratio
-from infomax.studies.theory.objectives import _at_rest, _kept, _violations
+from infomax.studies.theory.moments import _kept
 
 DOCS = Path(__file__).parents[2] / "docs"
 

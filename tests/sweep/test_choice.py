@@ -9,9 +9,10 @@ import infomax as im
 from infomax.cli import main
 from infomax.errors import ConfigError
 from infomax.sweep import Cell, Folder, read
-from infomax.sweep.folder import Row, mixed
+from infomax.sweep.folder import Row
 from infomax.sweep.metrics import GAUGES
 from infomax.sweep.page import marginals, write
+from infomax.sweep.ranking import mixed
 from infomax.sweep.run import _stands
 
 FIXED = {"method": "jmi", "data": "gaussians"}

@@ -7,7 +7,7 @@ import torch
 
 import infomax as im
 from infomax.errors import ConfigError
-from infomax.training import loop
+from infomax.training import start
 
 
 def learner():
@@ -48,7 +48,7 @@ def test_a_fresh_run_that_is_interrupted_before_its_first_file_leaves_nothing(tm
 
 
 def test_of_two_runs_begun_at_once_in_one_folder_one_is_refused_and_takes_nothing_away(tmp_path, monkeypatch):
-    whole = loop.alone
+    whole = start.alone
 
     def both_found_it_empty(out):
         monkeypatch.undo()
@@ -59,7 +59,7 @@ def test_of_two_runs_begun_at_once_in_one_folder_one_is_refused_and_takes_nothin
         monkeypatch.setattr("pathlib.Path.iterdir", lambda self: iter(()))  # as it was a moment ago
         return whole(out)
 
-    monkeypatch.setattr(loop, "alone", both_found_it_empty)
+    monkeypatch.setattr(start, "alone", both_found_it_empty)
     with pytest.raises(ConfigError, match="another run has just begun in it"):
         im.train(learner(), "digits", epochs=1, out=tmp_path / "run", progress=False, gauge_samples=50)
     assert (tmp_path / "run" / "config.json").stat().st_size > 0

@@ -17,7 +17,7 @@ import infomax as im
 from infomax import files
 from infomax.cli.pages import reported
 from infomax.locks import held
-from infomax.training import checkpoint, loop
+from infomax.training import checkpoint, loop, start
 from infomax.training.folder import cleared, labelled
 from infomax.training.interrupt import Stopped
 
@@ -132,25 +132,6 @@ def _begun_with(run, asked):
             header = json.loads(file.metadata()["infomax"])
         header |= {"config": asked, "fingerprint": checkpoint.fingerprint(asked)}
         save_file(load_file(path), path, {"infomax": json.dumps(header)})
-
-
-def test_a_run_of_before_continues_though_there_are_options_now_that_it_does_not_have(tmp_path):
-    fit(tmp_path / "whole", views=own_views)
-    with pytest.raises(Stopped):
-        fit(tmp_path / "old", views=stopping_views(signal.SIGINT, 8))
-    asked = json.loads((tmp_path / "whole" / "config.json").read_text())
-    for name in ("intervals", "online_probe", "online_knn"):
-        del asked["training"][name]
-    _begun_with(tmp_path / "old", asked)
-    im.Run.resume(tmp_path / "old", views=own_views, progress=False)
-    assert_same_end(tmp_path / "whole", tmp_path / "old")
-
-
-def test_a_byol_of_before_is_one_without_a_batch_norm_behind_its_projector():
-    now = {"method": {name: value.default for name, value in im.methods.options("byol").items()}, "training": {}}
-    assert now["method"]["last_norm"] == "none"
-    then = {"method": {k: v for k, v in now["method"].items() if k != "last_norm"}, "training": {}}
-    assert checkpoint._completed(then, now)["method"] == now["method"]
 
 
 def test_a_place_that_can_only_be_read_is_named_for_what_was_to_be_written(tmp_path, monkeypatch):
@@ -415,26 +396,6 @@ def test_a_run_that_is_being_trained_is_not_taken_up_by_another_process_too(tmp_
     assert refused and len(run.history) == 3 and not (tmp_path / "run" / "run.lock").exists()
 
 
-def test_a_history_of_before_stood_in_the_header_and_is_read_from_there(tmp_path):
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
-    fit(tmp_path / "whole", views=own_views)
-    with pytest.raises(Stopped):
-        fit(tmp_path / "run", views=stopping_views(signal.SIGTERM, 12))
-    _begun_with(tmp_path / "run", json.loads((tmp_path / "whole" / "config.json").read_text()))
-    last = checkpoint.written(tmp_path / "run")[-1]
-    with safe_open(last, "pt") as file:
-        header = json.loads(file.metadata()["infomax"])
-    tensors = load_file(last)
-    rows = json.loads(tensors.pop("history").numpy().tobytes())
-    assert len(rows) == 2 and "history" not in header["position"] and "foreseen" in header["position"]
-    header["position"] = {k: v for k, v in header["position"].items() if k != "foreseen"} | {"history": rows}
-    save_file(tensors, last, {"infomax": json.dumps(header)})
-    im.Run.resume(tmp_path / "run", views=own_views, progress=False)
-    assert_same_end(tmp_path / "whole", tmp_path / "run")
-
-
 def test_a_killed_process_leaves_nothing_in_the_way(tmp_path):
     fit(tmp_path / "whole", views=own_views)
     with pytest.raises(Stopped):
@@ -625,13 +586,13 @@ def test_a_run_that_lives_is_not_begun_anew(tmp_path, never_begun):
 
 def test_what_was_written_since_a_folder_was_looked_at_stays(tmp_path, never_begun, monkeypatch):
     shutil.copytree(never_begun, tmp_path / "run")
-    whole = loop.alone
+    whole = start.alone
 
     def another_came_first(path):
         (path / "log.jsonl").write_text("{}")
         return whole(path)
 
-    monkeypatch.setattr(loop, "alone", another_came_first)
+    monkeypatch.setattr(start, "alone", another_came_first)
     with pytest.raises(im.ConfigError, match="not empty"):
         fit(tmp_path / "run")
     assert {"config.json", "environment.json", "log.jsonl"} <= set(inside(tmp_path / "run"))
@@ -649,7 +610,7 @@ def test_what_is_cleared_is_known_for_what_it_is_to_the_last(tmp_path, never_beg
 def test_of_several_processes_the_first_alone_looks_whether_a_folder_is_free(tmp_path, monkeypatch):
     """Looking takes the lock for a moment, in which another would take the run for one that lives."""
     looked = []
-    monkeypatch.setattr("infomax.training.loop.unclaimed", lambda *_, **__: looked.append(1))
+    monkeypatch.setattr("infomax.training.start.unclaimed", lambda *_, **__: looked.append(1))
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
         learner = im.methods.jmi(im.encoders.get("toy"), projector=())

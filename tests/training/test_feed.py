@@ -9,6 +9,7 @@ import infomax as im
 from infomax.data import Dataset
 from infomax.errors import DataError
 from infomax.training import feed as module
+from infomax.training.defaults import dataset
 from infomax.training.feed import Feed
 
 
@@ -134,4 +135,4 @@ def test_the_other_thread_takes_as_many_threads_as_this_one():
 @pytest.mark.parametrize("data", [{"x": torch.zeros(2, 3)}, None, 3])
 def test_what_is_no_data_says_what_may_be(data):
     with pytest.raises(DataError, match=f"data of type {type(data).__name__}: give the name or path"):
-        module.dataset(data)
+        dataset(data)

@@ -10,7 +10,7 @@ import torch
 import infomax as im
 from infomax.compiled.compiler import entry, ready
 from infomax.errors import ConfigError
-from infomax.training import length, loop
+from infomax.training import length, loop, start
 from infomax.training.interrupt import Stopped, interval
 from infomax.training.length import Length, limit_of
 
@@ -224,7 +224,7 @@ def test_a_run_by_time_ends_in_the_middle_of_an_epoch_with_a_row_and_is_read_bac
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["training"]["budget"] == "30s" and config["training"]["warmup_epochs"] is None
     monkeypatch.undo()
-    monkeypatch.setattr(loop, "_go", None)  # it is read back: nothing begins
+    monkeypatch.setattr(start, "_go", None)  # it is read back: nothing begins
     again = im.Run.resume(tmp_path / "run", progress=False)
     assert [row["epoch"] for row in again.history] == [1, 2, 2.5] and again.updates is None
     weights = ((a, b) for a, b in zip(run.learner.parameters(), again.learner.parameters(), strict=True))

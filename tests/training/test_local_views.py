@@ -11,7 +11,7 @@ import infomax as im
 from infomax.cli import main
 from infomax.data import Dataset, sbm
 from infomax.errors import ConfigError
-from infomax.training.feed import VIEWS, encoder_for, view_function
+from infomax.training.defaults import VIEWS, encoder_for, view_function
 from infomax.views import Corruption, Gaussian, Signals
 
 

@@ -8,7 +8,8 @@ from torch import nn
 import infomax as im
 from infomax.errors import ConfigError
 from infomax.training import monitor
-from infomax.training.feed import Feed, view_function
+from infomax.training.defaults import view_function
+from infomax.training.feed import Feed
 
 
 def weights(run):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from infomax.data import Dataset, sbm
-from infomax.training.feed import view_function
+from infomax.training.defaults import view_function
 from infomax.views import Corruption, Gaussian, Signals, dense, ops, recipe
 from infomax.views.image import draw
 

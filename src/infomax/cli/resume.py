@@ -46,8 +46,7 @@ def resumed(argv: list[str]) -> list[str]:
     Raises:
         ConfigError: naming the options that differ.
     """
-    from infomax.training.checkpoint import LATE
-    from infomax.training.feed import could_be_auto
+    from infomax.training.defaults import could_be_auto
 
     given = options_given(argv)
     if "root" in given:
@@ -59,8 +58,7 @@ def resumed(argv: list[str]) -> list[str]:
     free = set(inspect.signature(continued).parameters)
     if "data" in given and _as_then(given["data"], config["data"]):
         free.remove("data")
-    late = {name: value for part in LATE.values() for name, value in part.items()}
-    begun = late | config["machine"] | config["training"] | config["method"]
+    begun = config["machine"] | config["training"] | config["method"]
     begun |= {"data": given.get("data"), "root": config["data"]["root"], "views": config["views"]["recipe"]}
     begun |= {part: config["encoder"].get(name) for part, name in (("encoder", "name"), ("init", "init"))}
     begun |= {"out": given["resume"]}

@@ -168,7 +168,7 @@ def inspect(
         duplicates: print pairs of at least this cosine similarity, such as 0.99.
         pairs: of them so many, the closest; 20 by default.
     """
-    from infomax.evaluate.seen import inspected
+    from infomax.evaluate.inspect import inspected
 
     inspected(file, outliers, duplicates, pairs)
 

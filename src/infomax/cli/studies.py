@@ -48,7 +48,7 @@ def toy(
         mini_batch: samples a batch in the mini-batch runs; by default a fifth of n, 500 of 2500.
     """
     from infomax.studies.toy import run
-    from infomax.studies.toy.results import come_out
+    from infomax.studies.toy.judge import come_out
 
     found = run(out, seeds=seeds, n=n, epochs=epochs, mini_batch=mini_batch)
     print("mean gap between neighbouring centres, degrees (full batch):")

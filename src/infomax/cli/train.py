@@ -123,8 +123,8 @@ def train(
     import torch
 
     import infomax as im
+    from infomax.training.defaults import check_names, dataset, encoder_for
     from infomax.training.devices import chosen
-    from infomax.training.feed import check_names, dataset, encoder_for
     from infomax.training.folder import unclaimed
     from infomax.training.options import Options, read_back
     from infomax.training.prepare import check_machine
@@ -193,7 +193,7 @@ def train(
 def _begun(learner: Any, samples: Any, size: int | None, batch_size: int, online: bool) -> str:
     """What was found, before anything is computed: data, encoder, batch."""
     from infomax.data import Graph
-    from infomax.training.feed import view_size
+    from infomax.training.defaults import view_size
 
     n, net = len(samples), learner.encoder.recipe
     kind, views = ("image", f", views of {view_size(samples, size)} px") if samples.is_images else ("sample", "")
@@ -226,7 +226,7 @@ def _millions(number: int) -> str:
 def _of_other_views(init: str, samples: Any) -> str:
     """That the run whose weights are taken had views of another size than these will have; nothing where it had not."""
     from infomax.encoders.weights import run_of
-    from infomax.training.feed import view_size
+    from infomax.training.defaults import view_size
 
     run = run_of(init)
     if run is None or not (run / "config.json").is_file() or not samples.is_images:
@@ -252,7 +252,7 @@ def ended(run: Run, out: str) -> None:
     last = run.history[-1]
     if launched_rank() > 0:
         return
-    from infomax.training.state import HEALTHY, lower_bound, state_of
+    from infomax.training.collapse import HEALTHY, lower_bound, state_of
 
     mi = lower_bound(last["mi_infonce"], f"{last['mi_infonce']:z.2f} of at most {last['ceiling_infonce']:.2f} nats")
     epochs = f"{last['epoch']:g} epoch{'' if last['epoch'] == 1 else 's'}"
@@ -338,8 +338,8 @@ def _come_to(options: dict[str, Any]) -> dict[str, Any]:
     """What `auto`, and defaults left to data or machine, come to here; most can be told only where the data are at hand."""
     from infomax.data import NAMES, load
     from infomax.data.streams import is_stream
+    from infomax.training.defaults import auto_encoder, auto_views, view_size
     from infomax.training.devices import chosen, place
-    from infomax.training.feed import auto_encoder, auto_views, view_size
     from infomax.training.options import Options
 
     found: dict[str, Any] = {}

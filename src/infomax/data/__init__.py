@@ -18,8 +18,9 @@ from infomax.data.graphs import citeseer, cora, sbm
 from infomax.data.imagenet import imagenet100, tiny_imagenet
 from infomax.data.index import default_root
 from infomax.data.named import cifar, digits, fashion_mnist, gaussians
+from infomax.data.normalisation import statistics
 from infomax.data.order import batches, gather
-from infomax.data.sets import Dataset, Graph, statistics
+from infomax.data.sets import Dataset, Graph
 from infomax.data.streams import is_stream, read_stream
 from infomax.errors import ConfigError, DataError, beside, nearest
 

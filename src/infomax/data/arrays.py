@@ -10,8 +10,9 @@ from torch import Tensor
 
 from infomax.data.labels import of_numbers, of_one_kind, of_words
 from infomax.data.machine import free_memory
+from infomax.data.normalisation import statistics
 from infomax.data.samples import as_samples
-from infomax.data.sets import Dataset, statistics
+from infomax.data.sets import Dataset
 from infomax.errors import DataError, NoSuchSplit
 
 _IMAGE_KEYS = ("images", "x", "X", "data", "arr_0")

@@ -17,7 +17,8 @@ from infomax.data.content import of_files
 from infomax.data.encoded import LOOKED_AT, WIDEST, Encoded, decoded, white
 from infomax.data.labels import of_one_folder
 from infomax.data.machine import budget, decoders
-from infomax.data.sets import Dataset, count_levels, moments
+from infomax.data.normalisation import count_levels, moments
+from infomax.data.sets import Dataset
 from infomax.errors import ConfigError, DataError, NoSuchSplit, warn
 from infomax.progress import meter
 from infomax.words import many

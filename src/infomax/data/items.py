@@ -19,9 +19,10 @@ from infomax.data.encoded import IMAGE_KEYS, SAMPLE, Encoded, Replacing, decoded
 from infomax.data.folder import OnError, printable
 from infomax.data.labels import LABEL_KEYS, of_numbers, of_words, some_missing
 from infomax.data.machine import budget
+from infomax.data.normalisation import statistics
 from infomax.data.order import gather, spread
 from infomax.data.samples import as_samples
-from infomax.data.sets import Dataset, statistics
+from infomax.data.sets import Dataset
 from infomax.errors import DataError, warn
 from infomax.progress import meter
 from infomax.words import many

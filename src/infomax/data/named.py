@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infomax.data.sets import Dataset, statistics
+from infomax.data.normalisation import statistics
+from infomax.data.sets import Dataset
 from infomax.errors import ConfigError, DataError
 from infomax.views import rng
 

@@ -25,8 +25,9 @@ from infomax.data import index
 from infomax.data.content import of_files
 from infomax.data.encoded import LOOKED_AT, SAMPLE, WIDEST, Replacing, decoded, white
 from infomax.data.machine import decoders, readers
+from infomax.data.normalisation import statistics
 from infomax.data.order import WINDOW_BLOCKS, WINDOW_ROWS
-from infomax.data.sets import Dataset, statistics
+from infomax.data.sets import Dataset
 from infomax.errors import DataError
 from infomax.extras import getting
 

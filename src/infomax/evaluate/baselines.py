@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from infomax.data import Dataset
 from infomax.encoders import again
+from infomax.evaluate.cache import kept, key
 from infomax.evaluate.features import features
-from infomax.evaluate.kept import kept, key
 from infomax.evaluate.protocols import knn, linear
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from infomax.data import Dataset
 from infomax.errors import ConfigError, DataError, warn
 from infomax.evaluate.embed import embed, new_file
 from infomax.evaluate.findings import keep, read
-from infomax.evaluate.over import apart, lengths, lines, summary
+from infomax.evaluate.inspect import check, say
 from infomax.evaluate.run import Findings, evaluate
-from infomax.evaluate.seen import check, say
-from infomax.training.feed import dataset
+from infomax.evaluate.seeds import apart, lengths, lines, summary
+from infomax.training.defaults import dataset
 from infomax.training.run import Run
 from infomax.words import many
 

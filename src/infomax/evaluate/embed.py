@@ -13,7 +13,7 @@ from infomax.evaluate.features import features, fits
 from infomax.evaluate.splits import whole_rows
 from infomax.extras import getting, installed
 from infomax.files import write_bytes
-from infomax.training.feed import dataset
+from infomax.training.defaults import dataset
 
 if TYPE_CHECKING:
     from infomax.training.run import Run

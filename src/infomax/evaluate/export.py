@@ -25,11 +25,11 @@ from torch import Tensor, nn
 
 from infomax.encoders.bridges import Features
 from infomax.errors import ConfigError, InfomaxError, NumericsError
+from infomax.evaluate.example_inputs import alike, kind_of
 from infomax.evaluate.features import features, fits
-from infomax.evaluate.like import alike, kind_of
 from infomax.extras import getting, installed
 from infomax.files import write_bytes
-from infomax.training.feed import standardises
+from infomax.training.defaults import standardises
 
 if TYPE_CHECKING:
     from infomax.data import Dataset

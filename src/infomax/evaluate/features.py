@@ -14,7 +14,8 @@ from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.heap import keep_freed
 from infomax.modes import resting
 from infomax.progress import meter
-from infomax.training.feed import Feed, ViewFunction, auto_views, standardises, view_function, view_size
+from infomax.training.defaults import auto_views, standardises, view_function, view_size
+from infomax.training.feed import Feed, ViewFunction
 from infomax.training.monitor import BLOCK
 from infomax.views import RECIPES, recipe
 from infomax.views.signal import standardised

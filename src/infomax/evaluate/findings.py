@@ -17,7 +17,7 @@ from infomax import __version__
 from infomax.data import Dataset
 from infomax.data.content import changed
 from infomax.errors import DataError, reason, warn
-from infomax.evaluate.kept import key
+from infomax.evaluate.cache import key
 from infomax.evaluate.protocols import BASELINES, CHOSEN, GAUGES, statement
 from infomax.files import write_bytes
 from infomax.locks import held

@@ -22,7 +22,7 @@ from infomax.encoders.width import width_of
 from infomax.errors import ConfigError
 from infomax.evaluate.probe import stratified
 from infomax.evaluate.protocols import SEEDS, spread_of
-from infomax.training.feed import standardises, view_size
+from infomax.training.defaults import standardises, view_size
 from infomax.views import ImageView, Views
 from infomax.views.signal import standardised
 from infomax.words import many

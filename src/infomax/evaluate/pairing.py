@@ -10,7 +10,7 @@ from infomax.data import Dataset, Graph
 from infomax.errors import ConfigError, DataError, nearest
 from infomax.evaluate.features import feed_of, fits, unseen
 from infomax.modes import resting
-from infomax.training.feed import dataset
+from infomax.training.defaults import dataset
 from infomax.training.monitor import BLOCK
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from infomax.data import Dataset
 from infomax.data.content import NAMED, changed, content
 from infomax.errors import ConfigError, DataError, warn
 from infomax.evaluate.baselines import baseline_lines, baselines
+from infomax.evaluate.cache import kept, key
 from infomax.evaluate.embedding import embedding_gauges, gauge_lines, gauges_alone
 from infomax.evaluate.features import features, fits, unseen
 from infomax.evaluate.findings import is_own, weights_of
@@ -20,7 +22,6 @@ from infomax.evaluate.finetune import finetuned
 from infomax.evaluate.finetune import line as finetune_line
 from infomax.evaluate.gauges import effective_rank
 from infomax.evaluate.gauges import spread as feature_spread
-from infomax.evaluate.kept import kept, key
 from infomax.evaluate.protocols import (
     BASELINES,
     FINETUNE,
@@ -37,10 +38,10 @@ from infomax.evaluate.splits import some_classes, some_held, splits, test_of, wh
 from infomax.learner import Learner
 from infomax.progress import meter
 from infomax.target import Twin
-from infomax.training.feed import dataset
-from infomax.training.stands import line as unfinished_line
-from infomax.training.stands import stands
-from infomax.training.state import lower_bound
+from infomax.training.collapse import lower_bound
+from infomax.training.completion import line as unfinished_line
+from infomax.training.completion import stands
+from infomax.training.defaults import dataset
 from infomax.words import many
 
 if TYPE_CHECKING:
@@ -93,75 +94,21 @@ def evaluate(
         DataError: where the data have no labels, or of one class only, or are of a kind that the encoder cannot take.
         ConfigError: an unknown protocol, or "gauges" by name of a run whose views were a function.
     """
-    names = chosen(protocols)
-    if GAUGES in names and (why_not := unseen(run.config)):
-        if GAUGES in named(protocols):
-            raise ConfigError(f"{GAUGES} take the views of a run, and {why_not}: leave {GAUGES} out of the protocols")
-        warn(f"{GAUGES} are left out: they take the views of a run, and {why_not}")
-        names = tuple(name for name in names if name != GAUGES)
-    asked = run.config["data"]
-    source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]
-    root = root or asked.get("root")
-    try:
-        train = dataset(source, root)
-    except DataError as error:
-        if data is not None:
-            raise
-        raise DataError(
-            f"{error}. It was trained on these: say where they lie now, or others with labels: --data DATA"
-        ) from error
-    origin = None if train.origin is None else train.origin[0]
-    own = data is None or is_own(origin, asked)
-    if own and train is not source:
-        train.name = asked["name"]  # however it was asked for
-    now = content(train)
-    since = [NAMED[part] for part in changed(asked.get("content"), now)] if own else []
-    own = own and not since
-    bare = train.labels is None
-    if bare and set(names) != {GAUGES}:
-        raise DataError(
-            f"{train.name!r} {train.no_labels}, so nothing can be probed: give labelled data (--data; of images: one folder a "
-            f"class){gauges_alone(run, data)}"
-        )
-    if FINETUNE in names:
-        check_finetunes(train)
-    asked_size, size = size, fits(run, train, size)
-    usual = size
-    if asked_size is not None:
-        with suppress(DataError):  # an encoder that takes this size alone
-            usual = fits(run, train)
-    test = None if bare else test_of(train)
-    encoder, second = run.learner.encoder, second_encoder(run.learner)
-
-    def encoded(net: nn.Module, part: Dataset) -> Tensor:
-        settings = (size, asked["mean"], asked["std"])
-
-        def make() -> Tensor:
-            return features(net, part, size, statistics=settings[1:], progress=progress)
-
-        return kept(run.path, key(net, part, *settings), part, make)
-
-    fit, held, how = splits(
-        train, test
-    )  # by the labels as they are told, before decoding replaces any: as sweeps split
+    names = _asked_for(run, protocols)
+    train, source = _loaded(run, data, root)
+    _check_labels(run, data, train, names)
+    size, usual = _sizes(run, train, size)
+    test = None if train.labels is None else test_of(train)
+    # by the labels as they are told, before decoding replaces any: as sweeps split
+    fit, held, how = splits(train, test)
     if train.labels is not None and set(names) != {GAUGES}:
         some_held(train, held)
         some_classes(train, fit, gauges_alone(run, data))
-    z = encoded(encoder, train)
-    z_other = z if test is None else encoded(encoder, test)
-    # what stands in for a sample that cannot be decoded is another sample, and might be of the other part
-    fit, held = whole_rows(train, fit), whole_rows(train if test is None else test, held)
-    for part in (train,) if test is None else (train, test):
-        if told := part.undecoded("left out"):
-            warn(told)
-    of_train = torch.zeros(len(train), dtype=torch.int64) if train.labels is None else train.labels
-    labels = of_train if test is None or test.labels is None else test.labels
-    known = (z[fit], of_train[fit], z_other[held], labels[held])
-    last = run.history[-1] if run.history else {}
-    decoded = z[whole_rows(train, torch.arange(len(z)))] if train.replaced else z
-    some = torch.linspace(
-        0, len(decoded) - 1, min(10 * z.shape[1], len(decoded))
-    ).long()  # spread: rows may lie by class
+    halves = _Halves(run, train, fit, train if test is None else test, held, size, progress)
+    encoder, second = run.learner.encoder, second_encoder(run.learner)
+    z, z_test = halves.encoded(encoder)
+    halves.leave_out_undecoded()
+    known = halves.known(z, z_test)
     of_what = {
         "infomax": __version__,
         "weights": weights_of(encoder),
@@ -169,44 +116,36 @@ def evaluate(
         "run": None if run.path is None else str(run.path),
         "method": run.learner.name,
         "data": train.name,
-        "source": origin,
-        "own": own,
-        "changed": since,
-        "content": now,
+        **source,
         "samples": len(train),
-        "train": len(fit),
-        "test": len(known[2]),
-        "how": None if bare else how,
+        "train": len(halves.fit),
+        "test": len(halves.held),
+        "how": None if train.labels is None else how,
         "size": size if train.is_images else None,
         "default_size": usual if train.is_images else None,
         "seed": seed,
     }
-    seen = {
-        "width": z.shape[1],
-        "feature_rank": float(effective_rank(decoded[some])),
-        "feature_std": float(feature_spread(decoded)),
-        "gauges": {k: v for k, v in last.items() if k not in ("loss", "seconds", "lr")},
-    }
+    seen = _gauged(run, train, z)
     found: dict[str, Any] = {}
 
     def made() -> Findings:
         return Findings({**of_what, **found, **seen, "protocol": statement({**of_what, **found})})
 
+    def judged(name: str) -> dict[str, Any]:
+        parts = (run, train, halves.fit, halves.test, halves.held)
+        if name == GAUGES:
+            return {"embedding": embedding_gauges(run, train)}
+        if name == FINETUNE:
+            return finetuned(*parts, size=size, seed=seed)
+        if name == BASELINES:
+            return {BASELINES: baselines(*parts, size=size, seed=seed, progress=progress)}
+        return PROTOCOLS[name](*known, seed)
+
     try:
         for name in meter(names, desc="judge", unit="protocol", delay=2, leave=False, disable=not progress):
-            if name == GAUGES:
-                found["embedding"] = embedding_gauges(run, train)
-            elif name == FINETUNE:
-                found |= finetuned(run, train, fit, train if test is None else test, held, size=size, seed=seed)
-            elif name == BASELINES:
-                other = train if test is None else test
-                found[BASELINES] = baselines(run, train, fit, other, held, size=size, seed=seed, progress=progress)
-            else:
-                found |= PROTOCOLS[name](*known, seed)
+            found |= judged(name)
         if second is not None:
-            z_g = encoded(second, train)
-            other_g = z_g if test is None else encoded(second, test)
-            known_g = (z_g[fit], of_train[fit], other_g[held], labels[held])
+            known_g = halves.known(*halves.encoded(second))
             for name in names:
                 if name in PROTOCOLS:
                     found["g"] = found.get("g", {}) | PROTOCOLS[name](*known_g, seed)
@@ -219,6 +158,114 @@ def evaluate(
             rescue(made())
         raise
     return made()
+
+
+def _asked_for(run: "Run", protocols: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The names of the protocols, without the gauges where they were not asked for by name and cannot be read."""
+    names = chosen(protocols)
+    if GAUGES not in names or not (why_not := unseen(run.config)):
+        return names
+    if GAUGES in named(protocols):
+        raise ConfigError(f"{GAUGES} take the views of a run, and {why_not}: leave {GAUGES} out of the protocols")
+    warn(f"{GAUGES} are left out: they take the views of a run, and {why_not}")
+    return tuple(name for name in names if name != GAUGES)
+
+
+def _loaded(run: "Run", data: Any, root: str | None) -> tuple[Dataset, dict[str, Any]]:
+    """The data, and what is to be said of where they are from: above all, whether they are what the run was trained on."""
+    asked = run.config["data"]
+    source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]
+    try:
+        train = dataset(source, root or asked.get("root"))
+    except DataError as error:
+        if data is not None:
+            raise
+        raise DataError(
+            f"{error}. It was trained on these: say where they lie now, or others with labels: --data DATA"
+        ) from error
+    origin = None if train.origin is None else train.origin[0]
+    own = data is None or is_own(origin, asked)
+    if own and train is not source:
+        train.name = asked["name"]  # however it was asked for
+    now = content(train)
+    since = [NAMED[part] for part in changed(asked.get("content"), now)] if own else []
+    return train, {"source": origin, "own": own and not since, "changed": since, "content": now}
+
+
+def _check_labels(run: "Run", data: Any, train: Dataset, names: tuple[str, ...]) -> None:
+    """Refuse protocols that need labels, where there are none, and fine-tuning of what cannot be cut into batches."""
+    if train.labels is None and set(names) != {GAUGES}:
+        raise DataError(
+            f"{train.name!r} {train.no_labels}, so nothing can be probed: give labelled data (--data; of images: one folder a "
+            f"class){gauges_alone(run, data)}"
+        )
+    if FINETUNE in names:
+        check_finetunes(train)
+
+
+def _sizes(run: "Run", train: Dataset, asked: int | None) -> tuple[int | None, int | None]:
+    """The side in pixels at which images are seen, and the one at which they would be if none were asked for."""
+    size = usual = fits(run, train, asked)
+    if asked is not None:
+        with suppress(DataError):  # an encoder that takes this size alone
+            usual = fits(run, train)
+    return size, usual
+
+
+@dataclass
+class _Halves:
+    """What is learnt from, rows `fit` of `train`, and what is tested on, rows `held` of `test`, which may be the same data."""
+
+    run: "Run"
+    train: Dataset
+    fit: Tensor
+    test: Dataset
+    held: Tensor
+    size: int | None
+    progress: bool
+
+    def encoded(self, net: nn.Module) -> tuple[Tensor, Tensor]:
+        """The features of all of both, kept for the next time."""
+        z = self._features(net, self.train)
+        return z, z if self.test is self.train else self._features(net, self.test)
+
+    def _features(self, net: nn.Module, part: Dataset) -> Tensor:
+        asked = self.run.config["data"]
+        statistics = (asked["mean"], asked["std"])
+
+        def make() -> Tensor:
+            return features(net, part, self.size, statistics=statistics, progress=self.progress)
+
+        return kept(self.run.path, key(net, part, self.size, *statistics), part, make)
+
+    def leave_out_undecoded(self) -> None:
+        """What stands in for a sample that cannot be decoded is another sample, and might be of the other half."""
+        self.fit, self.held = whole_rows(self.train, self.fit), whole_rows(self.test, self.held)
+        for part in (self.train,) if self.test is self.train else (self.train, self.test):
+            if told := part.undecoded("left out"):
+                warn(told)
+
+    def known(self, z: Tensor, z_test: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Rows and labels to learn from, and to be tested on."""
+        labels, of_test = (
+            torch.zeros(len(part), dtype=torch.int64) if part.labels is None else part.labels
+            for part in (self.train, self.test)
+        )
+        return z[self.fit], labels[self.fit], z_test[self.held], of_test[self.held]
+
+
+def _gauged(run: "Run", train: Dataset, z: Tensor) -> dict[str, Any]:
+    """Gauges of the features, and those of the embedding at the run's last epoch, from its log."""
+    last = run.history[-1] if run.history else {}
+    decoded = z[whole_rows(train, torch.arange(len(z)))] if train.replaced else z
+    # spread over all: rows may lie by class
+    some = torch.linspace(0, len(decoded) - 1, min(10 * z.shape[1], len(decoded))).long()
+    return {
+        "width": z.shape[1],
+        "feature_rank": float(effective_rank(decoded[some])),
+        "feature_std": float(feature_spread(decoded)),
+        "gauges": {k: v for k, v in last.items() if k not in ("loss", "seconds", "lr")},
+    }
 
 
 def second_encoder(learner: Learner) -> nn.Module | None:

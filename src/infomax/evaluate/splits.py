@@ -5,7 +5,7 @@ from torch import Tensor
 
 from infomax.data import Dataset, Graph
 from infomax.errors import DataError, NoSuchSplit
-from infomax.training.feed import dataset
+from infomax.training.defaults import dataset
 
 HELD_OUT = 5  # every fifth sample of a class is the test set of data that come without one
 

@@ -10,6 +10,7 @@ from infomax.clock import Clock
 from infomax.critic import Critic, Dot, is_product
 from infomax.errors import ConfigError, NumericsError
 from infomax.kernels import log_mean_exp, log_sum_exp, mean_log_sum_exp
+from infomax.kernels.blocks import diagonal
 from infomax.marginal.base import Marginal, Views
 
 _TILED_ABOVE = 256
@@ -27,7 +28,7 @@ def tiled(a: Tensor) -> bool:
 
 def without_diagonal(t: Tensor) -> Tensor:
     """-inf on the diagonal, so that a logsumexp leaves the true pairs out: ... N N -> ... N N."""
-    return t.masked_fill(torch.eye(t.shape[-1], dtype=torch.bool, device=t.device), -math.inf)
+    return t.masked_fill(diagonal(t), -math.inf)
 
 
 class DonskerVaradhan(Marginal):

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.errors import ConfigError, DataError, NumericsError
+from infomax.kernels.blocks import diagonal
 
 LOG2 = math.log(2.0)
 
@@ -292,7 +293,7 @@ def smile(scores: Tensor, *, clip: float = 5.0) -> Tensor:
     trained = jsd(scores)
     with torch.no_grad():
         positives, _, pairs = _split(scores, "smile")
-        marginal = scores.clamp(-clip, clip).masked_fill(_diagonal(scores), -math.inf)
+        marginal = scores.clamp(-clip, clip).masked_fill(diagonal(scores), -math.inf)
         value = positives.mean(-1) - (marginal.logsumexp((-2, -1)) - math.log(pairs))
     # trained - trained is exactly 0, so the value stays exact to the last bit.
     return value + (trained - trained.detach())
@@ -320,15 +321,11 @@ def taylor_dv(scores: Tensor, *, coefficient: float = 0.5) -> Tensor:
         tensor(1.5000)
     """
     positives, _, pairs = _split(scores, "taylor_dv")
-    mask = _diagonal(scores)
+    mask = diagonal(scores)
     mean = scores.masked_fill(mask, 0.0).sum((-2, -1)) / pairs
     # Centred before it is squared: E[T^2] - E[T]^2 loses all digits where the scores hardly vary.
     variance = (scores - mean[..., None, None]).masked_fill(mask, 0.0).square().sum((-2, -1)) / pairs
     return positives.mean(-1) - mean - coefficient * variance
-
-
-def _diagonal(scores: Tensor) -> Tensor:
-    return torch.eye(*scores.shape[-2:], dtype=torch.bool, device=scores.device)
 
 
 def _split(scores: Tensor, name: str, all_pairs: bool = False) -> tuple[Tensor, Tensor, int]:
@@ -343,4 +340,4 @@ def _split(scores: Tensor, name: str, all_pairs: bool = False) -> tuple[Tensor, 
     if pairs == 0:
         raise NumericsError(f"{name}: {n} x {m} scores hold no false pair to compare with; give at least two rows")
     positives = scores.diagonal(dim1=-2, dim2=-1)
-    return positives, scores if all_pairs else scores.masked_fill(_diagonal(scores), -math.inf), pairs
+    return positives, scores if all_pairs else scores.masked_fill(diagonal(scores), -math.inf), pairs

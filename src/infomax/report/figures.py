@@ -12,7 +12,7 @@ from infomax.errors import DataError
 from infomax.report.looks import NEUTRAL, Style, plain, style, template
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+    from plotly.graph_objects import Figure, Scatter
 
 Array = npt.ArrayLike
 Floats = npt.NDArray[np.float64]
@@ -158,8 +158,6 @@ def _draw_panel(
     shown: set[str],
     styles: Mapping[str, Style],
 ) -> None:
-    from plotly.graph_objects import Scatter
-
     values = {method: np.atleast_2d(np.asarray(curve, dtype=float)) for method, curve in panel.curves.items()}
     lengths = {v.shape[-1] for v in values.values()} | ({len(epochs)} if epochs is not None else set())
     if len(lengths) != 1 or any(v.ndim != 2 for v in values.values()):
@@ -168,8 +166,6 @@ def _draw_panel(
     x = np.arange(lengths.pop(), dtype=float) if epochs is None else np.asarray(epochs, dtype=float)
     tops, bottoms = [], []
     for method, seeds in values.items():
-        look = styles.get(method) or style(method)
-        label = plain(look.label)
         mean = seeds.mean(0)
         if panel.log:
             mean = np.where(mean > 0, mean, np.nan)
@@ -179,44 +175,50 @@ def _draw_panel(
         lower, upper, said = _band(panel, method, seeds, mean)
         tops.append(float(upper[seen].max()))
         bottoms.append(float(lower[seen].min()))
+        look = styles.get(method) or style(method)
         if said:
-            figure.add_trace(
-                Scatter(
-                    x=np.concatenate([x[seen], x[seen][::-1]]),
-                    y=np.concatenate([upper[seen], lower[seen][::-1]]),
-                    fill="toself",
-                    fillcolor=_faded(look.colour, 0.16),
-                    line={"width": 0},
-                    mode="lines",
-                    hoverinfo="skip",
-                    legendgroup=method,
-                    showlegend=False,
-                ),
-                row,
-                column,
-            )
-        figure.add_trace(
-            Scatter(
-                x=x,
-                y=mean,
-                name=label,
-                # a line of one point is nothing, and of two that lie close nearly so
-                mode="markers" if seen.sum() == 1 else "lines+markers" if seen.sum() < FEW else "lines",
-                connectgaps=True,  # at an epoch that only another run has a row of
-                line={"color": look.colour, "dash": look.dash, "width": 2},
-                legendgroup=method,
-                showlegend=method not in shown,
-                text=said or None,
-                hovertemplate=f"{label}, epoch %{{x}}: %{{y:.4f}}{' %{text}' if said else ''}<extra></extra>",
-            ),
-            row,
-            column,
-        )
+            figure.add_trace(_drawn_band(x[seen], lower[seen], upper[seen], look, method), row, column)
+        figure.add_trace(_drawn_mean(x, mean, said, look, method, legend=method not in shown), row, column)
         shown.add(method)
     if panel.log:
         figure.update_yaxes(type="log", row=row, col=column)
     else:
         _draw_levels(figure, panel, max(tops, default=0.0), min(bottoms, default=0.0), row, column)
+
+
+def _drawn_mean(x: Floats, mean: Floats, said: list[str], look: Style, method: str, *, legend: bool) -> "Scatter":
+    from plotly.graph_objects import Scatter
+
+    points, label = np.isfinite(mean).sum(), plain(look.label)
+    return Scatter(
+        x=x,
+        y=mean,
+        name=label,
+        # a line of one point is nothing, and of two that lie close nearly so
+        mode="markers" if points == 1 else "lines+markers" if points < FEW else "lines",
+        connectgaps=True,  # at an epoch that only another run has a row of
+        line={"color": look.colour, "dash": look.dash, "width": 2},
+        legendgroup=method,
+        showlegend=legend,
+        text=said or None,
+        hovertemplate=f"{label}, epoch %{{x}}: %{{y:.4f}}{' %{text}' if said else ''}<extra></extra>",
+    )
+
+
+def _drawn_band(x: Floats, lower: Floats, upper: Floats, look: Style, method: str) -> "Scatter":
+    from plotly.graph_objects import Scatter
+
+    return Scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([upper, lower[::-1]]),
+        fill="toself",
+        fillcolor=_faded(look.colour, 0.16),
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        legendgroup=method,
+        showlegend=False,
+    )
 
 
 def _band(panel: Panel, method: str, seeds: Floats, mean: Floats) -> tuple[Floats, Floats, list[str]]:

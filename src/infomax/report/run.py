@@ -13,6 +13,7 @@ from torch import Tensor
 from infomax.errors import ConfigError, warn
 from infomax.extras import getting, installed
 from infomax.report import accuracies, explorer, gallery, pictures
+from infomax.report.collapse import state, verdict
 from infomax.report.curves import mi_and_gauges, spectra
 from infomax.report.explorer import Map, Pane, Shown
 from infomax.report.looks import style
@@ -20,9 +21,8 @@ from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.report.samples import CLUSTERS, Samples, clusters, samples_of
 from infomax.report.subject import Subject, find_data, named_apart
-from infomax.report.verdict import state, verdict
+from infomax.training.collapse import collapsed, lower_bound
 from infomax.training.frames import principal
-from infomax.training.state import collapsed, lower_bound
 from infomax.words import many
 
 if TYPE_CHECKING:

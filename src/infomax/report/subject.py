@@ -151,7 +151,7 @@ def find_data(subjects: Sequence[Subject], given: Any = None, root: str | None =
     Raises:
         DataError, ConfigError: data that are given, and cannot be loaded or are of another kind than a run's encoder takes.
     """
-    from infomax.training.feed import dataset
+    from infomax.training.defaults import dataset
 
     known: dict[Any, Dataset | str] = {}
     if given is not None:

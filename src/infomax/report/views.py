@@ -14,7 +14,7 @@ from infomax.errors import ConfigError
 from infomax.report.looks import CLASSES, png
 from infomax.report.markdown import literal
 from infomax.report.page import Page
-from infomax.training.feed import check_names, dataset, view_function
+from infomax.training.defaults import check_names, dataset, view_function
 from infomax.views import Corruption, Gaussian, Params, Signals, Views
 from infomax.words import many
 

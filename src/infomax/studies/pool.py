@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from infomax.data.machine import cores
 from infomax.errors import ConfigError
 from infomax.progress import meter, watched
-from infomax.studies.kept import Kept
+from infomax.studies.folder import Kept
 from infomax.words import many
 
 Child = subprocess.Popen[bytes]

@@ -8,8 +8,9 @@ The same in Python, in a script that is guarded by `if __name__ == "__main__":` 
     rows = infomax.sweep.run(grid, "sweeps/digits", workers=2)
 """
 
-from infomax.sweep.folder import Folder, Row, Setting, settings, varied
+from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import Cell, Grid, Range, read
+from infomax.sweep.ranking import Setting, settings, varied
 from infomax.sweep.run import run
 
 __all__ = ["Cell", "Folder", "Grid", "Range", "Row", "Setting", "read", "run", "settings", "varied"]

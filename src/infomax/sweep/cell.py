@@ -32,7 +32,7 @@ from infomax.sweep.folder import Folder
 from infomax.sweep.metrics import JUDGED
 from infomax.training import Run
 from infomax.training.checkpoint import written
-from infomax.training.feed import dataset, encoder_for
+from infomax.training.defaults import dataset, encoder_for
 from infomax.training.interrupt import Stopped
 from infomax.training.options import read_back
 

@@ -11,24 +11,13 @@ import yaml
 
 from infomax.errors import ConfigError, command, nearest
 from infomax.recipes import files
-from infomax.sweep.folder import (
-    Folder,
-    Row,
-    counted,
-    mixed,
-    ranked,
-    settings,
-    so_far,
-    telling,
-    unfinished,
-    varied,
-    without,
-)
+from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import OURS, Grid, read
 from infomax.sweep.metrics import JUDGED, aim, judged
+from infomax.sweep.ranking import counted, mixed, ranked, settings, so_far, telling, unfinished, varied, without
 from infomax.sweep.run import known, run
 from infomax.sweep.search import TPE
-from infomax.words import many, with_dashes
+from infomax.words import as_option, many
 
 
 def recipes() -> dict[str, Traversable]:
@@ -196,7 +185,7 @@ def table(path: str, by: str | None = None, goal: str | None = None, *, csv: boo
         writer = DictWriter(sys.stdout, ["cell", "state", "collapsing", *keys], lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            shown = {k: _value(row.options.get(k)) for k in varied(rows)}
+            shown = {k: as_option(row.options.get(k)) for k in varied(rows)}
             ours = {"cell": row.name, "state": row.state, "collapsing": row.collapsing}
             writer.writerow({**ours, **shown, **row.metrics})
         return
@@ -204,7 +193,7 @@ def table(path: str, by: str | None = None, goal: str | None = None, *, csv: boo
     keys, bare = telling(rows)
     lines = [
         {
-            **{k: _value(v) for k, v in s.options.items() if k in keys},
+            **{k: as_option(v) for k, v in s.options.items() if k in keys},
             metric: "; ".join(filter(None, (s.shown, s.sign))),
         }
         for s in found
@@ -240,10 +229,4 @@ def _print_best(path: str, rows: list[Row], metric: str, goal: str) -> None:
 
 
 def _options(options: Any, keys: list[str]) -> str:
-    return ", ".join(f"{k}={_value(options.get(k))}" for k in keys)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return with_dashes(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{k}={as_option(options.get(k))}" for k in keys)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from infomax.report.looks import plain, template
 from infomax.report.markdown import literal
 from infomax.report.page import Page
-from infomax.sweep.folder import Folder, Row, mixed, ranked, telling, without
+from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import WHERE
 from infomax.sweep.metrics import aim, judged
-from infomax.words import many, with_dashes
+from infomax.sweep.ranking import mixed, ranked, telling, without
+from infomax.words import as_option, many
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -228,6 +229,4 @@ def _literal(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return with_dashes(value)
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return as_option(value, digits=3)

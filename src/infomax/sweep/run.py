@@ -73,12 +73,11 @@ def run(
     if search.apart:
         warn(f"{grid.source}: {search.apart}: such cells fail, and the others run")
     folder.begin([], grid.evaluate)
-    made: list[Runner] = []
+    loop = _Loop(folder, grid, search, work, runner_name, progress)
     try:
-        _run(folder, grid, search, work, runner_name, made, progress)
+        loop.run()
     finally:
-        for each in made:
-            each.close()
+        loop.close()
     return folder.rows()
 
 
@@ -105,67 +104,106 @@ def known(folder: Folder) -> list[Row]:
     return folder.rows() if (folder.path / "sweep.json").is_file() else []
 
 
-def _run(folder: Folder, grid: Grid, search: Search, work: Work, name: str, made: list[Runner], progress: bool) -> None:
-    metric, running, ended = grid.evaluate["metric"], set[str](), dict[str, Row]()
-    bar = meter(total=search.total, desc="sweep", unit="cell", disable=not progress)
-    with bar:
+class _Loop:
+    """The cells of a sweep that are under way, and how those stand that have ended.
 
-        def end(cell: str, sweep: Mapping[str, Any]) -> None:
-            row = folder.row(cell, sweep)
-            ended[cell] = row
-            if row.state == "finished" and cell in running and not any(metric in r.metrics for r in ended.values()):
-                # of limits with `intervals` off, say, one cell is trained, and not all; that others have it is known by them
-                raise ConfigError(f"{grid.source}: evaluate: no metric {metric!r}: {nearest(metric, row.metrics)}")
-            search.tell(row)
+    Args:
+        folder: of the sweep.
+        grid: which cells.
+        search: in which order.
+        work: what the runner needs to know.
+        name: of the runner, which is made for the first cell that is to be computed.
+        progress: show a bar.
+    """
 
-        def show(many: int) -> None:
-            bar.total = search.total  # of TPE it may turn out less
-            # `update` shows both; a folder of finished cells would fill a log with a line each
-            bar.set_postfix_str(_stands(ended, metric, grid.evaluate["goal"]), refresh=False)
-            bar.update(many)
+    def __init__(
+        self, folder: Folder, grid: Grid, search: Search, work: Work, name: RunnerName, progress: bool
+    ) -> None:
+        self.folder, self.grid, self.search, self.work, self.name = folder, grid, search, work, name
+        self.metric: str = grid.evaluate["metric"]
+        self.runner: Runner | None = None
+        self.running: set[str] = set()
+        self.ended: dict[str, Row] = {}
+        self.bar = meter(total=search.total, desc="sweep", unit="cell", disable=not progress)
 
-        def more() -> list[str]:
-            """Enter the next cells; those that have ended before are told at once."""
-            begin: list[str] = []
-            while asked := search.ask((made[0].slots if made else 1) - len(running) - len(begin)):
-                folder.begin(asked, grid.evaluate)
-                sweep = folder.read()
-                before = len(ended)
-                for cell in asked:
-                    done = folder.finished(cell.name, sweep) or (folder.failed(cell.name, sweep) and not work.retry)
-                    end(cell.name, sweep) if done else begin.append(cell.name)
-                show(len(ended) - before)
-            return begin
+    def run(self) -> None:
+        """Compute all that are left.
 
-        names = more()
-        if not names:
-            return
-        if ended:
-            bar.refresh()  # where it goes on is seen at once, in a file too
-        made.append(runner(name, work))
-        with noted_signals(folder.path) as signals:  # after the runner is made: Ray puts handlers of its own
-            try:
-                while names or running:
-                    made[0].submit(names)
-                    running.update(names)
-                    if just := made[0].wait(0.5):
-                        sweep = folder.read()  # once a round: it grows with the number of cells
-                        for cell in just:
-                            end(cell, sweep)
-                            running.discard(cell)
-                        show(len(just))
-                    if signals:
-                        break
-                    names = more()
-            finally:
-                if running:
-                    made[0].stop()
-            if signals:
-                raise Stopped(
-                    f"stopped with {len(ended)} of {many(search.total, 'cell')} ended; what was computed is kept, and the same "
-                    f"command goes on; how it stands: {command(f'sweep status {folder.path}')}",
-                    signals[0],
+        Raises:
+            Stopped: on Ctrl-C or SIGTERM. ConfigError: no metric of that name.
+        """
+        with self.bar:
+            names = self._more()
+            if not names:
+                return
+            if self.ended:
+                self.bar.refresh()  # where it goes on is seen at once, in a file too
+            self.runner = runner(self.name, self.work)
+            with noted_signals(self.folder.path) as signals:  # after the runner is made: Ray puts handlers of its own
+                try:
+                    while names or self.running:
+                        self._round(self.runner, names)
+                        if signals:
+                            break
+                        names = self._more()
+                finally:
+                    if self.running:
+                        self.runner.stop()
+                if signals:
+                    raise Stopped(
+                        f"stopped with {len(self.ended)} of {many(self.search.total, 'cell')} ended; what was computed is "
+                        "kept, and the same command goes on; how it stands: "
+                        f"{command(f'sweep status {self.folder.path}')}",
+                        signals[0],
+                    )
+
+    def close(self) -> None:
+        """Give back what the runner took."""
+        if self.runner is not None:
+            self.runner.close()
+
+    def _more(self) -> list[str]:
+        """Enter the next cells; those that have ended before are told at once."""
+        begin: list[str] = []
+        slots = 1 if self.runner is None else self.runner.slots
+        while asked := self.search.ask(slots - len(self.running) - len(begin)):
+            self.folder.begin(asked, self.grid.evaluate)
+            sweep, before = self.folder.read(), len(self.ended)
+            for cell in asked:
+                done = self.folder.finished(cell.name, sweep) or (
+                    self.folder.failed(cell.name, sweep) and not self.work.retry
                 )
+                self._end(cell.name, sweep) if done else begin.append(cell.name)
+            self._show(len(self.ended) - before)
+        return begin
+
+    def _round(self, runner: Runner, names: list[str]) -> None:
+        """Hand over the cells that were entered, and see which ones end meanwhile."""
+        runner.submit(names)
+        self.running.update(names)
+        if just := runner.wait(0.5):
+            sweep = self.folder.read()  # once a round: it grows with the number of cells
+            for cell in just:
+                self._end(cell, sweep)
+                self.running.discard(cell)
+            self._show(len(just))
+
+    def _end(self, cell: str, sweep: Mapping[str, Any]) -> None:
+        row = self.folder.row(cell, sweep)
+        self.ended[cell] = row
+        computed = row.state == "finished" and cell in self.running
+        if computed and not any(self.metric in r.metrics for r in self.ended.values()):
+            # of limits with `intervals` off, say, one cell is trained, and not all; that others have it is known by them
+            raise ConfigError(
+                f"{self.grid.source}: evaluate: no metric {self.metric!r}: {nearest(self.metric, row.metrics)}"
+            )
+        self.search.tell(row)
+
+    def _show(self, more: int) -> None:
+        self.bar.total = self.search.total  # of TPE it may turn out less
+        # `update` shows both; a folder of finished cells would fill a log with a line each
+        self.bar.set_postfix_str(_stands(self.ended, self.metric, self.grid.evaluate["goal"]), refresh=False)
+        self.bar.update(more)
 
 
 def _stands(ended: dict[str, Row], metric: str, goal: str) -> str:

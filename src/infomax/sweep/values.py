@@ -13,7 +13,7 @@ from infomax import encoders, methods
 from infomax.encoders.weights import PRETRAINED
 from infomax.errors import InfomaxError
 from infomax.training import rules
-from infomax.training.feed import check_names
+from infomax.training.defaults import check_names
 from infomax.training.options import Options, read_back
 from infomax.training.prepare import check_kept
 

@@ -38,13 +38,6 @@ FOLDER = "checkpoints"
 MACHINE = "machine"
 """The part of a configuration that says where a run is computed, and not what: it may change when a run continues."""
 
-LATE: Mapping[str, Mapping[str, Any]] = {
-    "method": {"momentum_end": None, "last_norm": "none"},
-    "training": {"intervals": True, "online_probe": False, "online_knn": False},
-}
-"""Options that runs of before do not have, at what they come to there; how gauges are read moves no weight."""
-
-
 POSITION = ("step", "seconds", "spent", "foreseen", "skipped", "warned", "watched")
 """What of a position stands in the header of a checkpoint."""
 
@@ -286,7 +279,7 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
                     state[key[len(start) :]] = made
         if state:
             optimizer.state[p] = state
-    position = Position(**header["position"])  # of earlier versions with its history
+    position = Position(**header["position"])
     if "history" in tensors:
         position.history = json.loads(tensors["history"].numpy().tobytes())
     for part, values in (("epoch.losses", position.losses), ("epoch.bounds", position.bounds)):
@@ -300,10 +293,8 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
 
 
 def _completed(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of a run, with those of `LATE` that it does not have and the one of now has."""
+    """The configuration of a run, its data as they are called now wherever they are the same."""
     made = dict(then)
-    for part, late in LATE.items():
-        made[part] = {k: v for k, v in late.items() if k in (now.get(part) or {})} | (then.get(part) or {})
     if "content" in (now.get("data") or {}):
         made["data"] = _same_data(then.get("data") or {}, now["data"], labels=_learns_labels(now))
     return made

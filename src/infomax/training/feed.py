@@ -1,220 +1,28 @@
 """What a run is fed: batches of views, a function of (seed, pass, batch) alone."""
 
-import inspect
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from infomax.data import Dataset, Graph, batches, gather, load
+from infomax.data import Dataset, Graph, batches, gather
 from infomax.data.encoded import Encoded
-from infomax.data.folder import OnError
-from infomax.data.given import of_given
 from infomax.data.machine import cores
 from infomax.data.order import WINDOW_ROWS, spread
-from infomax.encoders import check, get
-from infomax.encoders.weights import PRETRAINED, located
-from infomax.errors import ConfigError, DataError, nearest, warn
+from infomax.errors import ConfigError, DataError, warn
 from infomax.parallel import local_slice, world
 from infomax.training.devices import uncompiled
-from infomax.views import RECIPES, Corruption, Gaussian, GraphViews, Signals, Views, recipe
-from infomax.words import many
+from infomax.views import Views
 
 ViewFunction = Callable[..., Sequence[Any]]
 """(batch, index, seed, epoch) -> views, each a batch."""
 
-LARGEST_DEFAULT_SIZE = 96  # larger pictures are for those who ask: --size 224
 LET_PASS = 0.004  # seconds: as long as it takes to queue a step
 RESIDENT = 0.25  # of a GPU's memory: the images of a set up to this size are kept there
-
-
-def dataset(data: Any, root: str | None = None, split: str = "train", on_error: OnError = "skip") -> Dataset:
-    """A data set from its name or path, from an array or tensor, from what gives samples by number, or as it is.
-
-    Raises:
-        DataError: anything else, or what `load` cannot read.
-    """
-    if isinstance(data, Dataset):
-        return data
-    named = isinstance(data, str | os.PathLike)
-    found = load(data, root=root, split=split, on_error=on_error) if named else of_given(data, on_error)
-    if found.skipped:
-        what = many(found.n_skipped, *(_left_out(found.skipped) if named else ("sample",)))
-        why = found.why_skipped or ("",) * found.n_skipped
-        some = [f"{name} ({said})" if said else name for name, said in zip(found.skipped[:5], why, strict=False)]
-        warn(f"{found.name}: {what} could not be read, left out: {', '.join(some)}{' ...' * (found.n_skipped > 5)}")
-    return found
-
-
-def _left_out(names: Sequence[str]) -> tuple[str, str]:
-    """What was left out, one and several: the names of folders end as such."""
-    folders = sum(name.endswith(os.sep) for name in names)
-    if not folders:
-        return "file", "files"
-    return ("folder", "folders") if folders == len(names) else ("file or folder", "files or folders")
-
-
-def view_size(data: Dataset, size: int | None = None) -> int:
-    """Side of the views in pixels: as asked; else that of the images, up to LARGEST_DEFAULT_SIZE."""
-    if size is not None and size < 1:
-        raise ConfigError(f"views of {size} pixels: give a size of at least 1")
-    return size or min(data.size or LARGEST_DEFAULT_SIZE, LARGEST_DEFAULT_SIZE)
-
-
-TABLE_FROM = 4
-"""Columns from which on N x D floats are the rows of a table; fewer are points in space, whose units mean something."""
-
-
-def standardises(data: Dataset) -> bool:
-    """Whether views bring the channels or columns to mean 0 and standard deviation 1: of images, signals, tables."""
-    return not isinstance(data, Graph) and (data.is_images or data.is_signals or data.channels >= TABLE_FROM)
-
-
-VIEWS = ("auto", *RECIPES, "signals", "tabular", "noise", "graph")
-"""Every name of views; which of them some data have, is said by `view_function`."""
-
-
-def check_names(
-    *, encoder: str = "auto", views: Any = "auto", init: str | Path | None = None, size: int | None = None
-) -> None:
-    """Refuse an encoder or views that no data have, or weights that are not there: asked before any are read, which takes long.
-
-    Raises:
-        ConfigError: naming the nearest. DataError: no such weights.
-
-    Example:
-        >>> check_names(views="simclear")
-        Traceback (most recent call last):
-        infomax.errors.ConfigError: no views 'simclear': did you mean 'simclr'? (one of: ...)
-    """
-    if encoder != "auto":
-        check(encoder, init, size)
-    elif init is not None and str(init) == PRETRAINED:
-        raise ConfigError(
-            "encoder auto is a small one, without published weights: take another, as torchvision/resnet18"
-        )
-    if init is not None and init != PRETRAINED:
-        located(init)
-    if isinstance(views, str) and views not in VIEWS:
-        raise ConfigError(f"no views {views!r}: {nearest(views, VIEWS)}")
-
-
-def view_function(
-    data: Dataset, views: str | ViewFunction = "auto", size: int | None = None, local_views: int | None = None
-) -> ViewFunction:
-    """Views by name, normalised with the data set's own statistics; a function is taken as it is.
-
-    | data | names, the first of them `auto` |
-    |---|---|
-    | images | `simclr`, and every other recipe |
-    | signals | `signals` |
-    | a table (N x D, D >= 4) | `tabular`, `noise` of a tenth of a column's standard deviation |
-    | points (D <= 3) | `noise` of 0.1 (the paper's toy), `tabular` |
-    | a graph | `graph`: edges and features dropped |
-
-    Args:
-        data: what the views are of.
-        views: a name, `auto`, or a function.
-        size: side of image views in pixels, length of signals' views in readings.
-        local_views: of the recipes with multi-crop; None: as published.
-
-    Raises:
-        ConfigError: a name that this kind of data does not have.
-    """
-    if not isinstance(views, str):
-        if local_views is not None:
-            raise ConfigError(f"local_views={local_views} of a function: it makes its own views")
-        _check_call(views)
-        return views
-    name = auto_views(data) if views == "auto" else views
-    if data.is_images:
-        return recipe(name, size=view_size(data, size), mean=data.mean, std=data.std, local_views=local_views)
-    if local_views is not None:
-        raise ConfigError(f"local_views={local_views}: {data.name!r} are no images, which alone have local views")
-    statistics = (data.mean, data.std) if standardises(data) else (None, None)
-    made: dict[str, Callable[[], ViewFunction]] = {
-        "tabular": lambda: Corruption(cast(Tensor, data.images), mean=statistics[0], std=statistics[1]),
-        "noise": lambda: Gaussian(0.1, mean=statistics[0], std=statistics[1]),
-    }
-    if isinstance(data, Graph):
-        kind, made = "a graph", {"graph": GraphViews}
-    elif data.is_signals:
-        kind, made = "signals", {"signals": lambda: Signals(length=size, mean=data.mean, std=data.std)}
-    else:
-        kind = "a table" if standardises(data) else "points"
-    if name not in made:
-        raise ConfigError(
-            f"no views {views!r} of {data.name!r}, which is {kind}: give {' or '.join(('auto', *made))}, or a function"
-        )
-    return made[name]()
-
-
-def _check_call(views: ViewFunction) -> None:
-    """Refuse a function that cannot be called as views are."""
-    if not callable(views):
-        raise ConfigError(f"views={views!r}: give a name, or a function (batch, index, seed, epoch) -> views")
-    try:
-        takes = inspect.signature(views.forward if isinstance(views, nn.Module) else views)
-    except ValueError:  # some are written in C and do not tell
-        return
-    try:
-        takes.bind(None, None, seed=0, epoch=0)
-    except TypeError as error:
-        name = getattr(views, "__name__", type(views).__name__)
-        raise ConfigError(
-            f"views={name}{takes}: a function is called as views(batch, index, seed=0, epoch=0) and gives two or more views: "
-            f"{error}; of a transform make one, lambda batch, index, *, seed, epoch: (transform(batch), transform(batch))"
-        ) from None
-
-
-def encoder_for(
-    data: Dataset, name: str = "auto", size: int | None = None, init: str | Path | None = None
-) -> nn.Module:
-    """An encoder by name, for the channels and size of some data.
-
-    `auto` is small enough for a CPU: resnet8 for images (mlp below 16 pixels), resnet1d for signals, mlp for points and
-    tables, gcn for a graph. `init` is what its weights begin with, see `infomax.encoders.get`.
-    """
-    side = view_size(data, size) if data.is_images else 1
-    return get(auto_encoder(data, size) if name == "auto" else name, channels=data.channels, size=side, init=init)
-
-
-def auto_encoder(data: Dataset, size: int | None = None) -> str:
-    """The name of the encoder that `auto` stands for."""
-    if data.is_images:
-        return auto_of_images(view_size(data, size))
-    return "gcn" if isinstance(data, Graph) else "resnet1d" if data.is_signals else "mlp"
-
-
-def auto_of_images(size: int) -> str:
-    """The same, for images of so many pixels a side."""
-    return "resnet8" if size >= 16 else "mlp"
-
-
-def could_be_auto(encoder: Mapping[str, Any]) -> bool:
-    """Whether an encoder may be what `auto` stood for, by its recipe alone: of images it knows their side.
-
-    Example:
-        >>> [could_be_auto({"name": name, "size": 32}) for name in ("resnet8", "resnet18", "mlp")]
-        [True, False, False]
-    """
-    name, size = encoder.get("name"), encoder.get("size", 1)
-    return name == auto_of_images(size) if size > 1 else name in ("mlp", "resnet1d", "gcn")
-
-
-def auto_views(data: Dataset) -> str:
-    """The name of the views that `auto` stands for."""
-    if data.is_images:
-        return "simclr"
-    if isinstance(data, Graph):
-        return "graph"
-    return "signals" if data.is_signals else "tabular" if standardises(data) else "noise"
 
 
 class Feed:
@@ -233,6 +41,7 @@ class Feed:
         ConfigError: a batch that does not divide among the processes, or a graph among several.
 
     Example:
+        >>> from infomax.views import Gaussian
         >>> data = Dataset(torch.zeros(10, 2))
         >>> feed = Feed(data, Gaussian(sigma=1.0), batch_size=4)
         >>> len(feed), [v.shape for v in feed(sweep=0, batch=1)]

@@ -31,10 +31,10 @@ from infomax.files import unwritable
 from infomax.locks import held, left, taken
 from infomax.parallel import rank
 from infomax.training.checkpoint import FOLDER, written
+from infomax.training.completion import stands
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
 from infomax.training.log import FILE as LOG
-from infomax.training.stands import stands
 from infomax.training.watch import FILE as WATCH
 
 PAGES = ("report.html", "comparison.html")

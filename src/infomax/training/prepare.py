@@ -19,8 +19,9 @@ from infomax.parallel import by_rank, same_start, world
 from infomax.training import checkpoint, sharding
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import described
+from infomax.training.defaults import check_names, dataset, view_function, view_size
 from infomax.training.devices import Place, checked, chosen, compile_branch, place, uncompiled
-from infomax.training.feed import Feed, check_names, dataset, view_function, view_size
+from infomax.training.feed import Feed
 from infomax.training.interrupt import interval
 from infomax.training.length import Length
 from infomax.training.optim import build_optimizer

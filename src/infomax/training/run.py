@@ -146,7 +146,7 @@ class Run:
         By `evaluate` and `embed` of images as large as its own, and by what `export` writes: at which things are about as
         large as in its views (`infomax.evaluate.features.whole_size`), or its views' own, where its encoder takes no other.
         """
-        from infomax.evaluate.like import size_of
+        from infomax.evaluate.example_inputs import size_of
 
         return size_of(self)
 
@@ -259,7 +259,7 @@ class Run:
             DataError: where there is nothing to continue from.
             ConfigError: where learner, data or views are not what the run was begun with, naming the keys that differ.
         """
-        from infomax.training.loop import resume
+        from infomax.training.start import resume
 
         return resume(
             Path(path), learner=learner, data=data, views=views, root=root, device=device, devices=devices,

@@ -28,8 +28,8 @@ What none of its marginals stands against (`unguarded`: of a sentence without a 
 covariance term the loss of directions) has nothing that would stop it; the same signs then mean more. `CLOSED_BARE` of the
 spread (or of the lengths) is enough by itself, and `LOST_RANK_BARE` of the rank, at any time.
 
-That hardly anything was learnt is no sign, and told of a run's end (`infomax.training.state`). For it the information is read
-at several temperatures, and the most of them counts, as one alone may be far below 0 where another reads a nat.
+That hardly anything was learnt is no sign, and told of a run's end (`infomax.training.collapse`). For it the information is
+read at several temperatures, and the most of them counts, as one alone may be far below 0 where another reads a nat.
 
 Two readings in a row must say so. `infomax study collapse` trains every method with and without its guard, and counts what is
 missed and what is called a collapse and is none; the thresholds were chosen on some of its worlds and seeds and tried on others

@@ -66,13 +66,7 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
         reading, chance = discrete_reading(classes[0], classes[1], seed=seed)
         cells = len(np.unique(np.stack([classes[0], classes[1]]), axis=1).T)
         if cells <= n / 5:
-            found = max(0.0, reading.value)
-            if chance > CHANCE_COUNTS:
-                found = 0.0
-                flags.append("no dependence found")
-            if reading.hi is None:
-                flags.append(RARE)
-            return Outcome(found, reading.lo, reading.hi, "discrete", flags, [reading])
+            return _counted(reading, chance)
         readings.append(reading)
         flags.append(f"{cells} pairs of levels in {n} samples: too many to count, so levels were read as numbers")
     ceiling = min([math.inf, *(entropy(c) for c in classes if c is not None)])
@@ -85,9 +79,47 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     began = time.process_time()
     fit = canonical(g_x, g_y)
     ranked = calibrated(fit, n, seed=seed)
-    normal = ranked.fit
-    readings.append(_gaussian_reading(normal, fit, n, time.process_time() - began, sure=ranked.resolved))
+    normal = _gaussian_reading(ranked.fit, fit, n, time.process_time() - began, sure=ranked.resolved)
+    readings.append(normal)
     near = _neighbours(x, y, classes, readings)
+    stack, limit = _critics(x, y, folds, readings, seed)
+    for d, each in enumerate(stack.embedded, 1):
+        near[f"ksg, {d} learned"] = each
+        readings.append(EstimatorReading(f"ksg, {d} learned", each.value, se=each.se, ceiling=_ksg_ceiling(n // 4, 3)))
+
+    doubts = _doubts(ranked.correlations, (fit.rank_x, fit.rank_y), ranked.fit, near, stack, folds, n, seed, classes)
+    significant = stack.p <= CHANCE and limit > 0
+    neighbours = {name: each for name, each in near.items() if _beyond_chance(name, each, x, y, classes, rng)}
+    best = max(neighbours, key=lambda name: neighbours[name].value) if neighbours else None
+    found = significant or best is not None
+    if not doubts:
+        null = null_se(n, fit.rank_x * fit.rank_y)
+        zero = normal.value < CLEAR * null or (
+            normal.value < 10 * null and by_chance(g_x, g_y, seed=seed) > CHANCE_GAUSSIAN
+        )
+        if found or not zero:
+            return _of_gaussian(normal, limit, n, ranked.resolved, flags, readings)
+    if not found:
+        flags.append("no dependence found")
+        return Outcome(0.0, 0.0, None, "critics" if doubts else "gaussian", flags, readings)
+    flags.append(f"not Gaussian, so its reading of {normal.value:.2f} is not believed: {doubts[0]}")
+    lower = limit if significant else None
+    return _of_others(stack, lower, None if best is None else (best, near[best]), n, ceiling, flags, readings)
+
+
+def _counted(reading: EstimatorReading, chance: float) -> Outcome:
+    """Two sides of few levels; `chance`: how often shuffled pairs read as much."""
+    value, flags = max(0.0, reading.value), []
+    if chance > CHANCE_COUNTS:
+        value = 0.0
+        flags.append("no dependence found")
+    if reading.hi is None:
+        flags.append(RARE)
+    return Outcome(value, reading.lo, reading.hi, "discrete", flags, [reading])
+
+
+def _critics(x: Array, y: Array, folds: Folds, readings: list[EstimatorReading], seed: int) -> tuple[Stack, float]:
+    """Cross-fitted critics, and the lower limit that they give."""
     began = time.process_time()
     stack = fit_stack(x, y, folds, seed=seed)
     seconds = time.process_time() - began
@@ -104,46 +136,54 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
         )
     )
     readings.append(EstimatorReading("critics, DV", stack.dv.value, "neither", stack.dv.se))
-    for d, each in enumerate(stack.embedded, 1):
-        near[f"ksg, {d} learned"] = each
-        readings.append(EstimatorReading(f"ksg, {d} learned", each.value, se=each.se, ceiling=_ksg_ceiling(n // 4, 3)))
+    return stack, limit
 
-    doubts = _doubts(ranked.correlations, (fit.rank_x, fit.rank_y), normal, near, stack, folds, n, seed, classes)
-    significant = stack.p <= CHANCE and limit > 0
-    neighbours = {name: each for name, each in near.items() if _beyond_chance(name, each, x, y, classes, rng)}
-    best = max(neighbours, key=lambda name: neighbours[name].value) if neighbours else None
 
-    if not doubts:
-        null = null_se(n, fit.rank_x * fit.rank_y)
-        zero = normal.value < CLEAR * null or (
-            normal.value < 10 * null and by_chance(g_x, g_y, seed=seed) > CHANCE_GAUSSIAN
-        )
-        if zero and not significant and best is None:
-            flags.append("no dependence found")
-            return Outcome(0.0, 0.0, None, "gaussian", flags, readings)
-        lo, hi = readings[0].lo, readings[0].hi
-        for reason, holds in (
-            (TOGETHER, not ranked.resolved),
-            ("no upper limit: what projection left out may carry more", any("projected" in flag for flag in flags)),
-            ("no upper limit: this few pairs cannot tell Gaussian data from others", n < 300),
-        ):
-            if holds:
-                hi = None
-                flags.append(reason)
-        return Outcome(max(0.0, normal.value), max(0.0, limit) if lo is None else lo, hi, "gaussian", flags, readings)
+def _of_gaussian(
+    normal: EstimatorReading, limit: float, n: int, resolved: bool, flags: list[str], readings: list[EstimatorReading]
+) -> Outcome:
+    """The Gaussian reading, as nothing speaks against it; `limit`: the lower one of the critics."""
+    lo, hi = normal.lo, normal.hi
+    for reason, holds in (
+        (TOGETHER, not resolved),
+        ("no upper limit: what projection left out may carry more", any("projected" in flag for flag in flags)),
+        ("no upper limit: this few pairs cannot tell Gaussian data from others", n < 300),
+    ):
+        if holds:
+            hi = None
+            flags.append(reason)
+    return Outcome(max(0.0, normal.value), max(0.0, limit) if lo is None else lo, hi, "gaussian", flags, readings)
 
-    if not significant and best is None:
-        flags.append("no dependence found")
-        return Outcome(0.0, 0.0, None, "critics", flags, readings)
-    flags.append(f"not Gaussian, so its reading of {normal.value:.2f} is not believed: {doubts[0]}")
+
+def _of_others(
+    stack: Stack,
+    limit: float | None,
+    best: tuple[str, Ksg] | None,
+    n: int,
+    ceiling: float,
+    flags: list[str],
+    readings: list[EstimatorReading],
+) -> Outcome:
+    """The larger of critics and neighbours, of data that are not Gaussian.
+
+    Args:
+        stack: the critics.
+        limit: their lower limit; None: they found nothing.
+        best: the neighbours that read the most, by name; None: they found nothing.
+        n: pairs.
+        ceiling: the entropy of a side of few levels.
+        flags, readings: so far.
+    """
     flags.append("no upper limit: finite samples cannot exclude finer structure")
-    value, method = stack.infonce.value if significant else 0.0, "critics, InfoNCE"
-    lo = max(0.0, limit) if significant else 0.0
-    if best is not None and near[best].value > value:
-        value, method = near[best].value, best
-        if value - stack.infonce.value > SLACK + CLEAR * math.hypot(near[best].se, stack.infonce.se):
+    value, lo, method = 0.0, 0.0, "critics, InfoNCE"
+    if limit is not None:
+        value, lo = stack.infonce.value, max(0.0, limit)
+    if best is not None and best[1].value > value:
+        method, near = best
+        value = near.value
+        if value - stack.infonce.value > SLACK + CLEAR * math.hypot(near.se, stack.infonce.se):
             flags.append(
-                f"readings disagree: {best} reads {value:.2f}, held-out critics only {stack.infonce.value:.2f}"
+                f"readings disagree: {method} reads {value:.2f}, held-out critics only {stack.infonce.value:.2f}"
             )
         flags.append("likely low: nearest neighbours miss more the more coordinates matter")
     if value > HIGH or stack.infonce.value > 0.9 * math.log(stack.candidates):

@@ -12,18 +12,8 @@ from infomax.report.looks import style
 from infomax.studies.curves.judge import Floats, label, rising
 from infomax.studies.curves.plan import JMI_FAMILY, SDMI_FAMILY
 from infomax.studies.toy.jobs import METHODS
-from infomax.studies.toy.results import (
-    BANDS,
-    CONVERGED,
-    ESTIMATORS,
-    MONOTONE,
-    NEAR_IDEAL,
-    NEARLY,
-    PAPER,
-    ROWS,
-    SATURATED,
-    row_of,
-)
+from infomax.studies.toy.judge import BANDS, CONVERGED, MONOTONE, NEAR_IDEAL, NEARLY, SATURATED
+from infomax.studies.toy.results import ESTIMATORS, PAPER, ROWS, row_of
 from infomax.studies.toy.train import Arrays
 from infomax.studies.verdict import Comparison, above, below, between, claim
 from infomax.training.monitor import COLLAPSED_STD

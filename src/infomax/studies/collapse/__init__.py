@@ -13,7 +13,7 @@ from infomax.errors import ConfigError, nearest
 from infomax.studies.collapse.judge import PARTS, claims, counted, ended, table
 from infomax.studies.collapse.plan import PLAIN, WORLDS, Cell, base_of, sentences
 from infomax.studies.collapse.train import run_cell
-from infomax.studies.kept import going_on
+from infomax.studies.folder import going_on
 from infomax.studies.origin import origin, typed
 from infomax.studies.pool import run_kept
 

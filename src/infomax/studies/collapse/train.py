@@ -11,8 +11,8 @@ from infomax import encoders
 from infomax.learner import CollapseWarning
 from infomax.studies.collapse.plan import WORLDS, Cell, build
 from infomax.studies.curves.train import flagged, some_of, view_of
-from infomax.training.feed import dataset
-from infomax.training.loop import train
+from infomax.training.defaults import dataset
+from infomax.training.start import train
 from infomax.training.watch import ADVICE
 
 

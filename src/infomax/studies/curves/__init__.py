@@ -15,7 +15,7 @@ from infomax.studies.budgets import budget_of
 from infomax.studies.curves import judge
 from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, cells
 from infomax.studies.curves.train import GAUGED, run_cell
-from infomax.studies.kept import going_on
+from infomax.studies.folder import going_on
 from infomax.studies.origin import origin, typed
 from infomax.studies.pool import run_kept
 
@@ -94,8 +94,8 @@ def study(
             encoder or device. DataError: no such data.
     """
 
+    from infomax.training.defaults import check_names, dataset, encoder_for
     from infomax.training.devices import place
-    from infomax.training.feed import check_names, dataset, encoder_for
 
     asked = {"seeds": seeds, "epochs": epochs, "samples": samples, "size": size}
     for name, least in LEAST.items():

@@ -113,6 +113,12 @@ def _fig2(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     runs = grouped(rows)
     if any(name not in runs for name in FIG2):
         return []
+    probed = all("linear" in run for name in FIG2 for run in runs[name])
+    return [*_of_information(runs), *(_of_features(runs) if probed else [])]
+
+
+def _of_information(runs: Runs) -> list[dict[str, Any]]:
+    """How mutual information rises, and where it ends."""
     seeds = min(len(runs[m]) for m in FIG2)
     share = {m: rising(curve(runs[m], "mi_dv")) for m in FIG2}
     end = {e: {m: last(runs[m], f"mi_{e}") for m in FIG2} for e in ESTIMATORS}
@@ -136,7 +142,7 @@ def _fig2(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             between(f"{ESTIMATORS[e]}, SDMI - {label(m)}", end[e]["sdmi"], end[e][m]) for e in estimators for m in them
         ]
 
-    found = [
+    return [
         claim("sdmi_monotonic", "SDMI's MI rises near-perfectly monotonically over training", "4.3, fig. 2",
               f"share of epochs in which cos-DV does not fall: {shown(share['sdmi'])}",
               [above("share", share["sdmi"], RISES)]),
@@ -172,8 +178,12 @@ def _fig2(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
               ", ".join(f"{n}: nearest {_room(runs, e).min():.3g} nats below" for e, n in ESTIMATORS.items()),
               [_below_ceiling(n, _room(runs, e), seeds) for e, n in ESTIMATORS.items()]),
     ]  # fmt: skip
-    if any("linear" not in run for name in FIG2 for run in runs[name]):
-        return found
+
+
+def _of_features(runs: Runs) -> list[dict[str, Any]]:
+    """What the features are worth beside it, and whether these runs, which are healthy, were left alone."""
+    seeds = min(len(runs[m]) for m in FIG2)
+    dv = {m: last(runs[m], "mi_dv") for m in FIG2}
     probe = {m: last(runs[m], "linear") for m in FIG2}
     began = gained(runs["sdmi"])
     probes = (
@@ -181,14 +191,13 @@ def _fig2(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         + f"untrained {shown(began)}, " * bool(np.isfinite(began).all())
         + ", ".join(f"{label(m)} {shown(probe[m])}" for m in FIG2)
     )
-    most = max(FIG2, key=lambda m: end["dv"][m].mean())
+    most = max(FIG2, key=lambda m: dv[m].mean())
     best = max((m for m in FIG2 if m != most), key=lambda m: probe[m].mean())
     second = last(runs["sdmi"], "linear_g")
     flags = sum(run["flagged"] is not None for m in FIG2 for run in runs[m])
     return [
-        *found,
         claim("mi_is_not_accuracy", "the highest MI does not give the best features", "4.3, discussion",
-              f"most cos-DV: {label(most)} {shown(end['dv'][most])}; {probes}",
+              f"most cos-DV: {label(most)} {shown(dv[most])}; {probes}",
               [between(f"{label(best)} - {label(most)}", probe[best], probe[most], among=len(FIG2) - 1)],
               f"{label(best)} was picked for being the best of the {len(FIG2) - 1} others, which its interval allows for."),
         claim("prototypes_competitive", "the SDMI and JMI prototypes are competitive with the established methods",

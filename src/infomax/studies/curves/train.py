@@ -22,10 +22,11 @@ from infomax.marginal import Predictor
 from infomax.mi import readings
 from infomax.studies.curves.plan import Cell, PreviousEpoch, build
 from infomax.target import Twin
+from infomax.training.defaults import dataset, encoder_for, view_function, view_size
 from infomax.training.devices import place
-from infomax.training.feed import Feed, ViewFunction, dataset, encoder_for, view_function, view_size
-from infomax.training.loop import train
+from infomax.training.feed import Feed, ViewFunction
 from infomax.training.monitor import TAU, read, two_sides
+from infomax.training.start import train
 from infomax.views import recipe
 
 GAUGED = 1000

@@ -18,7 +18,7 @@ import numpy as np
 from infomax.errors import ConfigError
 from infomax.finite import finite_or_none
 from infomax.studies.budgets import budget_of
-from infomax.studies.kept import Kept, going_on
+from infomax.studies.folder import Kept, going_on
 from infomax.studies.origin import origin, typed
 from infomax.studies.periodic.grammar import Sentence, invalid, known_as, names, sentences
 from infomax.studies.periodic.train import BUDGETS, Cell, run_cell, world
@@ -86,8 +86,8 @@ def run(
         infomax.errors.ConfigError: --data digit of the periodic table: did you mean 'digits'? (one of: ...)
     """
 
+    from infomax.training.defaults import dataset
     from infomax.training.devices import place
-    from infomax.training.feed import dataset
 
     given = {"seeds": seeds, "epochs": epochs, "best": best, "best_seeds": best_seeds, "samples": samples, "size": size}
     for name, value in given.items():

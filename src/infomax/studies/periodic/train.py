@@ -18,9 +18,9 @@ from infomax.evaluate.protocols import PROTOCOLS
 from infomax.learner import CollapseWarning
 from infomax.studies.curves.train import halves, view_of
 from infomax.studies.periodic.grammar import Sentence, build
-from infomax.training.feed import dataset
-from infomax.training.loop import train
+from infomax.training.defaults import dataset
 from infomax.training.monitor import collapsed
+from infomax.training.start import train
 
 SHOTS, DRAWS = 5, 50
 """Labels a class of the few-label accuracy, and how often they are drawn."""

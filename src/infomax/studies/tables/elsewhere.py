@@ -8,7 +8,7 @@ from typing import Any
 from infomax.errors import DataError
 from infomax.evaluate.findings import KEPT, SIZES
 from infomax.studies.tables.printed import METHODS, label_of
-from infomax.training.feed import LARGEST_DEFAULT_SIZE, auto_of_images
+from infomax.training.defaults import LARGEST_DEFAULT_SIZE, auto_of_images
 from infomax.training.folder import read_config, read_log
 
 NEEDED = ("method", "data", "seed", "linear", "machine")

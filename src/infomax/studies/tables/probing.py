@@ -16,8 +16,8 @@ from infomax.studies.tables.work import Asked, cost, here, write
 from infomax.studies.verdict import judged
 from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import Cell
-from infomax.training.feed import LARGEST_DEFAULT_SIZE, auto_of_images
-from infomax.words import with_dashes
+from infomax.training.defaults import LARGEST_DEFAULT_SIZE, auto_of_images
+from infomax.words import as_option
 
 KEPT = (
     "encoder", "size", "views", "epochs", "batch_size", "optimizer", "lr", "lr_batch", "weight_decay", "warmup_epochs",
@@ -224,13 +224,7 @@ def _differences(
 
 
 def _together(values: Any) -> str:
-    return ", ".join(sorted({_value(v) for v in values if v is not None}))
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return with_dashes(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(sorted({as_option(v) for v in values if v is not None}))
 
 
 def _settings(like: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -255,9 +249,9 @@ def _settings(like: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, st
     return [
         {
             "parameter": key,
-            "paper": _value(value),
+            "paper": as_option(value),
             "here": ours[key],
-            "differs": "" if _value(value) == ours[key] else "yes",
+            "differs": "" if as_option(value) == ours[key] else "yes",
         }
         for key, value in printed()["table7"][like].items()
     ]

@@ -14,7 +14,7 @@ from infomax.evaluate.embed import npz
 from infomax.evaluate.splits import test_of
 from infomax.files import write_bytes
 from infomax.studies.tables.printed import label_of
-from infomax.training.feed import dataset
+from infomax.training.defaults import dataset
 
 
 @dataclass(frozen=True)

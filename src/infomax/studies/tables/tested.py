@@ -12,7 +12,7 @@ from infomax.evaluate.run import judge
 from infomax.evaluate.splits import splits, test_of
 from infomax.files import write_text
 from infomax.studies.tables.sources import Source
-from infomax.training.feed import dataset, encoder_for
+from infomax.training.defaults import dataset, encoder_for
 from infomax.training.run import Run
 
 KEPT = "test.json"

@@ -19,7 +19,7 @@ from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import Cell, Listed
 from infomax.sweep.run import run as run_sweep
 from infomax.sweep.runners import RunnerName, available
-from infomax.training.feed import check_names
+from infomax.training.defaults import check_names
 from infomax.training.run import environment
 
 

@@ -14,11 +14,12 @@ from typing import Any
 
 from infomax.errors import ConfigError
 from infomax.studies.origin import origin
+from infomax.studies.theory.ascent import concavity, monotonicity
 from infomax.studies.theory.ceiling import ceilings
 from infomax.studies.theory.check import Check, Claim, Draw, page
 from infomax.studies.theory.estimates import batch_bias, jsd_temperature, literal_infonce, taylor_bound
 from infomax.studies.theory.laws import shared_noise, toy_truth
-from infomax.studies.theory.objectives import concavity, exact_moments, monotonicity, product_variance
+from infomax.studies.theory.moments import exact_moments, product_variance
 from infomax.threads import one_thread
 
 __all__ = [

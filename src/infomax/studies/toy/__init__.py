@@ -145,6 +145,7 @@ def _results(
     plan: dict[str, dict[str, Job]], runs: dict[str, dict[str, Arrays]], seeds: int, n: int, epochs: int, batch: int
 ) -> dict[str, Any]:
     from infomax import __version__
+    from infomax.studies.toy import judge
     from infomax.studies.toy import results as r
 
     best = plan["best"]["sdmi"]
@@ -181,14 +182,14 @@ def _results(
         "table3": r.table3(runs["full_batch"]),
         "table3_mini_batch": r.table3(runs["mini_batch"]),
         "table3_paper": {row: dict(zip(r.COLUMNS, values, strict=True)) for row, values in r.PAPER.items()},
-        "bands": r.BANDS,
+        "bands": judge.BANDS,
         "mi": mi,
         "highest_mi": r.highest(mi),
         "gauges": {setting: r.gauges(runs[setting]) for setting in ("full_batch", "mini_batch")},
         "ablations": {variant: r.gauges(runs[variant]) for variant in ("standard", "no_last_norm")},
         "best": r.gauges(runs["best"])["sdmi"],
     }
-    results["claims"] = r.claims(results)
+    results["claims"] = judge.claims(results)
     return results
 
 

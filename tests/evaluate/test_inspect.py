@@ -3,7 +3,7 @@ import pytest
 
 from infomax.cli import main
 from infomax.errors import ConfigError, DataError
-from infomax.evaluate.seen import read_features
+from infomax.evaluate.inspect import read_features
 
 NAMES = [f"{row:02d}.png" for row in range(30)]
 

@@ -1,12 +1,10 @@
 """The mean and spread of accuracies over runs: where they differ in their seed alone, else why there is none."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from infomax.data.content import same_statistics
 from infomax.evaluate.protocols import spread_of
-from infomax.training.options import Options
 from infomax.words import many
 
 ACCURACIES = ("linear", "sgd", "knn", "knn_best", "few_1", "few_10", "finetune")
@@ -15,8 +13,6 @@ WITHOUT_EFFECT = {
     "views": ("made",),  # from the others and the data
 }
 """Options that are the seed, or that only watch: runs that differ in them are of one kind."""
-DEFAULTS = asdict(Options())
-"""What an option was in a run of before it was one."""
 
 
 def summary(all_found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -106,7 +102,7 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     found = []
     for part in ("method", "encoder", "views", "training"):
-        inner = [(DEFAULTS if part == "training" else {}) | dict(c.get(part) or {}) for c in configs]
+        inner = [dict(c.get(part) or {}) for c in configs]
         for key in dict.fromkeys(k for one in inner for k in one if k not in WITHOUT_EFFECT.get(part, ())):
             values = [one.get(key) for one in inner]
             if any(value != values[0] for value in values):

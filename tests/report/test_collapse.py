@@ -10,9 +10,9 @@ import infomax as im
 from infomax import Clock
 from infomax.cli.pages import reported
 from infomax.report import mi_panels
+from infomax.report.collapse import state, verdict
 from infomax.report.figures import Panel
 from infomax.report.subject import Subject
-from infomax.report.verdict import state, verdict
 from infomax.training.watch import FILE, Watch
 
 OPEN, CLOSED = {"epoch": 1, "std": 0.9, "effective_rank": 30.0}, {"epoch": 2, "std": 0.01, "effective_rank": 1.0}

@@ -14,8 +14,8 @@ import pytest
 from infomax import ConfigError
 from infomax.cli import main
 from infomax.studies import claims, collapse, curves, periodic, pool
-from infomax.studies import kept as kept_module
-from infomax.studies.kept import Kept, finished, going_on
+from infomax.studies import folder as study_folder
+from infomax.studies.folder import Kept, finished, going_on
 from infomax.studies.periodic.grammar import Sentence
 from infomax.training.interrupt import Stopped
 
@@ -126,7 +126,7 @@ def test_an_edited_package_is_another_study_and_a_damaged_file_is_said_or_made_a
         kept.keep(Doubled(2), 4)
         raise RuntimeError
     with monkeypatch.context() as edited:
-        edited.setattr(kept_module, "_sources", lambda: "other")
+        edited.setattr(study_folder, "_sources", lambda: "other")
         with pytest.raises(ConfigError, match=r"sources [0-9a-f]{12}, not other"), going_on(out, {}):
             pass
     (file,) = (f for f in (out / "cells").iterdir() if json.loads(f.read_text())["value"] == 2)

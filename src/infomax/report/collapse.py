@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infomax.report.subject import Subject
-from infomax.training.state import HEALTHY, LITTLE, few_left, flag, hardly_informed, state_of
+from infomax.training.collapse import HEALTHY, LITTLE, few_left, flag, hardly_informed, state_of
 
 CLEAR = "**No sign of collapse.**"
 

@@ -9,8 +9,8 @@ from infomax.data import Dataset, load
 from infomax.data.streams import is_stream
 from infomax.errors import InfomaxError
 from infomax.evaluate.features import fits
+from infomax.training.defaults import LARGEST_DEFAULT_SIZE
 from infomax.training.devices import uncompiled
-from infomax.training.feed import LARGEST_DEFAULT_SIZE
 
 if TYPE_CHECKING:
     from infomax.training.run import Run

@@ -1,0 +1,271 @@
+"""Where a run starts: `train` begins one, `resume` continues one; both end in the loop of `infomax.training.loop`."""
+
+import shlex
+from collections.abc import Mapping
+from copy import copy
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from infomax.data import NAMES, Dataset
+from infomax.data.content import same_statistics
+from infomax.data.folder import OnError
+from infomax.errors import ConfigError, DataError, command, known_options, warn
+from infomax.heap import give_back
+from infomax.learner import Learner, Rules
+from infomax.parallel import launched_rank, rank
+from infomax.pieces import Accumulate
+from infomax.training import checkpoint
+from infomax.training.checkpoint import Position
+from infomax.training.completion import stands
+from infomax.training.defaults import dataset
+from infomax.training.devices import PrecisionName
+from infomax.training.feed import ViewFunction
+from infomax.training.folder import alone, claim, cleared, never_begun, read_config, read_log, unclaimed
+from infomax.training.interrupt import noted_signals, outliving
+from infomax.training.loop import Loop, OnEpoch
+from infomax.training.optim import OptimizerName
+from infomax.training.options import Options
+from infomax.training.prepare import Job, prepare
+from infomax.training.run import Run, rebuilt
+from infomax.training.sharding import Strategy
+
+
+@known_options
+def train(
+    learner: Learner,
+    data: Any,
+    *,
+    views: str | ViewFunction = "auto",
+    epochs: int = 100,
+    budget: str | None = None,
+    batch_size: int = 256,
+    optimizer: OptimizerName = "adamw",
+    lr: float = 1e-3,
+    lr_batch: int | None = None,
+    weight_decay: float = 1e-4,
+    warmup_epochs: float | None = None,
+    clip_norm: float | None = None,
+    rules: Rules | None = None,
+    accumulate: Accumulate = 1,
+    on_nan: Literal["stop", "skip"] = "stop",
+    precision: PrecisionName = "32-true",
+    compile: bool = False,
+    cuda_graphs: bool = False,
+    size: int | None = None,
+    local_views: int | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    root: str | None = None,
+    on_error: OnError = "skip",
+    device: str = "auto",
+    devices: int = 1,
+    strategy: Strategy = "ddp",
+    checkpoint_every: int | str = "10min",
+    keep: int = 2,
+    gauge_samples: int = 1000,
+    intervals: bool = True,
+    online_probe: bool = False,
+    online_knn: bool = False,
+    wandb: str | None = None,
+    on_epoch: OnEpoch | None = None,
+    progress: bool = True,
+) -> Run:
+    """Train a method on unlabeled data.
+
+    Args:
+        learner: the method.
+        data: name of a data set, path of a folder or array file, shards (`shards/*.tar`, `hf:user/name`; see
+            `infomax.data.load`), a `Dataset` or a tensor; or what gives samples by their numbers, such as torch's data sets
+            or a list of pictures (`infomax.data.items.of_items`).
+        views: name of a recipe, `auto`, or a function called as views(batch, index, seed=0, epoch=0), which gives two or more
+            views of the batch; index holds the numbers of its samples (None for a graph).
+        epochs: passes over the data, at least 1; of a two-encoder method an epoch is an E- and an M-pass.
+        budget: train for this long instead, whatever `epochs` says: "300s", "5min", "2h" of the clock, or "300s cpu" of the
+            processor, all threads (and processes) together. The schedules follow the time, so that they end where it does,
+            a tenth of it being warm-up; reading the data is not on it, nor are kernels that a new machine compiles once. Of
+            several processes the first one's clock counts. How many updates fit is the machine's: a run by time is not repeated
+            to the bit.
+        batch_size: samples a batch, of all processes together; a graph is always one batch.
+        optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
+        lr: peak learning rate, at this batch size, or at one of `lr_batch`.
+        lr_batch: the batch that lr is meant for: the peak is lr batch_size / lr_batch (linear scaling, Goyal et al. 2017);
+            None: lr as it is.
+        weight_decay: as the optimizer takes it.
+        warmup_epochs: of the learning rate, which then falls by a cosine to 0, at every update; None: a tenth of the run,
+            at most 10.
+        clip_norm: the longest gradient, of all parameters together; None: any.
+        rules: for some parameters another weight decay, or a factor of the learning rate, {"bias": {"weight_decay": 0}}; see
+            `infomax.training.rules`. A method may bring its own.
+        accumulate: less memory for more work, and the same numbers: "views" holds the activations of one view at a time
+            (7/6 of the work for two views; none where targets are another branch's, as in SDMI, BYOL, MoCo and DINO, which
+            do so anyway); n > 1 those of an n-th of a view's rows, for encoders without batch norm (4/3).
+        on_nan: at a NaN or infinity in loss or gradient, `stop` (and say where, in nan.json too), or `skip` the update.
+        precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true, 64-true; or auto: bf16-mixed where the hardware has it
+            (`infomax.training.devices.chosen`), else 32-true. The objective is read in at least 32 bits.
+        compile: compile the branches by torch.compile.
+        cuda_graphs: with `compile` and on a GPU, into CUDA graphs, which need less of the host (new, and little tried).
+        size: side of the views in pixels; None: that of the images, at most 96. Of signals: readings a view.
+        local_views: small views of the recipes swav and dino; None: as published (none below 96 pixels, else 6 and 8).
+        seed: of shuffles and views. Weights are drawn when the learner is built.
+        out: folder of the run, made anew; None: nothing is written.
+        root: where named data sets lie.
+        on_error: at an image that cannot be decoded, `skip` it and name it, or `stop`.
+        device: cpu, cuda, cuda:1, or auto.
+        devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
+        strategy: how they hold the learner: `ddp`, each all of it; `fsdp`, each a shard of the branches, for large encoders.
+        checkpoint_every: a number of updates, or of minutes as in "10min"; always at the start and when stopped.
+        keep: the last checkpoints to keep.
+        wandb: project of Weights & Biases to log to as well, where its package is installed (WANDB_MODE=offline: to disk).
+        gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch, for the log;
+            those of the bar are of the batch under way.
+        intervals: read mutual information with its limits there: some 20 ms more an epoch, at 1000 samples.
+        online_probe, online_knn: of labelled data, beside the run and off its gradient: a linear probe and nearest
+            neighbours of the encoder's features, tried after every epoch on test samples: nothing is to be chosen by
+            them (`infomax.training.online`).
+        on_epoch: called with the run after every epoch (in the first process), when its row is the last of `run.history` and
+            its weights are in the folder: to log, to keep a copy, to draw. Where it returns True the run ends there, with a
+            checkpoint: early stopping. A part of an epoch, with which a run by time may end, counts as one.
+        progress: show a bar, with rate and time left.
+
+    Returns:
+        The run, its learner trained.
+
+    Raises:
+        ConfigError, DataError: what was asked for does not exist or cannot work, or a disk is full.
+        NumericsError: a NaN or infinity, with its place; the last whole epoch is saved.
+        Stopped: on Ctrl-C or SIGTERM, where there is a folder; a checkpoint is written, and `Run.resume` continues. Where it
+            came with the last update the run is whole, and says so.
+
+    Example:
+        >>> import infomax as im
+        >>> learner = im.methods.jmi(im.encoders.get("toy"), projector=())
+        >>> run = im.train(learner, "gaussians", epochs=1, progress=False)
+        >>> sorted(run.history[0])[:3]
+        ['bound', 'ceiling_dv', 'ceiling_infonce']
+    """
+    options = Options(
+        epochs, batch_size, optimizer, lr, weight_decay, warmup_epochs, clip_norm, rules or {}, accumulate, on_nan, precision,
+        compile, size, seed, gauge_samples, local_views, lr_batch, intervals, budget, online_probe, online_knn,
+    )  # fmt: skip
+    if on_epoch is not None and not callable(on_epoch):
+        raise ConfigError(f"on_epoch={on_epoch!r}: give a function of the run, called after every epoch")
+    machine = {"device": device, "devices": devices, "strategy": strategy, "checkpoint_every": checkpoint_every}
+    machine |= {"keep": keep, "on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
+    if out is not None and launched_rank() == 0:  # alone, for it takes the lock of a run that was killed to see
+        unclaimed(out, anew=True)
+    path = None if out is None else Path(out)
+    with outliving(path):
+        return _go(prepare(learner, data, views, options, root, machine), path, progress, on_epoch)
+
+
+def resume(
+    path: Path,
+    *,
+    learner: Learner | None,
+    data: Any,
+    views: Any,
+    root: str | None,
+    device: str | None,
+    devices: int | None,
+    strategy: Strategy | None,
+    on_epoch: OnEpoch | None,
+    progress: bool,
+) -> Run:
+    """Continue a run; see `Run.resume`."""
+    config = read_config(path)
+    made, asked = rebuilt(path, config) if learner is None else learner, config["training"]
+    if (ended := _ended(path, made, asked)) is not None:
+        return ended
+    if not checkpoint.written(path):
+        raise checkpoint.none_of(path, anew=never_begun(path))
+    if data is None and config["data"]["source"] is None:
+        raise DataError(f"the data of {path} had no name: give them, Run.resume(path, data=...)")
+    if views is None and config["views"]["own"]:
+        raise DataError(
+            f"the views of {path} were a function, {config['views']['own']}: give it, Run.resume(path, views=...)"
+        )
+    machine = {"strategy": "ddp"} | config[checkpoint.MACHINE]
+    here = {"device": device, "devices": devices, "strategy": strategy}
+    machine |= {k: v for k, v in here.items() if v is not None}
+    on_error, root = machine.get("on_error", "skip"), config["data"]["root"] if root is None else root
+    if data is not None:
+        source = dataset(data, root, on_error=on_error)
+    else:
+        try:
+            source = dataset(config["data"]["source"], root, on_error=on_error)
+        except DataError as error:
+            where = "root" if config["data"]["source"] in NAMES else "data"
+            raise DataError(
+                f"{error}. The data of {path} were there when it was begun: put them back, or say where they lie now: "
+                f"{command(f'train --resume {shlex.quote(str(path))} --{where} {where.upper()}')} "
+                f"(Run.resume(path, {where}=...))"
+            ) from error
+        source.name = config["data"]["name"]
+    source = _as_begun(source, config["data"])
+    named = config["views"]["recipe"] if views is None else views
+    with outliving(path):
+        job = prepare(made, source, named, Options(**asked), root, machine)
+        return _go(job, path, progress, on_epoch, continued=True)
+
+
+def _ended(path: Path, learner: Learner, asked: Mapping[str, Any]) -> Run | None:
+    """A run that has had all its epochs or its time, read back; None of any other, which needs but a whole checkpoint."""
+    try:
+        rows = read_log(path)
+        whole = (
+            len(rows) == asked["epochs"]
+            if asked.get("budget") is None
+            else rows and stands(asked, rows, path)["finished"]
+        )
+        return Run.load(path, learner) if whole else None
+    except DataError as error:
+        if not checkpoint.written(path):
+            raise
+        warn(f"{error}. The run goes on from its checkpoint, which writes it anew")
+        return None
+
+
+def _as_begun(data: Dataset, asked: Mapping[str, Any]) -> Dataset:
+    """The data with the mean and standard deviation that a run was begun with, where another machine rounded otherwise.
+
+    How a sum is rounded, threads and vector units decide; before sums were taken in an order of our own, ours too.
+    """
+    if not same_statistics(asked, vars(data), near=1e-6):
+        return data  # other data: `restore` says so
+    data = copy(data)
+    data.mean, data.std = tuple(asked["mean"]), tuple(asked["std"])
+    return data
+
+
+def _go(
+    job: Job, path: Path | None, progress: bool, on_epoch: OnEpoch | None = None, *, continued: bool = False
+) -> Run:
+    run, position = job.run, Position()
+    # an update seeds torch's generators by its number: what the caller draws next is not to hang on that
+    anew = path is not None and rank() == 0 and not continued and never_begun(path)  # the lock is this one's, soon
+    drawn = torch.random.fork_rng(range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ())  # type: ignore[no-untyped-call]
+    with drawn, noted_signals(path, said=True) as signals:  # from now on there is a folder, which can be continued
+        try:
+            with alone(path):
+                if path is not None and rank() == 0 and not continued:
+                    if anew:
+                        cleared(path)
+                    claim(path, "config.json")
+                run.path = path
+                if path is not None:
+                    checkpoint.tidy(path)
+                if continued and path is not None:
+                    position, scaler = checkpoint.restore(path, job.learner, job.optimizer, run.config)
+                    job.place.precision.load(scaler)
+                run.history = position.history
+                run.start(position.step if continued else None)
+                Loop(job, position, signals, progress, on_epoch).run()
+        except BaseException:
+            if not continued:
+                run.abandon()
+            raise
+        finally:
+            give_back()
+    return run
