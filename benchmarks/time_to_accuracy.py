@@ -11,8 +11,10 @@ neighbours (k = 20), on the official test set or its first `--tests` images.
 |---|---|
 | infomax | `im.train` with the recipe cpu/METHOD-SET, else cpu/METHOD-cifar10, `budget="Ns cpu"`: in 16 bits where there are |
 | infomax-32 | the same in 32 bits everywhere |
-| lightly | the same recipe put together of lightly's parts: transforms, losses, momentum; the same heads, optimiser, schedule |
-| lightly-16 | the same under torch's autocast, its losses in 32 bits: in 16 where infomax is |
+| infomax-adamw | the same by AdamW, at the rate that was its best of three |
+| lightly | the same of lightly's parts: transforms, losses, momentum; heads, schedule alike; by AdamW, as it has no Muon |
+| lightly-16 | that under torch's autocast, its losses in 32 bits: in 16 where infomax is |
+| lightly-muon | that of 32 bits with the optimiser of infomax handed to it: the whole recipe |
 | lightly-full | that of 32 bits, its views at the images' own size, at the rate that is its best of three for SimCLR there |
 
 Every cell (contestant, method, set, seed, seconds) is a process of its own, and a JSON file in `--cells`: those that are
@@ -55,14 +57,17 @@ from infomax.evaluate.knn import knn_accuracy
 from infomax.evaluate.probe import linear_probe
 from infomax.schedule import warmup_cosine
 from infomax.training.devices import chosen
+from infomax.training.muon import Muon
 
 METHODS = ("simclr", "byol", "barlow-twins", "vicreg")
 SETS = ("fashion-mnist", "cifar10")
-CONTESTANTS = ("infomax", "infomax-32", "lightly", "lightly-16", "lightly-full")
-OURS = ("infomax", "infomax-32")
+CONTESTANTS = ("infomax", "infomax-32", "infomax-adamw", "lightly", "lightly-16", "lightly-muon", "lightly-full")
+OURS = ("infomax", "infomax-32", "infomax-adamw")
 HELD_OUT = 5000
 FULL: dict[str, dict[str, Any]] = {method: {"size": None, "lr": 2e-3} for method in METHODS}
 """What lightly's recipe at full size has in place of ours; nothing else was chosen for it."""
+RATES = {"simclr": 5e-3, "byol": 5e-3, "barlow-twins": 2e-3, "vicreg": 2e-3}
+"""Of AdamW, each the best of three pilots of ours with it."""
 Cell = dict[str, Any]
 ASKED = (
     "contestant",
@@ -99,8 +104,10 @@ def images_of(name: str, path: Path, split: str) -> tuple[Tensor, Tensor]:
 def recipe_of(cell: Cell) -> dict[str, Any]:
     own = f"cpu/{cell['method']}-{cell['data']}"
     options = dict(recipes.get(own if own in recipes.names() else f"cpu/{cell['method']}-cifar10").options)
-    if cell["contestant"] not in ("infomax", "lightly-16"):
+    if cell["contestant"] not in ("infomax", "infomax-adamw", "lightly-16"):
         del options["precision"]  # torch's own, 32 bits
+    if cell["contestant"] in ("infomax-adamw", "lightly", "lightly-16", "lightly-full"):
+        options |= {"optimizer": "adamw", "lr": RATES[cell["method"]]}
     if cell["contestant"] == "lightly-full":
         options |= FULL[cell["method"]]
     if cell["lr"] is not None:
@@ -208,7 +215,8 @@ def lightly(cell: Cell, data: im.data.Dataset) -> tuple[nn.Module, dict[str, Any
     slow = copy.deepcopy(branch)
     if method == "byol":
         deactivate_requires_grad(slow)
-    optimizer = torch.optim.AdamW(model.parameters(), options["lr"], weight_decay=options["weight_decay"])
+    kind = {"adamw": torch.optim.AdamW, "muon": Muon}[options["optimizer"]]
+    optimizer = kind(model.parameters(), options["lr"], weight_decay=options["weight_decay"])
 
     def batches() -> Iterator[list[Tensor]]:
         while True:
@@ -294,7 +302,13 @@ def write(cell: Cell, path: Path, out: Path) -> None:
 def cells_of(asked: argparse.Namespace) -> Iterator[Cell]:
     """Seed by seed, and within one the contestants of a comparison one after another."""
     twice = (2, 1) if asked.equal else (2,)
-    budgets = {**dict.fromkeys(OURS, (1,)), "lightly": twice, "lightly-16": twice, "lightly-full": (2,)}
+    budgets = {
+        **dict.fromkeys(OURS, (1,)),
+        "lightly": twice,
+        "lightly-16": twice,
+        "lightly-muon": twice,
+        "lightly-full": (2,),
+    }
     kept = {name: getattr(asked, name) for name in ("labels", "tests", "pilot", "epochs", "rows")}
     changed = dict(word.split("=", 1) for word in asked.change)
     kept["changed"] = {key: yaml.safe_load(value) for key, value in changed.items()}

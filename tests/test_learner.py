@@ -567,3 +567,14 @@ def test_a_term_of_one_entry_or_of_a_plain_number_is_a_number():
     assert Learner(nn.Linear(12, 4), Shared(), Nothing(), im.Predictor(nn.Linear(4, 4)))(two_views()).bound == 0
     z = {0: torch.randn(1, 16, 4), 1: torch.randn(3, 16, 4)}
     assert jmi().score(z, z).shape == (3,), "leading indices are broadcast"
+
+
+def test_an_edit_takes_one_marginal_as_it_is_and_refuses_a_scale_that_is_none():
+    cos = im.Cosine(temperature=0.1)
+    learner = im.Learner(nn.Linear(4, 3), im.Shared(), im.Alignment(cos), im.DonskerVaradhan(cos))
+    edited = learner.edit(marginals=im.InfoNCE(cos))
+    assert [type(m).__name__ for m in edited.marginals] == ["InfoNCE"]
+    with pytest.raises(ConfigError, match="a learner's scale must be > 0, not 'x'"):
+        learner.edit(scale="x")
+    with pytest.raises(ConfigError, match="a learner's offset must be a finite number, not nan"):
+        learner.edit(offset=float("nan"))

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from infomax.errors import ConfigError, DataError
+from infomax.errors import DataError, check_number
 
 
 def unsaid(kind: type, *verbs: str) -> None:
@@ -113,8 +113,7 @@ class Dot(Critic):
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ConfigError(f"a temperature must be > 0, not {temperature}")
+        check_number("a temperature", temperature, above=True)
         self.temperature = temperature
 
     def factors(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -242,8 +241,7 @@ class Bilinear(Critic):
 
     def __init__(self, width: int, temperature: float = 1.0) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ConfigError(f"a temperature must be > 0, not {temperature}")
+        check_number("a temperature", temperature, above=True)
         self.weight = nn.Parameter(torch.eye(width))
         self.temperature = temperature
 

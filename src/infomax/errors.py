@@ -4,13 +4,14 @@ import difflib
 import errno
 import functools
 import inspect
+import math
 import os
 import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, SupportsFloat, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,6 +57,26 @@ class DataError(InfomaxError, ValueError):
 
 class NoSuchSplit(DataError):
     """Whole data that have no part of the name asked for, such as `test`."""
+
+
+def check_number(what: str, value: object, *, least: float = 0.0, above: bool = False) -> None:
+    """Refuse a setting that is no finite number, or too small: below `least`, or with `above` that, too.
+
+    Raises:
+        ConfigError: in one line.
+
+    Example:
+        >>> check_number("a temperature", "0.1", above=True)
+        Traceback (most recent call last):
+            ...
+        infomax.errors.ConfigError: a temperature must be > 0, not '0.1'
+    """
+    number = float(value) if isinstance(value, SupportsFloat) and not isinstance(value, bool) else math.nan
+    if not (math.isfinite(number) and (number > least if above else number >= least)):
+        wanted = (
+            f"{'>' if above else '>='} {least:g}" if number != math.inf and math.isfinite(least) else "a finite number"
+        )
+        raise ConfigError(f"{what} must be {wanted}, not {value!r}")
 
 
 class NumericsError(InfomaxError, ArithmeticError):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from infomax.encoders.width import width_of
-from infomax.errors import ConfigError, nearest
+from infomax.errors import ConfigError, check_number, nearest
 
 Head = tuple[int, ...] | nn.Module
 """A network by the widths of its layers, `(2048, 256)`; `()` is none at all; or a module of one's own."""
@@ -146,6 +146,7 @@ class Prototypes(nn.Module):
         super().__init__()
         if count < 1:
             raise ConfigError(f"{count} prototypes: give at least 1")
+        check_number("frozen_epochs", frozen_epochs)
         self.unit, self.frozen_epochs, self.out_features = unit, frozen_epochs, count
         self.weight = nn.Parameter(torch.empty(count, width))
         self.reset_parameters()

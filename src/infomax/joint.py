@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from infomax.critic import Critic, unsaid
+from infomax.errors import check_number
 from infomax.moments import standardize
 
 
@@ -52,6 +53,7 @@ class Alignment(Joint):
 
     def __init__(self, critic: Critic, weight: float = 1.0) -> None:
         super().__init__()
+        check_number("Alignment: weight", weight)
         self.critic, self.weight = critic, weight
         self.symmetric = self.symmetric and critic.symmetric
 
@@ -77,6 +79,7 @@ class CorrelationDiagonal(Joint):
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
+        check_number("CorrelationDiagonal: scale", scale)
         self.scale = scale
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ bound = mean over pairs i != j of joint(z_i, k_j) - sum of penalties(z_i, k_j)  
 loss  = scale * (offset - bound)                         the authors' own number
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self, cast
 from weakref import ReferenceType, WeakKeyDictionary, ref
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from infomax.clock import Clock
-from infomax.errors import ConfigError, DataError, NumericsError, nearest, warn
+from infomax.errors import ConfigError, DataError, NumericsError, check_number, nearest, warn
 from infomax.finite import not_finite
 from infomax.joint import Joint
 from infomax.marginal.base import Marginal, Views, separates
@@ -60,7 +61,7 @@ class Learner(nn.Module):
         rules: learning rate and weight decay of some parameters, unless a run asks otherwise (`infomax.training.rules`).
 
     Raises:
-        ConfigError: parts in another order than this.
+        ConfigError: parts in another order than this, or a scale that is not above 0.
         DataError: when it looks: fewer than two views, views of different length, a batch of one, or embeddings not N x D or
             not of floating point.
 
@@ -95,6 +96,8 @@ class Learner(nn.Module):
                 raise ConfigError(
                     f"Learner(branch, target, joint, *marginals): expected a {kind.__name__}, got {type(part).__name__}"
                 )
+        check_number("a learner's scale", scale, above=True)
+        check_number("a learner's offset", offset, least=-math.inf)
         self.target, self.joint = target, joint
         self.marginals = cast(Sequence[Marginal], nn.ModuleList(marginals))
         self.scale, self.offset, self.name = scale, offset, name
@@ -126,6 +129,7 @@ class Learner(nn.Module):
             raise ConfigError(f"a learner has no {unknown!r} to edit: {nearest(unknown, words)}")
         words |= parts
         marginals = words.pop("marginals")
+        marginals = (marginals,) if isinstance(marginals, Marginal) else marginals
         edited = Learner(self.f, words.pop("target"), words.pop("joint"), *marginals, **words)
         edited.accumulate = self.accumulate
         return edited

@@ -197,6 +197,16 @@ def whole(t: Tensor) -> Tensor:
     return every
 
 
+def cut_as(t: Tensor, values: Tensor) -> Tensor:
+    """All of a tensor's values, the same in every process, cut into shards as that tensor is."""
+    if not is_shard(t):
+        return values
+    from torch.distributed.tensor import distribute_tensor
+
+    cut: Tensor = distribute_tensor(values.to(t.device, t.dtype), t.device_mesh, t.placements)  # type: ignore[attr-defined]
+    return cut
+
+
 def total_norm(tensors: list[Tensor]) -> Tensor:
     """The Euclidean norm of some tensors together, of shards the parts in other processes too.
 

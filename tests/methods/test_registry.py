@@ -1,6 +1,8 @@
 """A method of one's own, entered in the list: what it was built with is kept, and the command line reads its options."""
 
 import inspect
+import math
+import re
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 
 import infomax as im
 from infomax.cli import application, main
+from infomax.errors import ConfigError
 from infomax.methods.registry import METHODS
 
 
@@ -106,3 +109,25 @@ def test_a_run_of_a_method_that_was_not_imported_says_what_to_import(tmp_path):
         im.DataError, match="a run of the method 'plain', which is not the package's: import the module"
     ):
         im.Run.load(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("method", "told", "said"),
+    [
+        ("vicreg", {"variance": -25.0}, "VarianceCovariance: variance must be >= 0, not -25.0"),
+        ("vicreg", {"covariance": math.nan}, "VarianceCovariance: covariance must be >= 0, not nan"),
+        ("vicreg", {"invariance": "25"}, "Alignment: weight must be >= 0, not '25'"),
+        ("barlow_twins", {"redundancy": -1.0}, "Decorrelation: weight must be >= 0, not -1.0"),
+        ("barlow_twins", {"loss_scale": 0.0}, "a learner's scale must be > 0, not 0.0"),
+        ("barlow_twins", {"loss_scale": -1.0}, "a learner's scale must be > 0, not -1.0"),
+        ("taylor_jmi", {"coefficient": -1.0}, "Taylor-DV: coefficient must be >= 0, not -1.0"),
+        ("swav", {"freeze_epochs": -1}, "frozen_epochs must be >= 0, not -1"),
+        ("simclr", {"temperature": math.inf}, "a temperature must be a finite number, not inf"),
+        ("simclr", {"temperature": "0.1"}, "a temperature must be > 0, not '0.1'"),
+        ("jmi", {"temperature": True}, "a temperature must be > 0, not True"),
+    ],
+)
+def test_weights_that_climb_the_wrong_way_or_nowhere_are_refused(method, told, said):
+    encoder = im.encoders.get("mlp", channels=1, size=8, hidden=16)
+    with pytest.raises(ConfigError, match=f"^{re.escape(said)}$"):
+        im.methods.build(method, encoder, projector=(8,), **told)

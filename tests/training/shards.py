@@ -19,6 +19,7 @@ SMALL = {"projector": (12, 8), "predictor": (10,), "queue": 50}
 CASES = {
     "jmi": {"optimizer": "adamw", "lr": 1e-3, "clip_norm": 0.5, "accumulate": "views"},
     "sdmi": {"optimizer": "lars", "lr": 0.1},
+    "byol": {"optimizer": "muon", "lr": 1e-3},
     "moco_v2": {"optimizer": "sgd", "lr": 0.01, "rules": {"bias": {"weight_decay": 0}}},
 }
 STOPPED_AT = 3

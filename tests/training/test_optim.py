@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from infomax.errors import ConfigError
-from infomax.training.optim import LARS, build_optimizer
+from infomax.training.lars import LARS
+from infomax.training.muon import Muon
+from infomax.training.optim import build_optimizer
 
 ORACLES = Path(__file__).resolve().parents[3] / "shared" / "oracles"
 
@@ -132,6 +134,7 @@ def test_every_name_builds_and_descends():
         "larc": LARS,
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
+        "muon": Muon,
     }.items():
         p = torch.nn.Parameter(torch.ones(2, 2))
         optimizer = build_optimizer([p], name, lr=0.1, weight_decay=1e-4)

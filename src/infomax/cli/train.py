@@ -88,7 +88,7 @@ def train(
             several processes, the first one's), or "300s cpu" of the processor, all threads and processes together; reading
             the data is not on it, nor are kernels that a new machine compiles once.
         batch_size: samples a batch, of all processes together.
-        optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
+        optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam, adamw or muon.
         lr: peak learning rate, at this batch size.
         lr_batch: the batch that lr is meant for, which then grows with the batch: lr x batch_size / lr_batch.
         weight_decay: as the optimizer takes it.

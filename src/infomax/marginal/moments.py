@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from infomax.errors import ConfigError
+from infomax.errors import check_number
 from infomax.marginal.base import Collapse, Marginal
 from infomax.moments import off_diagonal_squares, standardize
 
@@ -19,7 +19,7 @@ class VarianceCovariance(Marginal):
         eps: under the root.
 
     Raises:
-        ConfigError: a negative eps.
+        ConfigError: a setting that is negative or no number.
 
     Where sources differ: the authors average the hinge over the two views; solo-learn sums it, twice the weight.
 
@@ -34,8 +34,8 @@ class VarianceCovariance(Marginal):
 
     def __init__(self, variance: float = 25.0, covariance: float = 1.0, eps: float = 1e-4) -> None:
         super().__init__()
-        if not eps >= 0:
-            raise ConfigError(f"VarianceCovariance: eps is added to variances under a root and must be >= 0, not {eps}")
+        for name, value in {"variance": variance, "covariance": covariance, "eps": eps}.items():
+            check_number(f"VarianceCovariance: {name}", value)
         self.variance, self.covariance, self.eps = variance, covariance, eps
         spread: tuple[Collapse, ...] = ("point", "nothing") if variance > 0 else ()
         self.guards = (*spread, "directions") if covariance > 0 else spread
@@ -61,6 +61,9 @@ class Decorrelation(Marginal):
     Args:
         weight: lambda times the method's scale (the authors': 0.0051).
 
+    Raises:
+        ConfigError: a weight that is negative or no number.
+
     Where sources differ: the authors' code standardises with the biased variance and eps 1e-5 (a batch norm), as here;
     their pseudo-code with the unbiased one and no eps.
 
@@ -75,6 +78,7 @@ class Decorrelation(Marginal):
 
     def __init__(self, weight: float = 0.0051) -> None:
         super().__init__()
+        check_number("Decorrelation: weight", weight)
         self.weight = weight
         self.guards = Marginal.guards if weight > 0 else ()
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from infomax.clock import Clock
 from infomax.critic import Critic, Dot, is_product
-from infomax.errors import ConfigError, NumericsError
+from infomax.errors import ConfigError, NumericsError, check_number
 from infomax.kernels import log_mean_exp, log_sum_exp, mean_log_sum_exp
 from infomax.kernels.blocks import diagonal
 from infomax.marginal.base import Marginal, Views
@@ -171,7 +171,8 @@ class TaylorDonskerVaradhan(Marginal):
         coefficient: 1/2 is the expansion (eq. 24); the paper's eq. 11 writes 1.
 
     Raises:
-        ConfigError: a critic that is no product. NumericsError: when it looks at one row.
+        ConfigError: a critic that is no product, a coefficient below 0.
+        NumericsError: when it looks at one row.
 
     Where the paper errs: eq. 24 is *not* a lower bound on DV (on 100 tight clusters at temperature 0.1 it reads twice
     the truth), and under the product law Var[T] = tr(Sigma_A Sigma_B): a within-view covariance penalty.
@@ -192,6 +193,7 @@ class TaylorDonskerVaradhan(Marginal):
                 f"Taylor-DV needs a critic that is a product (Dot, Cosine), not {type(critic).__name__}{own}: "
                 "only then are its moments those of the embeddings"
             )
+        check_number("Taylor-DV: coefficient", coefficient)
         self.critic, self.coefficient = critic, coefficient
         self.symmetric = self.symmetric and critic.symmetric
 

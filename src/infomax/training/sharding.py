@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from infomax.errors import ConfigError, nearest
 from infomax.heads import Branch
 from infomax.learner import Learner
-from infomax.parallel import is_shard, mine, whole, world
+from infomax.parallel import cut_as, mine, whole, world
 
 Strategy = Literal["ddp", "fsdp"]
 """How several processes hold a learner: each all of it, or each a shard of its branches."""
@@ -115,13 +115,7 @@ def sharded(learner: Learner, device: torch.device) -> Learner:
 @torch.no_grad()
 def put(t: Tensor, values: Tensor) -> None:
     """Write all of a tensor, given the same in every process, into what may be shards of it."""
-    if not is_shard(t):
-        t.copy_(values)
-        return
-    from torch.distributed.tensor import distribute_tensor
-
-    cut = distribute_tensor(values.to(t.device, t.dtype), t.device_mesh, t.placements)  # type: ignore[attr-defined]
-    mine(t).copy_(mine(cut))
+    mine(t).copy_(mine(cut_as(t, values)))
 
 
 @torch.no_grad()

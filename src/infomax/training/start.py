@@ -88,7 +88,7 @@ def train(
             several processes the first one's clock counts. How many updates fit is the machine's: a run by time is not repeated
             to the bit.
         batch_size: samples a batch, of all processes together; a graph is always one batch.
-        optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam or adamw.
+        optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam, adamw or muon.
         lr: peak learning rate, at this batch size, or at one of `lr_batch`.
         lr_batch: the batch that lr is meant for: the peak is lr batch_size / lr_batch (linear scaling, Goyal et al. 2017);
             None: lr as it is.
