@@ -109,7 +109,7 @@ WORLDS = {
     "points": World("gaussians", 30, 640, held_out=False, projector=(64, 16)),
     "digits, fast": World("digits", 25, 720, lr=6e-3),
     "digits, sgd": World("digits", 40, 720, optimizer="sgd", lr=0.1),
-    "digits, muon": World("digits", 30, 720, optimizer="muon", lr=5e-3),
+    "digits, muon": World("digits", 40, 720, optimizer="muon", lr=1e-2),
     "digits, batch 64": World("digits", 25, 720, batch_size=64, lr=1e-3),
     "digits, wide": World("digits", 30, 720, projector=(256, 256)),
     "fashion-mnist": World("fashion-mnist", 8, 1024, encoder="resnet8", batch_size=64),
