@@ -125,7 +125,7 @@ def test_a_run_learns_resumes_and_is_evaluated(tmp_path, compiles: bool) -> None
     assert len(losses) == 4 and losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("name", ["sgd", "adamw", "lars"])
+@pytest.mark.parametrize("name", ["sgd", "adamw", "lars", "muon"])
 @pytest.mark.parametrize("spoiled", [0, 2])
 def test_a_nan_leaves_weights_and_momentum_alone(name, spoiled: int) -> None:
     torch.manual_seed(0)
