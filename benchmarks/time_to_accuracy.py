@@ -21,7 +21,7 @@ Every cell (contestant, method, set, seed, seconds) is a process of its own, and
 there, or in the `--json` file, are not run again. The budget counts views, compilation and warm-up, not imports and loading;
 schedules end where it does; our views' compiled code is found on disk, as after their first use on a machine (some 20 s more).
 lightly's images lie in memory as PIL images, as its transforms take them; its network has the channels last, as ours.
-`--pilot` judges on training rows (the last 5,000, which no contestant trains on) instead of the test set; `--lr A,B,C` tries
+`--pilot` judges on training rows (the last 5,000, or `--pilot N`, which no contestant trains on) instead of the test set; `--lr A,B,C` tries
 these learning rates, `--change views=w-mse` another setting. `--epochs N` gives both the same images in place of the same time.
 """
 
@@ -268,7 +268,8 @@ def judge(features: Callable[[Tensor], Tensor], cell: Cell, train: Any, test: An
 def run(cell: Cell, path: Path) -> dict[str, Any]:
     train = images_of(cell["data"], path, "train")
     if cell["pilot"]:
-        test, train = tuple(t[-HELD_OUT:] for t in train), tuple(t[:-HELD_OUT] for t in train)
+        held = HELD_OUT if cell["pilot"] is True else cell["pilot"]
+        test, train = tuple(t[-held:] for t in train), tuple(t[:-held] for t in train)
     else:
         test = tuple(t[: cell["tests"]] for t in images_of(cell["data"], path, "test"))
     data = im.data.Dataset(train[0][: cell["rows"]], name=cell["data"])
@@ -331,7 +332,8 @@ def file_of(cell: Cell) -> str:
     changed = [f"{k}={v}" for k, v in cell["changed"].items()]
     recipe = json.dumps(recipe_of(cell), sort_keys=True) if cell["contestant"] in CONTESTANTS else ""
     edition = hashlib.sha256(recipe.encode()).hexdigest()[:8]  # a recipe that was edited since is run anew
-    return "_".join([*said, *changed, *["pilot"] * cell["pilot"], edition]) + ".json"
+    pilot = [] if not cell["pilot"] else ["pilot" if cell["pilot"] is True else f"pilot{cell['pilot']}"]
+    return "_".join([*said, *changed, *pilot, edition]) + ".json"
 
 
 def identity(found: Cell) -> Cell:
@@ -398,7 +400,9 @@ def main() -> None:
     parser.add_argument("--equal", action="store_true", help="lightly at equal seconds as well")
     parser.add_argument("--labels", type=int, default=10_000)
     parser.add_argument("--tests", type=int, default=10_000)
-    parser.add_argument("--pilot", action="store_true")
+    parser.add_argument(
+        "--pilot", nargs="?", type=int, const=True, default=False, help="judge on the last N training rows"
+    )
     parser.add_argument("--lr", type=lambda text: [float(word) for word in text.split(",")], default=[None])
     parser.add_argument(
         "--change", action="append", default=[], help="an option of the recipe: views=w-mse; repeatable"
