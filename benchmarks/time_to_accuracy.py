@@ -22,7 +22,8 @@ there, or in the `--json` file, are not run again. The budget counts views, comp
 schedules end where it does; our views' compiled code is found on disk, as after their first use on a machine (some 20 s more).
 lightly's images lie in memory as PIL images, as its transforms take them; its network has the channels last, as ours.
 `--pilot` judges on training rows (the last 5,000, of `--pilot N` so many, which no contestant trains on) instead of the test
-set; `--lr A,B,C` tries these learning rates, `--change views=w-mse` another setting. `--epochs N` gives both the same images in place of the same time.
+set; `--lr A,B,C` tries these learning rates, `--change views=w-mse` another setting. `--epochs N` gives both the same images
+in place of the same time.
 """
 
 import argparse
