@@ -50,6 +50,16 @@ def test_a_bar_that_goes_on_is_drawn_at_once(monkeypatch):
         assert "4/10" in sys.stderr.getvalue()
 
 
+def test_a_bar_that_is_cleared_ends_at_its_full_count_where_it_shows(monkeypatch):
+    for delay, shown in ((0.0, True), (60.0, False)):
+        monkeypatch.setattr(sys, "stderr", Stream(False))
+        with progress.meter(total=10, delay=delay, leave=False) as bar:
+            for _ in range(10):
+                bar.update()
+            progress.whole(bar, delay)
+        assert ("10/10" in sys.stderr.getvalue()) == shown
+
+
 def test_a_bar_gets_its_length_later_in_a_notebook_too():
     drawn = SimpleNamespace(max=1, bar_style="info")
     with progress.meter(total=None, file=Stream(False)) as bar:

@@ -179,7 +179,28 @@ def reason(error: OSError) -> str:
         >>> reason(OSError(28, "No space left on device")), reason(OSError(13, "Permission denied"))
         ('the disk is full', 'Permission denied')
     """
-    return "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
+    return "the disk is full" if full(error) else error.strerror or str(error)
+
+
+def full(error: OSError) -> bool:
+    """Whether there was no room for what was to be written."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def unreadable(error: Exception) -> str:
+    """Why a file of YAML cannot be read, on one line: by a parser's error the place within the file alone.
+
+    Example:
+        >>> import yaml
+        >>> try:
+        ...     yaml.safe_load("data: a: b")
+        ... except yaml.YAMLError as error:
+        ...     unreadable(error)
+        'line 1, column 8: mapping values are not allowed here'
+    """
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None and problem else ""
+    return f"{at}{problem if at else ' '.join(str(error).split())}"
 
 
 def known_options(function: Callable[P, R]) -> Callable[P, R]:

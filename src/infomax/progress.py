@@ -56,6 +56,12 @@ def meter(*args: Any, **options: Any) -> "tqdm[Any]":
     return bar
 
 
+def whole(bar: "tqdm[Any]", delay: float) -> None:
+    """Draw the last state of a bar that is cleared as it ends, where it shows: in a file an earlier one would be the last."""
+    if not bar.disable and bar.last_print_t >= bar.start_t + delay:
+        bar.refresh()
+
+
 def lasts(bar: "tqdm[Any]", total: int) -> None:
     """Give a bar another length; in a notebook it is a widget's, too, which keeps the one that it was made with."""
     bar.total = total

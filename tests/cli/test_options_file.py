@@ -46,7 +46,13 @@ def test_a_length_beside_a_file_stands_for_the_other_that_is_in_it(tmp_path, cap
     [
         ("method: jmi\nlearning_rate: 1\n", ["no option 'learning_rate'", "one of: ", " lr, "]),
         ("method: jmi\ntemprature: 1\n", ["no option 'temprature'", "did you mean 'temperature'"]),
-        ("method: jmi\ntemperature: warm\ndata: digits\nout: x\n", ["--temperature", "warm"]),
+        ("method: jmi\ntemperature: warm\ndata: digits\nout: x\n", ['run.yaml: temperature: unable to convert "warm"']),
+        ("method: jmi\nepochs: 1.5\ndata: digits\nout: x\n", ["run.yaml: epochs: '1.5' is no whole number"]),
+        ("method: jmi\noptimizer: muse\ndata: digits\nout: x\n", ["run.yaml: optimizer: Invalid value", "adamw"]),
+        (
+            "method: jmi\ndata: a: b\n",
+            ["run.yaml: cannot be read: line 2, column 8: mapping values are not allowed here"],
+        ),
         ("method: simclear\n", ["did you mean 'simclr'"]),
         ("- a\n", ["give a mapping"]),
         ("a: [\n", ["cannot be read"]),
@@ -61,3 +67,10 @@ def test_a_file_of_options_that_cannot_be_is_one_clear_line(tmp_path, capsys, te
     assert code == 2 and err.count("\n") == 1
     for part in expected:
         assert part in err
+    assert "unicode string" not in err
+
+
+def test_a_value_beside_a_file_is_one_of_the_command_line(tmp_path, capsys):
+    (tmp_path / "run.yaml").write_text("method: jmi\nlr: fast\ndata: digits\nout: x\n")
+    code, _, err = run(capsys, "train", "--config", tmp_path / "run.yaml", "--lr", "slow")
+    assert code == 2 and err == 'infomax: Invalid value for --lr: unable to convert "slow" into float.\n'

@@ -3,8 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tests.cli.command import SMALL, run
 
+import infomax as im
+from infomax.cli.phrases import PARTS
 from infomax.errors import DataError
 from infomax.training.folder import unclaimed
 
@@ -48,7 +51,7 @@ def test_bad_input_is_one_clear_line(tmp_path, capsys):
     wrong(["no whole number"], "--epochs", "1.5")
     wrong(["64 bits"], "--seed", "99999999999999999999")
     wrong(["--seed"], "--seed", "-1")
-    wrong(["warmup_epochs=nan"], "--warmup-epochs", "nan")
+    wrong(["--warmup-epochs=nan"], "--warmup-epochs", "nan")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,10 @@ def test_bad_input_is_one_clear_line(tmp_path, capsys):
         (("train", "--devices", "0"), "devices=0: give at least 1"),
         (("train", "--device", "cuda:77"), "torch sees"),
         (("train", "--keep", "0"), "keep=0"),
-        (("train", "--checkpoint-every", "soon"), "checkpoint_every='soon'"),
+        (
+            ("train", "--checkpoint-every", "soon"),
+            "infomax: --checkpoint-every='soon': give a number of updates, or a time",
+        ),
         (("views", "--recipe", "typo"), "no views 'typo'"),
         (("study", "fig2", "--encoder", "typo"), "no encoder 'typo'"),
         (("study", "table1", "--encoder", "typo"), "no encoder 'typo'"),
@@ -137,6 +143,10 @@ def test_protocols_are_looked_at_before_data_are(tmp_path, capsys, trained):
             ("train", *PHOTOS, "--out", "r", "--variance=2", "--momentum-end=1"),
             "vicreg has no --momentum-end (moco_v2 has)",
         ),
+        (
+            ("train", *PHOTOS, "--out", "r", "--marginals", "none"),
+            "train has no option --marginals: in Python a learner has, im.train(learner.edit(marginals=...), ...)",
+        ),
         (("train", *PHOTOS, "--out", "r", "--epoch=3"), "train has no option --epoch: did you mean --epochs?"),
         (("evaluate", "RUN", "--prot", "knn"), "evaluate has no option --prot: did you mean --protocols?"),
         (("train", "--config"), "--config takes a file of options, or a recipe's name (infomax recipes lists them)"),
@@ -190,3 +200,32 @@ def test_a_place_behind_a_folder_that_is_closed_is_said_as_such(tmp_path, monkey
         DataError, match=r"closed/run: nothing can be written in .*\(Permission denied\): choose another"
     ):
         unclaimed(tmp_path / "closed" / "run")
+
+
+def test_no_one_is_told_to_take_data_away(tmp_path, capsys):
+    for name in ("photos/a", "photos/b"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "mine.txt").touch()
+    photos, asked = tmp_path / "photos", ("train", "--method", "jmi", "--data")
+    for data, out, said in (
+        (
+            photos,
+            photos,
+            f"{photos} is where the data lie, and nothing is written there: choose another --out, outside",
+        ),
+        (photos / "a", photos, f"{photos} holds the data ({photos / 'a'}), and nothing is written there"),
+        (photos, photos / "a" / "mine.txt", "mine.txt is a file, and a run is kept in a folder: choose another --out"),
+        (photos / "a", photos / "b", "b exists and is not empty: nothing is overwritten; choose another --out\n"),
+    ):
+        code, _, err = run(capsys, *asked, data, "--out", out)
+        assert code == 2 and said in err and "remove" not in err, err
+        with pytest.raises(im.ConfigError) as error:
+            im.train(im.methods.jmi(torch.nn.Linear(4, 2), projector=()), data, out=out, progress=False)
+        assert said.strip() in str(error.value)
+
+
+def test_the_parts_that_a_message_names_are_those_that_python_changes():
+    torch.manual_seed(0)
+    learner = im.methods.jmi(torch.nn.Linear(4, 2), projector=())
+    kept = {part: getattr(learner, part) for part in PARTS}
+    assert learner.edit(**kept).name == "jmi"

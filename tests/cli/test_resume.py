@@ -1,16 +1,21 @@
 import json
+import os
 import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from tests.cli.command import SMALL, run
 
+import infomax as im
 from infomax import cli
 from infomax.cli import resume
 from infomax.cli.train import ended
 from infomax.errors import ConfigError
-from infomax.training import monitor
+from infomax.training import checkpoint, monitor
+from infomax.training.folder import LOCK
 from infomax.training.run import Run
 
 
@@ -62,14 +67,21 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
     same = ("--lr", "1e-3", "--intervals", "--no-online-probe", "--views", "auto", "--no-compile", "--encoder=auto")
     code, _, err = run(capsys, "train", "--resume", out, *same, "--no-intervals")
     assert code == 2 and "--intervals: true then, false now" in err
+    assert resume.goes_on(out) == f"{out} goes on after update 3, 1 of 4 epochs done"
+    (out / LOCK).touch()
+    (last,) = [path for path in checkpoint.written(out) if checkpoint.step_of(path) == 3]
+    os.utime(last, (time.time() - 600,) * 2)
     code, said, _ = run(capsys, "train", *same, "--resume", out)
     assert code == 0 and "infomax evaluate" in said
+    lost = "it was killed, so that it goes back to its last checkpoint, 10 min old"
+    assert said.splitlines()[0] == f"{out} goes on after update 3, 1 of 4 epochs done; {lost}"
     assert (out / "learner.safetensors").read_bytes() == (whole / "learner.safetensors").read_bytes()
     environment = json.loads((out / "environment.json").read_text())
     assert [part["step"] for part in environment["continued"]] == [3]
     code, said, _ = run(capsys, "train", "--resume", out)
     longer = f"to train longer, begin a new run from its encoder: infomax train --init {out} --out NEW"
     assert code == 0 and f"{out} had ended: nothing was done; {longer}" in said and "LABELLED" not in said
+    assert "goes on" not in said
     assert "--data" not in said
     code, said, _ = run(capsys, "train", "--resume", out, "--data", tmp_path / "other")
     assert code == 0 and f"--data {tmp_path / 'other'} was not looked at" in said
@@ -78,6 +90,17 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
         assert code == 2 and f"now ({longer}" in err
     code, _, err = run(capsys, "train", "--resume", tmp_path / "nowhere")
     assert code == 2 and "no run" in err and err.count("\n") == 1
+
+
+def test_a_run_for_a_time_says_how_much_of_it_is_left(tmp_path, monkeypatch):
+    position = checkpoint.Position(step=111, spent=42.0, foreseen=330)
+    learner = im.methods.jmi(torch.nn.Linear(2, 2), projector=())
+    checkpoint.save(tmp_path, learner, torch.optim.SGD(learner.parameters()), position, {}, {})
+    monkeypatch.setattr(resume, "read_config", lambda folder: {"training": {"budget": "2min"}})
+    assert resume.goes_on(tmp_path) == f"{tmp_path} goes on after update 111 of about 330, 78 s of 2min left"
+    (tmp_path / "checkpoints" / "000000112.safetensors").write_bytes(b"half")
+    assert "after update 111 of" in resume.goes_on(tmp_path)
+    assert resume.goes_on(tmp_path / "nowhere") == ""
 
 
 def test_auto_beside_resume_is_what_the_data_were_left_to_then_or_refused(monkeypatch):

@@ -10,6 +10,7 @@ from PIL import Image
 from tests.cli.command import SMALL, run
 
 from infomax.training.collapse import LITTLE
+from infomax.training.run import Run
 
 
 def test_train_probe_report(tmp_path, capsys):
@@ -61,6 +62,9 @@ def test_the_last_line_of_a_run_and_its_folder_say_what_its_page_says(tmp_path, 
     assert code == 0 and "<strong>few directions left</strong>" in (out / "report.html").read_text()
     code, said, _ = run(capsys, "train", "--resume", out)  # which had ended, so that it is read back
     assert code == 0 and said.splitlines()[0] == re.sub(r" \(\d+ updates\)", "", last)
+    read = Run.load(out)
+    end = last.partition(", effective")[2]
+    assert str(read).endswith(f", effective{end}, in {out}") and repr(read) == f"<Run: {read}>"
     (out / "watch.json").write_text("{")
     code, said, err = run(capsys, "train", "--resume", out)
     assert code == 0 and "watch.json is damaged and left out" in err and "few directions" not in said

@@ -1,4 +1,5 @@
 import sys
+import urllib.error
 from pathlib import Path
 
 import pytest
@@ -321,6 +322,32 @@ def test_published_weights_that_cannot_be_are_one_line(tmp_path, monkeypatch) ->
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
     with pytest.raises(DataError, match=r"cannot be fetched \(no network\).*resnet34-.*\.pth"):
         encoders.get("resnet34", size=96, init="pretrained")
+
+
+def test_torch_says_nothing_of_its_own_where_weights_are_fetched_or_cannot_be(tmp_path, monkeypatch, capsys) -> None:
+    from torchvision import models
+
+    def offline(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("no network")
+
+    def fetched(url: str, path: str, *_: object, **__: object) -> None:
+        torch.save(models.get_model("squeezenet1_1").state_dict(), path)
+        sys.stderr.write("\r100%")
+
+    url = models.get_model_weights("squeezenet1_1").DEFAULT.url
+    file = tmp_path / "checkpoints" / url.split("/")[-1]
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "urlopen", offline)
+    with pytest.raises(DataError) as error:
+        encoders.get("torchvision/squeezenet1_1", size=64, init="pretrained")
+    said = (
+        f"on a machine without a network, put {url} at {file}, or begin with a file of weights (--init FILE, init=FILE)"
+    )
+    assert str(error.value).endswith(said)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetched)
+    encoders.get("torchvision/squeezenet1_1", size=64, init="pretrained")
+    assert capsys.readouterr().err == f"fetching the weights of torchvision/squeezenet1_1: {url}\n\r100%"
 
 
 def test_an_encoder_begins_with_those_of_a_run_or_a_file(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,21 @@ def test_every_near_duplicate_can_be_printed(tmp_path, capsys):
     assert (
         main(["inspect", path, "--duplicates", "0.9", "--pairs", "0"]) == 2 and "at least 1" in capsys.readouterr().err
     )
+
+
+def test_names_with_blanks_are_told_apart_and_json_has_them_as_they_are(tmp_path, capsys):
+    names = [f"a {row:02d}.png" for row in range(30)]
+    np.savez(path := str(tmp_path / "emb.npz"), features=features(), names=np.array(names))
+    asked = ["inspect", path, "--outliers", "1", "--duplicates", "0.99999"]
+    assert main(asked) == 0
+    assert "  'a 05.png'  'a 21.png'" in capsys.readouterr().out
+    assert main([*asked, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["file"], told["rows"], told["width"]) == (path, 30, 6)
+    assert [one["sample"] for one in told["outliers"]] == ["a 07.png"]
+    assert told["duplicates"]["total"] == 1 and told["duplicates"]["pairs"][0]["samples"] == ["a 05.png", "a 21.png"]
+    assert main(["inspect", path, "--outliers", "1", "--json"]) == 0
+    assert "duplicates" not in json.loads(capsys.readouterr().out)
 
 
 def test_rows_without_names_are_told_by_their_numbers(tmp_path):

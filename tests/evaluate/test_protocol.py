@@ -7,7 +7,7 @@ import infomax as im
 from infomax.data import Dataset, load
 from infomax.errors import DataError
 from infomax.evaluate import run as protocol
-from infomax.evaluate.splits import splits
+from infomax.evaluate.splits import some_held, splits
 
 
 def points(n=40, classes=2):
@@ -31,12 +31,32 @@ def saved(path, **arrays):
 def test_every_class_is_held_out_in_part_and_learnt_from():
     labels = torch.tensor([0, 1, 1, 1, 1, 2] * 5 + [3, 3, 4])
     fit, held, how = splits(Dataset(torch.zeros(len(labels), 2), labels), None)
-    assert "each class" in how
+    assert how == "every 5th sample of each class held out as test (none of 1 class of one sample)"
     assert sorted([*fit.tolist(), *held.tolist()]) == list(range(len(labels)))
     assert labels[held].bincount().tolist() == [1, 4, 1, 1]
     assert set(labels[fit].tolist()) == {0, 1, 2, 3, 4}
     fit, held, _ = splits(Dataset(torch.zeros(10, 2)), None)
     assert held.tolist() == [0, 5]
+    assert splits(Dataset(torch.zeros(4, 2), torch.tensor([0, 0, 1, 1])), None)[2].endswith("held out as test")
+
+
+def test_a_class_of_one_sample_is_said_to_be_never_tested():
+    labels = torch.tensor([0] * 10 + [1] * 10 + [2])
+    x = torch.randn(21, 8, generator=torch.Generator().manual_seed(0))
+    data = Dataset(x, labels, ["bus", "cat", "dog"])
+    run = trained(data)
+    with pytest.warns(UserWarning, match=r"a class of one sample .* of 'dog': give more samples") as seen:
+        found = run.evaluate(protocols="knn,few")
+    assert len(seen) == 1
+    assert "held out as test (none of 1 class of one sample)" in found["protocol"]
+    said = str(found).splitlines()
+    assert (
+        said[2].startswith("1% of labels")
+        and "(sd of 3 draws), 5 labels (two a class at the least; of 1 class the" in said[2]
+    )
+    many = Dataset(x, torch.cat([torch.zeros(10, dtype=torch.int64), torch.arange(50, 61)]))
+    with pytest.warns(UserWarning, match=r"of 50, 51, 52, 53, 54 and 6 more: give"):
+        some_held(many, splits(many, None)[1])
 
 
 def test_a_name_alone_is_no_origin(tmp_path, monkeypatch):

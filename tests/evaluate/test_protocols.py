@@ -4,6 +4,8 @@ import os
 import shlex
 import shutil
 import sys
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -415,6 +417,21 @@ def test_what_was_found_before_an_error_is_told_and_kept(runs, capsys, monkeypat
     assert not hasattr(error.value, "__notes__")
 
 
+def test_an_evaluation_that_is_interrupted_says_what_is_kept(runs, capsys, monkeypatch):
+    def stops(*_, **__):
+        raise KeyboardInterrupt
+
+    folder = runs / "1"
+    monkeypatch.setattr("infomax.evaluate.run.finetuned", stops)
+    said = f"infomax: stopped: nothing is kept of the protocol under way; {folder} keeps "
+    assert main(["evaluate", str(folder), "--protocols", "knn,finetune"]) == 130
+    told = capsys.readouterr()
+    assert told.err == f"{said}what the protocols before it found and the features that are encoded\n"
+    assert "kNN " in told.out
+    assert main(["evaluate", str(folder), "--protocols", "finetune"]) == 130
+    assert capsys.readouterr().err == f"{said}the features that are encoded\n"
+
+
 def test_of_a_second_encoder_too(tmp_path, monkeypatch):
     learner = im.methods.sdmi(im.encoders.get("mlp", channels=1, size=8), projector=(8,))
     run = im.train(learner, "digits", epochs=1, progress=False)
@@ -531,12 +548,20 @@ def test_samples_of_a_folder_are_named_by_their_files(runs, tmp_path, capsys):
         assert list(read["names"][-2:]) == ["11.png", "copy.png"]
 
 
-def test_fine_tuning_moves_a_copy_and_tells_its_spread(runs):
+def test_fine_tuning_moves_a_copy_and_tells_its_spread(runs, monkeypatch):
     run = Run.load(runs / "0")
     before = {k: v.clone() for k, v in run.learner.state_dict().items()}
     data = load("digits")
     fit, held, _ = splits(data, load("digits", split="test"))
-    found = finetuned(run, data, fit, load("digits", split="test"), held, epochs=6)["finetune"]
+    seen = []
+
+    def noted(**options):
+        seen.append((options["total"], options["unit"], options["disable"]))
+        return nullcontext(SimpleNamespace(update=lambda: seen.append("epoch")))
+
+    monkeypatch.setattr("infomax.evaluate.finetune.meter", noted)
+    found = finetuned(run, data, fit, load("digits", split="test"), held, epochs=6, progress=True)["finetune"]
+    assert seen == [(30, "epoch", False)] + ["epoch"] * 30  # two trainings choose, three count
     assert found["n"] == 3
     assert found["mean"] > 60
     assert set(found["held_out"]) == {"0.0001", "0.001"}

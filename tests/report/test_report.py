@@ -35,7 +35,7 @@ def test_only_the_rows_drawn_are_encoded(tmp_path, monkeypatch, kind):
     seen = []
     learner.encoder.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
     text = report(run, tmp_path / "page.html").read_text()
-    assert max(seen) <= 10 and "of 30 samples" in text
+    assert max(seen) <= 10 and "of 30 samples (those of the embedding by epoch, and others spread evenly:" in text
 
 
 def test_photographs_of_different_sizes_are_probed_and_drawn(tmp_path):
@@ -65,6 +65,7 @@ def test_a_page_of_one_run_has_every_part_and_is_light(tmp_path, runs):
     assert len(tags.named("aside")) == 0
     assert text.count("thumb views-0-0") == 2 * 8  # two views of each of eight samples
     assert text.count("thumb sheet-0") >= 10 * 9
+    assert text.count(f'<th scope="col">run: {runs[0].name}</th>') == 2  # of neighbours and of view pairs
     for word in ("vicreg", "projector", "torch", "seconds of training"):
         assert word in text
 

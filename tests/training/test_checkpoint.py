@@ -189,7 +189,8 @@ def test_a_full_disk_is_one_clear_line_and_the_last_checkpoint_is_intact(tmp_pat
         return Full(file) if len(seen) > 4 else file
 
     monkeypatch.setattr(Path, "open", full)
-    with pytest.raises(im.DataError, match=r"checkpoints/000000004.safetensors .*the disk is full.*intact"):
+    again = rf"free some space, then: infomax train --resume {tmp_path / 'run'}$"
+    with pytest.raises(im.DataError, match=rf"checkpoints/000000004.safetensors .*the disk is full.*intact; {again}"):
         fit(tmp_path / "run")
     monkeypatch.undo()
     assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == [
@@ -209,7 +210,7 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path, monkeypatch):
         made(self, *more, **others)
 
     monkeypatch.setattr(Path, "mkdir", full)
-    with pytest.raises(im.DataError, match=r"cannot write .*000000000.safetensors .*the disk is full"):
+    with pytest.raises(im.DataError, match=r"cannot write .*000000000.safetensors .*the disk is full.*intact$"):
         fit(tmp_path / "run")
 
 

@@ -193,8 +193,18 @@ def test_time_of_the_processor_is_that_of_all_processes_and_goes_on_with_any_num
 )
 def test_minutes_may_be_written_in_full_or_not(text, seconds):
     assert limit_of(text) == (seconds, "cpu" in text)
-    if "m" in text and "cpu" not in text:
+    if "cpu" not in text:
         assert interval(text)(1) is False  # of checkpoints, too
+
+
+def test_checkpoints_come_after_the_seconds_that_were_asked(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("infomax.training.interrupt.time.monotonic", lambda: now[0])
+    due = interval("90s")
+    now[0] += 89
+    assert not due(1)
+    now[0] += 2
+    assert due(2) and not due(3)
 
 
 @pytest.mark.parametrize("text", ["", "5", "0s", "-3s", "5 days", "5min gpu", "nan s"])

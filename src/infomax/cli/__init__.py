@@ -19,7 +19,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError
 
 from infomax.cli.options import options_given, strict
-from infomax.cli.phrases import said_of
+from infomax.cli.phrases import of_file, said_of, spelt
 from infomax.cli.resume import continued, resumed
 from infomax.cli.runs import demo, embed, evaluate, export, inspect, methods, mi, probe, recipes, report, views
 from infomax.cli.studies import (
@@ -102,18 +102,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(tokens: list[str]) -> int:
+    typed = tokens
     try:
         tokens = from_file(tokens)
         if _continues(tokens):
             tokens = resumed(tokens)
         application(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        return _say(_misspelt(tokens) or said_of(error), 2)
+        return _say(_misspelt(tokens) or of_file(typed, error) or said_of(error), 2)
     except Unreachable as error:  # it may be the first one that is gone, which speaks else
         cause = " ".join(str(error.__cause__).split()).split(". ")[0]
         return _say(f"{error} (torch: {cause})", 2, alone=False)
     except InfomaxError as error:
-        return _failed(error)
+        return _failed(error, tokens)
     except Stopped as stopped:
         return _say(str(stopped), 128 + stopped.number)
     except BrokenPipeError:  # who read along, such as head, has seen enough
@@ -129,12 +130,12 @@ def _run(tokens: list[str]) -> int:
     return 0
 
 
-def _failed(error: InfomaxError) -> int:
+def _failed(error: InfomaxError, tokens: list[str]) -> int:
     from infomax.parallel import rank, world
 
     if isinstance(error, DataError) and world() > 1:  # of this process's slice, it may be: the others do not know of it
         return _say(f"process {rank()}: {error}", 2, alone=False)
-    return _say(str(error), 2)
+    return _say(spelt(str(error), tokens), 2)
 
 
 def _stopped(tokens: list[str]) -> str:

@@ -4,11 +4,21 @@ import inspect
 import re
 from difflib import get_close_matches
 
-from cyclopts import Argument, CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
+from cyclopts import (
+    Argument,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from infomax.cli.options import options_given
 from infomax.errors import command as typed
 from infomax.errors import meant
+
+PARTS = ("target", "joint", "marginals", "scale", "offset")
+"""What of a learner `Learner.edit` changes, and no command does."""
 
 
 def said_of(error: CycloptsError) -> str:
@@ -29,6 +39,33 @@ def said_of(error: CycloptsError) -> str:
     return " ".join(str(error).split())
 
 
+def of_file(argv: list[str], error: CycloptsError) -> str | None:
+    """One line on a value that cannot be read where it stands in the file of `--config`; None of one that was typed.
+
+    Args:
+        argv: the command line as it was typed.
+        error: what the parser made of it, the file's options among them.
+    """
+    given = options_given(argv)
+    if argv[:1] != ["train"] or "config" not in given or not isinstance(error, CoercionError) or error.argument is None:
+        return None
+    key = error.argument.name.removeprefix("--").replace("-", "_")
+    if key in given or f"no_{key}" in given:
+        return None
+    return f"--config {given['config']}: {key}: {said_of(error).removeprefix(f'Invalid value for {error.argument.name}: ')}"
+
+
+def spelt(said: str, argv: list[str]) -> str:
+    """A message that begins with an option as Python has it, as it was typed.
+
+    Example:
+        >>> spelt("batch_size=0: give at least 1", ["train", "--batch-size", "0"])
+        '--batch-size=0: give at least 1'
+    """
+    name, equals, rest = said.partition("=")
+    return f"--{name.replace('_', '-')}={rest}" if equals and options_given(argv).get(name) else said
+
+
 def _unknown(error: CycloptsError, named: str, token: str) -> str:
     option = token.split("=")[0]
     if (named, option) == ("train", "--resume"):  # with a value it would have been another command
@@ -36,6 +73,9 @@ def _unknown(error: CycloptsError, named: str, token: str) -> str:
     method = options_given(error.root_input_tokens or []).get("method") if named == "train" else None
     if said := of_another(method, option.removeprefix("--").removeprefix("no-").replace("-", "_"), option):
         return said
+    part = option.removeprefix("--").removeprefix("no-")
+    if named == "train" and part in PARTS:
+        return f"train has no option {option}: in Python a learner has, im.train(learner.edit({part}=...), ...)"
     arguments = error.app.assemble_argument_collection() if error.app else ()
     by_word = {name.lstrip("-"): name for argument in arguments for name in argument.names}
     word = option.lstrip("-")

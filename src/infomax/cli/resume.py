@@ -1,19 +1,25 @@
 """`infomax train --resume RUN`: where a run goes on, and what may be said again of it."""
 
 import inspect
+import json
 import shlex
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from infomax.cli.options import as_number, options_given
 from infomax.cli.train import ended, longer
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, InfomaxError
+from infomax.locks import left as killed
 from infomax.parallel import launched_rank
 from infomax.training import Run
-from infomax.training.folder import read_config
+from infomax.training.checkpoint import step_of, written
+from infomax.training.folder import LOCK, read_config, read_log
+from infomax.training.length import limit_of
 from infomax.training.rules import read_rules
 from infomax.training.sharding import Strategy
-from infomax.words import with_dashes
+from infomax.words import many, with_dashes
 
 
 def continued(
@@ -33,11 +39,64 @@ def continued(
         root: where named data sets lie now, if they were moved.
         device, devices, strategy: where to compute from here on; by default where it was before.
     """
+    with suppress(InfomaxError):  # of a damaged log, say: what goes on says it
+        if launched_rank() == 0 and (said := goes_on(Path(resume))):
+            print(said, flush=True)
     run = Run.resume(resume, data=data, root=root, device=device, devices=devices, strategy=strategy)
     ended(run, resume)
     for name, value in (("data", data), ("root", root)):
         if run.data is None and value is not None and launched_rank() == 0:
             print(f"--{name} {shlex.quote(value)} was not looked at: give it to each command that needs it")
+
+
+def goes_on(folder: Path) -> str:
+    """Where a run goes on, and what was lost by a process that was killed; nothing of one that has ended, or cannot go on."""
+    known = next((found for path in reversed(written(folder)) if (found := _stand(path)) is not None), None)
+    if known is None:
+        return ""
+    path, position, epochs = known
+    asked, step, foreseen = read_config(folder)["training"], step_of(path), position.get("foreseen") or 0
+    if asked.get("budget") is None:
+        # a run that ended is known by its log; its last checkpoint is of before
+        left, of = asked["epochs"] - len(read_log(folder)), f", {epochs} of {many(asked['epochs'], 'epoch')} done"
+    else:
+        left = limit_of(asked["budget"])[0] - position.get("spent", 0.0)
+        of = f"{f' of about {foreseen:,}' if foreseen else ''}, {left:.0f} s of {asked['budget']} left"
+    if left <= 0:
+        return ""
+    lost = ""
+    if killed(folder / LOCK):
+        lost = f"; it was killed, so that it goes back to its last checkpoint, {_age(time.time() - path.stat().st_mtime)} old"
+    return f"{folder} goes on after update {step:,}{of}{lost}"
+
+
+def _stand(path: Path) -> tuple[Path, dict[str, Any], int] | None:
+    """A checkpoint with its position and the epochs that had ended; None of one that cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            position = json.loads(file.metadata()["infomax"])["position"]
+            rows = json.loads(file.get_tensor("history").numpy().tobytes()) if "history" in file.keys() else []  # noqa: SIM118  (no mapping)
+        return path, position, len(rows or position.get("history", []))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _age(seconds: float) -> str:
+    """A time in words.
+
+    Example:
+        >>> _age(45.2), _age(600), _age(3 * 3600)
+        ('45 s', '10 min', '3 h')
+    """
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.0f} h"
+    )
 
 
 def resumed(argv: list[str]) -> list[str]:

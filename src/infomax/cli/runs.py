@@ -156,7 +156,12 @@ def export(run: str, *, out: str, encoder: Literal["f", "g"] = "f", size: int | 
 
 
 def inspect(
-    file: str, *, outliers: int | None = None, duplicates: float | None = None, pairs: int | None = None
+    file: str,
+    *,
+    outliers: int | None = None,
+    duplicates: float | None = None,
+    pairs: int | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Name the samples that stand alone, or come twice, in features that `infomax embed` wrote; nothing is encoded.
 
@@ -167,10 +172,11 @@ def inspect(
         outliers: print so many samples that are farthest from their neighbours.
         duplicates: print pairs of at least this cosine similarity, such as 0.99.
         pairs: of them so many, the closest; 20 by default.
+        json: print one object {file, rows, width, outliers, duplicates} instead of lines.
     """
     from infomax.evaluate.inspect import inspected
 
-    inspected(file, outliers, duplicates, pairs)
+    inspected(file, outliers, duplicates, pairs, json_alone=json)
 
 
 def report(

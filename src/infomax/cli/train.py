@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from infomax.cli.options import as_token, described_arguments, head, is_head, options_given
 from infomax.cli.phrases import of_another
-from infomax.errors import ConfigError, InfomaxError, beside, nearest
+from infomax.errors import ConfigError, InfomaxError, beside, nearest, unreadable
 from infomax.errors import command as typed
 from infomax.parallel import launched_rank, world
 from infomax.training import Run
@@ -110,7 +110,7 @@ def train(
         device: cpu, cuda or auto.
         devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
         strategy: how they hold the learner: ddp, each all of it; fsdp, each a shard of its branches, for large encoders.
-        checkpoint_every: a number of updates, or of minutes as in 10min; always at the start and when stopped.
+        checkpoint_every: a number of updates, or a time such as 90s or 10min; always at the start and when stopped.
         keep: the last checkpoints to keep.
         gauge_samples: samples, with views fixed for the run, off which the gauges of the log and of the last line are read
             after every epoch; those of the bar are of the batch under way.
@@ -133,7 +133,7 @@ def train(
         raise ConfigError(f"--seed {seed}: give a whole number from 0 on")
     torch.manual_seed(seed)
     if launched_rank() == 0:
-        unclaimed(out, anew=True)
+        unclaimed(out, anew=True, data=data)
     given: dict[str, Any] = {
         "epochs": epochs,
         "budget": budget,
@@ -252,18 +252,15 @@ def ended(run: Run, out: str) -> None:
     last = run.history[-1]
     if launched_rank() > 0:
         return
-    from infomax.training.collapse import HEALTHY, lower_bound, state_of
+    from infomax.training.collapse import lower_bound, standing
 
     mi = lower_bound(last["mi_infonce"], f"{last['mi_infonce']:z.2f} of at most {last['ceiling_infonce']:.2f} nats")
     epochs = f"{last['epoch']:g} epoch{'' if last['epoch'] == 1 else 's'}"
     epochs += "" if float(last["epoch"]).is_integer() else ", the last in part"
     epochs += "" if run.updates is None else f" ({many(run.updates, 'update')})"
-    stands = state_of(run.history, run.watched)
-    poorly = "" if stands in (HEALTHY, "open") else f": {stands}"
     print(
         f"{run.learner.name} after {epochs}: "
-        f"bound {last['bound']:.3f}; of fixed samples InfoNCE {mi}, "
-        f"effective rank {last['effective_rank']:.1f}, std {last['std']:.2f}{poorly}"
+        f"bound {last['bound']:.3f}; of fixed samples InfoNCE {mi}, {standing(run.history, run.watched)}"
     )
     if online := as_text(last):
         print(online)
@@ -413,7 +410,7 @@ def config_of(name: str, method: str | None = None, said: str = "--config") -> d
     except FileNotFoundError:
         raise ConfigError(f"{said} {path}: no such file{_near(path)} ({typed('recipes')} lists the recipes)") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{said} {path}: cannot be read: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{said} {path}: cannot be read: {unreadable(error)}") from None
     if not isinstance(asked, dict):
         raise ConfigError(f"{said} {path}: give a mapping of options, such as 'method: simclr', not {asked!r}")
     asked = {str(key).replace("-", "_"): value for key, value in asked.items()}

@@ -20,7 +20,7 @@ from infomax.data.machine import budget, decoders
 from infomax.data.normalisation import count_levels, moments
 from infomax.data.sets import Dataset
 from infomax.errors import ConfigError, DataError, NoSuchSplit, warn
-from infomax.progress import meter
+from infomax.progress import meter, whole
 from infomax.words import many
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
@@ -31,6 +31,7 @@ UNREAD = frozenset({
 })  # fmt: skip
 """Endings of other pictures, which are not read: a folder that holds some says so."""
 
+DELAY = 5.0  # seconds, after which decoding shows a bar
 TRAIN_FOLDERS = ("train", "training")
 TEST_FOLDERS = ("test", "testing", "val", "validation", "valid", "dev")
 """Folders that are the splits, in small letters or capitals: the first of either that there is."""
@@ -397,7 +398,7 @@ def _decode_all(
     shapes: set[torch.Size] = set()
     levels = np.zeros((3, 256))
     waiting = iter(enumerate(files))
-    with meter(total=len(files), desc="decode", unit="image", delay=5, leave=False) as bar:
+    with meter(total=len(files), desc="decode", unit="image", delay=DELAY, leave=False) as bar:
         # In blocks, so that a stop comes at once and only a block of decoded images waits.
         while block := list(islice(waiting, 512)):
             for (i, _), image in zip(
@@ -416,6 +417,7 @@ def _decode_all(
             bar.update(len(block))
             if broken and on_error == "stop":
                 break
+        whole(bar, DELAY)
     return images, {
         "broken": np.array(broken, np.int64),
         "reasons": np.array(reasons, np.str_),

@@ -2,7 +2,10 @@
 
 import contextlib
 import difflib
+import io
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -143,12 +146,14 @@ def _publish(net: nn.Module, name: str) -> None:
     from torchvision import models
 
     weights = models.get_model_weights(name).DEFAULT
+    place = Path(torch.hub.get_dir(), "checkpoints", weights.url.split("/")[-1])
+    said = "" if place.is_file() else f"fetching the weights of torchvision/{name}: {weights.url}"
     try:
-        tensors = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+        # torch's line, which comes before anything is known to come, stands on one or the other by its version
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(_Fetching(said)):
+            tensors = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except OSError as error:
-        raise _unfetched(
-            f"torchvision/{name}", f"{torch.hub.get_dir()}/checkpoints/{weights.url.split('/')[-1]}", error
-        ) from None
+        raise _unfetched(f"torchvision/{name}", f"put {weights.url} at {place}", error) from None
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:
@@ -157,6 +162,29 @@ def _publish(net: nn.Module, name: str) -> None:
             f"({str(error).splitlines()[-1].strip()})"
         ) from None
     as_published(net)
+
+
+class _Fetching:
+    """The error stream while torch fetches a file: once that comes its bar is there, below a line of our own.
+
+    Args:
+        said: that line, in place of torch's; empty: nothing is to be fetched.
+    """
+
+    def __init__(self, said: str) -> None:
+        self.said, self.stream = said, sys.stderr
+
+    def write(self, text: str) -> int:
+        """Hand on all but torch's line."""
+        if text.startswith("Downloading: "):
+            return len(text)
+        if self.said:
+            self.stream.write(f"{self.said}\n")
+            self.said = ""
+        return self.stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def as_published(net: nn.Module) -> None:
@@ -169,7 +197,7 @@ def as_published(net: nn.Module) -> None:
 def _unfetched(name: str, remedy: str, error: Exception) -> DataError:
     return DataError(
         f"the weights of {name} cannot be fetched ({' '.join(str(error).split())[:200]}): on a machine without a "
-        f"network, {remedy}, or begin with a file of weights (init=PATH)"
+        f"network, {remedy}, or begin with a file of weights (--init FILE, init=FILE)"
     )
 
 

@@ -1,18 +1,21 @@
 """What `infomax evaluate` and `infomax embed` do with their options."""
 
 import json
-from functools import partial
+import shlex
+import signal
 from pathlib import Path
 from typing import Any
 
 from infomax.data import Dataset
 from infomax.errors import ConfigError, DataError, warn
+from infomax.evaluate.cache import FOLDER
 from infomax.evaluate.embed import embed, new_file
 from infomax.evaluate.findings import keep, read
 from infomax.evaluate.inspect import check, say
 from infomax.evaluate.run import Findings, evaluate
 from infomax.evaluate.seeds import apart, lengths, lines, summary
 from infomax.training.defaults import dataset
+from infomax.training.interrupt import Stopped
 from infomax.training.run import Run
 from infomax.words import many
 
@@ -35,12 +38,11 @@ def evaluated(
     found: list[Findings] = []
     configs: list[dict[str, Any]] = []
     for name in runs:
-        run, tell = Run.load(name), partial(_told, name, as_json=as_json)
+        run = Run.load(name)
         read(Path(name))  # damaged, it is said before anything is encoded
         configs.append(run.config)
         asked: dict[str, Any] = {"root": root, "protocols": protocols, "size": size, "seed": seed}
-        found.append(evaluate(run, data, **asked, progress=not as_json, rescue=tell))
-        tell(found[-1])
+        found.append(_judged(name, run, data, asked, as_json=as_json))
     told: dict[str, Any] = {"runs": found}
     if len(found) > 1:
         why_not = apart(runs, found, configs)
@@ -51,6 +53,25 @@ def evaluated(
         print(f"no mean over runs: {told['over_runs_left_out']}")
     elif "over_runs" in told:
         print("\n".join(lines(told["over_runs"], came=lengths(found))))
+
+
+def _judged(name: str, run: Run, data: str | None, asked: dict[str, Any], *, as_json: bool) -> Findings:
+    """Evaluate one run, and tell what was found; also where it is interrupted, what was found before."""
+    before: list[Findings] = []
+
+    def rescue(found: Findings) -> None:
+        before.append(found)
+        _told(name, found, as_json=as_json)
+
+    try:
+        found = evaluate(run, data, **asked, progress=not as_json, rescue=rescue)
+    except KeyboardInterrupt:
+        parts = ["what the protocols before it found"] if before else []
+        parts += ["the features that are encoded"] if any(Path(name, FOLDER).glob("*.safetensors")) else []
+        kept = f"; {shlex.quote(name)} keeps {' and '.join(parts)}" if parts else ""
+        raise Stopped(f"stopped: nothing is kept of the protocol under way{kept}", signal.SIGINT) from None
+    _told(name, found, as_json=as_json)
+    return found
 
 
 def _told(name: str, found: Findings, *, as_json: bool) -> None:

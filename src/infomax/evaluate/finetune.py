@@ -22,6 +22,7 @@ from infomax.encoders.width import width_of
 from infomax.errors import ConfigError
 from infomax.evaluate.probe import stratified
 from infomax.evaluate.protocols import SEEDS, spread_of
+from infomax.progress import meter
 from infomax.training.defaults import standardises, view_size
 from infomax.views import ImageView, Views
 from infomax.views.signal import standardised
@@ -44,6 +45,7 @@ def finetuned(
     size: int | None = None,
     seed: int = 0,
     epochs: int = EPOCHS,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Accuracy of the fine-tuned encoder over seeds.
 
@@ -54,6 +56,7 @@ def finetuned(
         size: side of the views in pixels.
         seed: of the split, and the first one of the repetitions.
         epochs: passes over the rows to learn from.
+        progress: show a bar of the epochs of all trainings.
 
     Returns:
         `finetune`: mean, sd, n (seeds), `rate`, `epochs`, what the encoder was shown (`views`), and the accuracies of the
@@ -101,11 +104,14 @@ def finetuned(
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
+            bar.update()
         return encoder, head
 
-    chosen = {rate: accuracy(*learnt(fit[~apart], rate, seed), train, fit[apart]) for rate in RATES}
-    rate = max(chosen, key=lambda r: (chosen[r], -r))
-    found = spread_of([accuracy(*learnt(fit, rate, seed + k), test, held) for k in range(SEEDS)])
+    every = epochs * (len(RATES) + SEEDS)
+    with meter(total=every, desc="finetune", unit="epoch", delay=2, leave=False, disable=not progress) as bar:
+        chosen = {rate: accuracy(*learnt(fit[~apart], rate, seed), train, fit[apart]) for rate in RATES}
+        rate = max(chosen, key=lambda r: (chosen[r], -r))
+        found = spread_of([accuracy(*learnt(fit, rate, seed + k), test, held) for k in range(SEEDS)])
     return {
         "finetune": found
         | {"rate": rate, "epochs": epochs, "views": seen, "held_out": {str(r): a for r, a in chosen.items()}}

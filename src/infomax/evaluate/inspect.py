@@ -1,6 +1,8 @@
 """What can be seen in features that a file holds already: `infomax inspect`, and the last lines of `infomax embed`."""
 
+import json
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +99,8 @@ def say(z: Tensor, names: list[str], lonely: int | None, twins: float | None, mo
             + (f"{few} (cosine, samples):" if pairs else "")
         )
         for i, j, near in pairs:
-            print(f"  {_floored(near):.4f}  {names[i]}  {names[j]}")
+            # quoted as a shell takes them: a name may hold blanks
+            print(f"  {_floored(near):.4f}  {shlex.quote(names[i])}  {shlex.quote(names[j])}")
         if pairs.total > shown:
             print(
                 f"  and {pairs.total - shown:,} more: --pairs {pairs.total} prints all, a higher --duplicates leaves fewer"
@@ -114,9 +117,28 @@ def _floored(cosine: float) -> float:
     return math.floor(1e4 * (cosine + 5e-7)) / 1e4
 
 
-def inspected(path: str, lonely: int | None, twins: float | None, most: int | None = None) -> None:
+def as_json(z: Tensor, names: list[str], lonely: int | None, twins: float | None, most: int | None) -> dict[str, Any]:
+    """What `say` prints, as an object: of each part that is asked for its samples with their cosines, none of them rounded."""
+    told: dict[str, Any] = {"rows": z.shape[0], "width": z.shape[1]}
+    if lonely is not None:
+        found = outliers(z, lonely) if len(z) > 1 else []
+        told["outliers"] = [{"sample": names[row], "cosine": near} for row, near in found]
+    if twins is not None:
+        pairs = duplicates(z, twins, most=most or SHOWN)
+        listed = [{"samples": [names[i], names[j]], "cosine": near} for i, j, near in pairs]
+        told["duplicates"] = {"threshold": twins, "total": pairs.total, "pairs": listed}
+    return told
+
+
+def inspected(
+    path: str, lonely: int | None, twins: float | None, most: int | None = None, *, json_alone: bool = False
+) -> None:
     """`infomax inspect FILE`."""
     check(lonely, twins, most)
     z, names = read_features(path)
+    asked = (10, 0.99) if lonely is None and twins is None else (lonely, twins)
+    if json_alone:
+        print(json.dumps({"file": path} | as_json(z, names, *asked, most), indent=2))
+        return
     print(f"{path}: {many(z.shape[0], 'row')} of {z.shape[1]}")
-    say(z, names, *((10, 0.99) if lonely is None and twins is None else (lonely, twins)), most)
+    say(z, names, *asked, most)

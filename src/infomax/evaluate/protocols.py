@@ -87,7 +87,7 @@ def binomial(name: str, accuracy: float, n: int) -> dict[str, Any]:
 
 
 def few(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
-    """Logistic regression on a share of the labels, every class alike and at least two of each."""
+    """Logistic regression on a share of the labels, every class alike and at least two of each, where it has as many."""
     found: dict[str, Any] = {}
     for share in SHARES:
         accuracies = []
@@ -96,7 +96,8 @@ def few(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: 
             rows = [order[labels[order] == c] for c in torch.unique(labels)]
             some = torch.cat([r[: max(2, math.ceil(share * len(r)))] for r in rows])
             accuracies.append(linear_probe(train[some], labels[some], test, test_labels, seed=seed + draw).accuracy)
-        found[f"few_{share:.0%}".rstrip("%")] = spread_of(accuracies) | {"labels": len(some), "of": len(labels)}
+        seen = {"labels": len(some), "of": len(labels), "lone": sum(len(r) == 1 for r in rows)}
+        found[f"few_{share:.0%}".rstrip("%")] = spread_of(accuracies) | seen
     return found
 
 
@@ -196,8 +197,8 @@ def statement(found: Mapping[str, Any]) -> str:
 def lines(found: Mapping[str, Any]) -> list[str]:
     """What protocols found, a line each, for a terminal."""
 
-    def several(key: str) -> str:
-        return f"{found[key]['mean']:.2f} % +- {found[key]['sd']:.2f} (sd of {many(found[key]['n'], 'seed')})"
+    def several(key: str, of: str = "seed") -> str:
+        return f"{found[key]['mean']:.2f} % +- {found[key]['sd']:.2f} (sd of {many(found[key]['n'], of)})"
 
     def once(key: str) -> str:
         return f"{found[key]:.2f} % +- {found[f'{key}_se']:.2f} (binomial)"
@@ -216,8 +217,9 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     for share in SHARES:
         key = f"few_{share:.0%}".rstrip("%")
         if key in found:
-            least = " (two a class at the least)" if found[key]["labels"] > 1.5 * share * found[key]["of"] else ""
-            made.append(
-                f"{share:.0%} of labels".ljust(16) + f"{several(key)}, {many(found[key]['labels'], 'label')}{least}"
-            )
+            lone = found[key].get("lone", 0)
+            one = f"; of {many(lone, 'class', 'classes')} the only one" if lone else ""
+            least = f" (two a class at the least{one})" if found[key]["labels"] > 1.5 * share * found[key]["of"] else ""
+            said = f"{several(key, 'draw')}, {many(found[key]['labels'], 'label')}{least}"
+            made.append(f"{share:.0%} of labels".ljust(16) + said)
     return made

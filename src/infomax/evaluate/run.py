@@ -102,7 +102,7 @@ def evaluate(
     # by the labels as they are told, before decoding replaces any: as sweeps split
     fit, held, how = splits(train, test)
     if train.labels is not None and set(names) != {GAUGES}:
-        some_held(train, held)
+        some_held(train, held, test)
         some_classes(train, fit, gauges_alone(run, data))
     halves = _Halves(run, train, fit, train if test is None else test, held, size, progress)
     encoder, second = run.learner.encoder, second_encoder(run.learner)
@@ -136,7 +136,7 @@ def evaluate(
         if name == GAUGES:
             return {"embedding": embedding_gauges(run, train)}
         if name == FINETUNE:
-            return finetuned(*parts, size=size, seed=seed)
+            return finetuned(*parts, size=size, seed=seed, progress=progress)
         if name == BASELINES:
             return {BASELINES: baselines(*parts, size=size, seed=seed, progress=progress)}
         return PROTOCOLS[name](*known, seed)

@@ -4,10 +4,12 @@ import torch
 from torch import Tensor
 
 from infomax.data import Dataset, Graph
-from infomax.errors import DataError, NoSuchSplit
+from infomax.errors import DataError, NoSuchSplit, warn
 from infomax.training.defaults import dataset
+from infomax.words import many
 
 HELD_OUT = 5  # every fifth sample of a class is the test set of data that come without one
+NAMED = 5  # classes that a warning names
 
 
 def splits(data: Dataset, test: Dataset | None) -> tuple[Tensor, Tensor, str]:
@@ -28,11 +30,26 @@ def splits(data: Dataset, test: Dataset | None) -> tuple[Tensor, Tensor, str]:
             rank % HELD_OUT == 1
         )  # the second, seventh, ...: a class of one is learnt from, a class of two tested too
     which = "" if data.labels is None else " of each class"
-    return (~held).nonzero()[:, 0], held.nonzero()[:, 0], f"every {HELD_OUT}th sample{which} held out as test"
+    lone = len(_untested(data, held)) if data.labels is not None else 0
+    but = f" (none of {many(lone, 'class', 'classes')} of one sample)" if lone else ""
+    return (~held).nonzero()[:, 0], held.nonzero()[:, 0], f"every {HELD_OUT}th sample{which} held out as test{but}"
 
 
-def some_held(data: Dataset, held: Tensor) -> None:
-    """Refuse data of which nothing is left to be tested on.
+def _untested(data: Dataset, held: Tensor) -> list[int]:
+    """The labels that no sample has which is held out."""
+    assert data.labels is not None
+    every = torch.unique(data.labels)
+    lone: list[int] = every[~torch.isin(every, data.labels[held])].tolist()
+    return lone
+
+
+def some_held(data: Dataset, held: Tensor, test: Dataset | None = None) -> None:
+    """Refuse data of which nothing is left to be tested on, and warn of classes that are not tested.
+
+    Args:
+        data: labelled.
+        held: rows that are tested on, of the data, or of `test`.
+        test: their test split, where they have one.
 
     Raises:
         DataError: naming what they lack.
@@ -40,6 +57,13 @@ def some_held(data: Dataset, held: Tensor) -> None:
     if not len(held):
         what = "names no test nodes" if isinstance(data, Graph) else "has no class of two samples, to hold one out of"
         raise DataError(f"{data.name!r} {what}: there is nothing to test on")
+    if test is None and not isinstance(data, Graph) and (lone := _untested(data, held)):
+        names = [repr(data.classes[c] if data.classes and 0 <= c < len(data.classes) else c) for c in lone[:NAMED]]
+        more = f" and {len(lone) - NAMED:,} more" if len(lone) > NAMED else ""
+        warn(
+            f"{data.name!r}: a class of one sample is learnt from and never tested, so no accuracy says anything of "
+            f"{', '.join(names)}{more}: give more samples of it, or a test split"
+        )
 
 
 def some_classes(data: Dataset, fit: Tensor, otherwise: str = "") -> None:

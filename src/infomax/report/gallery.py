@@ -84,7 +84,8 @@ def neighbours(page: Page, samples: Samples) -> Page:
 
 
 def _table(names: Sequence[str], body: Sequence[str]) -> str:
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in ("sample", *names))
+    runs = (f"run: {name}" for name in names)  # by itself a name such as "first" reads as a word of the table
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in ("sample", *runs))
     table = f'<table class="rows"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
     return f'<div class="wide">{table}</div>'
 

@@ -19,7 +19,7 @@ from infomax.report.explorer import Map, Pane, Shown
 from infomax.report.looks import style
 from infomax.report.markdown import literal
 from infomax.report.page import Page
-from infomax.report.samples import CLUSTERS, Samples, clusters, samples_of
+from infomax.report.samples import CLUSTERS, MOST_POINTS, Samples, clusters, samples_of
 from infomax.report.subject import Subject, find_data, named_apart
 from infomax.training.collapse import collapsed, lower_bound
 from infomax.training.frames import principal
@@ -224,8 +224,16 @@ def _features(page: Page, known: Sequence[Samples], *, umap: bool) -> None:
             maps,
             Shown.of(samples, range(len(samples.rows))),
             f"Features of the frozen encoder at the end, as unit vectors: {len(samples.rows):,} of "
-            f"{many(len(samples.data), 'sample')}, whole and without augmentation. Clusters are k-means of all dimensions.",
+            f"{many(len(samples.data), 'sample')}{_few(samples)}, whole and without augmentation. Clusters are k-means of all "
+            "dimensions.",
         )
+
+
+def _few(samples: Samples) -> str:
+    """Why not all samples are shown."""
+    watched = any(s.own and s.frames is not None for s in samples.subjects)
+    which = "those of the embedding by epoch, and others spread evenly" if watched else "spread evenly"
+    return f" ({which}: about {MOST_POINTS:,} at most)" if len(samples.rows) < len(samples.data) else ""
 
 
 def _of(samples: Samples) -> str:

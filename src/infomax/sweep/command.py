@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from infomax.errors import ConfigError, command, nearest
+from infomax.errors import ConfigError, command, nearest, unreadable
 from infomax.recipes import files
 from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import OURS, Grid, read
@@ -46,7 +46,7 @@ def grid_of(name: str, changes: tuple[str, ...] = ()) -> Grid:
         text = path.read_text(encoding="utf-8") if path.is_file() else known[name].read_text(encoding="utf-8")
         asked = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{name}: cannot be read: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{name}: cannot be read: {unreadable(error)}") from None
     if not isinstance(asked, dict):
         raise ConfigError(f"{name}: give a mapping, such as 'method: simclr', not {asked!r}")
     for change in changes:

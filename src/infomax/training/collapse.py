@@ -102,3 +102,21 @@ def state_of(history: Sequence[Row], watched: Mapping[str, Any]) -> str:
     if hardly_informed(history, watched):
         return LITTLE
     return HEALTHY if watched else "open"
+
+
+def standing(history: Sequence[Row], watched: Mapping[str, Any]) -> str:
+    """What is said of a run's embedding where its last row is told in one line: two gauges, and its state where that is poor.
+
+    Args:
+        history: rows, at least one.
+        watched: see `state_of`.
+
+    Example:
+        >>> standing([{"epoch": 40, "std": 0.05, "effective_rank": 12.0}], {})
+        'effective rank 12.0, std 0.05: collapsed'
+        >>> standing([{"epoch": 40, "std": 0.9, "effective_rank": 27.0}], {})
+        'effective rank 27.0, std 0.90'
+    """
+    last, stands = history[-1], state_of(history, watched)
+    poorly = "" if stands in (HEALTHY, "open") else f": {stands}"
+    return f"effective rank {last['effective_rank']:.1f}, std {last['std']:.2f}{poorly}"

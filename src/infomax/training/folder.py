@@ -44,12 +44,13 @@ LOCK = "run.lock"
 """Held by the process that trains in a folder. The system lets go of it when that one dies, though the file may stay."""
 
 
-def unclaimed(out: str | Path, *, anew: bool = False) -> Path:
+def unclaimed(out: str | Path, *, anew: bool = False, data: Any = None) -> Path:
     """A folder that a run may be kept in, untouched: asked before data are read, which takes long.
 
     Args:
         out: the folder.
         anew: count what `never_begun` knows for nothing, too.
+        data: of the run, whose own folder is not to be removed.
 
     Raises:
         ConfigError: where it exists and is not empty; what a run leaves that was killed before it began counts for nothing.
@@ -70,10 +71,21 @@ def unclaimed(out: str | Path, *, anew: bool = False) -> Path:
                 f"{path} exists and is not empty: another process is training in it; choose another --out, or wait until that "
                 "one has ended"
             )
-        raise ConfigError(
-            f"{path} exists and is not empty: nothing is overwritten; choose another --out or remove it{_of_the_run_in(path)}"
-        )
+        raise ConfigError(_occupied(path, data))
     return path
+
+
+def _occupied(path: Path, data: Any) -> str:
+    """What is said of a place that is taken; to remove it is advised of what may be a run's alone, and never of the data."""
+    if path.is_file():
+        return f"{path} is a file, and a run is kept in a folder: choose another --out"
+    with suppress(OSError, RuntimeError):
+        source = Path(data).expanduser().resolve() if isinstance(data, str | Path) else None
+        if source is not None and source.exists() and source.is_relative_to(path.resolve()):
+            holds = "is where the data lie" if source == path.resolve() else f"holds the data ({data})"
+            return f"{path} {holds}, and nothing is written there: choose another --out, outside of them"
+    remove = " or remove it" if (path / "config.json").is_file() else ""
+    return f"{path} exists and is not empty: nothing is overwritten; choose another --out{remove}{_of_the_run_in(path)}"
 
 
 def _of_the_run_in(path: Path) -> str:

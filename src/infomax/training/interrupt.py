@@ -14,10 +14,11 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 
-from infomax.errors import ConfigError, InfomaxError, Unreachable, command
+from infomax.errors import ConfigError, InfomaxError, Unreachable, command, full
 from infomax.parallel import gone, rank
 from infomax.progress import say
 from infomax.training.checkpoint import step_of, written
+from infomax.training.length import UNITS
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -172,7 +173,7 @@ def interval(every: int | str) -> Callable[[int], bool]:
     """Whether a checkpoint is due after so many updates.
 
     Args:
-        every: a number of updates (0: none in between), or of minutes, as in "10min".
+        every: a number of updates (0: none in between), or a time such as "90s", "10min" or "1h".
 
     Raises:
         ConfigError: for anything else.
@@ -185,12 +186,12 @@ def interval(every: int | str) -> Callable[[int], bool]:
     if isinstance(every, int) or str(every).isdigit():
         steps = int(every)
         if steps < 0:
-            raise ConfigError(f"checkpoint_every={every}: give a number of updates, or of minutes as in '10min'")
+            raise ConfigError(f"checkpoint_every={every}: give a number of updates, or a time such as '90s' or '10min'")
         return lambda step: steps > 0 and step % steps == 0
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*m(?:in)?", str(every))
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h)", str(every))
     if found is None:
-        raise ConfigError(f"checkpoint_every={every!r}: give a number of updates, or of minutes as in '10min'")
-    seconds, last = 60 * float(found[1]), time.monotonic()
+        raise ConfigError(f"checkpoint_every={every!r}: give a number of updates, or a time such as '90s' or '10min'")
+    seconds, last = float(found[1]) * UNITS[found[2]], time.monotonic()
 
     def due(step: int) -> bool:
         nonlocal last
@@ -204,14 +205,17 @@ def interval(every: int | str) -> Callable[[int], bool]:
 
 @contextmanager
 def outliving(path: Path | None) -> Iterator[None]:
-    """Say of a collective that fails which process is gone, and how the run in a folder goes on.
+    """Say of a collective that fails which process is gone, and how the run in a folder goes on; of a full disk, too, how.
 
     Raises:
         Unreachable: with what torch raised as its cause.
     """
     try:
         yield
-    except InfomaxError:
+    except InfomaxError as error:
+        if isinstance(error.__cause__, OSError) and full(error.__cause__) and path is not None and written(path):
+            again = command(f"train --resume {shlex.quote(str(path))}")
+            raise type(error)(f"{error}; free some space, then: {again}") from error.__cause__
         raise
     except RuntimeError as error:
         if (other := gone(error)) is None:

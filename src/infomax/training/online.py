@@ -109,7 +109,7 @@ class Online:
             raise DataError(f"{options}: {data.name!r} {data.no_labels}; leave it out, or give data that have")
         test = test_of(data)
         fit, held, self.how = splits(data, test)
-        some_held(data, held)
+        some_held(data, held, test)
         if not len(fit):
             raise DataError(f"{data.name!r} names no nodes to learn from: there is no online accuracy of it")
         classes = torch.unique(data.labels)

@@ -20,6 +20,7 @@ from infomax.files import write_bytes
 from infomax.learner import Learner
 from infomax.parallel import rank, world
 from infomax.training.checkpoint import distinct, fill, step_of, written
+from infomax.training.collapse import standing
 from infomax.training.folder import read_config, read_frames, read_log, read_watched
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
@@ -137,7 +138,12 @@ class Run:
         """What it is, and where it stands, in one line."""
         asked, last = self.config.get("data", {}).get("name", "?"), self.history[-1] if self.history else {}
         stands = f"epoch {last['epoch']}, bound {last['bound']:.3f}" if last else "not begun"
+        if {"effective_rank", "std"} <= last.keys():
+            stands += f", {standing(self.history, self.watched)}"
         return f"{self.learner.name} on {asked}, {stands}" + (f", in {self.path}" if self.path else "")
+
+    def __repr__(self) -> str:
+        return f"<Run: {self}>"
 
     @property
     def size(self) -> int | None:

@@ -115,7 +115,7 @@ def train(
         device: cpu, cuda, cuda:1, or auto.
         devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
         strategy: how they hold the learner: `ddp`, each all of it; `fsdp`, each a shard of the branches, for large encoders.
-        checkpoint_every: a number of updates, or of minutes as in "10min"; always at the start and when stopped.
+        checkpoint_every: a number of updates, or a time such as "90s" or "10min"; always at the start and when stopped.
         keep: the last checkpoints to keep.
         wandb: project of Weights & Biases to log to as well, where its package is installed (WANDB_MODE=offline: to disk).
         gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch, for the log;
@@ -154,7 +154,7 @@ def train(
     machine = {"device": device, "devices": devices, "strategy": strategy, "checkpoint_every": checkpoint_every}
     machine |= {"keep": keep, "on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
     if out is not None and launched_rank() == 0:  # alone, for it takes the lock of a run that was killed to see
-        unclaimed(out, anew=True)
+        unclaimed(out, anew=True, data=data)
     path = None if out is None else Path(out)
     with outliving(path):
         return _go(prepare(learner, data, views, options, root, machine), path, progress, on_epoch)
