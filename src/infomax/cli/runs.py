@@ -252,7 +252,7 @@ def mi(
     y: str | None = None,
     *,
     method: str = "auto",
-    critic: Literal["separable", "cosine", "bilinear", "concatenated"] = "separable",
+    critic: Literal["separable", "cosine", "bilinear", "concatenated"] | None = None,
     margins: Literal["rank", "standard", "none"] = "rank",
     k: int = 5,
     seed: int = 0,
@@ -274,7 +274,7 @@ def mi(
             the two arrays x and y.
         method: auto; gaussian, ksg or discrete; or a bound, read from a critic trained for it: infonce, dv, nwj, tuba,
             interpolated, jsd_lower, xi_jsd, smile.
-        critic: of a bound.
+        critic: of a bound, and of no other method; by default separable.
         margins: coordinates to read in: ranks made Gaussian, standardised, or as they are; auto tries its own.
         k: neighbours of ksg.
         seed: of folds and weights.

@@ -43,7 +43,7 @@ def estimate_mi(
     y: Any,
     *,
     method: str = "auto",
-    critic: CriticName = "separable",
+    critic: CriticName | None = None,
     margins: Margins = "rank",
     k: int = 5,
     seed: int = 0,
@@ -60,10 +60,11 @@ def estimate_mi(
     | dv, smile | the same | nearer, but no limit |
 
     Args:
-        x: N or N x ..., an array, a tensor or lists; whole numbers and names are welcome.
+        x: N or N x ..., an array, a tensor or lists; whole numbers and names are welcome. The first axis counts the pairs, and
+            all others are read as one: N x C x H x W as N rows of C H W columns.
         y: N or N x ...; row i belongs to row i of x.
         method: one of the above.
-        critic: of a bound: separable f(x).g(y), cosine (temperature 0.1), bilinear, or concatenated (slow).
+        critic: of a bound: separable f(x).g(y) (by default), cosine (temperature 0.1), bilinear, or concatenated (slow).
         margins: coordinates for every method but auto and discrete: ranks made Gaussian column by column, standardised, or
             as given.
         k: neighbours of ksg.
@@ -71,12 +72,14 @@ def estimate_mi(
             machine.
 
     Returns:
-        The estimate with its limits, flags and readings. A limit is None where none is honest.
+        The estimate with its limits, flags and readings. A limit is None where none is honest. A side that is the same in all
+            rows is taken for a constant: 0, limits of 0, no readings and a flag.
 
     Raises:
-        ConfigError: an unknown method, critic or margin, a seed below 0, or a seed or k that is no whole number.
+        ConfigError: an unknown method, critic or margin, a critic for a method that trains none by name, a seed below 0, or a
+            seed or k that is no whole number.
         DataError: sides that do not pair, or too few rows.
-        NumericsError: NaN, infinity, or a side that never changes.
+        NumericsError: NaN or infinity.
 
     Example:
         >>> from infomax.mi import tasks
@@ -88,10 +91,15 @@ def estimate_mi(
     for what, asked, known in (
         ("method", method, METHODS),
         ("margins", margins, tuple(MARGINS)),
-        ("critic", critic, get_args(CriticName)),
+        ("critic", "separable" if critic is None else critic, get_args(CriticName)),
     ):
         if asked not in known:
             raise ConfigError(f"no {what} {asked!r}: {nearest(asked, known)}")
+    if critic is not None and method not in BOUNDS:
+        raise ConfigError(
+            f"critic {critic!r} is for a method that trains the critic it is told to ({', '.join(BOUNDS)}), and {method!r} "
+            "does not; leave one out"
+        )
     whole: dict[str, Any] = {"seed": seed, "k": k}
     for what, given in whole.items():
         if not isinstance(given, Integral):
@@ -101,6 +109,17 @@ def estimate_mi(
     began = time.process_time()
     a, b, flags = inputs.sides(x, y)
     n, name = len(a), method
+    if not (a.shape[1] and b.shape[1]):
+        return Estimate(
+            mi=0.0,
+            lo=0.0,
+            hi=0.0,
+            method=method,
+            flags=tuple(flags),
+            n=n,
+            dims=(a.shape[1], b.shape[1]),
+            seconds=time.process_time() - began,
+        )
     if method != "discrete":  # there rows that repeat are what is counted
         a, b, repeated = inputs.once(a, b)
         flags += repeated
@@ -111,7 +130,7 @@ def estimate_mi(
             mi, lo, hi, name, readings = out.mi, out.lo, out.hi, out.method, out.readings
             flags += out.flags
         else:
-            reading = _one(a, b, method, critic, MARGINS[margins], k, seed)
+            reading = _one(a, b, method, critic or "separable", MARGINS[margins], k, seed)
             mi, lo, hi, readings = max(0.0, reading.value), reading.lo, reading.hi, [reading]
             flags += _warnings(reading, method)
     if series:  # every limit and test above takes the pairs for independent

@@ -73,6 +73,17 @@ def _whitened(z: Array) -> tuple[Array, Array]:
     return left[:, kept], right[kept].T / s[kept]
 
 
+def squared_lengths(z: Array) -> Array:
+    """Of each row about the mean, in coordinates of unit covariance (Mahalanobis).
+
+    Example:
+        >>> squared_lengths(np.array([[1.0], [3.0], [1.0], [3.0]]))
+        array([1., 1., 1., 1.])
+    """
+    found: Array = len(z) * np.square(_whitened(z - z.mean(0))[0]).sum(1)
+    return found
+
+
 class Fit(NamedTuple):
     """MI of a fitted Gaussian: value, standard error, and the bias that was taken off, in nats."""
 

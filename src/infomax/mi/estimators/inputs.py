@@ -25,7 +25,7 @@ def matrix(data: Any, side: str) -> Array:
 
     Raises:
         DataError: no numbers and no names, rows of unequal length, no rows or no columns, or missing entries: masked, or
-            None or NaN among names. NumericsError: NaN or infinity, or every column constant.
+            None or NaN among names. NumericsError: NaN or infinity.
 
     Example:
         >>> matrix(["b", "a", "b"], "x")
@@ -115,11 +115,10 @@ def sides(x: Any, y: Any) -> tuple[Array, Array, list[str]]:
     """Check two sides against each other and drop the columns that never change.
 
     Returns:
-        N x dx, N x dy, and what was dropped, in words.
+        N x dx, N x dy, and what was dropped, in words; no columns are left of a side that never changes.
 
     Raises:
-        DataError: unequal lengths or fewer than `FEWEST` rows. NumericsError: NaN or infinity, or a side that never
-            changes.
+        DataError: unequal lengths or fewer than `FEWEST` rows. NumericsError: NaN or infinity.
     """
     a, b = matrix(x, "x"), matrix(y, "y")
     if len(a) != len(b):
@@ -130,8 +129,8 @@ def sides(x: Any, y: Any) -> tuple[Array, Array, list[str]]:
     for side, z in (("x", a), ("y", b)):
         moving = np.ptp(z, axis=0) > 0
         if not moving.any():
-            raise NumericsError(f"{side}: every column is constant, so that its mutual information with anything is 0")
-        if not moving.all():
+            flags.append(f"{side}: constant in all {len(z)} rows, so that its mutual information with anything is 0")
+        elif not moving.all():
             flags.append(f"{side}: {int((~moving).sum())} constant columns dropped")
         kept.append(z[:, moving])
     return kept[0], kept[1], flags
