@@ -348,8 +348,8 @@ def collapse(
 
     Args:
         out: folder for results.json and the page; one in which the same was stopped goes on.
-        worlds: names, one option each: digits, points, "digits, fast", "digits, sgd", "digits, batch 64", "digits, wide",
-            fashion-mnist, cifar10; by default all but the last two.
+        worlds: names, one option each: digits, points, "digits, fast", "digits, sgd", "digits, muon", "digits, batch 64",
+            "digits, wide", fashion-mnist, cifar10; by default all but the last two.
         sentences: names, one option each, as simclr: every method but bgrl; "simclr without guard", and so of all but swav,
             dino and w_mse; "swav without balance", "dino without centre", "dino without sharpening", "w_mse without whitening",
             "vicreg without variance", "vicreg without covariance"; and guarded otherwise, "sdmi with predictors", "simsiam with
