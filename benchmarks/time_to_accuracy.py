@@ -331,7 +331,9 @@ def file_of(cell: Cell) -> str:
     named = ("data", "method", "contestant", "seconds", "epochs", "rows", "seed", "lr")
     said = [f"{k}{cell[k]:g}" if isinstance(cell[k], int | float) else cell[k] for k in named if cell[k] is not None]
     changed = [f"{k}={v}" for k, v in cell["changed"].items()]
-    recipe = json.dumps(recipe_of(cell), sort_keys=True) if cell["contestant"] in CONTESTANTS else ""
+    recipe = (
+        json.dumps(cell.get("recipe") or recipe_of(cell), sort_keys=True) if cell["contestant"] in CONTESTANTS else ""
+    )
     edition = hashlib.sha256(recipe.encode()).hexdigest()[:8]  # a recipe that was edited since is run anew
     pilot = [] if not cell["pilot"] else ["pilot" if cell["pilot"] is True else f"pilot{cell['pilot']}"]
     return "_".join([*said, *changed, *pilot, edition]) + ".json"
@@ -443,7 +445,7 @@ def gather(asked: argparse.Namespace, wanted: list[Cell]) -> list[Cell]:
     if asked.json:
         earlier = json.loads(asked.json.read_text()) if asked.json.exists() else {}
         mine = {file.name for file in files}
-        others = [one for one in earlier.get("cells", ()) if file_of(identity(one)) not in mine]
+        others = [one for one in earlier.get("cells", ()) if file_of(one) not in mine]
         about = origin() | (
             {"lightly": version("lightly")} if find_spec("lightly") else {}
         )  # of the gathering; each cell names the machine that ran it

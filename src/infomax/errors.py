@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import ParamSpec, SupportsFloat, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,7 +71,11 @@ def check_number(what: str, value: object, *, least: float = 0.0, above: bool = 
             ...
         infomax.errors.ConfigError: a temperature must be > 0, not '0.1'
     """
-    number = float(value) if isinstance(value, SupportsFloat) and not isinstance(value, bool) else math.nan
+    single: Any = value.detach() if hasattr(value, "detach") else value  # a temperature that learns
+    try:
+        number = math.nan if isinstance(value, bool | str) else float(single)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        number = math.nan
     if not (math.isfinite(number) and (number > least if above else number >= least)):
         wanted = (
             f"{'>' if above else '>='} {least:g}" if number != math.inf and math.isfinite(least) else "a finite number"

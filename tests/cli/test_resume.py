@@ -67,14 +67,14 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
     same = ("--lr", "1e-3", "--intervals", "--no-online-probe", "--views", "auto", "--no-compile", "--encoder=auto")
     code, _, err = run(capsys, "train", "--resume", out, *same, "--no-intervals")
     assert code == 2 and "--intervals: true then, false now" in err
-    assert resume.goes_on(out) == f"{out} goes on after update 3, 1 of 4 epochs done"
+    assert resume.goes_on(out) == f"{out}: its last checkpoint is of update 3, 1 of 4 epochs done"
     (out / LOCK).touch()
     (last,) = [path for path in checkpoint.written(out) if checkpoint.step_of(path) == 3]
     os.utime(last, (time.time() - 600,) * 2)
     code, said, _ = run(capsys, "train", *same, "--resume", out)
     assert code == 0 and "infomax evaluate" in said
-    lost = "it was killed, so that it goes back to its last checkpoint, 10 min old"
-    assert said.splitlines()[0] == f"{out} goes on after update 3, 1 of 4 epochs done; {lost}"
+    lost = "it was killed, and what came since, 10 min ago, is lost"
+    assert said.splitlines()[0] == f"{out}: its last checkpoint is of update 3, 1 of 4 epochs done; {lost}"
     assert (out / "learner.safetensors").read_bytes() == (whole / "learner.safetensors").read_bytes()
     environment = json.loads((out / "environment.json").read_text())
     assert [part["step"] for part in environment["continued"]] == [3]
@@ -97,9 +97,11 @@ def test_a_run_for_a_time_says_how_much_of_it_is_left(tmp_path, monkeypatch):
     learner = im.methods.jmi(torch.nn.Linear(2, 2), projector=())
     checkpoint.save(tmp_path, learner, torch.optim.SGD(learner.parameters()), position, {}, {})
     monkeypatch.setattr(resume, "read_config", lambda folder: {"training": {"budget": "2min"}})
-    assert resume.goes_on(tmp_path) == f"{tmp_path} goes on after update 111 of about 330, 78 s of 2min left"
+    assert (
+        resume.goes_on(tmp_path) == f"{tmp_path}: its last checkpoint is of update 111 of about 330, 78 s of 2min left"
+    )
     (tmp_path / "checkpoints" / "000000112.safetensors").write_bytes(b"half")
-    assert "after update 111 of" in resume.goes_on(tmp_path)
+    assert "of update 111 of" in resume.goes_on(tmp_path)
     assert resume.goes_on(tmp_path / "nowhere") == ""
 
 

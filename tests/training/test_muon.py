@@ -86,13 +86,14 @@ def test_matrices_move_as_torchs_do_within_its_16_bits():
     assert (ends[0] - ends[1]).norm() < 0.03 * ends[0].norm()
 
 
-def test_a_step_has_the_size_of_adamws():
-    p = torch.nn.Parameter(torch.zeros(30, 50))
+@pytest.mark.parametrize("shape", [(30, 500), (500, 30)])
+def test_a_step_has_the_size_of_adamws(shape):
+    p = torch.nn.Parameter(torch.zeros(shape))
     optimizer = Muon([p], lr=1.0)
-    p.grad = torch.randn(30, 50, generator=torch.Generator().manual_seed(0))
+    p.grad = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     optimizer.step()
     size = p.detach().square().mean().sqrt().item()
-    assert size == pytest.approx(0.2 * (30 * 50 / 1500) ** 0.5, rel=0.3)  # 0.2 sqrt(50), spread over 30 of 1500 squares
+    assert size == pytest.approx(0.2, rel=0.3)
 
 
 def test_it_resumes_from_its_state_with_a_parameter_that_comes_late():
@@ -153,7 +154,7 @@ def test_a_run_learns_stops_and_goes_on_to_the_same_weights(tmp_path):
         learner = im.methods.vicreg(im.encoders.get("mlp", channels=1, size=8, hidden=32), projector=(32, 16))
         return im.train(
             learner, "digits", optimizer="muon", lr=2e-3, epochs=3, batch_size=256, seed=0, device="cpu",
-            out=tmp_path / out, progress=False, **told,
+            out=tmp_path / out, progress=False, checkpoint_every=3, **told,
         )  # fmt: skip
 
     whole = begin("whole")
@@ -165,6 +166,7 @@ def test_a_run_learns_stops_and_goes_on_to_the_same_weights(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         begin("parted", on_epoch=stop)
+    assert max(int(file.stem) for file in (tmp_path / "parted" / "checkpoints").glob("*.safetensors")) > 0
     parted = im.Run.resume(tmp_path / "parted", progress=False)
     for a, b in zip(whole.learner.parameters(), parted.learner.parameters(), strict=True):
         assert torch.equal(a, b)

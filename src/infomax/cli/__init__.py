@@ -114,7 +114,7 @@ def _run(tokens: list[str]) -> int:
         cause = " ".join(str(error.__cause__).split()).split(". ")[0]
         return _say(f"{error} (torch: {cause})", 2, alone=False)
     except InfomaxError as error:
-        return _failed(error, tokens)
+        return _failed(error, typed)
     except Stopped as stopped:
         return _say(str(stopped), 128 + stopped.number)
     except BrokenPipeError:  # who read along, such as head, has seen enough

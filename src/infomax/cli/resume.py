@@ -66,8 +66,8 @@ def goes_on(folder: Path) -> str:
         return ""
     lost = ""
     if killed(folder / LOCK):
-        lost = f"; it was killed, so that it goes back to its last checkpoint, {_age(time.time() - path.stat().st_mtime)} old"
-    return f"{folder} goes on after update {step:,}{of}{lost}"
+        lost = f"; it was killed, and what came since, {_age(time.time() - path.stat().st_mtime)} ago, is lost"
+    return f"{folder}: its last checkpoint is of update {step:,}{of}{lost}"
 
 
 def _stand(path: Path) -> tuple[Path, dict[str, Any], int] | None:

@@ -73,7 +73,7 @@ def estimate_mi(
 
     Returns:
         The estimate with its limits, flags and readings. A limit is None where none is honest. A side that is the same in all
-            rows is taken for a constant: 0, limits of 0, no readings and a flag.
+            rows is taken for a constant: 0, no upper limit, no readings and a flag.
 
     Raises:
         ConfigError: an unknown method, critic or margin, a critic for a method that trains none by name, a seed below 0, or a
@@ -113,7 +113,7 @@ def estimate_mi(
         return Estimate(
             mi=0.0,
             lo=0.0,
-            hi=0.0,
+            hi=None,  # a column that varies rarely may be constant in a sample
             method=method,
             flags=tuple(flags),
             n=n,

@@ -84,7 +84,10 @@ def _occupied(path: Path, data: Any) -> str:
         if source is not None and source.exists() and source.is_relative_to(path.resolve()):
             holds = "is where the data lie" if source == path.resolve() else f"holds the data ({data})"
             return f"{path} {holds}, and nothing is written there: choose another --out, outside of them"
-    remove = " or remove it" if (path / "config.json").is_file() else ""
+    remove = ""
+    with suppress(DataError, OSError):  # others keep a config.json, too
+        read_config(path)
+        remove = " or remove it"
     return f"{path} exists and is not empty: nothing is overwritten; choose another --out{remove}{_of_the_run_in(path)}"
 
 

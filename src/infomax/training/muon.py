@@ -55,7 +55,8 @@ class Muon(torch.optim.Optimizer):
     $$ m \leftarrow \mu m + g, \qquad p \leftarrow (1 - \mathrm{lr}\,\lambda)\, p
        - 0.2 \sqrt{\max(P, Q)}\;\mathrm{lr}\;\mathrm{orthogonal}(g + \mu m). $$
     The factor gives a step the size of AdamW's, 0.2 lr by entry, so that one learning rate and one decay serve both, and
-    those of an AdamW recipe are a first guess. Parameters of one dimension (biases, normalisation gains) take AdamW.
+    those of an AdamW recipe are a first guess. Parameters of one dimension (biases, normalisation gains) take AdamW. On a GPU
+    the orthogonal matrices of 32-bit weights are worked out in 16 bits; shards are gathered for it, those of one shape at a time.
 
     Args:
         params: parameters, or groups (dicts) of them, as for every optimiser of torch.
@@ -153,16 +154,15 @@ class Muon(torch.optim.Optimizer):
 
 
 def _each(updates: list[Tensor]) -> list[Tensor]:
-    """Each made orthogonal; those of one shape in one call, for a GPU is launched few kernels."""
-    flat = [whole(u).flatten(1) for u in updates]
+    """Each made orthogonal; those of one shape in one call, for a GPU is launched few kernels, and shards are whole for it alone."""
     alike: dict[tuple[torch.Size, torch.dtype], list[int]] = {}
-    for i, u in enumerate(flat):
+    for i, u in enumerate(updates):
         alike.setdefault((u.shape, u.dtype), []).append(i)
-    turned = list(flat)
+    turned = list(updates)
     for places in alike.values():
-        stacked = torch.stack([flat[i] for i in places])
+        stacked = torch.stack([whole(updates[i]).flatten(1) for i in places])
         # on a GPU in 16 bits, as its author does: the iteration repairs its own rounding, and 0.7 to 1.2 is wide
-        fast = stacked.bfloat16() if stacked.is_cuda else stacked
+        fast = stacked.bfloat16() if stacked.is_cuda and stacked.dtype == torch.float32 else stacked
         for i, one in zip(places, orthogonal(fast).to(stacked.dtype).unbind(), strict=True):
-            turned[i] = one
-    return [cut_as(u, t.reshape(u.shape)) for u, t in zip(updates, turned, strict=True)]
+            turned[i] = cut_as(updates[i], one.reshape(updates[i].shape))
+    return turned
