@@ -56,7 +56,7 @@ class Muon(torch.optim.Optimizer):
        - 0.2 \sqrt{\max(P, Q)}\;\mathrm{lr}\;\mathrm{orthogonal}(g + \mu m). $$
     The factor gives a step the size of AdamW's, 0.2 lr by entry, so that one learning rate and one decay serve both, and
     those of an AdamW recipe are a first guess. Parameters of one dimension (biases, normalisation gains) take AdamW. On a GPU
-    the orthogonal matrices of 32-bit weights are worked out in 16 bits; shards are gathered for it, those of one shape at a time.
+    matrices of 32-bit weights are made orthogonal in 16 bits; shards are gathered for it, those of one shape at a time.
 
     Args:
         params: parameters, or groups (dicts) of them, as for every optimiser of torch.
@@ -154,7 +154,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def _each(updates: list[Tensor]) -> list[Tensor]:
-    """Each made orthogonal; those of one shape in one call, for a GPU is launched few kernels, and shards are whole for it alone."""
+    """Each made orthogonal; those of one shape in one call: a GPU is launched few kernels, and few shards are whole at once."""
     alike: dict[tuple[torch.Size, torch.dtype], list[int]] = {}
     for i, u in enumerate(updates):
         alike.setdefault((u.shape, u.dtype), []).append(i)

@@ -161,7 +161,7 @@ def _of_gaussian(
         ("no upper limit: what projection left out may carry more", any("projected" in flag for flag in flags)),
         ("no upper limit: this few pairs cannot tell Gaussian data from others", n < 300),
         (
-            f"no upper limit: x and y are large together somewhat {_more(beyond)} often than in Gaussian data, which may be chance",
+            f"no upper limit: x and y are large together {_more(beyond)} often than in Gaussian data, which may be chance",
             abs(beyond.scale) > SUSPECT,
         ),
     ):
