@@ -334,7 +334,8 @@ def test_the_figures_of_the_toy_study_are_those_of_its_file():
 
 
 def test_the_first_look_of_the_readme_is_that_of_its_file():
-    runs, page = read("results/first-look-imagenette-128.json")["runs"], PAGES["README.md"]
+    found, page = read("results/first-look-imagenette-128.json"), " ".join(PAGES["README.md"].split())
+    runs, before = found["runs"], found["by_adamw"]["runs"]
     raw = runs[0]["baselines"]["raw"]
     assert (
         f"| raw pixels | {raw['linear']:.1f} ± {raw['linear_se']:.1f} | {raw['knn']:.1f} ± {raw['knn_se']:.1f} |"
@@ -346,6 +347,9 @@ def test_the_first_look_of_the_readme_is_that_of_its_file():
         assert f"{run['epochs']:.0f} epochs | {' | '.join(cells)} |" in page
     (again,) = (run for run in runs if run["seed"] == 1)
     assert f"a second seed of the first has {again['linear']:.1f} and {again['knn']:.1f}" in page
+    (wide,) = (run for run in before if run["views"] == 64)
+    for run, said in ((before[0], "the first had"), (wide, "2 epochs)"), (wide["baselines"]["untrained"], "encoder has")):
+        assert f"{said} {run['linear']:.1f} and {run['knn']:.1f}" in page
 
 
 def test_the_theory_page_has_the_figures_of_its_file():
