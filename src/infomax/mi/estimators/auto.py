@@ -72,6 +72,7 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
         readings.append(reading)
         flags.append(f"{cells} pairs of levels in {n} samples: too many to count, so levels were read as numbers")
     ceiling = min([math.inf, *(entropy(c) for c in classes if c is not None)])
+    series = bool(inputs.in_series(x, y))
     x, y = _prepared(x, "x", flags, rng), _prepared(y, "y", flags, rng)
     if n < 200:
         flags.append(f"{n} pairs only: expect little of what is not Gaussian")
@@ -90,7 +91,10 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
         readings.append(EstimatorReading(f"ksg, {d} learned", each.value, se=each.se, ceiling=_ksg_ceiling(n // 4, 3)))
 
     few = any(c is not None for c in classes)  # which speaks against a Gaussian by itself
-    beyond = Departure(0.0, 0.0) if few or exact(fit) else departure(g_x, g_y, fit, ranked.correlations, seed=seed)
+    # of a series neighbouring rows agree by themselves: it lies outside of independent simulations, dependent or not
+    beyond = (
+        Departure(0.0, 0.0) if few or series or exact(fit) else departure(g_x, g_y, fit, ranked.correlations, seed=seed)
+    )
     doubts = _doubts(
         ranked.correlations, (fit.rank_x, fit.rank_y), ranked.fit, near, beyond, stack, folds, n, seed, classes
     )
@@ -161,18 +165,14 @@ def _of_gaussian(
         ("no upper limit: what projection left out may carry more", any("projected" in flag for flag in flags)),
         ("no upper limit: this few pairs cannot tell Gaussian data from others", n < 300),
         (
-            f"no upper limit: x and y are large together {_more(beyond)} often than in Gaussian data, which may be chance",
-            abs(beyond.scale) > SUSPECT,
+            "no upper limit: x and y are large together somewhat more often than in Gaussian data, which may be chance",
+            beyond.scale > SUSPECT,
         ),
     ):
         if holds:
             hi = None
             flags.append(reason)
     return Outcome(max(0.0, normal.value), max(0.0, limit) if lo is None else lo, hi, "gaussian", flags, readings)
-
-
-def _more(beyond: Departure) -> str:
-    return "more" if beyond.scale > 0 else "less"
 
 
 def _of_others(
@@ -362,9 +362,8 @@ def _doubts(
     if any(c is not None for c in classes):
         return ["a side has few levels"]
     found = []
-    if abs(beyond.scale) > PLAIN:
-        by = f"by {abs(beyond.scale):.0f} deviations"
-        found.append(f"x and y are large together {_more(beyond)} often than in Gaussian data, {by}")
+    if beyond.scale > PLAIN:
+        found.append(f"x and y are large together more often than in Gaussian data, by {beyond.scale:.0f} deviations")
     elif beyond.shape > PLAIN:
         found.append(f"what it leaves of one side depends on the other, by {beyond.shape:.0f} deviations")
     for name, each in near.items():
