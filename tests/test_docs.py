@@ -348,7 +348,11 @@ def test_the_first_look_of_the_readme_is_that_of_its_file():
     (again,) = (run for run in runs if run["seed"] == 1)
     assert f"a second seed of the first has {again['linear']:.1f} and {again['knn']:.1f}" in page
     (wide,) = (run for run in before if run["views"] == 64)
-    for run, said in ((before[0], "the first had"), (wide, "2 epochs)"), (wide["baselines"]["untrained"], "encoder has")):
+    for run, said in (
+        (before[0], "the first had"),
+        (wide, "2 epochs)"),
+        (wide["baselines"]["untrained"], "encoder has"),
+    ):
         assert f"{said} {run['linear']:.1f} and {run['knn']:.1f}" in page
 
 
