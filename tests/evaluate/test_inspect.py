@@ -56,7 +56,7 @@ def test_names_with_blanks_are_told_apart_and_json_has_them_as_they_are(tmp_path
     np.savez(path := str(tmp_path / "emb.npz"), features=features(), names=np.array(names))
     asked = ["inspect", path, "--outliers", "1", "--duplicates", "0.99999"]
     assert main(asked) == 0
-    assert "  'a 05.png'  'a 21.png'" in capsys.readouterr().out
+    assert "  'a 05.png'  'a 21.png'" in (said := capsys.readouterr().out) and "  'a 07.png'\n" in said
     assert main([*asked, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["file"], told["rows"], told["width"]) == (path, 30, 6)

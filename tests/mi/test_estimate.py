@@ -370,6 +370,9 @@ HOLED = np.where(np.arange(200).reshape(100, 2) == 7, np.nan, GOOD)
             r"\(infonce, dv, .*, and 'gaussian' does not",
         ),
         (GOOD, GOOD, {"critic": "separable"}, ConfigError, "and 'auto' does not; leave one out"),
+        (GOOD, GOOD, {"margins": "rank"}, ConfigError, "'auto' tries its own; leave one out"),
+        (GOOD, GOOD, {"method": "discrete", "margins": "none"}, ConfigError, "'discrete' counts levels; leave one out"),
+        (GOOD, GOOD, {"k": 3}, ConfigError, "k=3 are the neighbours of method 'ksg', and 'auto' does not take it"),
     ],
 )
 def test_what_cannot_be_read_says_so(x, y, options, error, said):
@@ -389,6 +392,7 @@ def test_a_constant_side_tells_nothing(method):
     found = estimate_mi(GOOD, np.ones((100, 2)), method=method)
     assert (found.mi, found.lo, found.hi, found.method, found.readings) == (0.0, 0.0, None, method, ())
     assert found.flags == ("y: constant in all 100 rows, so that its mutual information with anything is 0",)
+    assert found.as_text().splitlines()[1:] == [f"  ! {found.flags[0]}"]  # and no table of no readings
     assert found.as_text().startswith("I(x; y) = 0.000 nats (above 0.000)")
     assert estimate_mi(np.zeros(100), np.ones((100, 2)), method=method).mi == 0.0
 

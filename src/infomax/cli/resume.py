@@ -78,7 +78,7 @@ def _stand(path: Path) -> tuple[Path, dict[str, Any], int] | None:
         with safe_open(path, framework="pt") as file:
             position = json.loads(file.metadata()["infomax"])["position"]
             rows = json.loads(file.get_tensor("history").numpy().tobytes()) if "history" in file.keys() else []  # noqa: SIM118  (no mapping)
-        return path, position, len(rows or position.get("history", []))
+        return path, position, len(rows)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -253,8 +253,8 @@ def mi(
     *,
     method: str = "auto",
     critic: Literal["separable", "cosine", "bilinear", "concatenated"] | None = None,
-    margins: Literal["rank", "standard", "none"] = "rank",
-    k: int = 5,
+    margins: Literal["rank", "standard", "none"] | None = None,
+    k: int | None = None,
     seed: int = 0,
     tau: float | None = None,
     data: str | None = None,
@@ -275,8 +275,9 @@ def mi(
         method: auto; gaussian, ksg or discrete; or a bound, read from a critic trained for it: infonce, dv, nwj, tuba,
             interpolated, jsd_lower, xi_jsd, smile.
         critic: of a bound, and of no other method; by default separable.
-        margins: coordinates to read in: ranks made Gaussian, standardised, or as they are; auto tries its own.
-        k: neighbours of ksg.
+        margins: coordinates to read in: ranks made Gaussian (by default), standardised, or as they are; not of auto, which
+            tries its own, nor of discrete.
+        k: neighbours of ksg, and of no other method; by default 5.
         seed: of folds and weights.
         tau: read with the fixed critic cos/tau, as curves of training are, in place of an estimate; sides of one width.
         data: of runs, as of train; by default what the first was trained on.

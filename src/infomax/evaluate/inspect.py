@@ -85,11 +85,11 @@ def check(lonely: int | None, twins: float | None, most: int | None) -> None:
 
 
 def say(z: Tensor, names: list[str], lonely: int | None, twins: float | None, most: int | None) -> None:
-    """Print the samples that stand alone, and those that come twice."""
+    """Print the samples that stand alone, and those that come twice, quoted as a shell takes them: a name may hold blanks."""
     if lonely is not None and len(z) > 1:
         print(f"farthest from neighbour {min(10, len(z) - 1)}, counted from the nearest (cosine, sample):")
         for row, near in outliers(z, lonely):
-            print(f"  {near:.3f}  {names[row]}")
+            print(f"  {near:.3f}  {shlex.quote(names[row])}")
     if twins is not None:
         shown = most or SHOWN
         pairs = duplicates(z, twins, most=shown)
@@ -99,7 +99,6 @@ def say(z: Tensor, names: list[str], lonely: int | None, twins: float | None, mo
             + (f"{few} (cosine, samples):" if pairs else "")
         )
         for i, j, near in pairs:
-            # quoted as a shell takes them: a name may hold blanks
             print(f"  {_floored(near):.4f}  {shlex.quote(names[i])}  {shlex.quote(names[j])}")
         if pairs.total > shown:
             print(

@@ -29,6 +29,9 @@ MARGINS: dict[str, Callable[[Array], Array]] = {
     "none": lambda z: z,
 }
 
+NEIGHBOURS = 5
+"""Of ksg, where none are named."""
+
 SERIES = (
     "no limits: rows are like the rows before them on both sides, so the pairs count for fewer than they are, and what is read "
     "may be chance; of a time series give rows that lie far apart, of independent rows that were sorted shuffle the pairs"
@@ -44,8 +47,8 @@ def estimate_mi(
     *,
     method: str = "auto",
     critic: CriticName | None = None,
-    margins: Margins = "rank",
-    k: int = 5,
+    margins: Margins | None = None,
+    k: int | None = None,
     seed: int = 0,
 ) -> Estimate:
     r"""Estimate I(X; Y) in nats from N pairs, and say how sure that is.
@@ -65,9 +68,9 @@ def estimate_mi(
         y: N or N x ...; row i belongs to row i of x.
         method: one of the above.
         critic: of a bound: separable f(x).g(y) (by default), cosine (temperature 0.1), bilinear, or concatenated (slow).
-        margins: coordinates for every method but auto and discrete: ranks made Gaussian column by column, standardised, or
-            as given.
-        k: neighbours of ksg.
+        margins: coordinates for every method but auto and discrete: ranks made Gaussian column by column (by default),
+            standardised, or as given.
+        k: neighbours of ksg, by default 5.
         seed: of folds, weights, dither and the samples that tell a bias: the same seed gives the same estimate on the same
             machine.
 
@@ -76,8 +79,8 @@ def estimate_mi(
             rows is taken for a constant: 0, no upper limit, no readings and a flag.
 
     Raises:
-        ConfigError: an unknown method, critic or margin, a critic for a method that trains none by name, a seed below 0, or a
-            seed or k that is no whole number.
+        ConfigError: an unknown method, critic or margin, an option that the method has no use for, a seed below 0, or a seed
+            or k that is no whole number.
         DataError: sides that do not pair, or too few rows.
         NumericsError: NaN or infinity.
 
@@ -90,7 +93,7 @@ def estimate_mi(
     """
     for what, asked, known in (
         ("method", method, METHODS),
-        ("margins", margins, tuple(MARGINS)),
+        ("margins", "rank" if margins is None else margins, tuple(MARGINS)),
         ("critic", "separable" if critic is None else critic, get_args(CriticName)),
     ):
         if asked not in known:
@@ -100,7 +103,14 @@ def estimate_mi(
             f"critic {critic!r} is for a method that trains the critic it is told to ({', '.join(BOUNDS)}), and {method!r} "
             "does not; leave one out"
         )
-    whole: dict[str, Any] = {"seed": seed, "k": k}
+    if margins is not None and method in ("auto", "discrete"):
+        raise ConfigError(
+            f"margins {margins!r} are for a method that reads in the coordinates it is told, and {method!r} "
+            f"{'tries its own' if method == 'auto' else 'counts levels'}; leave one out"
+        )
+    if k is not None and method != "ksg":
+        raise ConfigError(f"k={k} are the neighbours of method 'ksg', and {method!r} does not take it; leave one out")
+    whole: dict[str, Any] = {"seed": seed, "k": NEIGHBOURS if k is None else k}
     for what, given in whole.items():
         if not isinstance(given, Integral):
             raise ConfigError(f"estimate_mi: {what}={given!r}: give a whole number")
@@ -130,7 +140,7 @@ def estimate_mi(
             mi, lo, hi, name, readings = out.mi, out.lo, out.hi, out.method, out.readings
             flags += out.flags
         else:
-            reading = _one(a, b, method, critic or "separable", MARGINS[margins], k, seed)
+            reading = _one(a, b, method, critic or "separable", MARGINS[margins or "rank"], whole["k"], seed)
             mi, lo, hi, readings = max(0.0, reading.value), reading.lo, reading.hi, [reading]
             flags += _warnings(reading, method)
     if series:  # every limit and test above takes the pairs for independent

@@ -96,7 +96,8 @@ class Estimate:
             head = f"I(x; y) {known}cannot be told from {self.n} pairs; by {self.method} it reads {self.mi:.3f}"
         lines = [head]
         lines += [f"  ! {flag}" for flag in self.flags]
-        lines += ["", f"  {'reading':34} {'nats':>8} {'se':>7} {'interval':>18} {'ceiling':>8} {'seconds':>8}"]
+        if self.readings:
+            lines += ["", f"  {'reading':34} {'nats':>8} {'se':>7} {'interval':>18} {'ceiling':>8} {'seconds':>8}"]
         for r in self.readings:
             interval = "" if r.lo is None else f"{r.lo:.3f} .. " + ("" if r.hi is None else f"{r.hi:.3f}")
             name = f"{r.name}" + (f" ({r.kind})" if r.kind != "estimate" else "")
