@@ -260,17 +260,18 @@ def test_seeds_of_the_watch_are_judged_together(tmp_path):
     """One seed decides nothing; a whole method that is collapsed by its rank alone is named."""
     first, second = (collapse_folder(tmp_path / str(seed), seed) for seed in (110, 111))
     third = collapse_folder(tmp_path / "112", 112, missed=1)
-    names = ("collapse_flagged", "healthy_left_alone")
+    names = ("collapse_flagged", "healthy_left_alone", "ablations_flagged")
 
     def judged(folders):
         found = {r["name"]: r for r in claims.ledger({"collapse": folders})}
         return [found[name] for name in names]
 
-    assert [r["verdict"] for r in judged(first)] == ["not decidable"] * 2
-    assert [r["verdict"] for r in judged([first, second])] == ["holds"] * 2
+    assert [r["verdict"] for r in judged(first)] == ["not decidable"] * 3
+    assert [r["verdict"] for r in judged([first, second])] == ["holds"] * 3
     assert judged([first, second])[1]["measured"] == "0 of 8 (seeds 110, 111): none"
-    row, healthy = judged([first, second, third])
-    assert [row["verdict"], healthy["verdict"]] == ["does not hold", "holds"]
+    row, healthy, ablations = judged([first, second, third])
+    assert [r["verdict"] for r in (row, healthy, ablations)] == ["does not hold", "holds", "holds"]
+    assert ablations["measured"] == "3 of 3 (seeds 110, 111, 112); missed: none"
     assert row["measured"] == "3 of 4 (seeds 110, 111, 112), 0 more later; missed: dino (digits, wide, seed 112)"
     assert row["note"].startswith("Missed with its guard: dino (digits, wide, seed 112), which ended with std 1.00")
     assert "by its rank alone" in row["note"] and row["note"].endswith("3 of 3 flagged in time.")
@@ -283,5 +284,5 @@ def test_seeds_of_the_watch_are_judged_together(tmp_path):
     given = [f"--collapse={folder}" for folder in (first, second)]
     assert main(["study", "claims", "--out", str(tmp_path / "out"), "--earlier", str(kept), *given]) == 0
     found = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert [r["verdict"] for r in found["claims"] if r["study"] == "collapse"] == ["holds"] * 2
+    assert [r["verdict"] for r in found["claims"] if r["study"] == "collapse"] == ["holds"] * 3
     assert found["command"].count("--collapse ") == 2

@@ -58,10 +58,15 @@ def test_misses_and_false_alarms_are_counted_apart_by_part():
         "warned": 0,
     }
     assert found["other seeds"] == found["chosen on"] | {"healthy": 2, "alarms": 0}
-    assert [c["verdict"] for c in claims(rows)] == ["does not hold", "does not hold"]
+    assert [c["verdict"] for c in claims(rows)] == ["does not hold"] * 3
     good = [row("simsiam"), row("simsiam without guard", rank=5.0, flagged=0.2)]
-    assert [c["verdict"] for c in claims(good)] == ["not decidable", "not decidable"]  # of one seed
-    assert [c["verdict"] for c in claims([*good, *(r | {"seed": 101} for r in good)])] == ["holds", "holds"]
+    assert [c["verdict"] for c in claims(good)] == ["not decidable"] * 3  # of one seed
+    twice = [*good, *(r | {"seed": 101} for r in good)]
+    assert [c["verdict"] for c in claims(twice)] == ["holds"] * 3
+    # a whole method that ends collapsed and unseen is a miss, and no ablation's
+    whole = [row(name) for name in ("byol", "simclr")] + [row("dino", std=0.05)]
+    assert [c["verdict"] for c in claims([*twice, *whole])] == ["holds", "does not hold", "holds"]
+    assert [c["name"] for c in claims(whole)] == ["collapse_flagged", "healthy_left_alone"]
     assert "collapsed: std 1.00, rank 5.0, point at 20%" in table(good)[1]["digits, wide"]
 
 

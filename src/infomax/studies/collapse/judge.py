@@ -83,14 +83,24 @@ def counted(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
 
 
 def claims(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The two halves of the bar, on the worlds that are held out; rows of several studies may be given together."""
+    """What the watch is held to, on the worlds that are held out; rows of several studies may be given together."""
     part = counted(rows)["held out"]
     if not part["healthy"] or not part["collapsed"]:
         return []
     listed = {k: ", ".join(_said(r) for r in part[k]) or "none" for k in ("missed", "alarms")}
     drawn = {k: sorted({r["seed"] for r in part[k]}) for k in ("collapsed", "healthy")}
     of = {k: f"{'seed' if len(s) == 1 else 'seeds'} {', '.join(map(str, s))}" for k, s in drawn.items()}
+    bare, unseen = ([r for r in part[k] if r["name"] in ABLATIONS] for k in ("collapsed", "missed"))
+    ablations = claim(
+        "ablations_flagged",
+        "every collapsing ablation is flagged in the first fifth of training",
+        "infomax",
+        f"{len(bare) - len(unseen)} of {len(bare)} ({of['collapsed']}); missed: {', '.join(map(_said, unseen)) or 'none'}",
+        [never("runs not flagged in time", len(unseen), len({r["seed"] for r in bare}))],
+        "Of sentences without their guard; whole methods that ended collapsed are in the next claim.",
+    )
     return [
+        *([ablations] if bare else []),
         claim("collapse_flagged", "every run that ends collapsed is flagged in the first fifth of training", "infomax",
               f"{len(part['collapsed']) - len(part['missed'])} of {len(part['collapsed'])} ({of['collapsed']}), "
               f"{len(part['late'])} more later; missed: {listed['missed']}",
