@@ -2,17 +2,21 @@
 
 import contextlib
 import inspect
+import math
 import re
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import infomax as im
 from infomax import errors
+from infomax.files import write_bytes
 
 ROOT = Path(errors.__file__).parent
 
@@ -92,3 +96,34 @@ def test_commands_are_typed_as_this_one_was(monkeypatch):
     for script in ("/venv/bin/infomax", "/src/infomax/__main__.py", "C:\\bin\\infomax-script.py"):
         errors.begun_as(script)
         assert errors.command("probe runs/a") == "infomax probe runs/a"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, np.True_, torch.tensor(True), "0.1", b"0.1", np.array(0.1), None, [0.1], math.nan, math.inf, -0.1, 10**400,
+     torch.ones(2), torch.nn.Parameter(torch.ones(2, device="meta"))],
+)  # fmt: skip
+def test_a_number_is_one_that_can_be_reckoned_with(value):
+    with pytest.raises(im.ConfigError, match=r"^a width must be .*, not .{1,60}$"):
+        errors.check_number("a width", value)
+
+
+@pytest.mark.parametrize(
+    "value", [0, 1, 0.5, np.float32(0.5), np.int64(2), torch.tensor(0.5), torch.nn.Parameter(torch.tensor(0.5))]
+)
+def test_numbers_of_numpys_and_tensors_of_one_are_numbers(value):
+    errors.check_number("a width", value)
+
+
+def test_a_file_has_one_writer_at_a_time_or_all_of_them_whole(tmp_path):
+    """Threads of one process have its number in common, as the first processes of two containers have."""
+    path, whole = tmp_path / "one", {bytes([k]) * 3_000_000 for k in range(4)}
+
+    def write(data: bytes) -> None:
+        for _ in range(5):
+            write_bytes(path, data)
+            assert path.read_bytes() in whole
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, whole))
+    assert [file.name for file in tmp_path.iterdir()] == ["one"]

@@ -8,6 +8,7 @@ import math
 import os
 import shlex
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -73,14 +74,16 @@ def check_number(what: str, value: object, *, least: float = 0.0, above: bool = 
     """
     single: Any = value.detach() if hasattr(value, "detach") else value  # a temperature that learns
     try:
-        number = math.nan if isinstance(value, bool | str) else float(single)
+        # numpy's and torch's truth values name their type; an array of one entry is no number to what it would be used in
+        odd = "bool" in str(getattr(value, "dtype", type(value))) or type(value).__name__ == "ndarray"
+        number = math.nan if odd or isinstance(value, str | bytes) else float(single)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         number = math.nan
     if not (math.isfinite(number) and (number > least if above else number >= least)):
         wanted = (
             f"{'>' if above else '>='} {least:g}" if number != math.inf and math.isfinite(least) else "a finite number"
         )
-        raise ConfigError(f"{what} must be {wanted}, not {value!r}")
+        raise ConfigError(f"{what} must be {wanted}, not {textwrap.shorten(repr(value), 60)}")
 
 
 class NumericsError(InfomaxError, ArithmeticError):

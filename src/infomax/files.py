@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,8 @@ def written_whole(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         >>> path.read_bytes()
         b'all of it'
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    # a number of a process is another's in another container, and its threads'
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as file:
             yield file

@@ -36,7 +36,7 @@ def check(accumulate: Accumulate, *branches: nn.Module | None) -> None:
     Example:
         >>> check(2, nn.Linear(3, 3)); check("views", nn.BatchNorm1d(3))
     """
-    if accumulate != "views" and (not isinstance(accumulate, int) or accumulate < 1):
+    if accumulate != "views" and (not isinstance(accumulate, int) or isinstance(accumulate, bool) or accumulate < 1):
         raise ConfigError(f"accumulate={accumulate!r}: give a number of pieces, or 'views'")
     norms = [m for b in branches if b is not None for m in b.modules() if isinstance(m, _BatchNorm)]
     if accumulate not in (1, "views") and norms:

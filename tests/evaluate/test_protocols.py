@@ -5,10 +5,12 @@ import shlex
 import shutil
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -207,6 +209,20 @@ def test_a_damaged_cache_is_made_anew(runs):
     for path in (runs / "0" / "features").iterdir():
         path.write_bytes(b"no tensors")
     assert evaluate(run, protocols="linear", progress=False) == first
+    assert all(len(path.read_bytes()) > 100 for path in (runs / "0" / "features").iterdir()), "and kept again"
+
+
+def test_a_cache_that_another_process_removes_meanwhile_is_made_anew(runs, monkeypatch):
+    run = im.Run.load(runs / "0")
+    first = evaluate(run, protocols="linear", progress=False)
+    load = safetensors.torch.load_file
+
+    def removed(path):
+        Path(path).unlink()
+        return load(path)
+
+    monkeypatch.setattr("safetensors.torch.load_file", removed)
+    assert evaluate(run, protocols="linear", progress=False) == first
 
 
 def test_embed_writes_a_new_file_and_names_what_it_saw(runs, tmp_path, capsys):
@@ -264,7 +280,7 @@ def test_embed_leaves_no_half_of_a_file(runs, tmp_path, capsys, monkeypatch):
         if kind == ".npz" or importlib.util.find_spec("pyarrow"):
             assert main(["embed", str(runs / "0"), "digits", "--out", str(tmp_path / f"emb{kind}")]) == 2
             assert "cannot write" in capsys.readouterr().err and not list(tmp_path.iterdir())
-            assert there.pop().name == f"emb{kind}.{os.getpid()}.tmp", "of this process alone"
+            assert there.pop().match(f"emb{kind}.{os.getpid()}-*.tmp"), "of this process alone"
 
 
 def test_what_is_found_is_said_though_it_cannot_be_kept(runs, capsys, monkeypatch):

@@ -142,8 +142,12 @@ def test_a_closure_returns_the_loss():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ConfigError, match="momentum must be zero or more, got -1"):
-        Muon([torch.nn.Parameter(torch.ones(2, 2))], lr=0.1, momentum=-1)
+    endless = float("inf")
+    for told in (
+        {"momentum": -1}, {"momentum": 1.0}, {"betas": (0.9, 1.0)}, {"betas": (-0.5, 0.999)}, {"eps": endless}, {"lr": endless},
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=f"Muon: {next(iter(told))}"):
+            Muon([torch.nn.Parameter(torch.ones(2, 2))], **{"lr": 0.1} | told)
     with pytest.raises(ConfigError, match=r"one of \(2, 2\) is complex: take optimizer='adamw'"):
         build_optimizer([torch.nn.Parameter(torch.ones(2, 2, dtype=torch.complex64))], "muon", lr=0.1)
 

@@ -82,7 +82,12 @@ def test_a_gradient_is_shortened_to_the_norm_and_never_lengthened():
 
 def test_numbers_of_numpys_are_kept_as_pythons_and_the_run_goes_on(tmp_path):
     numbers = {"lr": np.float32(1e-3), "clip_norm": np.float32(1), "rules": {"bias": {"weight_decay": np.float32(0)}}}
-    run = fit(out=tmp_path / "run", epochs=np.int64(2), size=np.int64(1), checkpoint_every=3, **numbers)
+    machine = {
+        "checkpoint_every": np.int64(3),
+        "keep": np.int64(2),
+        "device": torch.device("cpu"),
+    }  # a device by its name
+    run = fit(out=tmp_path / "run", epochs=np.int64(2), size=np.int64(1), **machine, **numbers)
     (tmp_path / "run" / "log.jsonl").unlink()  # as if killed in its last epoch
     again = im.Run.resume(tmp_path / "run", progress=False)
     assert torch.equal(weights(run), weights(again)) and type(run.config["training"]["lr"]) is float
@@ -432,7 +437,8 @@ def test_views_of_a_function_are_tried_on_the_encoder_as_it_is_written(monkeypat
         {"lr": "0.1"}, {"weight_decay": "0"}, {"warmup_epochs": "1"}, {"clip_norm": "1"}, {"keep": "2"}, {"devices": "2"},
         {"compile": "no"}, {"online_probe": "no"}, {"rules": [1]}, {"optimizer": None}, {"precision": 32}, {"on_nan": None},
         {"strategy": None}, {"size": 16.0}, {"size": True}, {"local_views": 2.0}, {"lr_batch": True}, {"lr_batch": 256.0},
-        {"epochs": True}, {"seed": False}, {"gauge_samples": True},
+        {"epochs": True}, {"seed": False}, {"gauge_samples": True}, {"lr": True}, {"clip_norm": True}, {"keep": True},
+        {"devices": True}, {"accumulate": True}, {"checkpoint_every": True}, {"checkpoint_every": "0s"},
     ],
 )  # fmt: skip
 def test_an_option_of_another_type_is_named(asked):

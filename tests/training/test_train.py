@@ -263,7 +263,7 @@ def test_what_is_called_after_every_epoch_sees_the_run_as_it_stands_and_changes_
     assert run.learner.training == plain.learner.training
 
 
-@pytest.mark.parametrize("true", [True, np.bool_(True)])
+@pytest.mark.parametrize("true", [True, np.bool_(True), torch.tensor(True), torch.tensor([2.0]) > 1])
 def test_true_after_an_epoch_ends_the_run_and_it_can_be_continued_to_the_same_bits(tmp_path, true):
     with pytest.raises(ConfigError, match="on_epoch='after': give a function"):
         fit(on_epoch="after")

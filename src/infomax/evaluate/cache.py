@@ -1,5 +1,6 @@
 """Features encoded once and kept in the run's folder, under the hash of what they depend on."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -67,11 +68,9 @@ def kept(folder: Path | None, name: str | None, data: Dataset, make: Callable[[]
     from safetensors.torch import load_file, save
 
     path = folder / FOLDER / f"{name}.safetensors"
-    if path.is_file():
-        try:
-            return load_file(path)["features"]
-        except (SafetensorError, KeyError):
-            path.unlink()  # a damaged cache is made anew
+    # what is damaged, or was taken away meanwhile, is made anew, and written over
+    with contextlib.suppress(SafetensorError, KeyError, OSError):
+        return load_file(path)["features"]
     z = make()
     if isinstance(data.images, Encoded) and data.images.replaced:
         return z

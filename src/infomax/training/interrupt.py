@@ -183,13 +183,13 @@ def interval(every: int | str) -> Callable[[int], bool]:
         >>> [due(step) for step in (1, 2, 3, 4, 5, 6)]
         [False, False, True, False, False, True]
     """
-    if isinstance(every, int) or str(every).isdigit():
+    if (isinstance(every, int) and not isinstance(every, bool)) or str(every).isdigit():
         steps = int(every)
         if steps < 0:
             raise ConfigError(f"checkpoint_every={every}: give a number of updates, or a time such as '90s' or '10min'")
         return lambda step: steps > 0 and step % steps == 0
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h)", str(every))
-    if found is None:
+    if found is None or not float(found[1]):
         raise ConfigError(f"checkpoint_every={every!r}: give a number of updates, or a time such as '90s' or '10min'")
     seconds, last = float(found[1]) * UNITS[found[2]], time.monotonic()
 

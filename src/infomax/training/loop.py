@@ -284,7 +284,10 @@ def _heard(on_epoch: OnEpoch, run: Run) -> bool:
     """Whether the user's function ends the run; the learner that it may have put to evaluation trains on."""
     with modes_kept(run.learner):
         said = on_epoch(run)
-    return isinstance(said, bool | np.bool_) and bool(said)  # not what else a function happens to give back
+    truth = isinstance(said, bool | np.bool_) or (
+        isinstance(said, Tensor) and said.dtype == torch.bool and said.numel() == 1
+    )
+    return truth and bool(said)  # not what else a function happens to give back
 
 
 def _mean(values: list[Tensor]) -> float:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, check_number
 from infomax.parallel import cut_as, whole
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -67,7 +67,7 @@ class Muon(torch.optim.Optimizer):
         eps: of AdamW.
 
     Raises:
-        ConfigError: if a setting is negative, or a parameter is complex.
+        ConfigError: if a setting is negative or infinite, a momentum 1 or more, or a parameter complex.
 
     Where the literature disagrees: its author scales by $\sqrt{\max(1, P/Q)}$, with rates some ten times as large; Liu et al.
     as here. Both leave embeddings and a classifier's last layer to AdamW; here every matrix is one, those of heads too.
@@ -92,8 +92,10 @@ class Muon(torch.optim.Optimizer):
         eps: float = 1e-8,
     ) -> None:
         for name, value in {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "eps": eps}.items():
-            if not value >= 0:
-                raise ConfigError(f"Muon: {name} must be zero or more, got {value}")
+            check_number(f"Muon: {name}", value)
+        for name, value in {"momentum": momentum, "betas[0]": betas[0], "betas[1]": betas[1]}.items():
+            if not 0 <= value < 1:
+                raise ConfigError(f"Muon: {name} must be in [0, 1), not {value}")
         super().__init__(
             params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "betas": betas, "eps": eps}
         )

@@ -16,10 +16,10 @@ from infomax.training.optim import check as check_optimizer
 from infomax.training.rules import read_rules
 
 
-def _own(value: Any) -> Any:
+def own(value: Any) -> Any:
     """A number of numpy's as one of Python's, in a mapping too, which a file of a run can hold; anything else as it is."""
     if isinstance(value, Mapping):
-        return {k: _own(v) for k, v in value.items()}
+        return {k: own(v) for k, v in value.items()}
     if isinstance(value, int | float) or not isinstance(value, Real):
         return value
     return int(value) if isinstance(value, Integral) else float(value)
@@ -69,7 +69,7 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).copy().items():
-            object.__setattr__(self, name, _own(value))
+            object.__setattr__(self, name, own(value))
         for name in ("epochs", "batch_size", "seed", "gauge_samples", "size", "local_views", "lr_batch"):
             value = getattr(self, name)
             if value is None and name in ("size", "local_views", "lr_batch"):
@@ -78,7 +78,7 @@ class Options:
                 raise ConfigError(f"{name}={value!r}: give a whole number")
         for name in ("lr", "weight_decay", "warmup_epochs", "clip_norm"):
             value = getattr(self, name)
-            if value is not None and not isinstance(value, Real):
+            if value is not None and (not isinstance(value, Real) or isinstance(value, bool)):
                 raise ConfigError(f"{name}={value!r}: give a number")
         for name in ("compile", "intervals", "online_probe", "online_knn"):
             if not isinstance(getattr(self, name), bool):

@@ -64,7 +64,7 @@ def check_kept(options: Options, machine: Mapping[str, Any]) -> None:
     """The part of `check_machine` that asks nothing of the machine at hand."""
     interval(machine["checkpoint_every"])
     for name in ("keep", "devices"):
-        if not isinstance(machine[name], int):
+        if not isinstance(machine[name], int) or isinstance(machine[name], bool):
             raise ConfigError(f"{name}={machine[name]!r}: give a whole number")
     if machine["keep"] < 1:
         raise ConfigError(f"keep={machine['keep']}: a run keeps at least its last checkpoint")

@@ -26,7 +26,7 @@ from infomax.training.folder import alone, claim, cleared, never_begun, read_con
 from infomax.training.interrupt import noted_signals, outliving
 from infomax.training.loop import Loop, OnEpoch
 from infomax.training.optim import OptimizerName
-from infomax.training.options import Options
+from infomax.training.options import Options, own
 from infomax.training.prepare import Job, prepare
 from infomax.training.run import Run, rebuilt
 from infomax.training.sharding import Strategy
@@ -153,6 +153,7 @@ def train(
         raise ConfigError(f"on_epoch={on_epoch!r}: give a function of the run, called after every epoch")
     machine = {"device": device, "devices": devices, "strategy": strategy, "checkpoint_every": checkpoint_every}
     machine |= {"keep": keep, "on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
+    machine = _readable(machine)
     if out is not None and launched_rank() == 0:  # alone, for it takes the lock of a run that was killed to see
         unclaimed(out, anew=True, data=data)
     path = None if out is None else Path(out)
@@ -188,7 +189,7 @@ def resume(
         )
     machine = {"strategy": "ddp"} | config[checkpoint.MACHINE]
     here = {"device": device, "devices": devices, "strategy": strategy}
-    machine |= {k: v for k, v in here.items() if v is not None}
+    machine |= _readable({k: v for k, v in here.items() if v is not None})
     on_error, root = machine.get("on_error", "skip"), config["data"]["root"] if root is None else root
     if data is not None:
         source = dataset(data, root, on_error=on_error)
@@ -208,6 +209,11 @@ def resume(
     with outliving(path):
         job = prepare(made, source, named, Options(**asked), root, machine)
         return _go(job, path, progress, on_epoch, continued=True)
+
+
+def _readable(machine: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a run's folder can hold and read them: a device by its name, numbers of numpy's as Python's."""
+    return {k: str(v) if isinstance(v, torch.device) else own(v) for k, v in machine.items()}
 
 
 def _ended(path: Path, learner: Learner, asked: Mapping[str, Any]) -> Run | None:
