@@ -186,3 +186,41 @@ def test_a_name_that_is_none_is_one_line_with_the_nearest(capsys):
     assert "did you mean 'reference/simclr-cifar10'" in capsys.readouterr().err and not Path("x").exists()
     with pytest.raises(ConfigError, match="did you mean 'paper/byol-cifar10'"):
         recipes.get("paper/boyl-cifar10")
+
+
+def test_a_recipe_trains_from_python_what_the_command_trains(tmp_path):
+    changes = [
+        "--data",
+        "digits",
+        "--epochs",
+        "1",
+        "--size",
+        "8",
+        "--encoder",
+        "mlp",
+        "--projector",
+        "32-16",
+        "--seed",
+        "3",
+    ]
+    assert main(["train", "--config", "cpu/simclr-cifar10", *changes, "--out", str(tmp_path / "command")]) == 0
+    by_command = im.Run.load(tmp_path / "command")
+    run = im.recipes.get("cpu/simclr-cifar10").train(
+        "digits", tmp_path / "python", epochs=1, size=8, encoder="mlp", projector=[32, 16], seed=3, progress=False
+    )
+    mine, theirs = (r.learner.state_dict() for r in (run, by_command))
+    assert mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert run.config["training"] == by_command.config["training"] and "budget" not in run.config["training"]
+
+
+def test_a_recipe_takes_what_a_run_takes_and_names_what_it_does_not(tmp_path):
+    recipe, seen = im.recipes.get("cpu/vicreg-cifar10"), []
+    images = torch.randint(0, 255, (96, 16, 16, 3), dtype=torch.uint8)
+    run = recipe.train(images, budget="1s cpu", size=8, encoder="mlp", progress=False, on_epoch=seen.append)
+    assert run.path is None and seen and run.config["training"]["budget"] == "1s cpu"
+    with pytest.raises(ConfigError, match=r"cpu/vicreg-cifar10: no option 'learning_rate'.*'lr'"):
+        recipe.train(images, learning_rate=0.1)
+    with pytest.raises(ConfigError, match="batch"):
+        recipe.train(images, batch_size=1)
+    with pytest.raises(im.DataError, match="nowhere"):
+        recipe.train(str(tmp_path / "nowhere"))

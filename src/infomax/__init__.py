@@ -1,6 +1,6 @@
 """infomax: self-supervised representation learning as mutual-information maximisation."""
 
-from infomax import data, encoders, methods, mi, views
+from infomax import data, encoders, methods, mi, recipes, views
 from infomax.clock import Clock
 from infomax.critic import Bilinear, Chord, Cosine, Critic, Dot, Euclidean
 from infomax.errors import ConfigError, DataError, InfomaxError, NumericsError
@@ -65,6 +65,7 @@ __all__ = [
     "methods",
     "mi",
     "mlp",
+    "recipes",
     "step",
     "train",
     "views",

@@ -3,6 +3,8 @@
     infomax recipes                                                     # every one, with what it should reach
     infomax train --config reference/simclr-cifar10 --out runs/simclr   # options given beside it win
 
+In Python `im.recipes.get("reference/simclr-cifar10").train("photos/", out="runs/simclr")`.
+
 | family | what |
 |---|---|
 | paper | the eight methods of the paper as its tables 6 and 7 select them; `paper/sweep1-METHOD` are grids |
@@ -13,15 +15,19 @@ A file holds a method's options, those of `infomax train`, and under `sets` what
 """
 
 import functools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any
-
-import yaml
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from infomax.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from infomax.training.loop import OnEpoch
+    from infomax.training.run import Run
 
 __all__ = ["Recipe", "files", "get", "names", "protocols"]
 
@@ -55,8 +61,53 @@ class Recipe:
         second = f" (g {one('accuracy_g', 'sd_g')})" if "accuracy_g" in found else ""
         return one("accuracy", "sd") + second
 
+    def train(
+        self,
+        data: Any = None,
+        out: str | Path | None = None,
+        *,
+        progress: bool = True,
+        on_epoch: "OnEpoch | None" = None,
+        **changes: Any,
+    ) -> "Run":
+        """Train what `infomax train --config` of this recipe trains.
+
+        Args:
+            data: as of `im.train`: a name, a folder, an array, a data set; None: the recipe's own.
+            out: folder of the run; None: it is kept nowhere.
+            progress: show a bar, with rate and time left.
+            on_epoch: called with the run after every epoch, as of `im.train`.
+            **changes: options of `infomax train`, and of the method, that win over the recipe's; of `epochs` and `budget`
+                the one that is given.
+
+        Returns:
+            The run, its learner trained.
+
+        Raises:
+            ConfigError: an option that is none, naming the nearest; and as `im.train`.
+
+        Example:
+            >>> run = get("cpu/simclr-cifar10").train("digits", epochs=1, size=8, encoder="mlp", progress=False)
+            >>> run.config["training"]["optimizer"], len(run.history)
+            ('muon', 1)
+        """
+        from infomax.sweep.grid import resolved
+        from infomax.training.configured import configured
+        from infomax.training.defaults import dataset
+
+        length = {"epochs", "budget"} if {"epochs", "budget"} & set(changes) else set()
+        asked = {k: v for k, v in self.options.items() if k not in length} | changes
+        named = data is None or isinstance(data, str | os.PathLike)
+        if data is not None:
+            asked["data"] = os.fspath(data) if named else "given"
+        options = resolved(asked, self.name)
+        given = None if named else dataset(data, on_error=options["on_error"])
+        return configured(options, None if out is None else Path(out), given, progress=progress, on_epoch=on_epoch)
+
     def as_yaml(self) -> str:
         """The recipe as a file for `--config`, what it says of itself in comments."""
+        import yaml
+
         said = yaml.safe_dump({"recipe": self.name, **self.about}, sort_keys=False, allow_unicode=True, width=120)
         return "".join(f"# {line}\n" for line in said.splitlines()) + yaml.safe_dump(
             dict(self.options), sort_keys=False
@@ -78,6 +129,8 @@ def files() -> dict[str, Traversable]:
 
 @functools.cache
 def _read(name: str) -> Mapping[str, Any]:
+    import yaml  # takes some 50 ms, which `import infomax` need not
+
     return dict(yaml.safe_load(files()[name].read_text(encoding="utf-8")))
 
 

@@ -5,7 +5,6 @@ believed dead that is not) take turns by a lock, and the second finds it finishe
 """
 
 import contextlib
-import inspect
 import json
 import os
 import platform
@@ -20,7 +19,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import infomax as im
 from infomax.data import NAMES, Dataset, Graph
 from infomax.data.content import changed, content
 from infomax.errors import DataError, InfomaxError
@@ -32,9 +30,9 @@ from infomax.sweep.folder import Folder
 from infomax.sweep.metrics import JUDGED
 from infomax.training import Run
 from infomax.training.checkpoint import written
-from infomax.training.defaults import dataset, encoder_for
+from infomax.training.configured import configured
+from infomax.training.defaults import dataset
 from infomax.training.interrupt import Stopped
-from infomax.training.options import read_back
 
 
 def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = False) -> None:
@@ -102,16 +100,7 @@ def train(options: Mapping[str, Any], out: Path) -> Run:
         return Run.resume(out, device=options["device"], progress=False)
     if out.exists():  # it died before its first checkpoint: nothing was learnt
         shutil.rmtree(out)
-    own = set(im.methods.options(options["method"]))
-    torch.manual_seed(options["seed"])
-    samples = dataset(options["data"], options["root"], on_error=options["on_error"])
-    heads = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in own}
-    encoder = encoder_for(samples, options["encoder"], options["size"], options.get("init"))
-    learner = im.methods.build(options["method"], encoder, **heads)
-    taken = {
-        k: v for k, v in options.items() if k in inspect.signature(im.train).parameters and k not in ("data", "out")
-    }
-    return im.train(learner, samples, out=out, progress=False, **read_back(taken))
+    return configured(options, out, progress=False)
 
 
 def unjudged(name: str, why: str, metric: str) -> DataError:

@@ -1,0 +1,48 @@
+"""A run by all options of `infomax train`, as a cell of a sweep and a recipe have them."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from infomax import methods
+from infomax.data import Dataset
+from infomax.training.defaults import check_names, dataset, encoder_for
+from infomax.training.loop import OnEpoch
+from infomax.training.options import Options, read_back
+from infomax.training.prepare import check_machine
+from infomax.training.run import Run
+from infomax.training.start import train
+
+
+def configured(
+    options: Mapping[str, Any],
+    out: Path | None,
+    data: Dataset | None = None,
+    *,
+    progress: bool = True,
+    on_epoch: OnEpoch | None = None,
+) -> Run:
+    """The run that `infomax train` makes of these options.
+
+    Args:
+        options: all of them, resolved (`infomax.sweep.grid.resolved`), but for `out`.
+        out: folder of the run; None: it is kept nowhere.
+        data: in place of what the options name.
+        progress, on_epoch: as of `train`.
+    """
+    taken = {k: v for k, v in options.items() if k in inspect.signature(train).parameters and k not in ("data", "out")}
+    asked = read_back(taken)
+    own = {name: value for name, value in asked.items() if name in inspect.signature(Options).parameters}
+    check_machine(Options(**own), options)  # what cannot be is said before data are read, which takes long
+    check_names(**{name: options[name] for name in ("encoder", "views", "init", "size")})
+    torch.manual_seed(options["seed"])
+    samples = dataset(options["data"], options["root"], on_error=options["on_error"]) if data is None else data
+    heads = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in methods.options(options["method"])
+    }
+    encoder = encoder_for(samples, options["encoder"], options["size"], options["init"])
+    learner = methods.build(options["method"], encoder, **heads)
+    return train(learner, samples, out=out, progress=progress, on_epoch=on_epoch, **asked)
