@@ -109,6 +109,21 @@ def test_few_labels_are_few():
     assert found["few_1"]["mean"] < found["few_10"]["mean"] and found["few_1"]["n"] == 3
 
 
+def test_of_few_rows_nothing_is_said_that_they_cannot_tell():
+    """A spread is of fits that differ, draws are of more than they take, neighbours of as many as there are."""
+    draw = torch.Generator().manual_seed(0)
+    labels, test_labels = torch.arange(60) % 3, torch.arange(90) % 3
+    train, test = (torch.randn(len(y), 8, generator=draw) + 0.7 * F.one_hot(y, 8) for y in (labels, test_labels))
+    found = PROTOCOLS["sgd"](train, labels, test, test_labels, 0)["sgd"]
+    assert found["n"] == 3 and found["sd"] > 0
+    six = (train[:6], labels[:6], test, test_labels, 0)
+    said = PROTOCOLS["few"](*six) | PROTOCOLS["knn"](*six)
+    assert said["few_1"]["n"] == 1 and said["few_1"]["labels"] == 6 and said["knn_k"] == 6
+    shown = lines(said)
+    assert "k = 6, all there are" in shown[0] and "% (one draw), 6 labels" in shown[1]
+    assert "knn_k" not in PROTOCOLS["knn"](train, labels, test, test_labels, 0)
+
+
 def test_protocols_are_named():
     with pytest.raises(ConfigError, match="did you mean 'knn'"):
         chosen("kn")

@@ -30,6 +30,8 @@ from infomax.words import many
 
 SEEDS = 3
 SHARES = (0.01, 0.1)
+USUAL = 20
+"""Neighbours where none are chosen; all rows where there are fewer."""
 NEIGHBOURS, TEMPERATURES = (1, 5, 10, 20, 50, 100, 200), (0.02, 0.07, 0.2, 1.0)
 
 Protocol = Callable[[Tensor, Tensor, Tensor, Tensor, int], dict[str, Any]]
@@ -54,8 +56,10 @@ def linear(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, see
 
 def sgd(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
     """A probe by SGD, over seeds of its split and shuffles."""
+    # of fewer rows than a batch there would be no shuffles: three fits of the whole, alike, and a deviation of nought
+    batch = 512 if len(train) > 512 else max(1, len(train) // 8)
     made = [
-        sgd_probe(train, labels, test, test_labels, decays=(0.0, 1e-4), seed=seed + k, batch=min(512, len(train)))
+        sgd_probe(train, labels, test, test_labels, decays=(0.0, 1e-4), seed=seed + k, batch=batch)
         for k in range(SEEDS)
     ]
     of_choice = {"rates": [m.penalty for m in made], "decays": [m.decay for m in made]}
@@ -64,7 +68,8 @@ def sgd(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: 
 
 def knn(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
     """Nearest neighbours as everybody's."""
-    return binomial("knn", knn_accuracy(train, labels, test, test_labels), len(test))
+    fewer = {"knn_k": len(train)} if len(train) < USUAL else {}
+    return binomial("knn", knn_accuracy(train, labels, test, test_labels, k=USUAL), len(test)) | fewer
 
 
 def knn_best(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:
@@ -96,6 +101,8 @@ def few(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: 
             rows = [order[labels[order] == c] for c in torch.unique(labels)]
             some = torch.cat([r[: max(2, math.ceil(share * len(r)))] for r in rows])
             accuracies.append(linear_probe(train[some], labels[some], test, test_labels, seed=seed + draw).accuracy)
+            if len(some) == len(labels):  # another draw would be the same
+                break
         seen = {"labels": len(some), "of": len(labels), "lone": sum(len(r) == 1 for r in rows)}
         found[f"few_{share:.0%}".rstrip("%")] = spread_of(accuracies) | seen
     return found
@@ -198,6 +205,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     """What protocols found, a line each, for a terminal."""
 
     def several(key: str, of: str = "seed") -> str:
+        if found[key]["n"] == 1:
+            return f"{found[key]['mean']:.2f} % (one {of})"
         return f"{found[key]['mean']:.2f} % +- {found[key]['sd']:.2f} (sd of {many(found[key]['n'], of)})"
 
     def once(key: str) -> str:
@@ -211,7 +220,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         rates, decays = (", ".join(f"{v:.2g}" for v in found["sgd"].get(k, ())) for k in ("rates", "decays"))
         made.append(f"linear, by SGD  {several('sgd')}, rates {rates}, weight decays {decays}")
     if "knn" in found:
-        made.append(f"kNN             {once('knn')}, k = 20, temperature 0.07")
+        every = f"{found['knn_k']}, all there are" if "knn_k" in found else str(USUAL)
+        made.append(f"kNN             {once('knn')}, k = {every}, temperature 0.07")
     if "knn_best" in found:
         made.append(f"kNN, chosen     {once('knn_best')}, k = {found['k']}, temperature {found['knn_tau']:g}")
     for share in SHARES:
