@@ -3,6 +3,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -165,3 +166,24 @@ def test_a_misspelt_command_of_a_sweep_is_named(tmp_path, capsys, monkeypatch):
     for words in (("table.yaml", "--wrokers", "3"), ("table.yaml", "more"), ("tabel", "--wrokers", "3")):
         code, _, err = run(capsys, "sweep", *words)
         assert code == 2 and "no command" not in err
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [("infomax tr", {"train"}), ("infomax train --optimizer mu", {"muon"}), ("infomax study peri", {"periodic-table"})],
+)
+def test_a_shell_completes_commands_options_and_their_values(typed, completed, tmp_path, capsys):
+    assert main(["completion", "bash"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    asked = (
+        f"source ./script; COMP_WORDS=({typed}); COMP_CWORD={len(typed.split()) - 1}; _infomax; echo ${{COMPREPLY[@]}}"
+    )
+    told = subprocess.run(["bash", "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert set(told.stdout.split()) == completed
+
+
+def test_completion_is_of_shells_it_knows(capsys):
+    assert main(["completion", "zsh"]) == 0 and "compdef _infomax infomax" in capsys.readouterr().out
+    assert main(["completion", "fish"]) == 0 and "complete -c infomax" in capsys.readouterr().out
+    assert main(["completion", "csh"]) == 2 and "bash" in capsys.readouterr().err

@@ -6,6 +6,7 @@
 | runs | methods, recipes, probe, evaluate, embed, export, inspect, report, views, mi, demo |
 | studies | study toy, theory, mi, table1, ... |
 | sweeps | sweep, and its status, best, table, page |
+| completion | completion |
 """
 
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
+from infomax.cli.completion import completion
 from infomax.cli.options import options_given, strict
 from infomax.cli.phrases import of_file, said_of, spelt
 from infomax.cli.resume import continued, resumed
@@ -72,6 +74,7 @@ def application(argv: list[str]) -> App:
         report,
         views,
         mi,
+        completion,
     ):
         app.command(strict(command))
     for each in (toy, theory, fig2, fig7, collapse, table1, table4, table5, table6, table7, claims, periodic_table):
