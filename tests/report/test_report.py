@@ -1,3 +1,5 @@
+import base64
+import io
 import json
 import re
 import shutil
@@ -51,6 +53,24 @@ def test_photographs_of_different_sizes_are_probed_and_drawn(tmp_path):
     assert isinstance(run.data.images, list)
     assert run.evaluate()["test"] == 4
     assert im.Run.load(tmp_path / "run").report().stat().st_size > 1e6
+
+
+def test_photographs_are_shown_large_enough_to_be_told_apart(tmp_path):
+    """Those that are looked at one by one; the sheet of all stays small, and small images stay as they are."""
+    (tmp_path / "photos").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        Image.fromarray(rng.integers(0, 256, (60 + i, 200, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"{i}.png")
+    learner = im.methods.vicreg(im.encoders.get("mlp", channels=3, size=48), projector=(4,))
+    run = im.train(learner, tmp_path / "photos", epochs=1, batch_size=10, size=48, progress=False)
+    text = report(run, tmp_path / "page.html").read_text()
+    assert text.count("thumb near-sheet-0 soft large") == 10 * 9 and text.count("thumb pairs-sheet-0 soft large") == 8
+    assert text.count("thumb views-0-0 soft large") == 16
+    sheets = {name: Image.open(io.BytesIO(base64.b64decode(data))) for name, data in re.findall(
+        r"\.((?:near|pairs)-sheet-0|sheet-0) \{[^}]*base64,([^)]+)\)", text)}  # fmt: skip
+    assert {name: picture.width % side for (name, picture), side in zip(sheets.items(), (40, 96, 96), strict=True)} == {
+        "sheet-0": 0, "near-sheet-0": 0, "pairs-sheet-0": 0,
+    }  # fmt: skip
 
 
 def test_a_page_of_one_run_has_every_part_and_is_light(tmp_path, runs):

@@ -1,8 +1,8 @@
 """Samples as pictures: the nearest neighbours that a run finds, and the pairs of views that it was trained to match."""
 
 import html
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +13,7 @@ from infomax.data import Graph, gather
 from infomax.errors import ConfigError, DataError, InfomaxError
 from infomax.evaluate.features import views_of
 from infomax.report.page import Page
-from infomax.report.pictures import Sheet, fitted, lines, sheet
+from infomax.report.pictures import LARGE, SIDE, Sheet, fitted, lines, sheet, thumbnails
 from infomax.report.samples import Samples
 from infomax.training.monitor import two_sides
 from infomax.views import Signals, Views
@@ -26,7 +26,7 @@ QUERIES = 10
 NEAREST = {1: 8, 2: 8}  # by the number of runs beside each other; of more, ...
 FEW = 5
 PAIRS = 8
-VIEW_SIDE = 64
+VIEW_SIDE = LARGE
 
 STYLE = """
 .rows tbody th { white-space: nowrap; } .rows thead th:not(:first-child) { min-width: 6rem; overflow-wrap: anywhere; }
@@ -61,12 +61,15 @@ def neighbours(page: Page, samples: Samples) -> Page:
         if samples.labels is not None:
             same = samples.labels[which] == samples.labels[:, None]
             shares[name] = float(same.float().mean())
-    body = []
-    for query in queries(samples):
-        cells = [f'<th scope="row">{_one(samples, query)}</th>']
+    body, asked = [], queries(samples)
+    large = _Large.of(
+        samples, [*asked, *(k for _, which in found.values() for k in which[asked].flatten().tolist())], "near"
+    )
+    for query in asked:
+        cells = [f'<th scope="row">{_one(samples, query, large=large)}</th>']
         for near, which in found.values():
             strip = "".join(
-                _one(samples, other, f"{value:z.2f}", query)
+                _one(samples, other, f"{value:z.2f}", query, large)
                 for other, value in zip(which[query].tolist(), near[query].tolist(), strict=True)
             )
             cells.append(f'<td><div class="strip">{strip}</div></td>')
@@ -80,7 +83,7 @@ def neighbours(page: Page, samples: Samples) -> Page:
             " A full frame is a neighbour of the same label, a broken one of another; training never saw them. Over all of "
             f"these samples so many neighbours share the label: {told} (by chance {chance:.0%})."
         )
-    return page.block(_table(list(found), body), said, style=STYLE)
+    return page.block(_table(list(found), body), said, style=STYLE + (large.css if large else ""))
 
 
 def _table(names: Sequence[str], body: Sequence[str]) -> str:
@@ -102,13 +105,43 @@ def queries(samples: Samples) -> list[int]:
     return sorted({*first, *[k for k in spread if k not in first][: QUERIES - len(first)]})
 
 
-def _one(samples: Samples, place: int, below: str = "", query: int | None = None) -> str:
+@dataclass(frozen=True)
+class _Large:
+    """Pictures of some samples in a size to be looked at, where those of the sheet of all are smaller than the images.
+
+    Args:
+        sheet: the pictures.
+        name: of the class of CSS.
+        numbers: on the sheet, by the place among the samples.
+    """
+
+    sheet: Sheet
+    name: str
+    numbers: Mapping[int, int]
+
+    @classmethod
+    def of(cls, samples: Samples, places: Sequence[int], what: str) -> "_Large | None":
+        if samples.sheet is None or not samples.data.is_images or samples.sheet.side < SIDE:
+            return None
+        some = sorted(set(places))
+        made = thumbnails(samples.data, samples.rows[torch.tensor(some)], LARGE)
+        name = f"{what}-{samples.style}"
+        return None if made is None else cls(made, name, {place: number for number, place in enumerate(some)})
+
+    @property
+    def css(self) -> str:
+        return self.sheet.css(self.name)
+
+
+def _one(samples: Samples, place: int, below: str = "", query: int | None = None, large: _Large | None = None) -> str:
     """A sample as a picture, or in words where it has none."""
     label = samples.label(place)
     kind = "" if query is None or samples.labels is None else "same" if label == samples.label(query) else "other"
     said = ", ".join(part for part in (samples.names[place], label) if part)
     if samples.sheet is not None:
         shown = samples.sheet.part(samples.style, place, said, kind)
+        if large is not None:
+            shown = large.sheet.part(large.name, large.numbers[place], said, f"large {kind}".rstrip())
         under = below or f'<span class="label">{html.escape(label)}</span>'
         return f"<figure>{shown}<br>{under}</figure>"
     known = ": ".join([said, samples.words[place]]) if samples.words else said
@@ -142,15 +175,20 @@ def pairs(page: Page, samples: Samples, number: int) -> Page:
         columns[subject.name] = (kind, shown, cosines)
     if not columns:
         return page.text("There are no view pairs to show; see what is missing.")
+    large = _Large.of(samples, places, "pairs")
+    style += large.css if large else ""
     body = []
     for k, place in enumerate(places):
-        cells = [f'<th scope="row">{_one(samples, place)}</th>']
+        cells = [f'<th scope="row">{_one(samples, place, large=large)}</th>']
         for kind, pictures, cosines in columns.values():
             said = "" if cosines is None else f"cosine {cosines[k]:z.2f}"
             if pictures is None:
                 cells.append(f"<td>{said}</td>")
             else:
-                two = "".join(pictures.part(kind, 2 * k + v, f"view {v + 1} of {samples.names[place]}") for v in (0, 1))
+                as_large = "large" if pictures.side > SIDE else ""
+                two = "".join(
+                    pictures.part(kind, 2 * k + v, f"view {v + 1} of {samples.names[place]}", as_large) for v in (0, 1)
+                )
                 cells.append(f'<td><div class="strip">{two}<figure>{said}</figure></div></td>')
         body.append(f"<tr>{''.join(cells)}</tr>")
     return page.block(

@@ -17,6 +17,7 @@ from infomax.report.looks import CLASSES
 from infomax.words import many
 
 SIDE = 40  # of a thumbnail, at most: a thousand photographs stay below a megabyte
+LARGE = 96  # where a few are looked at, one by one
 BLOCK = 32  # full-size pictures in memory at once
 QUALITY = 82
 GREY = 128  # around a picture that is not square
@@ -63,6 +64,7 @@ STYLE = """
   background-position: calc(var(--size) * -1 * var(--x)) calc(var(--size) * -1 * var(--y)); vertical-align: middle;
   print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 .thumb.soft { image-rendering: auto; }
+.thumb.large { --size: 96px; }
 """
 
 
@@ -82,8 +84,13 @@ def sheet(pictures: Sequence[Image.Image]) -> Sheet:
     return Sheet(f"data:image/{kind};base64,{base64.b64encode(data).decode()}", side, columns, len(pictures))
 
 
-def thumbnails(data: Dataset, rows: Tensor) -> Sheet | None:
+def thumbnails(data: Dataset, rows: Tensor, most: int = SIDE) -> Sheet | None:
     """Small pictures of some samples: images fitted into squares, signals as lines; of other data there are none.
+
+    Args:
+        data: the data set.
+        rows: of it, n.
+        most: pixels on a side, of images; smaller ones stay as they are.
 
     Example:
         >>> data = Dataset(torch.zeros(5, 8, 8, 1, dtype=torch.uint8))
@@ -97,7 +104,7 @@ def thumbnails(data: Dataset, rows: Tensor) -> Sheet | None:
     if data.is_signals:
         return sheet([lines(sample) for block in blocks for sample in block])
     first = blocks[0][0]
-    side = min(SIDE, max(first.shape[:2]))
+    side = min(most, max(first.shape[:2]))
     return sheet([fitted(sample, side) for block in blocks for sample in block])
 
 
