@@ -119,7 +119,9 @@ def test_a_critic_of_ones_own_says_what_it_lacks():
 
 
 def test_combinations_are_not_stretched_over_each_other(make):
-    with pytest.raises((DataError, RuntimeError), match=r"of one width, not \(4, 3\) and \(6, 1\)|shapes"):
+    with pytest.raises(
+        (DataError, RuntimeError), match=r"of one width, not \(4, 3\) and \(6, 1\)|shapes|width 3, and given 3 and 1"
+    ):
         make(3).crossed(rows(0, 4, 3), rows(1, 6, 1))
 
 
@@ -127,3 +129,12 @@ def test_combinations_are_not_stretched_over_each_other(make):
 def test_pairs_are_not_stretched_over_each_other(make, shape):
     with pytest.raises(DataError, match=r"pairs of embeddings are N x D on both sides, not \(4, 3\) and"):
         make(3).paired(rows(0, 4, 3), rows(1, *shape))
+
+
+def test_a_bilinear_critic_names_its_width_and_the_one_that_it_is_given():
+    critic, z = Bilinear(8), torch.ones(4, 32)
+    for read in (critic.paired, critic.crossed):
+        with pytest.raises(DataError, match=r"^Bilinear: made for embeddings of width 8, and given 32 and 32$"):
+            read(z, z)
+    with pytest.raises(DataError, match=r"given 8 and 32$"):
+        critic.crossed(z[:, :8], z)

@@ -204,6 +204,17 @@ class OfBytes(nn.Module):
         return self.encoder(x.float() / 255)
 
 
+@pytest.mark.parametrize("method", ["jmi", "byol"])
+def test_views_of_whole_numbers_are_refused_in_a_line(method):
+    more = {"predictor": (4,)} if method == "byol" else {}
+    learner = im.methods.build(method, nn.Linear(5, 4), projector=(), **more)
+    views = list(torch.randint(0, 9, (2, 16, 5)))
+    optimizer = torch.optim.SGD(learner.parameters(), lr=0.1)
+    for look in (lambda: learner(views), lambda: im.step(learner, views, optimizer)):
+        with pytest.raises(DataError, match=r"views of torch\.int64: views are floating point: v\.float\(\) \(torch: "):
+            look()
+
+
 @pytest.mark.parametrize("layers", [(nn.Conv2d(3, 4, 3),), (nn.Flatten(), nn.Linear(192, 4)), (nn.BatchNorm2d(3),)])
 @pytest.mark.parametrize("method", ["jmi", "byol"])
 def test_images_in_bytes_are_refused_unless_the_encoder_scales_them(method, layers):

@@ -248,8 +248,17 @@ class Bilinear(Critic):
     def paired(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... N."""
         partners(self, a, b)
+        self._fits(a, b)
         return (a @ self.weight * b).sum(-1) / self.temperature
 
     def crossed(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... M D -> ... N M."""
+        self._fits(a, b)
         return a @ self.weight @ b.mT / self.temperature
+
+    def _fits(self, a: Tensor, b: Tensor) -> None:
+        width, given = len(self.weight), (a.shape[-1], b.shape[-1])
+        if given != (width, width):
+            raise DataError(
+                f"{type(self).__name__}: made for embeddings of width {width}, and given {' and '.join(map(str, given))}"
+            )

@@ -224,7 +224,13 @@ class Learner(nn.Module):
     def forward(self, views: Sequence[Any], clock: Clock = Clock()) -> Output:  # noqa: B008
         """Look at one batch of views (the global ones first)."""
         self._comparable(views)
-        z, k = self.target.look(self._encoder(self.f), None if self.g is None else self._encoder(self.g), views, clock)
+        rests = None if self.g is None else self._encoder(self.g)
+        try:
+            z, k = self.target.look(self._encoder(self.f), rests, views, clock)
+        except RuntimeError as error:
+            if (explained := self._explained(views, error)) is not error:
+                raise explained from error
+            raise
         students = widened(z)  # the objective is read in full precision, whatever the encoders ran in
         z, k = together(students, students if k is z else widened(k))
         n = self._rows(views, z, k)
@@ -299,6 +305,11 @@ class Learner(nn.Module):
             )
         if len(views) < 2:
             raise DataError(f"{self.name!r} compares views of the same samples: give at least 2, not {len(views)}")
+
+    def _explained(self, views: Sequence[Any], error: RuntimeError) -> Exception:
+        """The same error, or one that says what is the matter with the views."""
+        whole = _of_whole_numbers(views, error)
+        return DataError(f"{self.name!r}: {whole} (torch: {' '.join(str(error).split())[:200]})") if whole else error
 
     def _rows(self, views: Sequence[Any], z: Views, k: Views) -> int:
         """N, where the embeddings are N x D and can be compared."""
@@ -441,8 +452,8 @@ def step(
     try:
         output = learner.climb(views, clock, precision)
     except RuntimeError as error:
-        if whole := _of_whole_numbers(views, error):
-            raise DataError(f"{learner.name!r}: {whole} (torch: {' '.join(str(error).split())[:200]})") from error
+        if (explained := learner._explained(views, error)) is not error:
+            raise explained from error
         raise
     learner.rest(clock)
     average_gradients(learner.parameters())
@@ -465,11 +476,14 @@ def step(
 
 
 def _of_whole_numbers(views: Sequence[Any], error: RuntimeError) -> str | None:
-    """What is said of images in bytes where the encoder cannot take them; one that scales them itself may have them."""
-    kinds = {str(v.dtype) for v in views if isinstance(v, Tensor) and v.ndim >= 4 and not v.is_floating_point()}
-    if not kinds or not any(word in str(error) for word in ("type", "implemented for")):
+    """What is said of whole numbers where the encoder cannot take them; one that scales or looks them up itself may."""
+    whole = [v for v in views if isinstance(v, Tensor) and not v.is_floating_point()]
+    if not whole or not any(word in str(error) for word in ("type", "implemented for")):
         return None
-    return f"image views of {' and '.join(sorted(kinds))}: views are floating point: v.float() / 255, normalised"
+    images = all(v.ndim >= 4 for v in whole)
+    kinds = " and ".join(sorted({str(v.dtype) for v in whole}))
+    then = "v.float() / 255, normalised" if images else "v.float()"
+    return f"{'image ' if images else ''}views of {kinds}: views are floating point: {then}"
 
 
 _TRAINED_BY: WeakKeyDictionary[Optimizer, ReferenceType[Learner]] = WeakKeyDictionary()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from infomax import mi
-from infomax.errors import ConfigError, DataError
+from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.mi import cosine
 
 ESTIMATES = {
@@ -25,6 +25,7 @@ ESTIMATES = {
     "taylor_dv": mi.cos_taylor_dv,
 }
 WITH_MORE_CANDIDATES = [name for name in ESTIMATES if "two_sided" not in name]
+IN_PAIRS = {n: f for n, f in ESTIMATES.items() if n not in ("infonce", "infonce_two_sided")}
 
 
 def sides(n=60, d=5, m=None, lead=(), noise=0.3, seed=0):
@@ -66,6 +67,23 @@ def test_tiled_equals_the_formula(name, tau, lead, monkeypatch):
 def test_candidates_beyond_the_true_ones(name, monkeypatch):
     plain, tiled = both_ways(monkeypatch, ESTIMATES[name], 0.2, *sides(n=40, m=70))
     torch.testing.assert_close(tiled, plain, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", IN_PAIRS)
+@pytest.mark.parametrize(("n", "m"), [(12, 10), (310, 300)])
+def test_rows_without_a_partner_are_refused(name, n, m):
+    a, b = torch.ones(n, 3), torch.ones(m, 3)
+    called = "cos_" + name.removesuffix("_all_pairs").removesuffix("_unclipped")
+    with pytest.raises(DataError, match=rf"^{called}: row i .* not fewer; got \({n}, 3\) and \({m}, 3\)$"):
+        IN_PAIRS[name](a, b, tau=0.1)
+
+
+@pytest.mark.parametrize("name", [n for n in IN_PAIRS if "all_pairs" not in n])
+def test_one_pair_is_refused_by_the_name_that_was_called(name):
+    with pytest.raises(NumericsError, match=f"^cos_{name.removesuffix('_unclipped')}: 1 pair holds no false pair"):
+        IN_PAIRS[name](torch.ones(1, 3), torch.ones(1, 3), tau=0.1)
+    for all_pairs in (mi.cos_dv, mi.cos_jsd):
+        assert all_pairs(torch.ones(1, 3), torch.ones(1, 3), tau=0.1, all_pairs=True).isfinite()
 
 
 @pytest.mark.parametrize("name", [n for n in ESTIMATES if n not in ("nwj", "jsd_lower")])  # whose value holds e^500
@@ -155,7 +173,7 @@ def test_refusals():
     with pytest.raises(ConfigError, match="leave out own_view"):
         mi.cos_infonce(a, b, tau=1.0, queue=a, own_view=True)
     with pytest.raises(DataError, match="300 rows and then only 10"):
-        mi.cos_dv(a, b[:10], tau=1.0)
+        mi.cos_infonce(a, b[:10], tau=1.0)  # the others are told by `_in_pairs`
     with pytest.raises(DataError, match="must be alike or broadcast"):
         mi.cos_nwj(a.expand(2, 300, 5), b.expand(3, 300, 5), tau=1.0)
     with pytest.raises(DataError, match="as many rows"):

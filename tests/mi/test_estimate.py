@@ -157,7 +157,17 @@ def test_ids_and_copies_head_with_what_is_known_of_them_and_not_with_where_a_flo
     in_order = estimate_mi(np.arange(400), np.arange(400))  # as a series, without limits
     assert in_order.as_text().startswith("I(x; y) cannot be told from 400 pairs; by gaussian it reads")
     other = estimate_mi(ids, np.random.default_rng(1).permutation(400))
-    assert not other.open_ended and other.as_text().startswith("I(x; y) = 0.000 nats (above 0.000)")
+    assert not other.open_ended and other.as_text().startswith("I(x; y) = 0.000 nats (no upper limit)")
+
+
+def test_a_row_says_no_more_than_the_headline_by_its_name():
+    x, noise = np.random.default_rng(44).normal(size=(2, 50, 5))
+    found = estimate_mi(x, 0.35 * x + noise)
+    (row,) = (r for r in found.readings if r.name == found.method == "gaussian")
+    assert found.mi == 0.0 and "no dependence found" in found.flags
+    assert row.value - 1.96 * row.se > 0.05 and row.lo == 0.0
+    assert any("counts as 0, and so does its lower limit: shuffled pairs read as much" in flag for flag in found.flags)
+    assert found.as_text().startswith("I(x; y) = 0.000 nats (no upper limit), by gaussian")
 
 
 def test_equal_levels_have_an_entropy_which_is_no_open_end():
@@ -393,7 +403,7 @@ def test_a_constant_side_tells_nothing(method):
     assert (found.mi, found.lo, found.hi, found.method, found.readings) == (0.0, 0.0, None, method, ())
     assert found.flags == ("y: constant in all 100 rows, so that its mutual information with anything is 0",)
     assert found.as_text().splitlines()[1:] == [f"  ! {found.flags[0]}"]  # and no table of no readings
-    assert found.as_text().startswith("I(x; y) = 0.000 nats (above 0.000)")
+    assert found.as_text().startswith("I(x; y) = 0.000 nats (no upper limit)")
     assert estimate_mi(np.zeros(100), np.ones((100, 2)), method=method).mi == 0.0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from infomax import encoders, methods
 from infomax.cli import main
@@ -26,6 +27,7 @@ from infomax.studies.curves import train as curves_train
 from infomax.studies.curves.plan import BUDGETS, FIG2, FIG7, JMI_FAMILY, PreviousEpoch, build, cells
 from infomax.studies.curves.train import flagged, halves, run_cell, some_of, untrained_probe
 from infomax.studies.origin import commit, typed
+from infomax.studies.verdict import judged
 from infomax.training import train
 from infomax.training.defaults import dataset, encoder_for
 
@@ -191,6 +193,8 @@ def test_what_hardly_trained_refutes_no_collapse_and_prevents_none():
     found = verdicts(judge.fig7(short))
     collapses = [name for name in found if "collapses" in name or "prevent" in name]
     assert len(collapses) == 4 and {found[name] for name in collapses} == {"not decidable"}
+    (row,) = [c for c in judge.fig7(short) if c["name"] == "nodv_collapses"]
+    assert judged(row).count("(tells nothing: under 100 updates of an encoder)") == 2 and "?" not in judged(row)
     found = verdicts(judge.fig7([row | {"updates": 300} for row in short]))
     assert found["nodv_collapses"] == "does not hold" and found["predictors_prevent"] == "not decidable"
 
@@ -405,6 +409,33 @@ def test_fig7_end_to_end_in_small(tmp_path, monkeypatch):
     assert "failed: simsiam_sdmi" in curves.as_text(found)
     with pytest.raises(ConfigError, match="nothing is overwritten"):
         small(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("name", "passes"), [("sdmi", 2), ("jmi", 1)])
+def test_updates_are_those_of_an_encoder(monkeypatch, name, passes):
+    steps = []
+    monkeypatch.setattr(curves_train, "probed", lambda *_: {"linear": 0.0})
+    plan = replace(BUDGETS["minutes"], epochs=2, samples=64, batch_size=32)
+    cell = next(c for c in cells((name,), "digits", None, plan, "cpu") if c.seed == 0)
+    hook = register_optimizer_step_post_hook(lambda *_: steps.append(1))
+    try:
+        found = curves_train.run_cell(cell)
+    finally:
+        hook.remove()
+    assert found["updates"] == 4 and len(steps) == passes * found["updates"]
+
+
+def test_a_page_says_how_many_samples_there_were(tmp_path, monkeypatch):
+    monkeypatch.setattr(curves, "run_cell", lambda cell: 1 / 0)
+    found = small(tmp_path / "out", seeds=1, samples=2000)
+    assert found["settings"]["samples"] == 2000 and found["settings"]["trained_on"] == 1442
+    told = page.settings_told(found)
+    assert told["samples"] == "1442 (all; at most 2000)" and "trained_on" not in told
+    kept = {"settings": {"samples": 2000}, "rows": [{"error": "no"}, {"samples": 1442}]}  # by an earlier version
+    assert page.settings_told(kept) == {"samples": "1442 (all; at most 2000)"}
+    assert page.settings_told({"settings": {"samples": 64, "trained_on": 64}, "rows": []}) == {"samples": 64}
+    with pytest.raises(ConfigError, match=r"ended \(samples 2000, not 1500\)"):
+        small(tmp_path / "out", seeds=1, samples=1500)
 
 
 def test_fig2_draws_simsiam_from_epoch_1(tmp_path):

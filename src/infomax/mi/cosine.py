@@ -2,7 +2,8 @@ r"""The same estimates read on embeddings with the cosine critic $T = \cos(a, b)
 
 An estimate means nothing without the temperature it was read at, so `tau` has no default anywhere; it may be a tensor that
 learns. Shapes: `... N D` on either side give `...`, in nats; the leading dimensions are independent problems, such as the
-seeds of an ensemble. The second side may hold more rows (`... M D`, M >= N), which are candidates without a partner.
+seeds of an ensemble. Row i of the one side belongs to row i of the other. The second side may hold more rows (`... M D`,
+M >= N), which are candidates without a partner.
 
 Each is differentiable. Above 256 rows the scores are not written out: the kernels of `infomax.kernels` pass over them in
 blocks, exactly, in memory O(N D); below, the formula of `infomax.mi.bounds` is read as it stands. Embeddings are of one
@@ -55,7 +56,7 @@ def cos_dv(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = F
     """Read `bounds.dv` with the cosine critic; symmetric in the two sides.
 
     Args:
-        z_a, z_b: `... N D` each, any scale.
+        z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
         tau: temperature, > 0.
         all_pairs: the partners among the pairs, too.
 
@@ -69,6 +70,7 @@ def cos_dv(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = F
         tensor(10.)
     """
     _of_one_type("cos_dv", z_a, z_b)
+    _in_pairs("cos_dv", z_a, z_b, alone=all_pairs)
     if not _large(z_a, z_b):
         return bounds.dv(cosine_scores(z_a, z_b, tau=tau), all_pairs=all_pairs)
     if z_a.shape == z_b.shape and z_a.dtype == z_b.dtype and not all_pairs:
@@ -83,7 +85,7 @@ def cos_nwj(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
     """Read `bounds.nwj` with the cosine critic; symmetric in the two sides.
 
     Args:
-        z_a, z_b: `... N D` each, any scale.
+        z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
         tau: temperature, > 0.
 
     Returns:
@@ -96,6 +98,7 @@ def cos_nwj(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
         tensor(0.)
     """
     _of_one_type("cos_nwj", z_a, z_b)
+    _in_pairs("cos_nwj", z_a, z_b)
     if not _large(z_a, z_b):
         return bounds.nwj(cosine_scores(z_a, z_b, tau=tau))
     left, right = _factors(z_a, z_b, tau, "nwj")
@@ -174,7 +177,7 @@ def cos_infonce_literal(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Ten
     """Read `bounds.infonce_literal` (log N too high) with the cosine critic.
 
     Args:
-        z_a, z_b: `... N D` each, any scale.
+        z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
         tau: temperature, > 0.
 
     Returns:
@@ -187,6 +190,7 @@ def cos_infonce_literal(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Ten
         1.3863
     """
     _of_one_type("cos_infonce_literal", z_a, z_b)
+    _in_pairs("cos_infonce_literal", z_a, z_b)
     return cos_infonce(z_a, z_b, tau=tau) + math.log(z_b.shape[-2])
 
 
@@ -194,7 +198,7 @@ def cos_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = 
     """Read `bounds.jsd` (not in units of MI) with the cosine critic; symmetric in the two sides.
 
     Args:
-        z_a, z_b: `... N D` each, any scale.
+        z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
         tau: temperature, > 0.
         all_pairs: the partners among the pairs, too.
 
@@ -208,6 +212,7 @@ def cos_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = 
         -2.0064
     """
     _of_one_type("cos_jsd", z_a, z_b)
+    _in_pairs("cos_jsd", z_a, z_b, alone=all_pairs)
     if not _large(z_a, z_b) or z_a.shape != z_b.shape:
         return bounds.jsd(cosine_scores(z_a, z_b, tau=tau), all_pairs=all_pairs)
     left, right = _factors(z_a, z_b, tau, "jsd")
@@ -221,7 +226,7 @@ def cos_jsd_lower(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
     """Read `bounds.jsd_lower` with the cosine critic; symmetric in the two sides.
 
     Args:
-        z_a, z_b: `... N D` each, any scale.
+        z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
         tau: temperature, > 0.
 
     Returns:
@@ -234,6 +239,7 @@ def cos_jsd_lower(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
         tensor(2.)
     """
     _of_one_type("cos_jsd_lower", z_a, z_b)
+    _in_pairs("cos_jsd_lower", z_a, z_b)
     if not _large(z_a, z_b):
         return bounds.jsd_lower(cosine_scores(z_a, z_b, tau=tau))
     left, right = _factors(z_a, z_b, tau, "jsd_lower")
@@ -244,7 +250,7 @@ def cos_xi_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
     """Read `bounds.xi_jsd` with the cosine critic; symmetric in the two sides.
 
     Args:
-        z_a, z_b: `... N D` each, any scale.
+        z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
         tau: temperature, > 0.
 
     Returns:
@@ -257,14 +263,18 @@ def cos_xi_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
         0.9515
     """
     _of_one_type("cos_xi_jsd", z_a, z_b)
+    _in_pairs("cos_xi_jsd", z_a, z_b)
     return bounds.xi(cos_jsd(z_a, z_b, tau=tau))
 
 
 def cos_smile(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, clip: float = 5.0) -> Tensor:
     """Read `bounds.smile` with the cosine critic; symmetric in the two sides.
 
+    The value is SMILE's and the gradient is that of `cos_jsd`, by design, for what is clipped has none. As an objective it
+    climbs JSD, and finite differences of its value tell another gradient.
+
     Args:
-        z_a, z_b: `... N D` each, any scale.
+        z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
         tau: temperature, > 0.
         clip: of the scores of the marginal, nats.
 
@@ -278,6 +288,7 @@ def cos_smile(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, clip: float = 5.
         tensor(2.)
     """
     _of_one_type("cos_smile", z_a, z_b)
+    _in_pairs("cos_smile", z_a, z_b)
     if not _large(z_a, z_b) or z_a.shape != z_b.shape:
         return bounds.smile(cosine_scores(z_a, z_b, tau=tau), clip=clip)
     if not clip > 0:
@@ -292,7 +303,7 @@ def cos_taylor_dv(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, coefficient:
     """Read `bounds.taylor_dv` with the cosine critic; symmetric in the two sides; O(N D^2) above the size.
 
     Args:
-        z_a, z_b: `... N D` each, any scale.
+        z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
         tau: temperature, > 0.
         coefficient: of the second order.
 
@@ -309,6 +320,7 @@ def cos_taylor_dv(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, coefficient:
     from infomax.marginal.partition import TaylorDonskerVaradhan
 
     _of_one_type("cos_taylor_dv", z_a, z_b)
+    _in_pairs("cos_taylor_dv", z_a, z_b)
     if not _large(z_a, z_b) or z_a.shape != z_b.shape:
         return bounds.taylor_dv(cosine_scores(z_a, z_b, tau=tau), coefficient=coefficient)
     left, right = _factors(z_a, z_b, tau, "taylor_dv")
@@ -328,6 +340,20 @@ def _of_one_type(called: str, z_a: Tensor, z_b: Tensor) -> None:
     raise DataError(
         f"{called}: need tensors of one floating-point type, got {got}; cast them, as by torch.as_tensor(z).float()"
     )
+
+
+def _in_pairs(called: str, z_a: Tensor, z_b: Tensor, *, alone: bool = False) -> None:
+    """Refuse rows of the first side without a partner, and a single pair, unless it will do `alone`."""
+    if min(z_a.ndim, z_b.ndim) < 2:
+        return
+    n, m = z_a.shape[-2], z_b.shape[-2]
+    if n > m:
+        raise DataError(
+            f"{called}: row i of the first side belongs to row i of the second, which may hold more rows, and not fewer; got "
+            f"{tuple(z_a.shape)} and {tuple(z_b.shape)}"
+        )
+    if m < 2 and not alone:
+        raise NumericsError(f"{called}: {n} pair holds no false pair to compare with; give at least two rows")
 
 
 def _wide(z: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from infomax.mi.estimators import inputs
 from infomax.mi.estimators.auto import RARE, Z, auto, discrete_reading, gaussian_reading, ksg_reading
 from infomax.mi.estimators.critics import BOUNDS, crossfit
 from infomax.mi.estimators.folds import split
-from infomax.mi.estimators.result import SATURATION, TOGETHER, Estimate, EstimatorReading
+from infomax.mi.estimators.result import RESOLUTION, SATURATION, TOGETHER, Estimate, EstimatorReading
 from infomax.mi.estimators.towers import CriticName
 from infomax.threads import one_thread
 
@@ -205,7 +205,7 @@ def _warnings(reading: EstimatorReading, method: str) -> list[str]:
             f"{SATURATION}: {reading.value:.2f} of at most {reading.ceiling:.2f}; the truth may be anything above"
         )
     if method == "gaussian" and reading.hi is None:
-        flags.append(TOGETHER)
+        flags.append(TOGETHER if reading.lo is None else RESOLUTION)
     if method == "discrete" and reading.hi is None:
         flags.append(RARE)
     if method == "gaussian":

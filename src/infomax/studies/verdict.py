@@ -34,6 +34,7 @@ class Comparison(NamedTuple):
             a count).
         freedom: degrees of freedom of the error.
         among: of how many differences this one was picked for being the largest.
+        why: it decides nothing, where that is not for want of a known error.
     """
 
     what: str
@@ -41,6 +42,7 @@ class Comparison(NamedTuple):
     error: float
     freedom: float = math.inf
     among: int = 1
+    why: str = ""
 
     def of(self, count: int) -> str:
         """What it says by itself, as one of `count` differences of a claim; a count decides where it is not 0.
@@ -66,6 +68,8 @@ class Comparison(NamedTuple):
         return self.of(1)
 
     def __str__(self) -> str:
+        if self.why and math.isnan(self.error):
+            return f"{self.what} = {self.difference:.3g} ({self.why})"
         error = "?" if math.isnan(self.error) else f"{self.error:.2g}"
         return f"{self.what} = {self.difference:.3g} ± {error}"
 
@@ -209,6 +213,7 @@ def claim(
                 "error": finite_or_none(c.error),
                 "freedom": finite_or_none(c.freedom),
                 "among": c.among,
+                **({"why": c.why} if c.why else {}),
             }
             for c in comparisons
         ],
@@ -226,6 +231,7 @@ def judged(row: Mapping[str, Any]) -> str:
             math.nan if c["error"] is None else c["error"],
             math.inf if c.get("freedom") is None else c["freedom"],  # the first ledgers had none
             c.get("among", 1),
+            c.get("why", ""),
         )
         for c in row["judged_by"]
     ]

@@ -10,6 +10,7 @@ r"""The automatic reading. No single estimator is right everywhere; a rule that 
 
 import math
 import time
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,11 +21,21 @@ from infomax.mi.estimators import inputs
 from infomax.mi.estimators.discrete import CHANCE as CHANCE_COUNTS
 from infomax.mi.estimators.discrete import plugin
 from infomax.mi.estimators.folds import Folds, chunks, split, symmetric_infonce
-from infomax.mi.estimators.gaussian import Canonical, Fit, by_chance, calibrated, canonical, correlated, exact, gaussian
+from infomax.mi.estimators.gaussian import (
+    Canonical,
+    Fit,
+    Ranked,
+    by_chance,
+    calibrated,
+    canonical,
+    correlated,
+    exact,
+    gaussian,
+)
 from infomax.mi.estimators.ksg import Ksg, ksg
 from infomax.mi.estimators.limits import null_se, upper
 from infomax.mi.estimators.moments import Departure, departure
-from infomax.mi.estimators.result import SATURATION, TOGETHER, EstimatorReading
+from infomax.mi.estimators.result import RESOLUTION, SATURATION, TOGETHER, EstimatorReading
 from infomax.mi.estimators.stack import Stack, fit_stack, gaussian_base
 
 Array = NDArray[np.float64]
@@ -82,7 +93,7 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     began = time.process_time()
     fit = canonical(g_x, g_y)
     ranked = calibrated(fit, n, seed=seed)
-    normal = _gaussian_reading(ranked.fit, fit, n, time.process_time() - began, sure=ranked.resolved)
+    normal = _gaussian_reading(ranked, fit, n, time.process_time() - began)
     readings.append(normal)
     near = _neighbours(x, y, classes, readings)
     stack, limit = _critics(x, y, folds, readings, seed)
@@ -104,17 +115,30 @@ def auto(x: Array, y: Array, *, seed: int) -> Outcome:
     found = significant or best is not None
     if not doubts:
         null = null_se(n, fit.rank_x * fit.rank_y)
-        zero = normal.value < CLEAR * null or (
-            normal.value < 10 * null and by_chance(g_x, g_y, seed=seed) > CHANCE_GAUSSIAN
-        )
-        if found or not zero:
+        luck = _chance(normal.value, null, g_x, g_y, seed)
+        if found or luck is None:
             return _of_gaussian(normal, limit, n, ranked.resolved, beyond, flags, readings)
+        if normal.lo:  # the interval of a row does not know of the other tests
+            readings[readings.index(normal)] = replace(normal, lo=0.0)
+            flags.append(
+                f"the Gaussian's reading of {normal.value:.3f} counts as 0, and so does its lower limit: {luck}, and no "
+                "other reading is beyond chance"
+            )
     if not found:
         flags.append("no dependence found")
         return Outcome(0.0, 0.0, None, "critics" if doubts else "gaussian", flags, readings)
     flags.append(f"not Gaussian, so its reading of {normal.value:.2f} is not believed: {doubts[0]}")
     lower = limit if significant else None
     return _of_others(stack, lower, None if best is None else (best, near[best]), n, ceiling, flags, readings)
+
+
+def _chance(value: float, null: float, x: Array, y: Array, seed: int) -> str | None:
+    """Why a Gaussian reading may be of independent sides; None: it may not. `null`: its deviation at independence."""
+    if value < CLEAR * null:
+        return f"it is below {CLEAR * null:.3f}, {CLEAR:g} deviations of such a reading of independent sides"
+    if value < 10 * null and by_chance(x, y, seed=seed) > CHANCE_GAUSSIAN:
+        return f"shuffled pairs read as much more often than once in {1 / CHANCE_GAUSSIAN:.0f}"
+    return None
 
 
 def _counted(reading: EstimatorReading, chance: float) -> Outcome:
@@ -161,7 +185,7 @@ def _of_gaussian(
     """The Gaussian reading, as nothing speaks against it; `limit`: the lower one of the critics."""
     lo, hi = normal.lo, normal.hi
     for reason, holds in (
-        (TOGETHER, not resolved),
+        (TOGETHER if normal.lo is None else RESOLUTION, not resolved),
         ("no upper limit: what projection left out may carry more", any("projected" in flag for flag in flags)),
         ("no upper limit: this few pairs cannot tell Gaussian data from others", n < 300),
         (
@@ -257,17 +281,22 @@ def gaussian_reading(x: Array, y: Array, *, ranks: bool, seed: int) -> Estimator
     """The Gaussian fit, with its two-sided interval; `ranks`: whether x and y are ranks made Gaussian."""
     began = time.process_time()
     fit, n = canonical(x, y), len(x)
-    found, _, sure = calibrated(fit, n, seed=seed) if ranks else (gaussian(fit, n), None, not exact(fit))
-    return _gaussian_reading(found, fit, n, time.process_time() - began, sure=sure)
+    found = calibrated(fit, n, seed=seed) if ranks else Ranked(gaussian(fit, n), fit.correlations, not exact(fit))
+    return _gaussian_reading(found, fit, n, time.process_time() - began)
 
 
-def _gaussian_reading(found: Fit, fit: Canonical, n: int, seconds: float, *, sure: bool) -> EstimatorReading:
-    """`found`: the reading of `fit`; the upper limit is the higher of the normal one and of `upper`: above the truth in 97 to
-    100 % of Gaussian samples, simulated with 1 to 20 columns a side, from 0 to 6 nats."""
-    lo, hi = max(0.0, found.value - Z * found.se), None
-    if sure:
+def _gaussian_reading(ranked: Ranked, fit: Canonical, n: int, seconds: float) -> EstimatorReading:
+    """`ranked`: the reading of `fit`; the upper limit is the highest of the normal one, of `upper`, and of that by simulation
+    where ranks lose much: above the truth in 97 to 100 % of Gaussian samples, simulated with 1 to 20 columns a side, from 0 to
+    6 nats."""
+    found, hi = ranked.fit, None
+    lo = max(0.0, found.value - Z * found.se)
+    if ranked.lo is not None:
+        lo = min(lo, ranked.lo)
+    if ranked.resolved:
         own_se = math.sqrt(float(np.square(fit.correlations).sum()) / n)
-        hi = max(found.value + Z * found.se, upper(found.value, found.bias, own_se, n, fit.rank_x * fit.rank_y))
+        by_law = upper(found.value, found.bias, own_se, n, fit.rank_x * fit.rank_y)
+        hi = max(found.value + Z * found.se, by_law, ranked.hi or 0.0)
     return EstimatorReading("gaussian", found.value, se=found.se, lo=None if exact(fit) else lo, hi=hi, seconds=seconds)
 
 

@@ -11,6 +11,10 @@ SATURATED = 0.9  # of a ceiling
 SATURATION = "saturated"
 """How a flag begins that says of a reading that it cannot go higher."""
 TOGETHER = "x and y are functions of each other as far as these pairs tell: MI may be anything above, infinity included"
+RESOLUTION = (
+    "no upper limit: MI this high is near the most that ranks of so few pairs can tell; more pairs, or the margins 'standard' "
+    "if the data are Gaussian as they stand, would tell more"
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,12 @@ class Estimate:
     @property
     def open_ended(self) -> bool:
         """Whether the truth may be anything above: `mi` is then where the estimator's arithmetic ends, and no estimate."""
-        return any(flag == TOGETHER or flag.startswith(SATURATION) for flag in self.flags)
+        return any(flag in (TOGETHER, RESOLUTION) or flag.startswith(SATURATION) for flag in self.flags)
+
+    @property
+    def _above(self) -> str:
+        """The lower limit in words, where it says anything: every MI is above 0."""
+        return f"above {self.lo:.3f}" if self.lo is not None and self.lo >= 0.0005 else ""
 
     def __float__(self) -> float:
         return self.mi
@@ -89,10 +98,12 @@ class Estimate:
         """A table for a terminal."""
         limits = "no interval"
         if self.lo is not None:
-            limits = f"above {self.lo:.3f}" if self.hi is None else f"95 % interval {self.lo:.3f} to {self.hi:.3f}"
+            limits = self._above or "no upper limit"
+            if self.hi is not None:
+                limits = f"95 % interval {self.lo:.3f} to {self.hi:.3f}"
         head = f"I(x; y) = {self.mi:.3f} nats ({limits}), by {self.method}, from {self.n} pairs"
         if self.open_ended:  # what is known goes before what is read
-            known = "" if self.lo is None else f"is above {self.lo:.3f} nats (97.5 %), and how far above "
+            known = f"is {self._above} nats (97.5 %), and how far above " if self._above else ""
             head = f"I(x; y) {known}cannot be told from {self.n} pairs; by {self.method} it reads {self.mi:.3f}"
         lines = [head]
         lines += [f"  ! {flag}" for flag in self.flags]

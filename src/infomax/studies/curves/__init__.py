@@ -86,8 +86,8 @@ def study(
         progress: show a bar.
 
     Returns:
-        What results.json holds: `settings`, `environment`, `commit`, `command`, `rows` (a run each; one that failed has
-        `error`), `claims`, `seconds`, `cpu_seconds`.
+        What results.json holds: `settings` (`samples` as asked for, `trained_on` as many as there were), `environment`,
+            `commit`, `command`, `rows` (a run each; one that failed has `error`), `claims`, `seconds`, `cpu_seconds`.
 
     Raises:
         ConfigError: `out` holds something else, or the same study begun otherwise; a number that cannot be, no such
@@ -121,7 +121,7 @@ def study(
         ]
         rows.sort(key=lambda r: (names.index(r["name"]), r["seed"]))
         results: dict[str, Any] = {
-            "settings": settings,
+            "settings": settings | {"trained_on": min(len(whole), plan.samples or len(whole))},
             **origin(),
             "command": typed(figure, {"budget": budget, **given}, {"budget": "minutes"}),
             "rows": rows,

@@ -321,7 +321,9 @@ def _had_time(comparison: Comparison, runs: Sequence[Mapping[str, Any]], stayed:
     """A comparison by which runs of too few updates do not say that nothing has happened: negative, or positive if `stayed`."""
     # results of before do not count them; those that are kept had 300 an encoder
     short = min(run.get("updates", math.inf) for run in runs) < SHORT
-    return comparison._replace(error=math.nan) if short and (comparison.difference > 0) == stayed else comparison
+    if not short or (comparison.difference > 0) != stayed:
+        return comparison
+    return comparison._replace(error=math.nan, why=f"tells nothing: under {SHORT} updates of an encoder")
 
 
 def _fig7a(runs: Runs) -> list[dict[str, Any]]:
@@ -335,7 +337,7 @@ def _fig7a(runs: Runs) -> list[dict[str, Any]]:
               + f"; SDMI itself: {_gauges(runs['sdmi'])}",
               [_had_time(below(f"{k} of {label('sdmi_nodv')}", last(bare, k), COLLAPSED_STD), bare) for k in keys],
               f"Of the embedding behind the projector; collapsed: std below {COLLAPSED_STD}. Fewer than {SHORT} updates "
-              "refute nothing."),
+              "of an encoder refute nothing."),
         claim("predictors_prevent", "predictors in the marginal's place prevent the collapse, f and g", "fig. 7(a), D.2.2",
               f"f: {_gauges(mended)}" + (f"; g: {_gauges(mended, True)}" if g_too else ""),
               [above(f"{k}", last(mended, k), COLLAPSED_STD) for k in keys]

@@ -161,7 +161,22 @@ def page(title: str, results: Mapping[str, Any], pictures: Mapping[str, bytes]) 
     out.section("Pictures")
     for name, picture in pictures.items():
         out.image(picture, f"`{name}`")
-    return with_settings(out, results)
+    return with_settings(out, dict(results) | {"settings": settings_told(results)})
+
+
+def settings_told(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as a reader takes them: `samples` by how many there were, where data have no more than were asked for.
+
+    Example:
+        >>> settings_told({"settings": {"samples": 2000}, "rows": [{"samples": 1442}]})
+        {'samples': '1442 (all; at most 2000)'}
+    """
+    told = dict(results["settings"])
+    asked, counts = told.get("samples"), [row["samples"] for row in results["rows"] if "samples" in row]
+    there = told.pop("trained_on", max(counts, default=asked))
+    if "samples" in told and asked != there:
+        told["samples"] = f"{there} (all{'' if asked is None else f'; at most {asked}'})"
+    return told
 
 
 def _row(name: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -105,10 +105,11 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     """Train one cell.
 
     Returns:
-        `name`, `seed`, `samples`, `updates`, `history` (rows of `KEPT`, epoch 0 untrained), accuracies in percent (`linear`,
-        `knn`, and of the second encoder `linear_g`, `knn_g`; `linear_untrained` of the encoder it began with), the embedding's
-        gauges at the end (`std_g`, `rank_g` too), `flagged` (the share of the run after which a collapse was said, or None),
-        `mi_predicted` (InfoNCE read through the predictor, where a Twin has one) and `cpu_seconds`.
+        `name`, `seed`, `samples`, `updates` (of each encoder: SDMI's two take turns, and make twice as many together),
+        `history` (rows of `KEPT`, epoch 0 untrained), accuracies in percent (`linear`, `knn`, and of the second encoder
+        `linear_g`, `knn_g`; `linear_untrained` of the encoder it began with), the embedding's gauges at the end (`std_g`,
+        `rank_g` too), `flagged` (the share of the run after which a collapse was said, or None), `mi_predicted` (InfoNCE read
+        through the predictor, where a Twin has one) and `cpu_seconds`.
     """
     began = time.process_time()
     whole = dataset(cell.data, cell.root)
@@ -142,6 +143,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         "name": cell.name,
         "seed": cell.seed,
         "samples": len(data),
+        # of each encoder: in an epoch of SDMI f passes over the data and then g
         "updates": cell.epochs * (len(data) // min(cell.batch_size, len(data))),
         "history": finite_or_none([{k: row[k] for k in KEPT} for row in (untrained, *run.history)]),
         "flagged": flagged([str(w.message) for w in said if issubclass(w.category, CollapseWarning)], cell.epochs),
