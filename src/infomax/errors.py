@@ -43,6 +43,9 @@ SYNONYMS = {
 }
 """Options of this package, and what others call them."""
 
+LISTED, SHOWN = 24, 8
+"""Names up to which a message lists all, and of more how many."""
+
 
 class InfomaxError(Exception):
     """Base of every error that a user can mend."""
@@ -132,6 +135,8 @@ def meant(name: str, options: Iterable[str]) -> str | None:
 def nearest(name: str, options: Iterable[str], otherwise: str = "") -> str:
     """Name the closest option, as the tail of an error message; where none is close, the hint `otherwise`.
 
+    Capitals count for nothing. Of many options (`LISTED`) the closest alone is named, else the first.
+
     Example:
         >>> nearest("simclear", ["simclr", "byol"])
         "did you mean 'simclr'? (one of: byol, simclr)"
@@ -139,12 +144,21 @@ def nearest(name: str, options: Iterable[str], otherwise: str = "") -> str:
         "did you mean 'weight_decay'? (one of: lr, weight_decay)"
         >>> nearest("nothing", ["simclr", "byol"])
         'give one of: byol, simclr'
+        >>> nearest("SIMCLR", ["simclr", "byol"])
+        "did you mean 'simclr'? (one of: byol, simclr)"
+        >>> nearest("option7", [f"option_{i}" for i in range(50)]), nearest("x", map(str, range(50)))
+        ("did you mean 'option_7'?", 'give one of: 0, 1, 10, 11, 12, 13, 14, 15, ... (50 in all)')
     """
     known = sorted(options)
     same = meant(name, known)
-    close = [same] if same else difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else otherwise
-    listed = f"one of: {', '.join(repr(one) if ',' in one else one for one in known)}"
+    lower = {one.lower(): one for one in known}
+    close = [same] if same else difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)
+    hint = f"did you mean {lower[close[0].lower()]!r}? " if close else otherwise
+    some = known if len(known) <= LISTED else known[:SHOWN]
+    if hint and some is not known:
+        return hint.rstrip()
+    rest = "" if some is known else f", ... ({len(known)} in all)"
+    listed = f"one of: {', '.join(repr(one) if ',' in one else one for one in some)}{rest}"
     return f"{hint}({listed})" if hint else f"give {listed}"
 
 

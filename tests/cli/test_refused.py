@@ -63,6 +63,7 @@ def test_bad_input_is_one_clear_line(tmp_path, capsys):
         (("train", "--encoder", "torchvision/typo"), "torchvision has no classifier 'typo'"),
         (("train", "--init", "typo"), "no weights typo: name a run's folder or a file"),
         (("train", "--epochs", "0"), "epochs=0"),
+        (("train", "--temperature", "0"), "temperature"),
         (("train", "--devices", "0"), "devices=0: give at least 1"),
         (("train", "--device", "cuda:77"), "torch sees"),
         (("train", "--keep", "0"), "keep=0"),

@@ -88,6 +88,29 @@ def test_a_run_that_is_not_finished_is_said_to_be(at, capsys):
     assert found["trained"] == {"epoch": 1, "of": 500, "finished": False}
 
 
+def test_whoever_takes_an_encoder_that_is_not_finished_is_told(at, capsys):
+    run = im.Run.load("seed0")
+    assert "not finished" not in str(run)
+    run.export("whole.safetensors")
+    unfinish(at / "seed0")
+    run, said = im.Run.load("seed0"), "epoch 1 of 500: the run is not finished"
+    assert str(run).endswith(f"; {said}")
+    with pytest.warns(UserWarning, match=f"^{said}$"):
+        run.embed("small.npz")
+    with pytest.warns(UserWarning, match=f"^{said}$"):
+        run.export("half.safetensors")
+    for words in (["embed", "seed0", "small.npz", "--out", "z.npz"], ["export", "seed0", "--out", "again.safetensors"]):
+        capsys.readouterr()
+        assert main(words) == 0
+        assert f"warning: {said}\n" in capsys.readouterr().err
+
+
+def test_a_run_under_way_is_not_told_of_at_every_epoch(at):
+    heard = []
+    train(at / "watched", "small.npz", epochs=2, on_epoch=lambda run: heard.append((str(run), run.embed("small.npz"))))
+    assert len(heard) == 2 and not any("not finished" in line for line, _ in heard)
+
+
 @pytest.mark.filterwarnings("ignore:budget")
 def test_a_run_for_a_time_is_finished_once_that_is_spent(at):
     run = train(at / "timed", "small.npz", budget="0.3s")

@@ -66,6 +66,13 @@ def test_names_with_blanks_are_told_apart_and_json_has_them_as_they_are(tmp_path
     assert "duplicates" not in json.loads(capsys.readouterr().out)
 
 
+def test_one_sample_is_said_to_have_no_neighbours(tmp_path, capsys):
+    np.savez(path := str(tmp_path / "emb.npz"), features=features()[:1], names=np.array(NAMES[:1]))
+    for asked in ([], ["--outliers", "3"], ["--duplicates", "0.9"]):
+        assert main(["inspect", path, *asked]) == 0
+        assert capsys.readouterr().out.splitlines()[1:] == ["one sample has no neighbours: nothing to compare it with"]
+
+
 def test_rows_without_names_are_told_by_their_numbers(tmp_path):
     np.savez(tmp_path / "z.npz", features=features())
     assert read_features(tmp_path / "z.npz")[1][:2] == ["0", "1"]

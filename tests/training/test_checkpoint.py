@@ -18,7 +18,7 @@ from infomax import files
 from infomax.cli.pages import reported
 from infomax.locks import held
 from infomax.training import checkpoint, loop, start
-from infomax.training.folder import cleared, labelled
+from infomax.training.folder import cleared, labelled, unclaimed
 from infomax.training.interrupt import Stopped
 
 LIVES = Path(__file__).with_name("lives.py")
@@ -544,11 +544,15 @@ def test_of_a_folder_that_is_taken_it_is_said_whether_its_run_can_go_on(tmp_path
     for name in ("ended", "timed"):
         with pytest.raises(im.ConfigError, match=rf"the run in it has ended: .*infomax evaluate .*{name} judges it$"):
             fit(tmp_path / name)
-    with pytest.raises(im.ConfigError, match=r"continue the run in it by --resume$"):
+    with pytest.raises(
+        im.ConfigError, match=r"choose another out=.*im\.Run\.resume\('.*cut'\) continues the run in it$"
+    ):
         fit(tmp_path / "cut")
     (tmp_path / "ended" / "learner.safetensors").unlink()  # --resume writes it again
-    with pytest.raises(im.ConfigError, match=r"continue the run in it by --resume$"):
+    with pytest.raises(im.ConfigError, match=r"im\.Run\.resume\('.*ended'\) continues the run in it$"):
         fit(tmp_path / "ended")
+    with pytest.raises(im.ConfigError, match=r"choose another --out .*continue the run in it by --resume$"):
+        unclaimed(tmp_path / "cut", anew=True)  # as the command asks
 
 
 def test_of_a_run_without_labels_it_is_said_that_others_judge_it(tmp_path):
@@ -579,7 +583,7 @@ def test_a_run_that_lives_is_not_begun_anew(tmp_path, never_begun):
     before = inside(tmp_path / "run")
     with (
         held(tmp_path / "run" / "run.lock"),
-        pytest.raises(im.ConfigError, match="not empty: another process is training in it; choose another --out"),
+        pytest.raises(im.ConfigError, match="not empty: another process is training in it; choose another out="),
     ):
         fit(tmp_path / "run")
     assert inside(tmp_path / "run") == before

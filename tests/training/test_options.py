@@ -362,7 +362,10 @@ def test_a_misspelt_keyword_names_the_nearest():
         (lambda batch: [batch, batch], r"is called as views\(batch, index, seed=0, epoch=0\)"),
         (lambda batch, index, s, e: [batch, batch], "missing a required argument: 's'"),
         (3, "give a name, or a function"),
-        (v2.Compose([v2.Identity()]), r"views=Compose.*keyword argument 'seed'; of a transform make one, lambda batch"),
+        (
+            v2.Compose([v2.Identity()]),
+            r"views=Compose.*argument 'seed'; of a .* views=im\.views\.per_sample\(transform\)",
+        ),
     ],
 )
 def test_a_view_function_that_cannot_be_called_is_told_how_it_would_be(views, said):

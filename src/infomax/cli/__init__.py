@@ -12,10 +12,13 @@
 import os
 import signal
 import sys
+import threading
 import warnings
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from difflib import get_close_matches
 from pathlib import Path
+from types import FrameType
 
 from cyclopts import App, CycloptsError
 
@@ -101,7 +104,33 @@ def main(argv: list[str] | None = None) -> int:
     with warnings.catch_warnings(), whole_process() if argv is None else nullcontext():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, category, *_: say(f"warning: {message}")
-        return _run(tokens)
+        with _terminated(tokens) as asked:
+            status = _run(tokens)
+        return 128 + asked[0] if asked and status == 128 + signal.SIGINT else status
+
+
+@contextmanager
+def _terminated(tokens: list[str]) -> Iterator[list[int]]:
+    """SIGTERM ends a demo or a study as Ctrl-C does, with a word; runs and sweeps hear it themselves. The list has it."""
+    heard: list[int] = []
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != ours:  # a child by fork has this handler, and nothing to say
+            os._exit(128 + number)
+        heard.append(number)
+        # a plain KeyboardInterrupt in the middle of an import Python answers by SIGINT to itself, at its end
+        raise Stopped(_stopped(tokens), number)
+
+    ours = os.getpid()
+    if tokens[:1] not in (["demo"], ["study"]) or threading.current_thread() is not threading.main_thread():
+        yield heard
+        return
+    before = signal.signal(signal.SIGTERM, hear)
+    try:
+        yield heard
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _run(tokens: list[str]) -> int:
@@ -143,6 +172,8 @@ def _failed(error: InfomaxError, tokens: list[str]) -> int:
 
 def _stopped(tokens: list[str]) -> str:
     """What to say of a command that was interrupted: a run before its first update has left nothing that could be resumed."""
+    if tokens[:1] == ["demo"]:
+        return "stopped; of a demo nothing is kept, and the same command begins it anew"
     out = options_given(tokens).get("out") if tokens[:1] == ["train"] else None
     with suppress(OSError):  # a closed folder is not to take the word's place
         if out and not (Path(out).is_dir() and any(Path(out).iterdir())):

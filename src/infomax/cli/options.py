@@ -5,9 +5,9 @@ import inspect
 import itertools
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from cyclopts import Parameter
+from cyclopts import Parameter, convert
 
 from infomax.errors import ConfigError
 from infomax.words import with_dashes
@@ -25,6 +25,13 @@ def whole(type_: Any, tokens: Any) -> int | None:
     if abs(number) >= 2**63:
         raise ValueError(f"{text} is beyond what 64 bits hold")
     return number
+
+
+def word(type_: Any, tokens: Any) -> Any:
+    """Read one of some words, in capitals too: AdamW is adamw."""
+    known = {str(one).lower(): str(one) for one in get_args(type_)}
+    token = tokens[0]
+    return convert(type_, [token.evolve(value=known.get(token.value.lower(), token.value))])
 
 
 def head(text: str) -> tuple[int, ...]:
@@ -61,11 +68,13 @@ def as_token(name: str, value: Any) -> str:
 
 
 def strict(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, its whole numbers read by `whole`, and every argument with a line of help of its own."""
+    """The command, its whole numbers read by `whole`, its words by `word`, and a line of help for every argument."""
     signature = inspect.signature(command)
 
     def read(p: inspect.Parameter) -> inspect.Parameter:
         bare = p.annotation.__origin__ if hasattr(p.annotation, "__metadata__") else p.annotation
+        if get_origin(bare) is Literal:
+            return p.replace(annotation=Annotated[p.annotation, Parameter(converter=word)])
         if bare not in (int, int | None):
             return p
         return p.replace(annotation=Annotated[p.annotation, Parameter(converter=whole)])

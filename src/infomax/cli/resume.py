@@ -21,6 +21,9 @@ from infomax.training.rules import read_rules
 from infomax.training.sharding import Strategy
 from infomax.words import many, with_dashes
 
+NAMES = ("method", "optimizer", "precision", "on_nan", "strategy")
+"""Options whose words may be typed in capitals."""
+
 
 def continued(
     *,
@@ -134,6 +137,7 @@ def resumed(argv: list[str]) -> list[str]:
         if name == "rules" and isinstance(then, dict):
             said, value = str(then), str(read_rules(value))
         same = (value or "true") == said
+        same = same or (name in NAMES and value.lower().replace("-", "_") == said.replace("-", "_"))
         # an encoder that was left to the data is kept by its own name
         same = same or (name == "encoder" and value == "auto" and could_be_auto(config["encoder"]))
         same = same or (name == "precision" and value == "auto")  # it was settled when the run was begun

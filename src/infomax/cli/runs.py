@@ -35,7 +35,7 @@ def recipes(name: str | None = None) -> None:
     from infomax import recipes as known
 
     if name is not None:
-        print(known.get(name).as_yaml(), end="")
+        print(known.get(name.lower()).as_yaml(), end="")
         return
     for one in map(known.get, known.names()):
         print(f"{one.name:32} {one.expects:36} {one.about['cost']}")

@@ -123,6 +123,7 @@ def train(
     import torch
 
     import infomax as im
+    from infomax.methods.registry import check
     from infomax.training.defaults import check_names, dataset, encoder_for
     from infomax.training.devices import chosen
     from infomax.training.folder import unclaimed
@@ -169,6 +170,7 @@ def train(
     }
     check_machine(Options(**asked), machine)  # what cannot be is said before data are read, which takes long
     check_names(encoder=encoder, views=views, init=init, size=size)
+    check(method, **options)
     samples = dataset(data, root, on_error=on_error)
     learner = im.methods.build(method, encoder_for(samples, encoder, size, init), **options)
     if launched_rank() == 0:
@@ -301,9 +303,9 @@ def train_command(argv: list[str]) -> Callable[..., None]:
         shown = Parameter(help=about.get(n, ""), group=f"Options of {name}")
         extra.append(p.replace(default=default, annotation=Annotated[annotation, shown]))
 
-    printed = "print_config" in options_given(argv)  # then nothing is required: what is missing is left open
+    printed = "print_config" in options_given(argv)  # then data and out may be left open
     if printed:
-        fixed = [p.replace(default=None) if p.default is p.empty else p for p in fixed]
+        fixed = [p.replace(default=None) if p.name in ("data", "out") else p for p in fixed]
 
     def command(*, print_config: bool = False, **given: Any) -> None:
         if print_config:
@@ -326,7 +328,11 @@ def _as_file(options: dict[str, Any]) -> str:
     """All options as a file for --config; what is left to the data or the machine stays so, with what it comes to beside it."""
     import yaml
 
+    from infomax.methods import get
+
     told = _come_to(options)
+    pieces = options["accumulate"]
+    options |= {"method": get(options["method"]).__name__, "accumulate": int(pieces) if pieces.isdigit() else pieces}
     lines = ((yaml.safe_dump({name: value}).rstrip("\n"), told.get(name)) for name, value in options.items())
     return "".join(line + ("" if what is None else f"  # here {what}") + "\n" for line, what in lines)
 
@@ -443,6 +449,7 @@ def _recipe(path: Path) -> dict[str, Any] | None:
     """The options of a recipe that the package brings; None: it is a file, or looks like one."""
     from infomax import recipes
 
-    if path.exists() or path.suffix or path.parts[0] not in {name.split("/")[0] for name in recipes.names()}:
+    name = path.as_posix().lower()
+    if path.exists() or path.suffix or name.split("/")[0] not in {known.split("/")[0] for known in recipes.names()}:
         return None
-    return dict(recipes.get(path.as_posix()).options)
+    return dict(recipes.get(name).options)

@@ -34,7 +34,8 @@ def embed(
 ) -> tuple[Tensor, list[str]]:
     """The features of every sample of a data set, also written to a new file if one is named.
 
-    Samples of shards that cannot be decoded are left out, counted and named in a warning.
+    Samples of shards that cannot be decoded are left out, counted and named in a warning; of a run that is not finished one
+    says so.
 
     Args:
         run: a run with its learner.
@@ -55,6 +56,8 @@ def embed(
             the encoder cannot take.
     """
     path = None if out is None else new_file(out)
+    if run.unfinished:
+        warn(run.unfinished)
     samples, asked = dataset(data, root or run.config["data"].get("root"), split), run.config
     size = fits(run, samples, size)
     branch = run.learner.f if head else run.learner.encoder

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from infomax.encoders.bridges import Features
-from infomax.errors import ConfigError, InfomaxError, NumericsError
+from infomax.errors import ConfigError, InfomaxError, NumericsError, warn
 from infomax.evaluate.example_inputs import alike, kind_of
 from infomax.evaluate.features import features, fits
 from infomax.extras import getting, installed
@@ -111,6 +111,8 @@ class Program(nn.Module):
 def export(run: "Run", out: str | Path, *, encoder: str = "f", size: int | None = None) -> Exported:
     """Write a run's encoder to a new file, by whose ending it is a program or weights, and hold it against the encoder.
 
+    A warning says so where the run is not finished.
+
     Args:
         run: with its learner.
         out: a new `.onnx`, `.pt2` or `.safetensors` file.
@@ -127,6 +129,8 @@ def export(run: "Run", out: str | Path, *, encoder: str = "f", size: int | None 
             than the encoder; there is no file then.
     """
     path = new_file(out)
+    if run.unfinished:
+        warn(run.unfinished)
     if kind_of(run) == "nodes":
         raise ConfigError(
             f"the encoder of {run.config['data']['name']!r} takes a graph's edges beside its nodes, as no such file does: "

@@ -86,7 +86,10 @@ def check(lonely: int | None, twins: float | None, most: int | None) -> None:
 
 def say(z: Tensor, names: list[str], lonely: int | None, twins: float | None, most: int | None) -> None:
     """Print the samples that stand alone, and those that come twice, quoted as a shell takes them: a name may hold blanks."""
-    if lonely is not None and len(z) > 1:
+    if len(z) == 1 and (lonely is not None or twins is not None):
+        print("one sample has no neighbours: nothing to compare it with")
+        return
+    if lonely is not None:
         print(f"farthest from neighbour {min(10, len(z) - 1)}, counted from the nearest (cosine, sample):")
         for row, near in outliers(z, lonely):
             print(f"  {near:.3f}  {shlex.quote(names[row])}")

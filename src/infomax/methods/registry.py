@@ -5,14 +5,18 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
 
+import torch
 from torch import nn
 
-from infomax.errors import ConfigError, known_options, nearest
+from infomax.errors import ConfigError, command, known_options, nearest
 from infomax.heads import Head
 from infomax.learner import Learner
 
 METHODS: dict[str, Callable[..., Learner]] = {}
 """Every method by name."""
+
+NOT_HERE = dict.fromkeys(("mae", "simmim", "ijepa", "dinov2", "deepcluster"), False) | {"nnclr": True, "vibcreg": True}
+"""Methods that are asked for, as docs/from_lightly.md lists them, and whether `examples/own_method.py` has them."""
 
 P = ParamSpec("P")
 
@@ -79,8 +83,17 @@ def get(name: str) -> Callable[..., Learner]:
     """
     found = METHODS.get(name.lower().replace("-", "_"))
     if found is None:
-        raise ConfigError(f"no method {name!r}: {nearest(name, METHODS)}")
+        raise ConfigError(f"no method {name!r}: {_elsewhere(name) or nearest(name, METHODS)}")
     return found
+
+
+def _elsewhere(name: str) -> str | None:
+    """That a method of the literature is not here; None of what is none, or may be a slip of the pen."""
+    word = "".join(filter(str.isalnum, name.lower()))
+    if word not in NOT_HERE:
+        return None
+    example = ", but examples/own_method.py enters it as one of your own (docs/methods.md)"
+    return f"it is not here{example * NOT_HERE[word]}; {command('methods')} lists what is"
 
 
 def options(name: str) -> dict[str, inspect.Parameter]:
@@ -141,3 +154,29 @@ def build(name: str, encoder: nn.Module, **chosen: Any) -> Learner:
         'simclr'
     """
     return get(name)(encoder, **chosen)
+
+
+def check(name: str, **chosen: Any) -> None:
+    """Refuse options of a method that cannot be, whatever its encoder: asked before data are read, which takes long.
+
+    Raises:
+        ConfigError: as `build` does.
+
+    Example:
+        >>> check("simclr", temperature=0)
+        Traceback (most recent call last):
+        infomax.errors.ConfigError: a temperature must be > 0, not 0
+    """
+    said = []
+    for width in (64, 2048):  # what only hangs on the encoder's width is said where there is one
+        encoder = nn.Identity()
+        encoder.width = width  # type: ignore[assignment]
+        try:
+            with torch.random.fork_rng(devices=[]), torch.device("meta"):
+                build(name, encoder, **chosen)
+        except ConfigError as error:
+            said.append(error)
+        except Exception:  # of what takes memory, or another encoder
+            return
+    if len(said) == 2 and str(said[0]) == str(said[1]):
+        raise said[0]

@@ -152,7 +152,7 @@ def _check_call(views: ViewFunction) -> None:
         name = getattr(views, "__name__", type(views).__name__)
         raise ConfigError(
             f"views={name}{takes}: a function is called as views(batch, index, seed=0, epoch=0) and gives two or more views: "
-            f"{error}; of a transform make one, lambda batch, index, *, seed, epoch: (transform(batch), transform(batch))"
+            f"{error}; of a transform of one picture, such as torchvision's, views=im.views.per_sample(transform) makes one"
         ) from None
 
 

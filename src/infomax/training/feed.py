@@ -16,7 +16,7 @@ from infomax.data.order import WINDOW_ROWS, spread
 from infomax.errors import ConfigError, DataError, warn
 from infomax.parallel import local_slice, world
 from infomax.training.devices import uncompiled
-from infomax.views import Views
+from infomax.views import PerSample, Views
 
 ViewFunction = Callable[..., Sequence[Any]]
 """(batch, index, seed, epoch) -> views, each a batch."""
@@ -70,7 +70,7 @@ class Feed:
             what = "a graph is one batch" if self.whole else f"a batch of {self.batch_size}"
             raise ConfigError(f"{what}: it does not divide among {world()} processes")
         # a function of the user's own may draw at random or count its calls: only its images are fetched ahead of time
-        self._ours = type(views).__module__.startswith("infomax.views")
+        self._ours = type(views).__module__.startswith("infomax.views") and not isinstance(views, PerSample)
         self._beside: Any = None
         if self.device.type == "cuda":
             self._beside = torch.cuda.Stream(self.device, priority=-1)  # type: ignore[no-untyped-call]

@@ -75,6 +75,17 @@ def unclaimed(out: str | Path, *, anew: bool = False, data: Any = None) -> Path:
     return path
 
 
+def in_python(said: str, out: str | Path) -> str:
+    """What `unclaimed` says of a folder, to who called `im.train` with out=, and typed no option.
+
+    Example:
+        >>> in_python("runs/a exists: choose another --out; continue the run in it by --resume", "runs/a")
+        "runs/a exists: choose another out=...; im.Run.resume('runs/a') continues the run in it"
+    """
+    said = said.replace("choose another --out", "choose another out=...")
+    return said.replace("continue the run in it by --resume", f"im.Run.resume({str(out)!r}) continues the run in it")
+
+
 def _occupied(path: Path, data: Any) -> str:
     """What is said of a place that is taken; to remove it is advised of what may be a run's alone, and never of the data."""
     if path.is_file():

@@ -69,7 +69,8 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).copy().items():
-            object.__setattr__(self, name, own(value))
+            named = name in ("optimizer", "precision", "on_nan") and isinstance(value, str)
+            object.__setattr__(self, name, value.lower() if named else own(value))
         for name in ("epochs", "batch_size", "seed", "gauge_samples", "size", "local_views", "lr_batch"):
             value = getattr(self, name)
             if value is None and name in ("size", "local_views", "lr_batch"):

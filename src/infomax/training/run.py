@@ -21,6 +21,7 @@ from infomax.learner import Learner
 from infomax.parallel import rank, world
 from infomax.training.checkpoint import distinct, fill, step_of, written
 from infomax.training.collapse import standing
+from infomax.training.completion import line, stands
 from infomax.training.folder import read_config, read_frames, read_log, read_watched
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
@@ -133,17 +134,31 @@ class Run:
     updates: int | None = None
     watched: dict[str, Any] = field(default_factory=dict)
     _log: Log = field(default_factory=Log, init=False, repr=False, compare=False)
+    _under_way: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __str__(self) -> str:
         """What it is, and where it stands, in one line."""
         asked, last = self.config.get("data", {}).get("name", "?"), self.history[-1] if self.history else {}
-        stands = f"epoch {last['epoch']}, bound {last['bound']:.3f}" if last else "not begun"
+        said = f"epoch {last['epoch']}, bound {last['bound']:.3f}" if last else "not begun"
         if {"effective_rank", "std"} <= last.keys():
-            stands += f", {standing(self.history, self.watched)}"
-        return f"{self.learner.name} on {asked}, {stands}" + (f", in {self.path}" if self.path else "")
+            said += f", {standing(self.history, self.watched)}"
+        said = f"{self.learner.name} on {asked}, {said}" + (f", in {self.path}" if self.path else "")
+        return f"{said}; {self.unfinished}" if last and self.unfinished else said
 
     def __repr__(self) -> str:
         return f"<Run: {self}>"
+
+    @property
+    def unfinished(self) -> str | None:
+        """That it has not come as far as it was asked to, as `evaluate` says it; None where it has, or is under way.
+
+        Example:
+            >>> import infomax as im
+            >>> learner = im.methods.jmi(im.encoders.get("toy"), projector=())
+            >>> im.train(learner, "gaussians", epochs=9, progress=False, on_epoch=lambda run: True).unfinished
+            'epoch 1 of 9: the run is not finished'
+        """
+        return None if self._under_way else line(stands(self.config.get("training", {}), self.history, self.path))
 
     @property
     def size(self) -> int | None:

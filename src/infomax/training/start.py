@@ -22,7 +22,7 @@ from infomax.training.completion import stands
 from infomax.training.defaults import dataset
 from infomax.training.devices import PrecisionName
 from infomax.training.feed import ViewFunction
-from infomax.training.folder import alone, claim, cleared, never_begun, read_config, read_log, unclaimed
+from infomax.training.folder import alone, claim, cleared, in_python, never_begun, read_config, read_log, unclaimed
 from infomax.training.interrupt import noted_signals, outliving
 from infomax.training.loop import Loop, OnEpoch
 from infomax.training.optim import OptimizerName
@@ -155,7 +155,10 @@ def train(
     machine |= {"keep": keep, "on_error": on_error, "wandb": wandb, "cuda_graphs": cuda_graphs}
     machine = _readable(machine)
     if out is not None and launched_rank() == 0:  # alone, for it takes the lock of a run that was killed to see
-        unclaimed(out, anew=True, data=data)
+        try:
+            unclaimed(out, anew=True, data=data)  # who typed --out was told by the command
+        except (ConfigError, DataError) as error:
+            raise type(error)(in_python(str(error), out)) from None
     path = None if out is None else Path(out)
     with outliving(path):
         return _go(prepare(learner, data, views, options, root, machine), path, progress, on_epoch)
@@ -267,11 +270,13 @@ def _go(
                     job.place.precision.load(scaler)
                 run.history = position.history
                 run.start(position.step if continued else None)
+                run._under_way = True
                 Loop(job, position, signals, progress, on_epoch).run()
         except BaseException:
             if not continued:
                 run.abandon()
             raise
         finally:
+            run._under_way = False
             give_back()
     return run

@@ -14,6 +14,7 @@ from infomax.views.points import Gaussian
 from infomax.views.recipes import RECIPES, Views, recipe
 from infomax.views.signal import Signals, SignalView
 from infomax.views.tabular import Corruption
+from infomax.views.transforms import PerSample, per_sample
 
 __all__ = [
     "RECIPES",
@@ -22,11 +23,13 @@ __all__ = [
     "GraphViews",
     "ImageView",
     "Params",
+    "PerSample",
     "SignalView",
     "Signals",
     "Views",
     "apply",
     "draw",
+    "per_sample",
     "recipe",
     "threads",
 ]

@@ -1,0 +1,149 @@
+"""Views by transforms of one picture, such as torchvision's."""
+
+# ruff: noqa: NPY002  (what transforms of others draw from)
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torchvision import transforms
+
+import infomax as im
+
+crop = transforms.Compose([
+    transforms.RandomResizedCrop(16),
+    transforms.RandomHorizontalFlip(),
+    transforms.ColorJitter(0.4, 0.4),
+    transforms.ToTensor(),
+    transforms.Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
+])  # fmt: skip
+
+
+def draws(picture):
+    """A transform that draws from every generator: those of Python and numpy, too."""
+    size = torch.tensor(picture.size, dtype=torch.float32)
+    drawn = torch.tensor([random.random(), np.random.rand(), float(torch.rand(()))])
+    return torch.cat([drawn, size])[:, None, None]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    noise = np.random.default_rng(0)
+    for i in range(12):
+        shape = (20 + i, 36 - i, 3)
+        place = tmp_path / "photos"
+        place.mkdir(exist_ok=True)
+        Image.fromarray(noise.integers(0, 256, shape, dtype=np.uint8)).save(place / f"{i:02}.png")
+    return place
+
+
+def learner():
+    torch.manual_seed(0)
+    return im.methods.simclr(im.encoders.get("resnet8", size=16), projector=(16,))
+
+
+def array():
+    return np.random.default_rng(0).integers(0, 256, (12, 24, 24, 3), dtype=np.uint8)
+
+
+def fit(data, out, **options):
+    # as the advice has it
+    transform = crop
+    return im.train(
+        learner(),
+        data,
+        views=im.views.per_sample(transform),
+        epochs=3,
+        batch_size=4,
+        out=out,
+        progress=False,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("kind", ["folder", "array"])
+def test_a_folder_of_many_sizes_and_an_array_train_and_a_run_that_goes_on_has_the_same_bits(kind, folder, tmp_path):
+    data = folder if kind == "folder" else array()
+    fit(data, tmp_path / "whole")
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)  # what else was drawn makes no difference
+    fit(data, tmp_path / "stopped", on_epoch=lambda run: len(run.history) == 1)
+    data = None if kind == "folder" else data
+    with pytest.raises(im.ConfigError, match=r"views\.made|views\.own"):
+        im.Run.resume(tmp_path / "stopped", data=data, views=im.views.per_sample(crop, crop), progress=False)
+    im.Run.resume(tmp_path / "stopped", data=data, views=im.views.per_sample(crop), progress=False)
+    one, other = (load_file(tmp_path / run / "learner.safetensors") for run in ("whole", "stopped"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_is_drawn_hangs_on_seed_epoch_view_and_sample_alone():
+    views, images = im.views.per_sample(draws), torch.zeros(5, 8, 8, 3, dtype=torch.uint8)
+    a, b = views(images, torch.arange(5), seed=1, epoch=2)
+    again = views(images[[3, 1]], [3, 1], seed=1, epoch=2)
+    assert torch.equal(again[0], a[[3, 1]]) and torch.equal(again[1], b[[3, 1]])
+    drawn = torch.stack([a, b, views(images, range(5), 1, 3)[0], views(images, range(5), 2, 2)[0]])[:, :, :3]
+    for generator in range(3):
+        assert len(drawn[:, :, generator].unique()) == 20
+
+
+def test_the_generators_of_the_caller_stay_as_they_were():
+    def drawn():
+        return random.random(), np.random.rand(), float(torch.rand(()))
+
+    def seeded():
+        random.seed(0), np.random.seed(0), torch.manual_seed(0)
+
+    seeded()
+    expected = drawn()
+    seeded()
+    im.views.per_sample(draws)(torch.zeros(2, 8, 8, 1, dtype=torch.uint8), [0, 1])
+    assert drawn() == expected
+
+
+def test_one_transform_a_view_and_one_that_makes_all_of_them():
+    small = transforms.Compose([transforms.CenterCrop(8), transforms.ToTensor()])
+    big = transforms.Compose([transforms.CenterCrop(16), transforms.ToTensor()])
+    images = torch.from_numpy(array())
+    assert [len(v[0, 0]) for v in im.views.per_sample(big, small, small)(images, range(12))] == [16, 8, 8]
+    # as lightly's transforms give a list of views
+    assert [len(v[0, 0]) for v in im.views.per_sample(lambda p: [big(p), small(p)])(images, range(12))] == [16, 8]
+    a, _ = im.views.per_sample(big)(images, range(12))
+    assert torch.equal(a[3], images[3, 4:20, 4:20].permute(2, 0, 1) / 255)
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
+def test_a_transform_is_given_a_picture(channels, mode):
+    modes = []
+
+    def noted(picture):
+        modes.append((picture.mode, picture.size))
+        return transforms.functional.to_tensor(picture)
+
+    im.views.per_sample(noted)(torch.zeros(2, 8, 6, channels, dtype=torch.uint8), [0, 1])
+    assert modes == 4 * [(mode, (6, 8))]
+
+
+def test_what_cannot_be_is_said():
+    images = [torch.zeros(8 + i, 8, 3, dtype=torch.uint8) for i in range(2)]
+    per_sample = im.views.per_sample
+    with pytest.raises(im.ConfigError, match="per_sample of nothing: give a transform"):
+        per_sample()
+    with pytest.raises(im.ConfigError, match="per_sample of 'crop': give a transform"):
+        per_sample("crop")
+    with pytest.raises(im.ConfigError, match="CenterCrop gives a Image: let it end in ToTensor"):
+        per_sample(transforms.CenterCrop(4))(images, [0, 1])
+    with pytest.raises(im.ConfigError, match=r"PILToTensor gives a tensor of torch.uint8: let it end in ToTensor"):
+        per_sample(transforms.PILToTensor())(images, [0, 1])
+    with pytest.raises(im.ConfigError, match=r"several shapes, \(3, 8, 8\) and \(3, 9, 8\): .*RandomResizedCrop"):
+        per_sample(transforms.ToTensor())(images, [0, 1])
+    with pytest.raises(im.DataError, match="2 channels: PIL, whose"):
+        per_sample(crop)(torch.zeros(2, 8, 8, 2, dtype=torch.uint8), [0, 1])
+    with pytest.raises(im.DataError, match="and this is a graph"):
+        im.train(im.methods.bgrl(im.encoders.get("gcn", channels=1433)), "sbm", views=per_sample(crop), progress=False)
+
+
+def test_a_bare_transform_is_refused_with_what_makes_views_of_it():
+    with pytest.raises(im.ConfigError, match=r"views=im\.views\.per_sample\(transform\) makes one"):
+        im.train(learner(), array(), views=crop, progress=False)
