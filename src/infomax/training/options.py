@@ -79,7 +79,7 @@ class Options:
                 raise ConfigError(f"{name}={value!r}: give a whole number")
         for name in ("lr", "weight_decay", "warmup_epochs", "clip_norm"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, Real) or isinstance(value, bool)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
                 raise ConfigError(f"{name}={value!r}: give a number")
         for name in ("compile", "intervals", "online_probe", "online_knn"):
             if not isinstance(getattr(self, name), bool):
