@@ -129,8 +129,6 @@ def export(run: "Run", out: str | Path, *, encoder: str = "f", size: int | None 
             than the encoder; there is no file then.
     """
     path = new_file(out)
-    if run.unfinished:
-        warn(run.unfinished)
     if kind_of(run) == "nodes":
         raise ConfigError(
             f"the encoder of {run.config['data']['name']!r} takes a graph's edges beside its nodes, as no such file does: "
@@ -153,6 +151,8 @@ def export(run: "Run", out: str | Path, *, encoder: str = "f", size: int | None 
         data, done = _weights(net, some, side, about, path)
     else:
         data, done = _program(run, net, some, side, about, path)
+    if run.unfinished:
+        warn(run.unfinished)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, data)
     return done
