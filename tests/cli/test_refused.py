@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.cli.command import SMALL, run
 
 import infomax as im
@@ -222,7 +223,7 @@ def test_no_one_is_told_to_take_data_away(tmp_path, capsys):
         assert code == 2 and said in err and "remove" not in err, err
         with pytest.raises(im.ConfigError) as error:
             im.train(im.methods.jmi(torch.nn.Linear(4, 2), projector=()), data, out=out, progress=False)
-        assert said.strip() in str(error.value)
+        assert said.strip().replace("--out", "out=...") in str(error.value) and "--out" not in str(error.value)
 
 
 def test_the_parts_that_a_message_names_are_those_that_python_changes():
@@ -230,3 +231,19 @@ def test_the_parts_that_a_message_names_are_those_that_python_changes():
     learner = im.methods.jmi(torch.nn.Linear(4, 2), projector=())
     kept = {part: getattr(learner, part) for part in PARTS}
     assert learner.edit(**kept).name == "jmi"
+
+
+def test_labels_that_are_not_there_are_told_before_a_folder_is_decoded(tmp_path, capsys, monkeypatch):
+    for folder in ("flat", "classes/a", "classes/b", "one/a"):
+        (tmp_path / folder).mkdir(parents=True)
+        for k in range(3):
+            Image.fromarray(np.full((8, 8, 3), 40 * k, np.uint8)).save(tmp_path / folder / f"{k}.png")
+
+    def decoding(*_):
+        raise DataError("decoded")
+
+    monkeypatch.setattr("infomax.data.folder._decode_all", decoding)
+    asked = ("train", "--method", "simclr", "--online-probe", "--out", str(tmp_path / "run"), "--data")
+    for folder, said in (("flat", "--online-probe: "), ("one", "has no labels"), ("classes", "decoded")):
+        code, _, err = run(capsys, *asked, str(tmp_path / folder))
+        assert code == 2 and said in err and (folder == "classes" or "decoded" not in err), err

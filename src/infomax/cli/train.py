@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from infomax.cli.options import as_token, described_arguments, head, is_head, options_given
 from infomax.cli.phrases import of_another
-from infomax.errors import ConfigError, InfomaxError, beside, nearest, unreadable
+from infomax.errors import ConfigError, DataError, InfomaxError, beside, nearest, unreadable
 from infomax.errors import command as typed
 from infomax.parallel import launched_rank, world
 from infomax.training import Run
@@ -123,6 +123,8 @@ def train(
     import torch
 
     import infomax as im
+    from infomax.data import NAMES
+    from infomax.data.folder import holds_images, unlabelled_for_sure
     from infomax.methods.registry import check
     from infomax.training.defaults import check_names, dataset, encoder_for
     from infomax.training.devices import chosen
@@ -171,6 +173,18 @@ def train(
     check_machine(Options(**asked), machine)  # what cannot be is said before data are read, which takes long
     check_names(encoder=encoder, views=views, init=init, size=size)
     check(method, **options)
+    if (
+        (online_probe or online_knn)
+        and data not in NAMES
+        and holds_images(Path(data))
+        and unlabelled_for_sure(Path(data))
+    ):
+        asked_for = " and ".join(
+            f"--online-{n}" for n, wanted in (("probe", online_probe), ("knn", online_knn)) if wanted
+        )
+        raise DataError(
+            f"{asked_for}: {data} has no labels, which are one folder a class; leave it out, or give data that have"
+        )
     samples = dataset(data, root, on_error=on_error)
     learner = im.methods.build(method, encoder_for(samples, encoder, size, init), **options)
     if launched_rank() == 0:

@@ -176,6 +176,13 @@ def known_by(path: Path) -> str | None:
     return of_files(_listing(root, "skip").files, root)
 
 
+def unlabelled_for_sure(path: Path) -> bool:
+    """Whether a folder of images has no labels whatever can be decoded of it: fewer than two folders of classes."""
+    root = _split_roots(path, "train")[0]
+    inside = (file.relative_to(root).parts for file in _image_files(root, [], Counter()))
+    return len({parts[0] for parts in inside if len(parts) == 2}) < 2
+
+
 def _split_roots(path: Path, split: str) -> tuple[Path, Path, bool]:
     """The folder of the train split and of the split asked for, and whether there are two."""
     train, test = _named(path, TRAIN_FOLDERS), _named(path, TEST_FOLDERS)
