@@ -56,7 +56,7 @@ def estimate_mi(
     | method | reads | use it for |
     |---|---|---|
     | auto | all that suits; picks by a rule, tells why | anything; 10 to 40 s for 5000 pairs |
-    | gaussian | $-\tfrac12 \sum \log(1 - r_i^2)$ of canonical correlations, no bias | jointly Gaussian data; below a second |
+    | gaussian | $-\tfrac12 \sum \log(1 - r_i^2)$ of canonical correlations, no bias | jointly Gaussian data; seconds at most |
     | ksg | nearest neighbours | up to about six coordinates together |
     | discrete | counts, bias removed | few levels on both sides |
     | infonce, interpolated, nwj, tuba, jsd_lower, xi_jsd | a critic on held-out pairs | a lower limit in high dimension |
