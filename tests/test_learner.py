@@ -589,3 +589,21 @@ def test_an_edit_takes_one_marginal_as_it_is_and_refuses_a_scale_that_is_none():
         learner.edit(scale="x")
     with pytest.raises(ConfigError, match="a learner's offset must be a finite number, not nan"):
         learner.edit(offset=float("nan"))
+
+
+def test_whole_numbers_of_a_table_are_not_told_to_be_fractions():
+    class Words(nn.Module):
+        width = 8
+
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(50, 8)
+
+        def forward(self, x):
+            return self.table(x).mean(1)
+
+    learner, tokens = im.methods.simclr(Words(), projector=(4,)), torch.randint(0, 50, (6, 5), dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match="indices") as error:
+        learner([tokens, tokens])
+    assert not isinstance(error.value, DataError)
+    assert learner([tokens.long(), tokens.long()]).loss.isfinite()

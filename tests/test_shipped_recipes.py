@@ -218,6 +218,16 @@ def test_a_recipe_takes_what_a_run_takes_and_names_what_it_does_not(tmp_path):
     images = torch.randint(0, 255, (96, 16, 16, 3), dtype=torch.uint8)
     run = recipe.train(images, budget="1s cpu", size=8, encoder="mlp", progress=False, on_epoch=seen.append)
     assert run.path is None and seen and run.config["training"]["budget"] == "1s cpu"
+    mine = im.encoders.get("mlp", channels=3, size=8)
+    small = {"epochs": 1, "size": 8, "batch_size": 32, "progress": False}
+    run = recipe.train(images, encoder=mine, projector=(24, 12), lr=None, devices=1, **small)
+    assert run.learner.encoder is mine and run.config["training"]["lr"] == recipe.options["lr"]
+    assert run.config["method"]["projector"] == [24, 12]
+
+    def views(batch, index, *, seed, epoch):
+        return [batch[:, :8, :8].permute(0, 3, 1, 2) / 255] * 2
+
+    assert len(recipe.train(images, views=views, encoder="mlp", **small).history) == 1
     with pytest.raises(ConfigError, match=r"cpu/vicreg-cifar10: no option 'learning_rate'.*'lr'"):
         recipe.train(images, learning_rate=0.1)
     with pytest.raises(ConfigError, match="batch"):

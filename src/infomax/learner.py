@@ -8,6 +8,7 @@ loss  = scale * (offset - bound)                         the authors' own number
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self, cast
 from weakref import ReferenceType, WeakKeyDictionary, ref
@@ -475,10 +476,16 @@ def step(
     return output
 
 
+_WRONG_TYPE = re.compile(r"same dtype|expected (m1|scalar type)|type \(.*should be the same|implemented for '")
+"""How torch says that numbers are of the wrong type."""
+
+
 def _of_whole_numbers(views: Sequence[Any], error: RuntimeError) -> str | None:
     """What is said of whole numbers where the encoder cannot take them; one that scales or looks them up itself may."""
     whole = [v for v in views if isinstance(v, Tensor) and not v.is_floating_point()]
-    if not whole or not any(word in str(error) for word in ("type", "implemented for")):
+    if (
+        not whole or not _WRONG_TYPE.search(str(error)) or "indices" in str(error)
+    ):  # of a table, which takes whole numbers
         return None
     images = all(v.ndim >= 4 for v in whole)
     kinds = " and ".join(sorted({str(v.dtype) for v in whole}))

@@ -11,7 +11,7 @@ from torch import nn
 import infomax as im
 from infomax.cli import application, main
 from infomax.errors import ConfigError
-from infomax.methods.registry import METHODS
+from infomax.methods.registry import METHODS, check
 
 
 @pytest.fixture(autouse=True)
@@ -131,3 +131,18 @@ def test_weights_that_climb_the_wrong_way_or_nowhere_are_refused(method, told, s
     encoder = im.encoders.get("mlp", channels=1, size=8, hidden=16)
     with pytest.raises(ConfigError, match=f"^{re.escape(said)}$"):
         im.methods.build(method, encoder, projector=(8,), **told)
+
+
+def test_a_method_of_the_users_is_not_tried_before_there_is_an_encoder():
+    """It may ask something of its encoder, and what it makes of a trial may stay."""
+    built = []
+
+    @im.methods.method
+    def choosy(encoder, *, projector=(4,)):
+        built.append(encoder)
+        raise ConfigError("choosy takes an encoder with layers")
+
+    check("choosy", projector=(4,))
+    assert not built
+    with pytest.raises(ConfigError, match="temperature must be > 0"):
+        check("simclr", temperature=0)

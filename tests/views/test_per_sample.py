@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 from torchvision import transforms
 
@@ -147,3 +147,13 @@ def test_what_cannot_be_is_said():
 def test_a_bare_transform_is_refused_with_what_makes_views_of_it():
     with pytest.raises(im.ConfigError, match=r"views=im\.views\.per_sample\(transform\) makes one"):
         im.train(learner(), array(), views=crop, progress=False)
+
+
+def test_what_one_transform_draws_into_the_picture_the_next_does_not_see():
+    def blackened(picture):
+        ImageDraw.Draw(picture).rectangle((0, 0, 7, 15), fill=0)
+        return transforms.functional.to_tensor(picture)
+
+    white = torch.full((2, 16, 16, 3), 255, dtype=torch.uint8)
+    dark, bright = im.views.per_sample(blackened, transforms.ToTensor())(white, torch.arange(2), seed=0, epoch=0)
+    assert float(dark.mean()) == 0.5 and float(bright.min()) == 1.0 and int(white.min()) == 255

@@ -78,7 +78,8 @@ class Recipe:
             progress: show a bar, with rate and time left.
             on_epoch: called with the run after every epoch, as of `im.train`.
             **changes: options of `infomax train`, and of the method, that win over the recipe's; of `epochs` and `budget`
-                the one that is given.
+                the one that is given; `views` may be a function and `encoder` a module, as of `im.train`. None leaves the
+                recipe's.
 
         Returns:
             The run, its learner trained.
@@ -95,14 +96,21 @@ class Recipe:
         from infomax.training.configured import configured
         from infomax.training.defaults import dataset
 
+        changes = {k: list(v) if isinstance(v, tuple) else v for k, v in changes.items() if v is not None}
         length = {"epochs", "budget"} if {"epochs", "budget"} & set(changes) else set()
+        # what has no name goes by the words of the command line
+        own: dict[str, Any] = {
+            k: changes.pop(k) for k in ("views", "encoder") if k in changes and not isinstance(changes[k], str)
+        }
+        own |= {k: changes.pop(k) for k in ("devices", "strategy") if k in changes}
         asked = {k: v for k, v in self.options.items() if k not in length} | changes
         named = data is None or isinstance(data, str | os.PathLike)
         if data is not None:
             asked["data"] = os.fspath(data) if named else "given"
         options = resolved(asked, self.name)
         given = None if named else dataset(data, on_error=options["on_error"])
-        return configured(options, None if out is None else Path(out), given, progress=progress, on_epoch=on_epoch)
+        where = None if out is None else Path(out)
+        return configured(options | own, where, given, progress=progress, on_epoch=on_epoch)
 
     def as_yaml(self) -> str:
         """The recipe as a file for `--config`, what it says of itself in comments."""

@@ -37,12 +37,15 @@ def configured(
     asked = read_back(taken)
     own = {name: value for name, value in asked.items() if name in inspect.signature(Options).parameters}
     check_machine(Options(**own), options)  # what cannot be is said before data are read, which takes long
-    check_names(**{name: options[name] for name in ("encoder", "views", "init", "size")})
+    named = {name: options[name] if isinstance(options[name], str) else "auto" for name in ("encoder", "views")}
+    check_names(**named, init=options["init"], size=options["size"])
     torch.manual_seed(options["seed"])
     samples = dataset(options["data"], options["root"], on_error=options["on_error"]) if data is None else data
     heads = {
         k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in methods.options(options["method"])
     }
-    encoder = encoder_for(samples, options["encoder"], options["size"], options["init"])
+    encoder = options["encoder"]
+    if isinstance(encoder, str):
+        encoder = encoder_for(samples, encoder, options["size"], options["init"])
     learner = methods.build(options["method"], encoder, **heads)
     return train(learner, samples, out=out, progress=progress, on_epoch=on_epoch, **asked)

@@ -67,7 +67,7 @@ class PerSample:
         views: list[Tensor] = []
         for transform, drawn_anew in zip(transforms, begin, strict=True):
             drawn_anew()
-            made = transform(picture)
+            made = transform(picture.copy())  # one may draw into it, and that is not for the next to see
             several = isinstance(made, list | tuple)
             views += [_checked(one, transform) for one in (made if several else [made])]
             if several and len(self.transforms) == 1:  # all of its views at once, as lightly's transforms do

@@ -188,7 +188,8 @@ def calibrated(fit: Canonical, n: int, *, seed: int = 0, draws: int = 8, rounds:
     # is never less than at independence, the slope is rounding over rounding
     matters = less > max(plain.se, null_se(n, fit.rank_x * fit.rank_y))
     slope = (less - lesser) / (at - then) if at > then and matters else 0.0
-    if matters and (spread > 0.5 * plain.se or slope > 0.5):
+    small = n * (fit.rank_x + fit.rank_y) <= SIMULATED
+    if matters and small and (spread > 0.5 * plain.se or slope > 0.5):
         return _simulated(fit, plain, found, n, seed=seed)
     value = plain.value + float(loss.sum())
     se = math.hypot(plain.se, spread) / (1 - max(0.0, slope))
@@ -205,7 +206,7 @@ def _simulated(fit: Canonical, plain: Fit, start: Array, n: int, *, seed: int) -
     Args:
         fit: of ranks. plain: its reading. start: nats of each pair, about where to look. n: rows. seed: of the draws.
     """
-    draws, about = (199 if n * (fit.rank_x + fit.rank_y) <= 4000 else 99), float(start.sum())
+    draws, about = 199, float(start.sum())
     reading = plain.value + plain.bias
     first = _readings_of_ranks(fit, start, n, draws, seed)
     if first is None:
@@ -252,6 +253,8 @@ def _simulated(fit: Canonical, plain: Fit, start: Array, n: int, *, seed: int) -
     )
 
 
+SIMULATED = 4000
+"""Numbers in a sample, up to which its law is simulated: of more that takes minutes, and their limits differ little."""
 FARTHEST = 24
 """Steps of one deviation of a reading, as far as limits are sought."""
 
