@@ -188,9 +188,10 @@ def calibrated(fit: Canonical, n: int, *, seed: int = 0, draws: int = 8, rounds:
     # is never less than at independence, the slope is rounding over rounding
     matters = less > max(plain.se, null_se(n, fit.rank_x * fit.rank_y))
     slope = (less - lesser) / (at - then) if at > then and matters else 0.0
-    small = n * (fit.rank_x + fit.rank_y) <= SIMULATED
-    if matters and small and (spread > 0.5 * plain.se or slope > 0.5):
+    if matters and (spread > 0.5 * plain.se or slope > 0.5) and n * (fit.rank_x + fit.rank_y) <= SIMULATED:
         return _simulated(fit, plain, found, n, seed=seed)
+    if slope > 0.5 or (matters and float(loss.max()) > LOST):
+        return Ranked(plain, r, False)
     value = plain.value + float(loss.sum())
     se = math.hypot(plain.se, spread) / (1 - max(0.0, slope))
     return Ranked(Fit(value, se, plain.bias - float(loss.sum())), np.sqrt(-np.expm1(-2 * found)), True)
@@ -254,7 +255,9 @@ def _simulated(fit: Canonical, plain: Fit, start: Array, n: int, *, seed: int) -
 
 
 SIMULATED = 4000
-"""Numbers in a sample, up to which its law is simulated: of more that takes minutes, and their limits differ little."""
+"""Numbers in a sample, up to which its law is simulated: of more that takes minutes."""
+LOST = 0.25
+"""Nats that ranks lose of a pair, from which on a reading that is not simulated gets no upper limit."""
 FARTHEST = 24
 """Steps of one deviation of a reading, as far as limits are sought."""
 
