@@ -328,7 +328,7 @@ class Learner(nn.Module):
             )
         (n,) = rows
         if n < 2:
-            raise DataError(f"a batch of {n}: the marginal compares different samples, so a batch needs at least 2")
+            raise DataError(f"a batch of {n}: its samples are compared with each other, so it needs at least 2")
         return n
 
     def _encoder(self, branch: nn.Module) -> nn.Module:

@@ -59,7 +59,7 @@ class Feed:
     ) -> None:
         if batch_size < 2:
             raise ConfigError(
-                f"a batch of {batch_size}: the marginal compares different samples, so it needs at least 2"
+                f"a batch of {batch_size}: its samples are compared with each other, so it needs at least 2"
             )
         if len(data) < 2:
             raise DataError(f"{data.name!r} has {len(data)} sample: at least 2 are needed")

@@ -33,7 +33,8 @@ class LARS(torch.optim.Optimizer):
         momentum: $\mu$.
         eta: $\eta$, the trust coefficient.
         clip: never take a larger step than SGD would: $q \leftarrow \min(q / \mathrm{lr}, 1)$ (LARC, as in the CIFAR
-            recipes of solo-learn, with eta 0.02). The authors' own programs do not.
+            recipes of solo-learn, with eta 0.02). The authors' own programs do not. At a rate of 0, with which a warm-up
+            begins, $q = 0$: that gradient is not remembered, as its share of a later step would know no limit.
 
     Raises:
         ConfigError: if a setting is negative.

@@ -90,7 +90,7 @@ class Options:
             raise ConfigError(f"epochs={self.epochs}: give at least 1")
         if self.batch_size < 2:
             raise ConfigError(
-                f"a batch of {self.batch_size}: the marginal compares different samples, so it needs at least 2"
+                f"a batch of {self.batch_size}: its samples are compared with each other, so it needs at least 2"
             )
         check_pieces(self.accumulate)
         check_optimizer(self.optimizer, lr=self.lr, weight_decay=self.weight_decay)
