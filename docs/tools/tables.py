@@ -279,8 +279,13 @@ def _race(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> str:
     ahead = [round(a["linear"] - b["linear"], 2) for a, b in pairs]
     near = statistics.mean(a["knn"] - b["knn"] for a, b in pairs)
     spread = f" ± {statistics.stdev(ahead):.2f}" if len(ahead) > 1 else ""
+    computed = {a.get("precision") for a, _ in pairs}  # the oldest do not say
+    mixed = len(computed) > 1 and None not in computed
     cells = [
-        *(", ".join(f"{one['linear']:.2f}" for one in side) for side in zip(*pairs, strict=True)),
+        *(
+            ", ".join(f"{one['linear']:.2f}{'¹⁶' * (mixed and one['precision'] == 'bf16-mixed')}" for one in side)
+            for side in zip(*pairs, strict=True)
+        ),
         ", ".join(f"{one:+.2f}" for one in ahead),
         f"**{statistics.mean(ahead):+.2f}**{spread}",
         f"{near:+.2f}",

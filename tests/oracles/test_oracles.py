@@ -57,9 +57,7 @@ def test_every_expected_number_is_compared(goldens, tmp_path):
 @pytest.mark.parametrize("by", [0.01, 0.5])
 def test_a_gradient_that_is_off_fails_in_single_precision_too(goldens, tmp_path, by):
     for path in goldens:
-        if (
-            path.stem.startswith("wmse") and by < 0.5
-        ):  # few rows that are nearly dependent: a hundredth is rounding there
+        if path.stem.startswith("wmse") and by < 0.5:  # of nearly dependent rows a hundredth is rounding
             continue
         with np.load(path) as archive:
             whole = dict(archive)
