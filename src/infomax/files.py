@@ -63,9 +63,9 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
         raise unwritable(path, data, error) from error
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
     """Write a text file whole or not at all; see `write_bytes`."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), durable=durable)
 
 
 def unwritable(path: Path, data: bytes, error: OSError) -> DataError:

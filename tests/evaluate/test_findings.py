@@ -469,6 +469,25 @@ def test_findings_of_two_versions_of_some_data_are_not_mixed(at, tmp_path, capsy
     assert {"linear", "knn"} < kept("linear").keys()
 
 
+def test_findings_on_two_test_splits_are_not_mixed(at, tmp_path, capsys):
+    folder, other = shutil.copytree(at / "seed0", tmp_path / "run"), str(tmp_path / "split.npz")
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(90, 6)).astype("float32"), np.arange(90) % 3
+
+    def kept(protocol, **test):
+        np.savez(other, x_train=x, y_train=y, **test)
+        assert main(["evaluate", str(folder), "--data", other, "--protocols", protocol]) == 0
+        return json.loads((folder / "evaluation.json").read_text())[other]
+
+    kept("linear", x_test=x[:30], y_test=y[:30])
+    assert {"linear", "knn"} < kept("knn", x_test=x[:30], y_test=y[:30]).keys()
+    capsys.readouterr()
+    for test in ({"x_test": x[:30], "y_test": y[:30][::-1]}, {"x_test": x[30:60], "y_test": y[:30][::-1]}, {}):
+        assert "linear" not in kept("knn", **test), "of a test split that is no more"
+        assert "split.npz has changed since: what was found before (" in capsys.readouterr().err
+        kept("linear", **test)
+
+
 def test_how_far_the_runs_of_a_mean_came_is_printed(at, capsys, monkeypatch):
     monkeypatch.setattr("infomax.evaluate.command.apart", lambda *_: None)  # else of a clock
     assert main(["evaluate", "seed0", "long", "--protocols", "knn"]) == 0

@@ -78,6 +78,22 @@ def test_rows_without_names_are_told_by_their_numbers(tmp_path):
     assert read_features(tmp_path / "z.npz")[1][:2] == ["0", "1"]
 
 
+def test_names_of_bytes_are_words(tmp_path):
+    np.savez(tmp_path / "z.npz", features=features(), names=np.array([name.encode() for name in NAMES]))
+    assert read_features(tmp_path / "z.npz")[1] == NAMES
+
+
+def test_rows_of_zeros_are_told(tmp_path, capsys):
+    z = features()
+    for rows, said in ((slice(0), ""), (slice(1), "1 of 30 rows"), (slice(5), "5 of 30 rows")):
+        z[rows] = 0
+        np.savez(path := str(tmp_path / "emb.npz"), features=z)
+        for asked in ([], ["--json"]):
+            assert main(["inspect", path, *asked]) == 0
+            told = capsys.readouterr().err
+            assert said in told and told.count("all zero") == bool(said)
+
+
 def test_what_holds_no_features_says_so(tmp_path):
     with pytest.raises(DataError, match="infomax embed RUN DATA"):
         read_features(tmp_path / "none.npz")
@@ -87,7 +103,9 @@ def test_what_holds_no_features_says_so(tmp_path):
         ({"x": features()}, "no array named features"),
         ({"features": np.full((2, 2), np.nan)}, "finite"),
         ({"features": np.zeros(3)}, "N x D"),
+        ({"features": np.zeros((3, 0))}, "N x D"),
         ({"features": features(), "names": np.array(["a"])}, "1 names"),
+        ({"features": features(), "names": np.array("a")}, "30 rows of features but 1 names"),
     ):
         np.savez(tmp_path / "z.npz", **arrays)
         with pytest.raises(DataError, match=said):

@@ -1,9 +1,11 @@
 import importlib.util
+import io
 import json
 import os
 import shlex
 import shutil
 import sys
+import tarfile
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +20,8 @@ from PIL import Image
 import infomax as im
 from infomax.cli import main
 from infomax.data import Dataset, Graph, load
+from infomax.data.parquet import read_parquets
+from infomax.data.tar import read_tars
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate import lidar, linear_probe, sgd_probe, sgd_probes, spectrum
 from infomax.evaluate.cache import key
@@ -491,6 +495,35 @@ def test_what_a_cache_cannot_tell_apart_is_not_taken_for_the_same():
     assert key(net, Graph(x, edges)) != key(net, Graph(x, edges[:, :2]))
 
 
+@pytest.mark.parametrize("kind", ["parquet", "tar"])
+def test_a_cache_tells_apart_how_shards_are_decoded(tmp_path, kind):
+    def picture(value):
+        Image.new("RGB", (32, 32), (value, 0, 0)).save(raw := io.BytesIO(), "png")
+        return raw.getvalue()
+
+    rows = [{"image": picture(10 * k), "photo": picture(10 * k + 5), "png": picture(k)} for k in range(4)]
+    if kind == "parquet":
+        arrow = pytest.importorskip("pyarrow")
+        from pyarrow import parquet
+
+        parquet.write_table(arrow.Table.from_pylist(rows), tmp_path / "x.parquet")
+    else:
+        with tarfile.open(tmp_path / "x.tar", "w") as file:
+            for k, row in enumerate(rows):
+                for column, raw in row.items():
+                    member = tarfile.TarInfo(f"{k}.{column}.png")
+                    member.size = len(raw)
+                    file.addfile(member, io.BytesIO(raw))
+    columns = ("image", "photo") if kind == "parquet" else ("image.png", "photo.png")
+    net, path, shards = torch.nn.Linear(2, 3), tmp_path / f"x.{kind}", read_parquets if kind == "parquet" else read_tars
+    made = [
+        key(net, shards([str(path)], [str(path)], "x", column, resize))
+        for resize in (28, 4, None, 28)
+        for column in columns
+    ]
+    assert len(set(made)) == 6 and made[:2] == made[6:] and None not in made
+
+
 def test_a_cache_that_cannot_be_written_costs_time_only(runs, monkeypatch):
     def refuse(path, data):
         raise DataError(f"cannot write {path}")
@@ -579,6 +612,25 @@ def test_samples_of_a_folder_are_named_by_their_files(runs, tmp_path, capsys):
         assert list(read["names"][-2:]) == ["11.png", "copy.png"]
 
 
+def test_gauges_of_too_few_samples_say_how_many_are_needed(runs):
+    run = Run.load(runs / "0")
+    few = Dataset(load("digits").images[:2], mean=(0.5,), std=(0.25,), name="few")
+    with pytest.raises(DataError, match=r"gauges need at least 3 samples, and 'few' has 2: give more by --data, or"):
+        evaluate(run, few, protocols="gauges", progress=False)
+
+
+@pytest.mark.parametrize("out", ["/proc/x.npz", "d.npz/x.npz", "d.npz/new/x.npz"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_encoded(runs, tmp_path, monkeypatch, out):
+    if out.startswith("/proc") and not Path("/proc").exists():
+        pytest.skip("no folder here in which nobody may write")
+    (tmp_path / "d.npz").write_text("a file")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("infomax.evaluate.embed.features", lambda *_, **__: pytest.fail("encoded"))
+    with pytest.raises(DataError, match=f"cannot write {out}"):
+        embed(Run.load(runs / "0"), "digits", out)
+    assert os.listdir(tmp_path) == ["d.npz"]
+
+
 def test_fine_tuning_moves_a_copy_and_tells_its_spread(runs, monkeypatch):
     run = Run.load(runs / "0")
     before = {k: v.clone() for k, v in run.learner.state_dict().items()}
@@ -598,6 +650,36 @@ def test_fine_tuning_moves_a_copy_and_tells_its_spread(runs, monkeypatch):
     assert set(found["held_out"]) == {"0.0001", "0.001"}
     for name, value in run.learner.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_fine_tuning_draws_by_its_seed_alone_and_leaves_the_callers_generator():
+    source = torch.Generator().manual_seed(0)
+    data = Dataset(torch.randn(60, 6, generator=source), torch.randint(0, 3, (60,), generator=source))
+    encoder = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 4))
+    learner = im.methods.jmi(encoder, projector=im.mlp(4, 4))
+    run = im.train(learner, data, epochs=1, batch_size=30, progress=False)
+    fit, held, _ = splits(data, None)
+    learn, weights = torch.nn.Linear.forward, []
+
+    def tried():
+        found = finetuned(run, data, fit, data, held, epochs=2)["finetune"]
+        return found["held_out"], found["mean"], weights[-1]
+
+    def noted(layer, x):
+        if layer.out_features == 3:
+            weights.append((layer.weight.detach().clone(), layer.bias.detach().clone()))
+        return learn(layer, x)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.nn.Linear, "forward", noted)
+        then = torch.get_rng_state()
+        first = tried()
+        assert torch.equal(then, torch.get_rng_state())
+        assert not weights[0][0].any() and not weights[0][1].any(), "the head starts from zero"
+        torch.rand(7)
+        second = tried()
+    assert first[:2] == second[:2]
+    assert all(torch.equal(a, b) for a, b in zip(first[2], second[2], strict=True))
 
 
 def test_fine_tuning_shows_crops_and_flips_of_images_alone():

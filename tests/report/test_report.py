@@ -132,6 +132,13 @@ def test_without_data_a_page_says_how_to_give_them(tmp_path, runs, photos):
     assert "Nearest neighbours" in headings(given) and "Not on this page" not in given
 
 
+def test_a_page_of_one_sample_leaves_out_neighbours_alone(tmp_path, runs):
+    one = Dataset(torch.randint(0, 255, (1, 9, 9, 3), dtype=torch.uint8), name="one")
+    text = im.Run.load(runs[0]).report(tmp_path / "page.html", one).read_text()
+    assert "One sample has no neighbours." in text
+    assert {"Features", "Nearest neighbours", "View pairs"} < set(headings(text))
+
+
 def test_data_of_another_kind_are_refused_and_other_data_are_shown_beside(tmp_path, runs, capsys):
     assert main(["report", str(runs[0]), "--data", "digits"]) == 2
     assert "cannot take" in capsys.readouterr().err

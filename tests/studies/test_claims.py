@@ -179,6 +179,37 @@ def test_a_folder_that_is_no_study_is_refused(tmp_path):
         claims.run(tmp_path / "out", budget="minute")
 
 
+def test_a_study_is_taken_under_its_own_name_alone(tmp_path):
+    fig7 = figure_folder(tmp_path / "fig7", "fig7")
+    others = ("toy", "theory", "fig2", "periodic", "table1", "collapse")
+    for name in others:
+        with pytest.raises(DataError, match=rf"fig7 is no {name} study, but one of fig7: --fig7 takes it"):
+            claims.ledger({name: fig7})
+        with pytest.raises(DataError, match=f"is no {name} study"):  # before others run for hours
+            claims.run(tmp_path / "out", **{name: fig7})
+    for file, kind in (
+        ("table6", "table6"),
+        ("periodic-table-digits", "periodic"),
+        ("collapse-digits-wide", "collapse"),
+    ):
+        with pytest.raises(DataError, match=f"no fig2 study, but one of {kind}"):
+            claims.ledger({"fig2": ROOT / f"results/{file}.json"})
+    for name in ("fig2", "periodic", "table1"):
+        with pytest.raises(DataError, match=r"first-look.* is no \w+ study"):
+            claims.ledger({name: ROOT / "results/first-look-imagenette-128.json"})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_study_is_counted_once(tmp_path):
+    a, b = (figure_folder(tmp_path / name, "fig7", data="digits") for name in "ab")
+    for twice in ([a, a], [a, b]):
+        with pytest.raises(DataError, match="two of the fig7 studies are on digits, which would count twice"):
+            claims.ledger({"fig7": twice})
+        with pytest.raises(DataError, match="two of the fig7 studies are on digits"):  # before others run for hours
+            claims.run(tmp_path / "out", fig7=twice)
+    assert not (tmp_path / "out").exists()
+
+
 def test_several_data_sets_are_rows_of_their_own(tmp_path):
     row = claim("x", "SDMI leads", "fig. 2", "2.0 ± 0.1", [between("a - b", [2.0, 2.1, 2.2], [1.0, 1.1, 1.0])])
     folders = [figure_folder(tmp_path / data, "fig2", [row], data=data) for data in ("digits", "images.npz")]

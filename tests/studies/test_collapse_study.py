@@ -6,6 +6,7 @@ import pytest
 
 import infomax as im
 from infomax.cli import main
+from infomax.errors import ConfigError
 from infomax.studies import collapse
 from infomax.studies.collapse.judge import claims, counted, ended, table
 from infomax.studies.collapse.plan import ABLATIONS, METHODS, WORLDS, build, sentences
@@ -110,3 +111,10 @@ def test_one_command_trains_judges_and_writes(tmp_path, capsys, monkeypatch):
     assert {r["name"]: r["collapsed"] for r in found["rows"]} == {"simclr without guard": True, "simclr": False}
     assert main(["study", "collapse", "--out", str(tmp_path / "no"), "--worlds", "digit"]) == 2
     assert "did you mean 'digits'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [{"seeds": 0}, {"first_seed": -5}, {"worlds": ["digit"]}])
+def test_what_cannot_be_is_said_before_anything_is_made(tmp_path, wrong):
+    with pytest.raises(ConfigError):
+        collapse.run(tmp_path / "out", **wrong)
+    assert not (tmp_path / "out").exists()

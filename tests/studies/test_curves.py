@@ -453,6 +453,7 @@ def test_fig2_draws_simsiam_from_epoch_1(tmp_path):
         ({"seeds": 0}, "at least 1"),
         ({"epochs": 1}, "at least 2"),
         ({"size": 3}, "size=3: give at least 4"),
+        ({"size": 8, "data": "gaussians"}, "size=8: gaussians are no images"),
         ({"encoder": "resnet19"}, "no encoder 'resnet19'"),
     ],
 )

@@ -9,10 +9,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from infomax import ConfigError
 from infomax.cli import main
+from infomax.data import load
+from infomax.evaluate.splits import known_by
 from infomax.studies import claims, collapse, curves, periodic, pool
 from infomax.studies import folder as study_folder
 from infomax.studies.folder import Kept, finished, going_on
@@ -228,6 +231,57 @@ def test_a_stopped_study_ends_as_one_that_was_not(tmp_path, monkeypatch, name):
     again = study(tmp_path / "stopped")
     assert same(json.loads(json.dumps(again))) == same(json.loads(json.dumps(whole)))
     assert len(ran) == len(set(ran)) and finished(tmp_path / "stopped")
+
+
+def split_data(path, seed=0, labels=0):
+    """40 images, the first ten of them the test split, their labels moved."""
+    rng, y = np.random.default_rng(seed), np.arange(40) % 2
+    x = rng.integers(0, 256, (40, 8, 8), np.uint8)
+    np.savez(path, x_train=x, y_train=y, x_test=x[:10], y_test=(y[:10] + labels) % 2)
+    return str(path)
+
+
+def test_a_stopped_study_does_not_go_on_with_other_data(tmp_path, monkeypatch):
+    data, out, ran = tmp_path / "d.npz", tmp_path / "out", []
+
+    def study():
+        return curves.fig7(out, data=str(data), seeds=1, epochs=2, samples=16, workers=1, progress=False)
+
+    def cell(job):
+        if len(ran) == 1:
+            raise KeyboardInterrupt
+        ran.append(job)
+        return {"name": job.name, "seed": job.seed}
+
+    monkeypatch.setattr(curves, "run_cell", cell)
+    split_data(data)
+    with pytest.raises(Stopped):
+        study()
+    kept = sorted(p.name for p in out.rglob("*"))
+    for changes, said in (({"seed": 1}, "other train samples"), ({"labels": 1}, "other test labels")):
+        split_data(data, **changes)
+        with pytest.raises(ConfigError, match=rf"d\.npz has changed since \({said}"):
+            study()
+    assert sorted(p.name for p in out.rglob("*")) == kept
+    split_data(data)
+    with pytest.raises(Stopped):
+        study()
+
+
+@pytest.mark.parametrize("name", ["periodic", "claims"])
+def test_every_study_on_data_knows_them_again(tmp_path, monkeypatch, name):
+    seen = []
+
+    def stop(out, settings, content=None):
+        seen.append(content)
+        raise KeyboardInterrupt
+
+    module = {"periodic": periodic, "claims": claims}[name]
+    monkeypatch.setattr(module, "going_on", stop)
+    monkeypatch.setattr(periodic, "names", dict)  # which takes half a minute
+    with pytest.raises(KeyboardInterrupt):
+        module.run(tmp_path / "out", progress=False)
+    assert seen == [{"digits": known_by(load("digits"))}]
 
 
 def test_a_killed_study_goes_on(tmp_path, capsys):

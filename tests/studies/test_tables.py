@@ -11,6 +11,7 @@ import torch
 import infomax as im
 from infomax.cli import main
 from infomax.errors import ConfigError, DataError
+from infomax.evaluate.splits import known_by
 from infomax.studies import claims as ledger
 from infomax.studies.tables import elsewhere, judge, plan, table1, table5, table6
 from infomax.studies.tables.columns import columns, table
@@ -94,6 +95,24 @@ def test_the_papers_columns_stand_beside_what_stands_in_for_them():
     assert counterpart("Tiny-ImageNet-32") == "tiny-imagenet" and counterpart("imagenette_128") == "imagenet100"
 
 
+def test_a_column_holds_each_seed_once_and_one_setting_of_a_method(tmp_path):
+    held = rows(seeds=2)
+    columns([*held, *rows(seeds=2, machine="NVIDIA H100"), *rows("other", 2)])  # columns of their own
+    with pytest.raises(DataError, match=r"^table 1: sdmi, digits \(CPU\), seed 0 is there twice: give each run once"):
+        columns([*held, *held])
+    with pytest.raises(DataError, match=r"byol, digits \(CPU\), seed 1 is there twice"):
+        columns([*held, *(r | {"options": {"lr": 0.2}} for r in held if r["method"] == "byol" and r["seed"] == 1)])
+    more = next(r for r in held if r["method"] == "byol") | {"seed": 7}
+    columns([*held, more | {"options": {"lr": 0.1, "projector": [8]}}])  # of which the others say nothing
+    with pytest.raises(DataError, match=r"byol, digits \(CPU\): seeds 0 and 7 differ in lr \(0\.1, 0\.2\)"):
+        columns([*held, more | {"options": {"lr": 0.2}}])
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps(held))
+    with pytest.raises(DataError, match="is there twice"):
+        table1(tmp_path / "t", elsewhere=[str(file), str(file)], progress=False)
+    assert not (tmp_path / "t").exists()
+
+
 def test_claims_are_judged_by_every_data_set():
     def verdicts(*some):
         return {c["name"]: c["verdict"] for c in judge.claims(columns([r for part in some for r in part]))}
@@ -138,6 +157,15 @@ def test_rows_from_elsewhere_are_checked(tmp_path):
         ([{k: v for k, v in row.items() if k != "seed"}], "row 1: lacks seed"),
         ([row | {"linear": 120}], "give percent"),
         ({}, "give a list of rows"),
+        ({"settings": 3}, "give a list of rows"),
+        ([row, row | {"seed": "a"}], r"rows\.json, row 2: seed=a: give a whole number"),
+        ([row | {"seed": 0.5}], "row 1: seed=0.5: give a whole number"),
+        ([row | {"linear": "x"}], "row 1: linear=x: give percent"),
+        ([row | {"epochs": "many"}], "row 1: epochs=many: give a whole number"),
+        ([row | {"options": "x"}], "row 1: options=x: give a mapping"),
+        ([row | {"machine": ["x"]}], r"row 1: machine=\['x'\]: give words"),
+        ([row | {"knn": float("nan")}], "row 1: knn=nan: give percent"),
+        ([row | {"options": {"lr": float("inf")}}], "row 1: holds a number that is not finite"),
     ):
         file.write_text(json.dumps(broken))
         with pytest.raises(DataError, match=said):
@@ -189,6 +217,10 @@ def test_runs_that_were_evaluated_elsewhere_are_rows(evaluated, tmp_path):
         (evaluated / "evaluation.json").write_text(json.dumps({"digits": {"sizes": {"16": said["digits"]}}}))
         with pytest.raises(DataError, match="was evaluated at 16 px alone"):
             elsewhere.read(evaluated)
+        for damaged in ("{", "[1]", '{"digits": 3}'):
+            (evaluated / "evaluation.json").write_text(damaged)
+            with pytest.raises(DataError, match=r"evaluation\.json is damaged: remove it"):
+                elsewhere.read(evaluated)
         earlier = {"digits": said["digits"] | {"trained": {"epoch": 0.5, "of": 1, "finished": False}}}
         (evaluated / "evaluation.json").write_text(json.dumps(earlier))
         with pytest.raises(DataError, match=r"was evaluated at epoch 0\.5 and has gone on since"):
@@ -219,6 +251,31 @@ def test_table_1_runs_each_cell_once_and_shows_other_machines_beside(evaluated, 
     assert "study table1 --out tables" in mine["competitive"]["command"] and str(tmp_path) not in json.dumps(
         found["rows"]
     )
+
+
+def test_a_cell_that_was_tested_on_other_data_is_tested_anew(tmp_path):
+    from infomax.studies.tables.tested import tested
+
+    cell, data = tmp_path / "cell", tmp_path / "d.npz"
+    x, y = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8), np.arange(60) % 2
+
+    def found(**test):
+        np.savez(data, x_train=x, y_train=y, **test)
+        if not cell.exists():
+            learner = im.methods.jmi(im.encoders.get("mlp", channels=1, size=8, hidden=16), projector=(8,))
+            im.train(learner, str(data), epochs=1, batch_size=30, out=cell, progress=False, gauge_samples=50)
+        return tested((str(cell), known_by(im.data.load(data))))
+
+    test = {"x_test": x[:20], "y_test": y[:20]}
+    first = found(**test)
+    assert found(**test) == first and "content" not in first
+    for other in (test | {"y_test": np.r_[y[:10], 1 - y[10:20]]}, {}):
+        assert (changed := found(**other)) != first and found(**other) == changed
+    (cell / "test.json").write_text(json.dumps(first | {"linear": 7.0}))
+    assert found(**test)["linear"] == 7.0, "an earlier version named no data"
+    for damaged in ("", "{", "[]", "{}"):
+        (cell / "test.json").write_text(damaged)
+        assert found(**test) | {"cpu_seconds": 0} == first | {"cpu_seconds": 0}
 
 
 @pytest.mark.slow

@@ -93,6 +93,29 @@ def test_a_failed_cell_says_why_and_is_run_again_only_when_asked(tmp_path):
     assert error.stat().st_mtime_ns > before
 
 
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"evaluate": '])
+def test_a_cell_whose_result_or_error_is_damaged_is_not_ended_and_goes_on(tmp_path, capsys, content):
+    cells = [Cell.of({**FIXED, "epochs": 1, "seed": seed}) for seed in (0, 1)]
+    folder = begun(tmp_path, *cells)
+    for cell in cells:
+        complete(tmp_path, cell.name)
+    files = [folder.cell(cell.name) / file for cell, file in zip(cells, ("result.json", "error.json"), strict=True)]
+    whole = files[0].read_text()
+    (folder.cell(cells[1].name) / "result.json").unlink()
+    for file in files:
+        file.write_text(content)
+    assert cli.main(["sweep", "status", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert "2 cells: 2 begun" in said.out
+    for file in files:
+        assert said.err.count(f"warning: {file} is damaged: ") == 1
+    for cell in cells:
+        with pytest.warns(UserWarning, match="is damaged"):
+            complete(tmp_path, cell.name)
+    assert [row.state for row in folder.rows()] == ["finished"] * 2
+    assert json.loads(whole)["metrics"] == folder.result(cells[0].name)["metrics"]
+
+
 def test_a_failed_cell_that_is_begun_again_while_it_is_asked_for_has_a_row(tmp_path, monkeypatch):
     cell = Cell.of(FIXED)
     folder = begun(tmp_path, cell)
@@ -131,6 +154,37 @@ def test_a_stopped_cell_resumes_to_the_same_weights(tmp_path, sent):
     a, b = (load_file(f.cell(cell.name) / "learner.safetensors") for f in (whole, stopped))
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert whole.result(cell.name)["metrics"] == stopped.result(cell.name)["metrics"]
+
+
+def test_a_stopped_cell_goes_on_with_data_at_the_root_that_is_asked_for_now(tmp_path):
+    (tmp_path / "a").mkdir()
+    source = np.random.default_rng(0)
+    for part, n in (("train", 40), ("t10k", 20)):
+        for kind, x in (("images-idx3", source.integers(0, 256, (n, 28, 28))), ("labels-idx1", np.arange(n) % 2)):
+            head = bytes([0, 0, 8, x.ndim]) + b"".join(length.to_bytes(4, "big") for length in x.shape)
+            (tmp_path / "a" / f"{part}-{kind}-ubyte").write_bytes(head + x.astype(np.uint8).tobytes())
+    fixed = {
+        "method": "jmi",
+        "data": "fashion-mnist",
+        "encoder": "mlp",
+        "projector": "8",
+        "batch_size": 40,
+        "epochs": 9,
+        "checkpoint_every": 2,
+    }
+    cell, moved = (Cell.of({**fixed, "root": str(tmp_path / name)}) for name in "ab")
+    folder = begun(tmp_path / "sweep", cell)
+    with pytest.MonkeyPatch.context() as patched:
+        save = loop.checkpoint.save
+        patched.setattr(loop.checkpoint, "save", lambda *a, **k: (save(*a, **k), signal.raise_signal(signal.SIGTERM)))
+        with pytest.raises(Stopped):
+            complete(folder.path, cell.name)
+    assert folder.rows()[0].state == "begun"
+    (tmp_path / "a").rename(tmp_path / "b")
+    begun(folder.path, moved)
+    complete(folder.path, cell.name)
+    (row,) = folder.rows()
+    assert (row.state, row.error) == ("finished", "")
 
 
 def test_a_cell_that_is_stopped_with_its_last_update_is_finished(tmp_path, monkeypatch):

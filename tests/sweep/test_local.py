@@ -8,9 +8,11 @@ import time
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
+import infomax as im
 from infomax.cli import main
 from infomax.errors import ConfigError, DataError
 from infomax.sweep import Folder, read, run, same
@@ -261,6 +263,13 @@ def test_a_folder_of_finished_cells_is_read_a_few_times_and_not_once_a_cell(tmp_
     assert len(reads) < 12
 
 
+def test_a_file_in_the_place_of_a_sweep_is_said_to_be_none(tmp_path, capsys):
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(FIXED))
+    (tmp_path / "d.npz").write_text("a file")
+    assert main(["sweep", str(tmp_path / "grid.yaml"), "--out", str(tmp_path / "d.npz")]) == 2
+    assert "d.npz exists, is not empty and is no sweep: choose another --out" in capsys.readouterr().err
+
+
 def test_gpus_are_shared_out_by_slots(monkeypatch, tmp_path):
     monkeypatch.setattr("infomax.sweep.runners.local._gpus", lambda: ["0", "1"])
     quarter = Local(Work(tmp_path, gpus=0.25))
@@ -329,6 +338,31 @@ def test_finished_cells_of_data_that_have_changed_are_not_gone_on_with(tmp_path,
         result.write_text(json.dumps({k: v for k, v in kept.items() if k != "content"}))
     data("d", 1)
     assert [row.state for row in run(rates, folder.path, progress=False)] == ["finished"] * 2
+
+
+def test_finished_cells_begun_with_weights_that_have_changed_are_not_gone_on_with(tmp_path, capsys):
+    def begin(seed):
+        torch.manual_seed(seed)
+        torch.save(im.encoders.get("mlp", channels=2, size=1).state_dict(), tmp_path / "w.pt")
+
+    fixed = {**FIXED, "encoder": "mlp", "epochs": 1, "init": str(tmp_path / "w.pt")}
+    rates, folder = read({**fixed, "grid": {"lr": [0.001, 0.002]}}), Folder(tmp_path / "out")
+    begin(0)
+    assert [row.state for row in run(read({**fixed, "lr": 0.001}), folder.path, progress=False)] == ["finished"]
+    begin(1)
+    with pytest.raises(
+        ConfigError, match=r"w\.pt has changed \(other weights\) since 1 cell here was begun with it, .*--out"
+    ):
+        run(rates, folder.path, progress=False)
+    begin(0)
+    assert [row.state for row in run(rates, folder.path, progress=False)] == ["finished"] * 2
+    assert [row.state for row in run(read({**fixed, "init": None}), folder.path, progress=False)][-1] == "finished"
+
+    result = folder.cell(rates.cells()[1].name) / "result.json"
+    result.write_text(json.dumps(json.loads(result.read_text()) | {"content": {"begun": {"weights": "others"}}}))
+    assert main(["sweep", "table", str(folder.path)]) == 0
+    said = f"not comparable, since the weights that they begin with changed between cells: {rates.cells()[1].name}"
+    assert said in capsys.readouterr().out
 
 
 def test_a_sweep_goes_on_where_files_that_cannot_be_decoded_have_come_or_gone(tmp_path, monkeypatch):

@@ -43,6 +43,13 @@ def test_tpe_begins_again_with_what_is_known_and_draws_only_what_is_missing():
     assert [row.name for row in searched(grid)][:5] == [row.name for row in first]
 
 
+def test_cells_that_are_known_are_computed_where_the_grid_says_now():
+    rows = searched(read(ASKED | {"samples": 2, "root": "/a", "checkpoint_every": 5}))
+    asked = TPE(read(ASKED | {"samples": 2, "root": "/b", "checkpoint_every": 7}), rows).ask(2)
+    assert [cell.name for cell in asked] == [row.name for row in rows]
+    assert {(cell.options["root"], cell.options["checkpoint_every"]) for cell in asked} == {("/b", "7")}
+
+
 def test_a_cell_that_failed_is_told_as_such():
     search = TPE(read(ASKED | {"samples": 2}), [])
     (cell,) = search.ask(1)

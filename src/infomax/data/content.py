@@ -28,8 +28,8 @@ _NEAR = 1e-5
 """How far sums may be apart of floats that are the same but for their last digits; two samples that change places move them
 by about 1 over the root of how many there are."""
 
-NAMED = {"images": "samples", "labels": "labels", "edges": "edges"}
-"""The parts, and what they are called."""
+NAMED = {"images": "samples", "labels": "labels", "edges": "edges", "weights": "weights"}
+"""The parts, and what they are called; weights are those that an encoder begins with."""
 
 
 def content(data: Dataset) -> dict[str, Any]:

@@ -94,6 +94,11 @@ class Encoded(ABC):
         """What samples are called, where the set itself knows it."""
         return None
 
+    @property
+    def shaped(self) -> str:
+        """What samples hang on beside the content of the files: which part of it they are, and how that is decoded."""
+        return ""
+
     def expect(self, rows: Sequence[int]) -> None:  # noqa: B027  (most sets have nothing to begin)
         """Be told what is wanted soon; reading may begin."""
 

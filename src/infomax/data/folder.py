@@ -59,6 +59,11 @@ class Files(Encoded):
         super().__init__(len(files), shape)
         self.files, self.resize, self.top = files, resize, top
 
+    @property
+    def shaped(self) -> str:
+        """How files are decoded."""
+        return repr((self.resize, self.top))
+
     def decode(self, rows: Sequence[int]) -> list[Tensor]:
         """The images of some rows.
 

@@ -48,6 +48,11 @@ class Parquets(Shards):
         self.places = [(shard, group) for shard, count in enumerate(groups) for group in range(count)]
         self.shard_starts = [self._first[block] for block, (_, group) in enumerate(self.places) if group == 0]
 
+    @property
+    def shaped(self) -> str:
+        """How images are decoded, and of which column."""
+        return super().shaped + self.column
+
     def read(self, block: int) -> Block:
         """The image column of one row group."""
         import pyarrow as pa

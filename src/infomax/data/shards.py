@@ -68,6 +68,11 @@ class Shards(Replacing, ABC):
         self._rows_held = 0
         self._lock = Lock()
 
+    @property
+    def shaped(self) -> str:
+        """How images are decoded."""
+        return repr((self.resize, self.top))
+
     @abstractmethod
     def read(self, block: int) -> Block:
         """The encoded images of a block."""

@@ -5,6 +5,7 @@
 photos/cat/1.jpg  photos/dog/1.jpg                      no .cls anywhere: folders side by side are the classes
 """
 
+import hashlib
 import posixpath
 import tarfile
 from collections.abc import Sequence
@@ -59,6 +60,11 @@ class Tars(Shards):
             for start in range(0, count, BLOCK)
         ]
         super().__init__(files, torch.tensor(lengths), resize, on_error)
+
+    @property
+    def shaped(self) -> str:
+        """How images are decoded, and of which members."""
+        return super().shaped + hashlib.sha256(self.members.tobytes()).hexdigest()
 
     def read(self, block: int) -> Block:
         """One piece of one shard."""

@@ -139,8 +139,9 @@ def check(name: str, init: str | Path | None = None, size: int | None = None) ->
         of_imagenet(name, size)
 
 
-_WEIGHTS = ("init", "pretrained", "checkpoint_path")
-"""Options, two of them timm's, that say which weights a model begins with, and nothing of its layers."""
+_WEIGHTS = ("init", "init_known_by", "pretrained", "checkpoint_path")
+"""Options, two of them timm's, that say which weights a model begins with, or by what hash these are known
+(`infomax.encoders.weights.known_by`), and nothing of its layers."""
 
 
 def again(recipe: Mapping[str, Any]) -> nn.Module:

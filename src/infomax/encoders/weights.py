@@ -1,5 +1,6 @@
 """The weights that an encoder begins with: those that its library publishes, another run's, or a file's."""
 
+import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,23 @@ def located(source: str | Path) -> Path:
     if not path.exists():
         raise DataError(f"no weights {path}: name a run's folder or a file; {beside(path)}".rstrip("; "))
     return path
+
+
+def known_by(source: str | Path) -> str | None:
+    """The hash of the file that an encoder begins with; None of published weights, which stay what they are.
+
+    Raises:
+        DataError, OSError: see `located`; or a file that cannot be read.
+
+    Example:
+        >>> print(known_by("pretrained"))
+        None
+    """
+    if str(source) == PRETRAINED:
+        return None
+    path = located(source)
+    with (path / OF_A_RUN if path.is_dir() else path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
 def run_of(source: str | Path) -> Path | None:

@@ -21,7 +21,8 @@ FOLDER = "features"
 def key(encoder: nn.Module, data: Dataset, *settings: Any) -> str | None:
     """The hash of an encoder's weights, of all of a data set, and of settings; None: data that cannot be told from others.
 
-    Images on a disk are known by their files' names, lengths and times of change; those behind an address are not known.
+    Images on a disk are known by their files' names, lengths and times of change, and by how they are
+    decoded; those behind an address are not known.
 
     Example:
         >>> data, net = Dataset(torch.zeros(5, 2)), nn.Linear(2, 3)
@@ -37,7 +38,7 @@ def key(encoder: nn.Module, data: Dataset, *settings: Any) -> str | None:
         files = getattr(data.images, "files", None)
         if not files or not all(Path(file).is_file() for file in files):
             return None
-        told.update(repr([identity(file) for file in files]).encode())
+        told.update(repr([data.images.shaped, *(identity(file) for file in files)]).encode())
         return told.hexdigest()
     for image in [data.images] if isinstance(data.images, Tensor) else data.images:
         _tell(told, image)

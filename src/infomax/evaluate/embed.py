@@ -1,6 +1,7 @@
 """Features of a data set as a file."""
 
 import io
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from infomax.errors import ConfigError, warn
 from infomax.evaluate.features import features, fits
 from infomax.evaluate.splits import whole_rows
 from infomax.extras import getting, installed
-from infomax.files import write_bytes
+from infomax.files import unwritable, write_bytes
 from infomax.training.defaults import dataset
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def new_file(out: str | Path) -> Path:
     """The file that features are to be written to, untouched: asked before data are read, which takes long.
 
     Raises:
-        ConfigError: a file that exists, or of another kind, or a `.parquet` file without pyarrow.
+        ConfigError: a file that exists, or of another kind, or a `.parquet` file without pyarrow. DataError: a place at which
+            nothing can be written.
     """
     path = Path(out)
     if path.suffix not in KINDS:
@@ -92,7 +94,11 @@ def new_file(out: str | Path) -> Path:
         raise ConfigError(f"{path} exists: nothing is overwritten; name another file")
     if path.suffix == ".parquet":
         _arrow(path)
-    return path
+    try:
+        with tempfile.TemporaryFile(dir=next(folder for folder in path.absolute().parents if folder.exists())):
+            return path
+    except OSError as error:
+        raise unwritable(path, b"", error) from error
 
 
 def _arrow(path: Path) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from infomax.data import Dataset
 from infomax.data.order import spread as spread_rows
-from infomax.errors import command
+from infomax.errors import DataError, command
 from infomax.evaluate.features import feed_of, unseen
 from infomax.evaluate.gauges import alignment, effective_rank, lidar, spectrum, std_per_dimension, uniformity
 from infomax.evaluate.numbers import unit
@@ -21,7 +21,7 @@ from infomax.training.monitor import TAU, two_sides
 if TYPE_CHECKING:
     from infomax.training.run import Run
 
-SAMPLES = 1000
+SAMPLES, LEAST = 1000, 3
 LIDAR_SAMPLES, LIDAR_VIEWS = 300, 10
 READINGS = ("dv", "infonce", "jsd_lower", "smile")
 
@@ -56,10 +56,15 @@ def embedding_gauges(run: "Run", data: Dataset) -> dict[str, Any]:
         features `lidar`, over 10 views of up to 300 samples.
 
     Raises:
-        ConfigError: views that were a function of the user's, which no folder holds.
+        ConfigError: views that were a function of the user's, which no folder holds. DataError: fewer than 3 samples.
     """
     from infomax.mi.metric import MIMetric
 
+    if len(data) < LEAST:
+        raise DataError(
+            f"gauges need at least {LEAST} samples, and {data.name!r} has {len(data)}: give more by --data, or leave gauges "
+            "out of --protocols"
+        )
     feed = feed_of(run, data)
     a, b = two_sides(run.learner, feed.fixed(SAMPLES))
     metric = MIMetric("cosine", tau=TAU, readings=READINGS)

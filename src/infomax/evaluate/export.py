@@ -46,8 +46,8 @@ CHECKED = 3
 APART = 1e-3
 """By how much of the largest feature it may differ: float32 in another order of sums stays below a hundredth of that."""
 
-_OF_HERE = ("init", "checkpoint_path")
-"""Options of an encoder that are paths."""
+_OF_HERE = ("init", "init_known_by", "checkpoint_path")
+"""Options of an encoder that are paths, and what lay there."""
 
 
 @dataclass(frozen=True)

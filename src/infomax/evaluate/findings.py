@@ -121,7 +121,8 @@ def _merged(earlier: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, A
 
 def _apart(earlier: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     """Why findings do not stand beside the earlier ones at the same size; nothing where they do."""
-    if changed(earlier.get("content"), found.get("content")):
+    hows = {of["how"] for of in (earlier, found) if of.get("how")}
+    if len(hows) > 1 or any(changed(earlier.get(part), found.get(part)) for part in ("content", "content_of_test")):
         return f"{found['data']} has changed since"
     if earlier.get("weights") != found.get("weights"):  # the hash is of the version, too
         same = earlier.get("infomax") == found.get("infomax")

@@ -3,6 +3,7 @@
 import json
 import math
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from infomax.data.arrays import read_arrays
-from infomax.errors import ConfigError, DataError
+from infomax.errors import ConfigError, DataError, warn
 from infomax.evaluate.embed import KINDS
 from infomax.evaluate.neighbours import duplicates, outliers
 from infomax.extras import getting
@@ -36,18 +37,22 @@ def read_features(path: str | Path) -> tuple[Tensor, list[str]]:
     if not path.is_file():
         raise DataError(f"no file {path}: make one by infomax embed RUN DATA --out {path}")
     z, names = _of_arrays(path) if path.suffix == ".npz" else _of_parquet(path)
-    if z.ndim != 2 or z.dtype.kind not in "fiu" or not len(z) or not np.isfinite(z).all():
+    if z.ndim != 2 or z.dtype.kind not in "fiu" or not z.size or not np.isfinite(z).all():
         raise DataError(f"{path}: features of shape {z.shape}, type {z.dtype}: need N x D finite numbers")
     if names is not None and len(names) != len(z):
         raise DataError(f"{path}: {len(z)} rows of features but {len(names)} names")
     return torch.from_numpy(z.astype(np.float32)), names or [str(row) for row in range(len(z))]
 
 
+def _words(names: Iterable[Any]) -> list[str]:
+    return [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names]
+
+
 def _of_arrays(path: Path) -> tuple[Any, list[str] | None]:
     arrays = read_arrays(path)
     if "features" not in arrays:
         raise DataError(f"{path}: no array named features (seen: {', '.join(sorted(arrays)) or 'none'})")
-    return arrays["features"], [str(name) for name in arrays["names"]] if "names" in arrays else None
+    return arrays["features"], _words(np.atleast_1d(arrays["names"])) if "names" in arrays else None
 
 
 def _of_parquet(path: Path) -> tuple[Any, list[str] | None]:
@@ -62,7 +67,7 @@ def _of_parquet(path: Path) -> tuple[Any, list[str] | None]:
         raise DataError(f"{path}: not a readable parquet file ({' '.join(str(error).split())})") from error
     if "feature" not in seen:
         raise DataError(f"{path}: no column named feature (seen: {', '.join(seen) or 'none'})")
-    names = [str(name) for name in table["name"].to_pylist()] if "name" in seen else None
+    names = _words(table["name"].to_pylist()) if "name" in seen else None
     try:
         rows = [
             np.asarray(row.values) for chunk in table["feature"].chunks for row in chunk
@@ -89,6 +94,7 @@ def say(z: Tensor, names: list[str], lonely: int | None, twins: float | None, mo
     if len(z) == 1 and (lonely is not None or twins is not None):
         print("one sample has no neighbours: nothing to compare it with")
         return
+    _warn_of_zeros(z)
     if lonely is not None:
         print(f"farthest from neighbour {min(10, len(z) - 1)}, counted from the nearest (cosine, sample):")
         for row, near in outliers(z, lonely):
@@ -109,6 +115,15 @@ def say(z: Tensor, names: list[str], lonely: int | None, twins: float | None, mo
             )
 
 
+def _warn_of_zeros(z: Tensor) -> None:
+    if zeros := int((z == 0).all(1).sum()):
+        are = "row is" if zeros == 1 else "rows are"
+        warn(
+            f"{zeros:,} of {many(len(z), 'row')}: {are} all zero, of no direction and so like no other, not even among each "
+            "other: look whether the encoder is dead"
+        )
+
+
 def _floored(cosine: float) -> float:
     """Down to four digits, as a threshold that finds the pair; half of what `duplicates` forgives is rounding.
 
@@ -121,6 +136,7 @@ def _floored(cosine: float) -> float:
 
 def as_json(z: Tensor, names: list[str], lonely: int | None, twins: float | None, most: int | None) -> dict[str, Any]:
     """What `say` prints, as an object: of each part that is asked for its samples with their cosines, none of them rounded."""
+    _warn_of_zeros(z)
     told: dict[str, Any] = {"rows": z.shape[0], "width": z.shape[1]}
     if lonely is not None:
         found = outliers(z, lonely) if len(z) > 1 else []

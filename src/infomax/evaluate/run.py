@@ -117,6 +117,7 @@ def evaluate(
         "method": run.learner.name,
         "data": train.name,
         **source,
+        "content_of_test": None if test is None else content(test),
         "samples": len(train),
         "train": len(halves.fit),
         "test": len(halves.held),

@@ -1,9 +1,14 @@
 """Which samples an accuracy is learnt from, and which it is tested on."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from infomax.data import Dataset, Graph
+from infomax.data.content import NAMED as PARTS
+from infomax.data.content import changed, content
 from infomax.errors import DataError, NoSuchSplit, warn
 from infomax.training.defaults import dataset
 from infomax.words import many
@@ -100,3 +105,24 @@ def test_of(train: Dataset) -> Dataset | None:
     except NoSuchSplit:
         return None  # `splits` holds rows out and says so
     return None if test.labels is None else test
+
+
+def known_by(train: Dataset) -> dict[str, Any]:
+    """What data are known by that are learnt from, and their test split; None: they have none."""
+    test = test_of(train)
+    return {"train": content(train), "test": None if test is None else content(test)}
+
+
+def other_splits(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In what data differ from those that they were, by what they are known by.
+
+    Example:
+        >>> was = {"train": {"images": "a", "labels": "b"}, "test": {"images": "c", "labels": "d"}}
+        >>> other_splits(was, was), other_splits(was, was | {"test": {"images": "c", "labels": "e"}})
+        ([], ['other test labels'])
+        >>> other_splits(was, was | {"test": None})
+        ['a test split then, none now']
+    """
+    if (then["test"] is None) != (now["test"] is None):
+        return ["no test split then, one now" if now["test"] else "a test split then, none now"]
+    return [f"other {split} {PARTS[part]}" for split in now for part in changed(then[split], now[split])]

@@ -72,7 +72,11 @@ def write(
     for number, samples in enumerate(known):
         of = _of(samples) if len(known) > 1 else ""
         if samples.features:
-            gallery.neighbours(page.section(f"Nearest neighbours{of}"), samples)
+            near = page.section(f"Nearest neighbours{of}")
+            if len(samples.rows) > 1:
+                gallery.neighbours(near, samples)
+            else:
+                near.text("One sample has no neighbours.")
         gallery.pairs(page.section(f"View pairs{of}"), samples, number)
     missing = [(s.name, said) for s in subjects for said in s.missing]
     if missing:

@@ -14,6 +14,7 @@ from filelock import Timeout
 
 import infomax
 from infomax.errors import ConfigError
+from infomax.evaluate.splits import other_splits
 from infomax.files import write_text
 from infomax.finite import finite_or_none
 from infomax.locks import held
@@ -22,6 +23,7 @@ from infomax.training.interrupt import Stopped
 from infomax.training.run import environment
 
 ABOUT, LOCK, CELLS, RESULTS = "study.json", "study.lock", "cells", "results.json"
+CONTENT = "content"
 MACHINE = ("root", "device")
 """Settings that results name by their kind alone: where data lie is no matter of theirs, nor which of several GPUs it was."""
 
@@ -66,20 +68,25 @@ class Kept:
 
 
 @contextmanager
-def going_on(out: str | Path, settings: Mapping[str, Any]) -> Iterator[Kept]:
+def going_on(
+    out: str | Path, settings: Mapping[str, Any], content: Mapping[str, Mapping[str, Any]] | None = None
+) -> Iterator[Kept]:
     """The folder of a study: made anew, or entered again where the same study was stopped in it.
 
     Args:
         out: the folder.
-        settings: all that the runs depend on but this package and torch.
+        settings: all that the runs depend on but this package, torch and the data.
+        content: what data are known by (`infomax.evaluate.splits.known_by`), by name.
 
     Raises:
-        ConfigError: it holds something else, a finished study, or one that was begun with other settings or sources, or is
-            being run. Stopped: by Ctrl-C, with what is kept.
+        ConfigError: it holds something else, a finished study, or one that was begun with other settings, data or sources, or
+            is being run. Stopped: by Ctrl-C, with what is kept.
     """
     path, about = Path(out), Path(out) / ABOUT
     versions = {k: v for k, v in environment().items() if k in ("torch", "numpy")}
-    mine: dict[str, Any] = json.loads(json.dumps({**settings, **versions, "sources": _sources()}))
+    mine: dict[str, Any] = json.loads(
+        json.dumps({**settings, **versions, "sources": _sources(), CONTENT: dict(content or {})})
+    )
     _enterable(path, mine)
     path.mkdir(parents=True, exist_ok=True)
     with _alone(path):
@@ -142,7 +149,11 @@ def _same(path: Path, mine: Mapping[str, Any]) -> None:
         theirs = dict(json.loads((path / ABOUT).read_text()))
     except (ValueError, TypeError):
         raise ConfigError(f"{path / ABOUT} is damaged: choose another --out, or remove the folder") from None
-    other = [f"{k} {theirs.get(k)}, not {mine.get(k)}" for k in {**theirs, **mine} if theirs.get(k) != mine.get(k)]
+    then, now = theirs.pop(CONTENT, {}), mine[CONTENT]
+    told = [k for k in {**theirs, **mine} if k != CONTENT]
+    other = [f"{k} {theirs.get(k)}, not {mine.get(k)}" for k in told if theirs.get(k) != mine.get(k)]
+    other += [f"{name} has changed since ({said})" for name in now if name in then
+              for said in other_splits(then[name], now[name])]  # fmt: skip
     if other:
         raise ConfigError(
             f"{path} holds a study that was stopped, and another one: {'; '.join(other)}; choose another --out or remove it"

@@ -71,10 +71,13 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
                 raise DataError(f"{split.data.name!r} has changed since the cell was trained: put back what was there")
             found = {"metrics": split.judge(run), "protocol": split.protocol, "evaluate": asked["data"]}
             found |= {} if split.size is None else {"size": split.size}
-            found |= {"content": {"trained": learnt, "judged": judged}}
+            begun = (
+                {} if options["init"] is None else {"begun": {"weights": run.config["encoder"].get("init_known_by")}}
+            )
+            found |= {"content": {"trained": learnt, "judged": judged, **begun}}
             found |= {"seconds": sum(row["seconds"] for row in run.history), "options": options, "machine": _machine()}
             found["cpu_seconds"] = time.process_time() - cpu  # of this process; one that was stopped before has its own
-            write_text(out / "result.json", json.dumps(found, indent=2) + "\n")
+            write_text(out / "result.json", json.dumps(found, indent=2) + "\n", durable=True)
         except Exception as error:
             record(out, error, time.perf_counter() - began, judging)
 
@@ -97,7 +100,7 @@ def train(options: Mapping[str, Any], out: Path) -> Run:
         out: folder of the run.
     """
     if written(out) or (out / "learner.safetensors").is_file():
-        return Run.resume(out, device=options["device"], progress=False)
+        return Run.resume(out, root=options["root"], device=options["device"], progress=False)
     if out.exists():  # it died before its first checkpoint: nothing was learnt
         shutil.rmtree(out)
     return configured(options, out, progress=False)
@@ -254,7 +257,7 @@ def record(
     }
     if judging is not None:
         said["evaluate"] = judging
-    write_text(out / "error.json", json.dumps(said, indent=2) + "\n")
+    write_text(out / "error.json", json.dumps(said, indent=2) + "\n", durable=True)
 
 
 def _machine() -> dict[str, Any]:

@@ -88,6 +88,7 @@ def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]
     total, by = len(cells) or asked.samples, judged(asked.evaluate["metric"], asked.evaluate["data"])
     print(f"{grid}: {many(total, 'cell')}, {by}", flush=True)
     folder, names = Folder(out), [cell.name for cell in cells]
+    folder.refuse_other()
     if asked.sampler == "tpe" and (rows := known(folder)):  # its cells follow from one another: those that were drawn
         search = TPE(asked, rows)
         names, total = search.known, search.total

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from filelock import Timeout
 
-from infomax.errors import ConfigError, DataError
+from infomax.errors import ConfigError, DataError, warn
 from infomax.files import write_text
 from infomax.locks import held
 from infomax.sweep.grid import Cell
@@ -79,15 +79,26 @@ class Folder:
         Raises:
             ConfigError: where the folder holds something, and no sweep.
         """
+        self.refuse_other()
         path = self.path / "sweep.json"
-        held = _names(self.path)
-        if held and not held & {path.name, "locks"}:  # a lock alone: another process is about to begin the same sweep
-            raise ConfigError(f"{self.path} exists, is not empty and is no sweep: choose another --out")
         with self.lock(path.name):  # else two sweeps that share a folder lose each other's cells
             known = self.read()["cells"] if path.is_file() else {}
             entered = {cell.name: plain(cell.options) for cell in cells}
             said = {"evaluate": dict(evaluate), "cells": {**known, **entered}}
-            write_text(path, json.dumps(said, indent=1) + "\n")
+            write_text(path, json.dumps(said, indent=1) + "\n", durable=True)
+
+    def refuse_other(self) -> None:
+        """Refuse a path at which there is something, and no sweep.
+
+        Raises:
+            ConfigError: saying so.
+        """
+        held = _names(self.path)
+        if held and not held & {
+            "sweep.json",
+            "locks",
+        }:  # a lock alone: another process is about to begin the same sweep
+            raise ConfigError(f"{self.path} exists, is not empty and is no sweep: choose another --out")
 
     def read(self) -> dict[str, Any]:
         """What sweep.json says: {evaluate, cells}.
@@ -120,9 +131,8 @@ class Folder:
         return held(self.path / "locks" / name, wait)
 
     def result(self, name: str) -> dict[str, Any] | None:
-        """What result.json of a cell says."""
-        path = self.cell(name) / "result.json"
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        """What result.json of a cell says; None where there is none, or it is damaged, which is warned of."""
+        return self._said(name, "result.json", "evaluate")
 
     def finished(self, name: str, sweep: Mapping[str, Any]) -> bool:
         """Whether a cell has been trained, and judged on the data that are asked for now."""
@@ -131,11 +141,8 @@ class Folder:
 
     def failed(self, name: str, sweep: Mapping[str, Any]) -> bool:
         """Whether an error of the cell is written down; of its judging, one of how cells are judged now."""
-        try:
-            found = json.loads((self.cell(name) / "error.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return False
-        return bool(found.get("evaluate", sweep["evaluate"]) == sweep["evaluate"])
+        found = self._said(name, "error.json", "error")
+        return found is not None and bool(found.get("evaluate", sweep["evaluate"]) == sweep["evaluate"])
 
     def state(self, name: str, sweep: Mapping[str, Any]) -> State:
         """How a cell stands."""
@@ -152,9 +159,8 @@ class Folder:
         state, out = self.state(name, sweep), self.cell(name)
         history = read_log(out)
         found = (self.result(name) or {}) if state == "finished" else {}
-        try:
-            error = json.loads((out / "error.json").read_text(encoding="utf-8"))["error"] if state == "failed" else ""
-        except FileNotFoundError:  # it has just been begun again, by --retry
+        failure = self._said(name, "error.json", "error") if state == "failed" else {}
+        if failure is None:  # it has just been begun again, by --retry
             return self.row(name, sweep)
         seconds = sum(row["seconds"] for row in history)
         known, metrics = found.get("content", {}), found.get("metrics", {})
@@ -164,7 +170,9 @@ class Folder:
                 size = (read_config(out).get("views") or {}).get("size")
         options = sweep["cells"][name]
         sign = shows_collapse(history, read_watched(out))
-        return Row(name, state, options, metrics, len(history), seconds, error, known, judged_by, size, sign)
+        return Row(
+            name, state, options, metrics, len(history), seconds, failure.get("error", ""), known, judged_by, size, sign
+        )
 
     def rows(self) -> list[Row]:
         """How every cell stands, in the order in which they were asked for."""
@@ -185,6 +193,18 @@ class Folder:
         named = ", ".join(found[few][:5]) + " ..." * (len(found[few]) > 5)
         counted = ", ".join(f"{precision} in {many(len(names), 'cell')}" for precision, names in sorted(found.items()))
         return f"precision auto came to {counted}, by the machine ({few}: {named}): means and settings mix them"
+
+    def _said(self, name: str, file: str, key: str) -> dict[str, Any] | None:
+        """What a cell's file of one object, which has some key, says; None where there is none, or it is damaged."""
+        path = self.cell(name) / file
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            return {key: said[key], **said}
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError):  # such as an empty one, after a loss of power
+            warn(f"{path} is damaged: the cell counts as not ended, and the same sweep goes on with it")
+            return None
 
     def _locked(self, name: str) -> bool:
         if not (self.path / "locks" / name).exists():

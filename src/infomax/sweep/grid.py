@@ -191,13 +191,18 @@ class Range:
             if word not in ("from", "to", "log"):
                 raise ConfigError(f"random: {key}: no {word!r} of a range: {nearest(str(word), ('from', 'to', 'log'))}")
         try:
-            ends = [asked[end] if isinstance(asked[end], int) else float(asked[end]) for end in ("from", "to")]
+            floats = [float(asked[end]) for end in ("from", "to")]
+        except OverflowError:
+            raise ConfigError(f"random: {key}: an end of the range is a number of more than 308 digits") from None
         except (KeyError, TypeError, ValueError):
             raise ConfigError(
                 f"random: {key}: give two numbers, {{from: 0.001, to: 0.1, log: true}}, not {dict(asked)}"
             ) from None
-        log = bool(asked.get("log", False))
-        if not ends[0] < ends[1] or (log and ends[0] <= 0) or not math.isfinite(ends[1] - ends[0]):
+        ends = [asked[e] if isinstance(asked[e], int) else x for e, x in zip(("from", "to"), floats, strict=True)]
+        log = asked.get("log", False)
+        if not isinstance(log, bool):
+            raise ConfigError(f"random: {key}: log: {log!r}: give true or false")
+        if not ends[0] < ends[1] or (log and ends[0] <= 0) or not math.isfinite(floats[1] - floats[0]):
             raise ConfigError(f"random: {key}: from {ends[0]} to {ends[1]}{', by logarithm' * log}, is no range")
         return cls(ends[0], ends[1], log)
 
@@ -318,7 +323,7 @@ def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:
         >>> len(grid), len(grid.cells())
         (6, 6)
     """
-    asked = {str(key).replace("-", "_"): value for key, value in asked.items()}
+    asked = _named(asked, source)
     ours = {key: value for key in OURS if (value := asked.pop(key, None)) is not None}
     for key in asked:
         if key == "out":
@@ -326,7 +331,7 @@ def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:
     varied: dict[str, Any] = {}
     for part in ("grid", "random"):
         given = _mapping(ours, part, source)
-        varied[part] = {str(key).replace("-", "_"): value for key, value in given.items()}
+        varied[part] = _named(given, f"{source}: {part}")
         for key, values in varied[part].items():
             if key in OURS:
                 raise ConfigError(f"{source}: {part}: {key} is no option of a cell: it stands beside {part!r}, once")
@@ -364,6 +369,20 @@ def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:
         about if isinstance(about, Mapping) else {"title": str(about)},
         source,
     )
+
+
+def _named(given: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Options under the names that Python has them by.
+
+    Raises:
+        ConfigError: one that stands there with dashes and with underscores.
+    """
+    named = {str(key).replace("-", "_"): value for key, value in given.items()}
+    if len(named) < len(given):
+        keys = [str(key).replace("-", "_") for key in given]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ConfigError(f"{source}: {twice} is given twice, as {twice.replace('_', '-')} too: leave one of them out")
+    return named
 
 
 def _base(name: Any, given: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -206,8 +206,9 @@ def without(rows: Iterable[Row], metric: str) -> str:
 
 
 def mixed(rows: Iterable[Row]) -> str:
-    """Which finished cells were of another version of their data than the first of them, or had their whole images judged at
-    another size than the first of the same data, views and encoder, as a line; nothing where none was.
+    """Which finished cells were of another version of their data, or begun with another one of their weights, than the first
+    of them, or had their whole images judged at another size than the first of the same data, views and encoder, as a line;
+    nothing where none was.
 
     Example:
         >>> a, b = ({"trained": {"images": version}} for version in "ab")
@@ -218,20 +219,22 @@ def mixed(rows: Iterable[Row]) -> str:
     """
     first: dict[tuple[Any, str], Mapping[str, Any]] = {}
     sized: dict[tuple[Any, ...], Row] = {}
-    names, others = [], dict[str, list[str]]()
+    names, others = dict[str, dict[str, None]](), dict[str, list[str]]()
     for row in rows:
         of = {"trained": row.options.get("data"), "judged": row.judged_by or row.options.get("data")}
+        of["begun"] = row.options.get("init")
         for use, known in row.content.items():
             parts = changed(first.setdefault((of[use], use), known), known) if known else []
             if any(part != "labels" or use == "judged" for part in parts):  # labels are judged by
-                names.append(row.name)
+                names.setdefault("the weights that they begin with" if use == "begun" else "their data", {})[
+                    row.name
+                ] = None
         if row.state == "finished":
-            alike = (*of.values(), *(row.options.get(key) for key in ("views", "size", "encoder")))
+            alike = (of["trained"], of["judged"], *(row.options.get(key) for key in ("views", "size", "encoder")))
             one = sized.setdefault(alike, row)
             if row.size != one.size:
                 others.setdefault(f"{_px(one.size)} of {one.name}", []).append(f"{row.name} ({_px(row.size)})")
-    names = list(dict.fromkeys(names))
-    said = [f"their data changed between cells: {', '.join(names)}"] if names else []
+    said = [f"{what} changed between cells: {', '.join(cells)}" for what, cells in names.items()]
     said += [f"whole images were judged at another size than the {n}: {', '.join(rest)}" for n, rest in others.items()]
     return f"not comparable, since {'; since '.join(said)}" if said else ""
 

@@ -84,7 +84,7 @@ class TPE:
         self.apart = next((f"not all that is drawn goes together ({why})" for why in some if why), "")
         self.space = {key: _distribution(choices) for key, choices in self.choices.items()}
         self.total = int(min(grid.samples, _many(self.choices)))
-        self._old = [Cell(row.options) for row in known if self._mine(row)][: self.total]
+        self._old = [cell for row in known if (cell := self._mine(row))][: self.total]
         self.known = [cell.name for cell in self._old]
         self._left = self.total - len(self._old)
         # begun again with the seed alone it would draw again what is known
@@ -151,12 +151,13 @@ class TPE:
         """
         return {key: _among(choices, options[key]) for key, choices in self.choices.items()}
 
-    def _mine(self, row: Row) -> bool:
-        """Whether a cell of the folder is one that this search could have drawn."""
+    def _mine(self, row: Row) -> Cell | None:
+        """A cell of the folder, computed where this grid says, if it is one that this search could have drawn."""
         try:
-            return self._cell(self._drawn(row.options)).name == row.name
+            cell = self._cell(self._drawn(row.options))
         except (KeyError, ValueError):  # a ConfigError is one
-            return False
+            return None
+        return cell if cell.name == row.name else None
 
 
 def _among(choices: list[Any] | Range, value: Any) -> Any:

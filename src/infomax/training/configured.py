@@ -9,6 +9,7 @@ import torch
 
 from infomax import methods
 from infomax.data import Dataset
+from infomax.encoders.weights import known_by
 from infomax.training.defaults import check_names, dataset, encoder_for
 from infomax.training.loop import OnEpoch
 from infomax.training.options import Options, read_back
@@ -47,5 +48,7 @@ def configured(
     encoder = options["encoder"]
     if isinstance(encoder, str):
         encoder = encoder_for(samples, encoder, options["size"], options["init"])
+        if options["init"] is not None and (known := known_by(options["init"])):  # a sweep asks whether they changed
+            vars(encoder)["recipe"]["init_known_by"] = known
     learner = methods.build(options["method"], encoder, **heads)
     return train(learner, samples, out=out, progress=progress, on_epoch=on_epoch, **asked)

@@ -5,7 +5,6 @@
 Nothing in it is typed: a row is what a study measured and judged, and a study that was run already can be read.
 """
 
-import itertools
 import os
 import shutil
 import time
@@ -17,7 +16,7 @@ from infomax.errors import DataError
 from infomax.studies.budgets import budget_of
 from infomax.studies.claims import toy as toy_claims
 from infomax.studies.claims.page import as_markdown, as_text, page, told
-from infomax.studies.claims.rows import GATHER, judged_anew, ledger, paths, read
+from infomax.studies.claims.rows import GATHER, given_as, judged_anew, ledger, paths, read
 from infomax.studies.folder import begun, finished, going_on
 from infomax.studies.origin import origin, typed
 from infomax.studies.verdict import VERDICTS
@@ -63,30 +62,35 @@ def run(
         that was stopped, since it went on), `environment`, `commit`.
 
     Raises:
-        ConfigError: `out` holds something else, or the same study begun otherwise. DataError: a folder that is no study.
+        ConfigError: `out` holds something else, or the same study begun otherwise. DataError: a folder that is not the study
+            it was given as, or two on the same data.
 
     Example:
         >>> run("runs/claims", toy="no/such/folder")
         Traceback (most recent call last):
         infomax.errors.DataError: no/such/folder is no study: it holds no results.json
     """
+    from infomax.evaluate.splits import known_by
     from infomax.files import write_text
     from infomax.studies.curves.plan import BUDGETS
+    from infomax.training.defaults import dataset
 
     size = budget_of(budget, BUDGETS)  # one that there is not is said before anything is made
     folders = {"toy": toy, "theory": theory, "fig2": fig2, "fig7": fig7, "periodic": periodic, "table1": table1}
     folders |= {"collapse": collapse}
     asked = {name: paths(path) for name, path in folders.items() if path is not None}
     given = dict(asked)
-    for path in itertools.chain.from_iterable(given.values()):
-        read(path)
+    for name, some in given.items():
+        given_as(name, some)
     if toy is not None:
         toy_claims.arrays_of(Path(toy))  # before others run for hours
     kept = _kept(read(Path(earlier)), given) if earlier is not None else []
     began, cpu = time.perf_counter(), _processor_seconds()
-    settings = {"budget": budget, "data": data or size.data, "read": sorted(given)}
+    settings: dict[str, Any] = {"budget": budget, "data": data or size.data, "read": sorted(given)}
     options = {"budget": budget, "data": data, **asked, "earlier": earlier}
-    with going_on(out, settings | {"root": root, "earlier": earlier is not None}) as folder:
+    run = earlier is None and not {"fig2", "fig7"} <= given.keys()
+    known = {settings["data"]: known_by(dataset(settings["data"], root))} if run else {}
+    with going_on(out, settings | {"root": root, "earlier": earlier is not None}, known) as folder:
         for name, study in _studies(budget, data, root, workers, progress).items():
             if name not in given and earlier is None:
                 at = folder.path / name

@@ -34,6 +34,23 @@ def paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
     return [Path(given)] if isinstance(given, str | Path) else [Path(each) for each in given]
 
 
+def given_as(name: str, folders: Sequence[Path]) -> list[tuple[dict[str, Any], Path]]:
+    """The results of one study's folders, each on its own data but for those of collapse.
+
+    Raises:
+        DataError: a folder that is another study, or none; two on the same data.
+    """
+    found = [(read(folder), folder) for folder in folders]
+    for results, folder in found:
+        if name in GATHER and (kind := _study_of(results)) != name:
+            told = "" if kind is None else f", but one of {kind}" + f": --{kind} takes it" * (kind in GATHER)
+            raise DataError(f"{folder} is no {name} study{told}")
+    on = [_on(results) for results, _ in found]
+    if name != "collapse" and (twice := next((data for data in on if on.count(data) > 1), None)):
+        raise DataError(f"two of the {name} studies are on {twice}, which would count twice: give one on each data set")
+    return found
+
+
 def ledger(
     folders: Mapping[str, str | Path | Sequence[str | Path]], kept: Sequence[Mapping[str, Any]] = ()
 ) -> list[dict[str, Any]]:
@@ -49,7 +66,7 @@ def ledger(
     """
     rows: list[dict[str, Any]] = []
     for name, given in folders.items():
-        found = [(read(path), path) for path in paths(given)]
+        found = given_as(name, paths(given))
         folder = found[0][1]
         try:
             found = [(_together(found), folder)] if name == "collapse" and len(found) > 1 else found
@@ -100,14 +117,21 @@ def _theory(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
 
 
 def _own(results: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
-    where = _study_of(results)
-    data = results["settings"].get("data")
-    on = label_of(data) if data else "several sets" if where == "table1" else "the worlds held out"
-    return _commanded(judged_anew(results), results["command"], where, on)
+    return _commanded(judged_anew(results), results["command"], str(_study_of(results)), _on(results))
 
 
-def _study_of(results: Mapping[str, Any]) -> str:
-    return str(results.get("table") or results["settings"].get("figure") or results.get("study", "periodic"))
+def _on(results: Mapping[str, Any]) -> str:
+    """The data of a study."""
+    data = results.get("settings", {}).get("data")
+    return label_of(data) if data else "several sets" if _study_of(results) == "table1" else "the worlds held out"
+
+
+def _study_of(results: Mapping[str, Any]) -> str | None:
+    """Which study results are of, by what they hold; None: no one knows."""
+    settings = results.get("settings", {})
+    named = results.get("table") or settings.get("figure") or results.get("study")
+    holds = {"theory": "checks" in results, "periodic": "cells" in results, "toy": "n" in settings}
+    return str(named) if named else next((name for name, held in holds.items() if held), None)
 
 
 def judged_anew(results: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -116,7 +140,7 @@ def judged_anew(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     Args:
         results: of figs. 2 or 7, table 1, the periodic table or the collapse study.
     """
-    where = _study_of(results)
+    where = str(_study_of(results))
     if where == "periodic" and results.get("cells"):
         from infomax.studies import periodic
 

@@ -64,8 +64,9 @@ def run(
             if name not in known:
                 raise ConfigError(f"no {what} {name!r}: {nearest(name, known)}")
     names += [base for base in dict.fromkeys(base_of(name) for name in names) if base not in names]
-    if seeds < 1:
-        raise ConfigError(f"seeds={seeds}: give at least 1")
+    for name, number, least in (("seeds", seeds, 1), ("first_seed", first_seed, 0)):
+        if number < least:
+            raise ConfigError(f"{name}={number}: give at least {least}")
     began = time.perf_counter()
     cells = [Cell(n, w, s, root) for w in worlds for s in range(first_seed, first_seed + seeds) for n in names]
     settings = {"seeds": seeds, "first_seed": first_seed, "worlds": {w: asdict(WORLDS[w]) for w in worlds}}

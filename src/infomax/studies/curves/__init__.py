@@ -94,6 +94,7 @@ def study(
             encoder or device. DataError: no such data.
     """
 
+    from infomax.evaluate.splits import known_by
     from infomax.training.defaults import check_names, dataset, encoder_for
     from infomax.training.devices import place
 
@@ -106,13 +107,16 @@ def study(
     where = place(device).device
     check_names(encoder=plan.encoder)
     whole = dataset(plan.data, root)
+    if plan.size is not None and not whole.is_images:
+        raise ConfigError(f"size={plan.size}: {plan.data} are no images")
     encoder_for(whole, plan.encoder, plan.size)  # before anything is made: no such data, no such encoder
     gauged = min(GAUGED, len(whole), plan.samples or len(whole))
     began = time.perf_counter()
     jobs = cells(names, plan.data, root, plan, str(where))
     lies = {} if root is None else {"root": "given"}  # where data lie is this machine's business
     settings = {"figure": figure, "data": plan.data, "budget": budget, "gauged": gauged} | lies | asdict(plan)
-    with going_on(out, settings | {"names": list(names), "root": root, "device": str(where)}) as kept:
+    known = {plan.data: known_by(whole)}
+    with going_on(out, settings | {"names": list(names), "root": root, "device": str(where)}, known) as kept:
         side_by_side = 1 if where.type == "cuda" and workers is None else workers
         answers = run_kept(run_cell, jobs, side_by_side, kept, figure, progress)
         rows = [

@@ -86,6 +86,7 @@ def run(
         infomax.errors.ConfigError: --data digit of the periodic table: did you mean 'digits'? (one of: ...)
     """
 
+    from infomax.evaluate.splits import known_by
     from infomax.training.defaults import dataset
     from infomax.training.devices import place
 
@@ -124,7 +125,8 @@ def run(
         ]
         return _by_sentence(jobs, run_kept(run_cell, jobs, side_by_side, kept, what, progress))
 
-    with going_on(out, settings | {"only": [str(s) for s in asked], "root": root, "device": str(where)}) as kept:
+    apart = {"only": [str(s) for s in asked], "root": root, "device": str(where)}
+    with going_on(out, settings | apart, {asks.data: known_by(found)}) as kept:
         said = [s for s in asked if invalid(s) is None]
         first = trained(said, range(asks.seeds), "periodic table", kept)
         for cell in cells:

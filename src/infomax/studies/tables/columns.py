@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from infomax.errors import DataError
 from infomax.studies.tables.printed import LABELS, SETS, counterpart, printed
 from infomax.studies.verdict import shown
-from infomax.words import many
+from infomax.words import as_option, many
 
 Values = Mapping[str, list[float]]
 """Row of the table -> accuracies in percent, one a seed."""
@@ -67,6 +68,9 @@ def columns(rows: Sequence[Mapping[str, Any]], untrained: Mapping[str, Sequence[
     Args:
         rows: `method`, `data`, `seed`, `linear`, `machine` and what else there is.
         untrained: label of a data set -> accuracies of untrained encoders, on the machine of the study.
+
+    Raises:
+        DataError: a seed of a method twice in one column, or seeds of it that were trained by other options.
     """
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -77,6 +81,7 @@ def columns(rows: Sequence[Mapping[str, Any]], untrained: Mapping[str, Sequence[
     for (data, machine, encoder, epochs, size, train), group in groups.items():
         values: dict[str, list[float]] = {}
         knn: dict[str, list[float]] = {}
+        _differ_in_seed_alone(group)
         for row in sorted(group, key=lambda r: r["seed"]):
             for key, end in ((row["method"], ""), (f"{row['method']}_g", "_g")):
                 if row.get(f"linear{end}") is not None:
@@ -94,6 +99,23 @@ def columns(rows: Sequence[Mapping[str, Any]], untrained: Mapping[str, Sequence[
     ]
     order = [*SETS, None]
     return sorted(made, key=lambda c: (order.index(c.like), c.data, c.machine))
+
+
+def _differ_in_seed_alone(group: Sequence[Mapping[str, Any]]) -> None:
+    """Else there is no mean over seeds of a method, or it has a run twice."""
+    for method in {row["method"]: None for row in group}:
+        rows = [row for row in group if row["method"] == method]
+        seeds, where = [row["seed"] for row in rows], f"table 1: {method}, {rows[0]['data']} ({rows[0]['machine']})"
+        if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
+            raise DataError(f"{where}, seed {twice[0]} is there twice: give each run once, and one setting of it")
+        first, *others = rows
+        for row in others:
+            a, b = ({k: as_option(v) for k, v in (r.get("options") or {}).items()} for r in (first, row))
+            if other := sorted(k for k in a.keys() & b.keys() if a[k] != b[k]):
+                raise DataError(
+                    f"{where}: seeds {first['seed']} and {row['seed']} differ in {other[0]} ({a[other[0]]}, {b[other[0]]}), so "
+                    "they have no mean: give runs of one setting"
+                )
 
 
 def table(found: Sequence[Column]) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.errors import DataError
+from infomax.evaluate import findings
 from infomax.evaluate.findings import KEPT, SIZES
 from infomax.studies.tables.printed import METHODS, label_of
 from infomax.training.defaults import LARGEST_DEFAULT_SIZE, auto_of_images
@@ -13,6 +14,9 @@ from infomax.training.folder import read_config, read_log
 
 NEEDED = ("method", "data", "seed", "linear", "machine")
 """What a row must say; `linear_g`, `knn`, `knn_g`, `encoder`, `epochs`, `train`, `test`, `seconds`, `recipe` may follow."""
+
+WORDS, WHOLE = ("machine", "encoder"), ("seed", "epochs", "size", "train", "test")
+PERCENT = ("linear", "linear_g", "knn", "knn_g")
 
 DIGITS = 8
 """The side of the digits, of whose runs the first results of fig. 2 do not say it."""
@@ -35,11 +39,8 @@ def read(path: str | Path) -> list[dict[str, Any]]:
         if not runs:
             raise DataError(f"{where} holds no runs: give a folder of folders with config.json, or a JSON file of rows")
         return [of_run(run) for run in runs]
-    try:
-        said = json.loads(where.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{where}: cannot be read: {' '.join(str(error).split())}") from None
-    if isinstance(said, Mapping) and said.get("settings", {}).get("figure") == "fig2":
+    said = _json(where)
+    if isinstance(said, Mapping) and isinstance(s := said.get("settings"), Mapping) and s.get("figure") == "fig2":
         return _of_fig2(said)
     rows = said.get("rows") if isinstance(said, Mapping) else said
     if not isinstance(rows, list) or not rows:
@@ -47,19 +48,28 @@ def read(path: str | Path) -> list[dict[str, Any]]:
     return [_checked(row, f"{where}, row {k}") for k, row in enumerate(rows, 1)]
 
 
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+
+
 def of_run(folder: Path) -> dict[str, Any]:
     """The row of one run."""
     config, kept = read_config(folder), folder / KEPT
     if not kept.is_file():
         raise DataError(f"{folder} was not evaluated: infomax evaluate {folder}, then take its folder again")
-    judged = json.loads(kept.read_text(encoding="utf-8"))
+    judged = findings.read(folder)
     name = config["data"]["name"]
     found = judged.get(name) or next((f for data, f in judged.items() if label_of(data) == label_of(name)), None)
+    if not isinstance(found, Mapping | None):
+        raise DataError(f"{kept} is damaged: remove it, and evaluate again")
     if found is None:
         raise DataError(f"{folder} was evaluated on {', '.join(judged)}, not on {name}: infomax evaluate {folder}")
     if SIZES in found and "data" not in found:
         raise DataError(f"{folder} was evaluated at {', '.join(found[SIZES])} px alone: infomax evaluate {folder}")
-    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    environment = _json(folder / "environment.json")
     history, training = read_log(folder), config["training"]
     if training.get("budget") is not None:
         raise DataError(f"{folder} was trained for {training['budget']}, not for a number of epochs, as a row has them")
@@ -113,6 +123,18 @@ def _checked(row: Any, source: str) -> dict[str, Any]:
     made = dict(row) | {"method": str(row["method"]).replace("-", "_"), "data": label_of(str(row["data"]))}
     if made["method"] not in METHODS:
         raise DataError(f"{source}: {row['method']!r} is no method of table 1 ({', '.join(METHODS)})")
-    if not 0 <= float(made["linear"]) <= 100:
-        raise DataError(f"{source}: linear={made['linear']}: give percent")
+    tests = (
+        (WORDS, lambda v: isinstance(v, str), "words"),
+        (WHOLE, lambda v: type(v) is int, "a whole number"),
+        (PERCENT, lambda v: type(v) in (int, float) and 0 <= v <= 100, "percent"),
+    )
+    for keys, right, what in tests:
+        if wrong := [key for key in keys if made.get(key) is not None and not right(made[key])]:
+            raise DataError(f"{source}: {wrong[0]}={made[wrong[0]]}: give {what}")
+    if not isinstance(made.get("options", {}), Mapping):
+        raise DataError(f"{source}: options={made['options']}: give a mapping")
+    try:
+        json.dumps(made, allow_nan=False)
+    except ValueError:
+        raise DataError(f"{source}: holds a number that is not finite") from None
     return made

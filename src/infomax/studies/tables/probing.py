@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.errors import ConfigError
+from infomax.evaluate.splits import known_by
 from infomax.progress import meter
 from infomax.studies.pool import run_all
 from infomax.studies.tables import elsewhere, judge, plan
@@ -16,7 +17,7 @@ from infomax.studies.tables.work import Asked, cost, here, write
 from infomax.studies.verdict import judged
 from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import Cell
-from infomax.training.defaults import LARGEST_DEFAULT_SIZE, auto_of_images
+from infomax.training.defaults import LARGEST_DEFAULT_SIZE, auto_of_images, dataset
 from infomax.words import as_option
 
 KEPT = (
@@ -46,6 +47,7 @@ def table1(out: str | Path, **options: Any) -> dict[str, Any]:
     """
     asked = Asked(out, **options)
     others = [row | {"elsewhere": True} for path in asked.elsewhere or () for row in elsewhere.read(path)]
+    columns(others)  # what cannot stand in one is said before anything is trained
     sources = asked.sources(asked.size_of.samples) if asked.size_of.seeds else []
     rows, spent = _trained(asked, sources) if sources else ([], {})
     bare = _untrained(asked, sources, rows)
@@ -121,9 +123,14 @@ def _trained(asked: Asked, sources: Sequence[Source]) -> tuple[list[dict[str, An
     ]
     folder = Folder(asked.folder / "final")
     stands = asked.sweep("final", sorted((cell for cell, _, _ in cells), key=_cheapness))
-    ready = [str(folder.cell(name).resolve()) for name, row in stands.items() if row.state == "finished"]
+    known = {source.label: known_by(dataset(source.data, source.root)) for source in sources}
+    ready = {
+        str(folder.cell(cell.name).resolve()): known[source.label]
+        for cell, _, source in cells
+        if stands[cell.name].state == "finished"
+    }
     with meter(total=len(ready), disable=not asked.progress, desc="judge", unit="run", delay=2) as bar:
-        answers = dict(zip(ready, run_all(tested, ready, asked.workers, bar.update), strict=True))
+        answers = dict(zip(ready, run_all(tested, list(ready.items()), asked.workers, bar.update), strict=True))
     rows = []
     for cell, method, source in cells:
         row = stands[cell.name]

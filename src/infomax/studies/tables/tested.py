@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from infomax.evaluate.features import features
 from infomax.evaluate.run import judge
-from infomax.evaluate.splits import splits, test_of
+from infomax.evaluate.splits import other_splits, splits, test_of
 from infomax.files import write_text
 from infomax.studies.tables.sources import Source
 from infomax.training.defaults import dataset, encoder_for
@@ -18,26 +19,37 @@ from infomax.training.run import Run
 KEPT = "test.json"
 
 
-def tested(cell: str) -> dict[str, Any]:
-    """Judge a cell, or read how it was judged.
+def tested(job: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Judge a cell, or read how it was judged, where that was on these data.
 
     Args:
-        cell: folder of its run.
+        job: folder of its run, and what its data are known by (`infomax.evaluate.splits.known_by`).
 
     Returns:
         Accuracies in percent, `linear` and `knn`, of a second encoder `linear_g` and `knn_g`; rows of `train` and `test`;
         `protocol`; `cpu_seconds` of judging.
     """
+    cell, now = job
     path = Path(cell) / KEPT
-    if path.is_file():
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+    if (row := _kept(path, now)) is not None:
+        return row
     began = time.process_time()
     found = Run.load(cell).evaluate()
     row = {key: found[key] for key in ("linear", "linear_se", "knn", "train", "test", "protocol")}
     row |= {f"{key}_g": found["g"][key] for key in ("linear", "linear_se", "knn") if "g" in found}
     row["cpu_seconds"] = time.process_time() - began
-    write_text(path, json.dumps(row, indent=1) + "\n")
+    write_text(path, json.dumps(row | {"content": now}, indent=1) + "\n")
     return row
+
+
+def _kept(path: Path, now: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How a cell was judged; None: not yet, on other data, or the file is damaged. An earlier version's names no data."""
+    try:
+        row = dict(json.loads(path.read_text(encoding="utf-8")))
+        then = row.pop("content", now)
+        return None if other_splits(then, now) or "linear" not in row else row
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def untrained(job: tuple[Source, str, int | None, int]) -> dict[str, float]:
