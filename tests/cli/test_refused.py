@@ -124,6 +124,8 @@ def test_protocols_are_looked_at_before_data_are(tmp_path, capsys, trained):
         (("train", "--learning-rate", "0.1"), "train has no option --learning-rate: did you mean --lr?"),
         (("train", "--method", "simclr", "--tau=0.1"), "train has no option --tau: did you mean --temperature?"),
         (("train", "--n_epochs", "3"), "train has no option --n_epochs: did you mean --epochs?"),
+        (("train", "--confg", "a.yaml"), "train has no option --confg: did you mean --config?"),
+        (("train", "--resum", "runs/a"), "train has no option --resum: did you mean --resume?"),
         (("train", "-n", "jmi"), "train has no option -n: infomax train --help lists them"),
         (("study", "fig2", "--budgt", "hour"), "study fig2 has no option --budgt: did you mean --budget?"),
         (

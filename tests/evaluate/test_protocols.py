@@ -682,6 +682,18 @@ def test_fine_tuning_draws_by_its_seed_alone_and_leaves_the_callers_generator():
     assert all(torch.equal(a, b) for a, b in zip(first[2], second[2], strict=True))
 
 
+@pytest.mark.parametrize(("rows", "updates"), [(40, 2 * 4 + 3 * 5), (200, 5 * 16), (2560, 2 * 16 + 3 * 20)])
+def test_fine_tuning_of_few_labels_makes_updates_of_small_batches(rows, updates, monkeypatch):
+    source = torch.Generator().manual_seed(0)
+    data = Dataset(torch.randn(rows + 40, 6, generator=source), torch.arange(rows + 40) % 2)
+    learner = im.methods.jmi(torch.nn.Linear(6, 4), projector=im.mlp(4, 4))
+    run = im.train(learner, data, epochs=1, batch_size=40, progress=False)
+    made, step = [], torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *args, **given: (made.append(1), step(*args, **given))[1])
+    finetuned(run, data, torch.arange(rows), data, torch.arange(rows, rows + 40), epochs=1)
+    assert len(made) == updates, "of two rates on four fifths, and of three seeds on all"
+
+
 def test_fine_tuning_shows_crops_and_flips_of_images_alone():
     x = torch.randint(0, 256, (6, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     data, rows = Dataset(x, mean=(0.5,) * 3, std=(0.25,) * 3), torch.arange(6)

@@ -78,6 +78,7 @@ def _unknown(error: CycloptsError, named: str, token: str) -> str:
         return f"train has no option {option}: in Python a learner has, im.train(learner.edit({part}=...), ...)"
     arguments = error.app.assemble_argument_collection() if error.app else ()
     by_word = {name.lstrip("-"): name for argument in arguments for name in argument.names}
+    by_word |= {"config": "--config", "resume": "--resume"} if named == "train" else {}  # read before the others
     word = option.lstrip("-")
     begun = [one for one in by_word if len(word) > 1 and one.startswith(word)]  # cut short, it is that and no other
     same = meant(word, by_word)

@@ -56,7 +56,7 @@ def train(
     device: str = "auto",
     devices: int = 1,
     strategy: Strategy = "ddp",
-    checkpoint_every: str = "10min",
+    checkpoint_every: str = "2min",
     keep: int = 2,
     gauge_samples: int = 1000,
     intervals: bool = True,

@@ -313,7 +313,10 @@ def _renumber(labels: Tensor, classes: list[str], known: list[str], root: Path) 
     number = {name: i for i, name in enumerate(known)}
     used = [classes[i] for i in sorted(set(labels.tolist()))]  # a folder of which nothing is kept asks for no class
     if unknown := [name for name in used if name not in number]:
-        raise DataError(f"{root}: class {unknown[0]!r} is not among the training classes ({', '.join(known)})")
+        raise DataError(
+            f"{root}: class {unknown[0]!r} is not among the training classes ({', '.join(known)}): "
+            "rename or remove its folder, or give it images to be learnt from, too"
+        )
     return torch.tensor([number.get(name, -1) for name in classes])[labels], known
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from infomax.training.run import Run
 
 RATES, EPOCHS, BATCH = (1e-4, 1e-3), 10, 128
+UPDATES, SMALLEST = 16, 8  # an epoch of few labels has no fewer updates, of batches no smaller
 HEAD = 10.0  # times the encoder's rate
 
 
@@ -92,7 +93,7 @@ def finetuned(
         nn.init.zeros_(head.bias)
         groups = [{"params": encoder.parameters(), "lr": rate}, {"params": head.parameters(), "lr": HEAD * rate}]
         optimizer = torch.optim.AdamW(groups, weight_decay=1e-4)
-        batch = min(BATCH, len(rows))
+        batch = min(BATCH, max(SMALLEST, len(rows) // UPDATES), len(rows))
         steps, rng = epochs * (len(rows) // batch), torch.Generator().manual_seed(seed)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 0.5 + 0.5 * math.cos(math.pi * t / steps))
         for epoch in range(epochs):

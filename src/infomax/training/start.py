@@ -62,7 +62,7 @@ def train(
     device: str = "auto",
     devices: int = 1,
     strategy: Strategy = "ddp",
-    checkpoint_every: int | str = "10min",
+    checkpoint_every: int | str = "2min",
     keep: int = 2,
     gauge_samples: int = 1000,
     intervals: bool = True,
