@@ -224,12 +224,16 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         made.append(f"kNN             {once('knn')}, k = {every}, temperature 0.07")
     if "knn_best" in found:
         made.append(f"kNN, chosen     {once('knn_best')}, k = {found['k']}, temperature {found['knn_tau']:g}")
+    told: set[int] = set()
     for share in SHARES:
         key = f"few_{share:.0%}".rstrip("%")
-        if key in found:
+        if key in found and found[key]["labels"] not in told:  # of few samples both shares come to two a class
+            told.add(found[key]["labels"])
             lone = found[key].get("lone", 0)
             one = f"; of {many(lone, 'class', 'classes')} the only one" if lone else ""
-            least = f" (two a class at the least{one})" if found[key]["labels"] > 1.5 * share * found[key]["of"] else ""
+            more = found[key]["labels"] > 1.5 * share * found[key]["of"]
+            least = f" (two a class at the least{one})" if more else ""
+            part = found[key]["labels"] / found[key]["of"] if more else share
             said = f"{several(key, 'draw')}, {many(found[key]['labels'], 'label')}{least}"
-            made.append(f"{share:.0%} of labels".ljust(16) + said)
+            made.append(f"{part:.0%} of labels".ljust(16) + said)
     return made
