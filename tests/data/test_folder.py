@@ -73,6 +73,10 @@ def test_broken_files_are_skipped_counted_and_named(classes: Path) -> None:
     names = r"blue.empty\.png \(empty\), blue.text\.jpg \(not an image\), red.cut\.jpg \(cut short\)"
     with pytest.warns(UserWarning, match=rf"3 files could not be read, left out: {names}$"):
         defaults.dataset(str(classes))
+    for k in range(3):
+        (classes / "blue" / f"more{k}.png").write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"6 files could not .* \.\.\.; all of them: im\.data\.load\('.*'\)\.skipped$"):
+        defaults.dataset(str(classes))
     with pytest.raises(DataError, match=r"empty\.png: cannot be decoded"):
         load(classes, on_error="stop")
 

@@ -39,7 +39,9 @@ def dataset(data: Any, root: str | None = None, split: str = "train", on_error: 
         what = many(found.n_skipped, *(_left_out(found.skipped) if named else ("sample",)))
         why = found.why_skipped or ("",) * found.n_skipped
         some = [f"{name} ({said})" if said else name for name, said in zip(found.skipped[:5], why, strict=False)]
-        warn(f"{found.name}: {what} could not be read, left out: {', '.join(some)}{' ...' * (found.n_skipped > 5)}")
+        every = f"; all of them: im.data.load({str(data)!r}).skipped" if named else ""
+        more = f" ...{every}" if found.n_skipped > 5 else ""
+        warn(f"{found.name}: {what} could not be read, left out: {', '.join(some)}{more}")
     return found
 
 
