@@ -358,6 +358,9 @@ def test_bad_input_is_named():
             MIMetric("cosine", **options)
     with pytest.raises(ConfigError, match="did you mean 'cosine'"):
         MIMetric("cosin", tau=1.0)
+    with pytest.raises(ConfigError, match=r"of its own, and tau=0\.1 would again"):
+        MIMetric(Cosine(0.1), tau=0.1)
+    MIMetric(Cosine(0.1), tau=1.0), MIMetric(Cosine(), tau=0.1)
     metric = MIMetric("cosine", tau=1.0)
     with pytest.raises(DataError, match=r"\(3, 2\) and \(4, 2\)"):
         metric.update(torch.zeros(3, 2), torch.zeros(4, 2))

@@ -56,6 +56,8 @@ def test_an_invalid_sentence_says_why():
         ("dot", ("Sinkhorn", "VarianceCovariance"), "read codes"),
         ("dot", ("Sinkhorn", "Centering"), "twice"),
         ("cos", ("Whitening", "VarianceCovariance"), "constant"),
+        ("cos", ("Predicto",), "no 'Predicto': did you mean 'Predictor'"),
+        ("cosin", (), "no 'cosin'"),
     ):
         with pytest.raises(ConfigError, match=says):
             build(Sentence("Shared", joint, marginals), nn.Linear(8, 16), (8, 4))

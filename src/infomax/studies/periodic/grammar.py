@@ -11,7 +11,7 @@ from torch import nn
 
 from infomax import methods
 from infomax.critic import Cosine, Critic, Dot, Euclidean
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, nearest
 from infomax.heads import Branch, Prototypes
 from infomax.joint import Alignment, CorrelationDiagonal, Joint
 from infomax.learner import CollapseWarning, Learner
@@ -88,11 +88,21 @@ def sentences() -> list[Sentence]:
 def invalid(sentence: Sentence) -> str | None:
     """Why a sentence cannot be said, or None.
 
+    Raises:
+        ConfigError: a word that the grammar has not, naming the nearest.
+
     Example:
         >>> invalid(Sentence("Shared", "C_ii", ("InfoNCE",)))
         'a log-partition is of the critic that the joint term reads, and C_ii has none'
         >>> invalid(Sentence("Twin", "-d²", ("InfoNCE", "VarianceCovariance")))
     """
+    for word, known in (
+        (sentence.target, TARGETS),
+        (sentence.joint, JOINTS),
+        *((m, MARGINALS) for m in sentence.marginals),
+    ):
+        if word not in known:
+            raise ConfigError(f"the grammar has no {word!r}: {nearest(word, known)}")
     said = set(sentence.marginals)
     partitions, codes = said & set(PARTITIONS), said & set(CODES)
     if len(partitions) > 1:
