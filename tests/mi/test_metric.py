@@ -361,6 +361,10 @@ def test_bad_input_is_named():
     with pytest.raises(ConfigError, match=r"of its own, and tau=0\.1 would again"):
         MIMetric(Cosine(0.1), tau=0.1)
     MIMetric(Cosine(0.1), tau=1.0), MIMetric(Cosine(), tau=0.1)
+    learned = Dot(1.0)
+    learned.temperature = torch.nn.Parameter(torch.tensor(0.5))
+    with pytest.raises(ConfigError, match=r"temperature=0\.5"):
+        MIMetric(learned, tau=0.1)
     metric = MIMetric("cosine", tau=1.0)
     with pytest.raises(DataError, match=r"\(3, 2\) and \(4, 2\)"):
         metric.update(torch.zeros(3, 2), torch.zeros(4, 2))

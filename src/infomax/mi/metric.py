@@ -132,7 +132,7 @@ class MIMetric:
                 raise ConfigError(f"MIMetric: no critic {critic!r}: {nearest(critic, named)}; or give a Critic")
             self.critic: Critic = named[critic](tau)
         else:
-            if tau != 1 and isinstance(critic, Dot) and float(torch.as_tensor(critic.temperature)) != 1:
+            if tau != 1 and isinstance(critic, Dot) and float(torch.as_tensor(critic.temperature).detach()) != 1:
                 raise ConfigError(
                     f"MIMetric: {critic!r} divides by a temperature of its own, and tau={tau:g} would again: give tau=1 with "
                     "it, or a critic of temperature 1, or its name"
