@@ -58,6 +58,38 @@ def test_sizes_may_differ_or_be_made_equal(tmp_path: Path) -> None:
     assert isinstance(resized.images, torch.Tensor) and resized.images.shape == (2, 8, 8, 3) and resized.size == 8
 
 
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif"])
+def test_large_pictures_are_read_at_a_part_of_their_size(tmp_path: Path, kind: str) -> None:
+    ramp = np.linspace(0, 255, 1601)[None, :] * np.ones((1200, 1))
+    Image.fromarray(ramp.astype(np.uint8)).convert("RGB").save(tmp_path / f"a.{kind}")
+    half, quarter, whole = (load(tmp_path, **how).images for how in ({}, {"shrink": 300}, {"shrink": None}))
+    assert [tuple(i.shape) for i in (half, quarter, whole)] == [(1, 600, 801, 3), (1, 300, 401, 3), (1, 1200, 1601, 3)]
+    exact = torch.from_numpy(ramp[0, :1600].reshape(-1, 4).mean(1))
+    assert (quarter[0, 100, :400, 1] - exact).abs().max() < 2  # all of the picture, averaged
+    assert load(tmp_path, resize=700).images.shape == (1, 700, 700, 3)  # not magnified after it was shrunk
+    for side in (0, -3):
+        with pytest.raises(ConfigError, match=f"shrink={side}: give a side in pixels"):
+            load(tmp_path, shrink=side)
+
+
+def test_a_picture_that_a_camera_turned_is_shrunk_and_turned(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 48, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise).save(tmp_path / "a.jpg", exif=exif)
+    assert load(tmp_path, shrink=10).images.shape == (1, 12, 16, 3)
+    assert load(tmp_path).images.shape == (1, 48, 64, 3)
+
+
+def test_wide_grey_values_and_palettes_are_shrunk_as_they_look(tmp_path: Path) -> None:
+    Image.fromarray(np.tile(np.array([[0, 40_000]], np.uint16), (8, 4))).save(tmp_path / "a.png")
+    assert load(tmp_path, shrink=4).images[0, ..., 0].unique().tolist() == [round(40_000 * 255 / 65535 / 2)]
+    stripes = Image.fromarray(np.tile(np.array([[0, 1]], np.uint8), (8, 4)), mode="P")
+    stripes.putpalette([200, 0, 0, 0, 100, 0])
+    stripes.save(tmp_path / "a.png")
+    assert load(tmp_path, shrink=4).images.reshape(-1, 3).unique(dim=0).tolist() == [[100, 50, 0]]
+
+
 def test_broken_files_are_skipped_counted_and_named(classes: Path) -> None:
     whole = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(whole).save(classes / "red" / "cut.jpg")

@@ -33,16 +33,16 @@ def own_index(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("sizes", [((40, 36),), ((40, 36), (30, 50))])
-@pytest.mark.parametrize("resize", [None, 24])
+@pytest.mark.parametrize(("resize", "shrink"), [(None, 512), (24, 512), (None, 10), (8, 10)])
 def test_what_is_decoded_on_use_is_what_memory_would_hold(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple[tuple[int, int], ...], resize: int | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple[tuple[int, int], ...], resize: int | None, shrink: int
 ) -> None:
     photographs(tmp_path, sizes=sizes)
     (tmp_path / "red" / "cut.jpg").write_bytes((tmp_path / "red" / "000.jpg").read_bytes()[:500])
-    held = load(tmp_path, resize=resize)
+    held = load(tmp_path, resize=resize, shrink=shrink)
     for _ in range(2):  # gone through, then read from the index
         monkeypatch.setenv("INFOMAX_MEMORY", "0")
-        lazy = load(tmp_path, resize=resize)
+        lazy = load(tmp_path, resize=resize, shrink=shrink)
         assert isinstance(lazy.images, Encoded) and not isinstance(held.images, Encoded)
         assert (lazy.mean, lazy.std, lazy.size, lazy.channels) == (held.mean, held.std, held.size, 3)
         assert (len(lazy), lazy.skipped, lazy.classes) == (12, (str(Path("red/cut.jpg")),), held.classes)

@@ -20,6 +20,7 @@ from PIL import Image
 import infomax as im
 from infomax.cli import main
 from infomax.data import Dataset, Graph, load
+from infomax.data.encoded import Scale
 from infomax.data.parquet import read_parquets
 from infomax.data.tar import read_tars
 from infomax.errors import ConfigError, DataError
@@ -517,11 +518,11 @@ def test_a_cache_tells_apart_how_shards_are_decoded(tmp_path, kind):
     columns = ("image", "photo") if kind == "parquet" else ("image.png", "photo.png")
     net, path, shards = torch.nn.Linear(2, 3), tmp_path / f"x.{kind}", read_parquets if kind == "parquet" else read_tars
     made = [
-        key(net, shards([str(path)], [str(path)], "x", column, resize))
-        for resize in (28, 4, None, 28)
+        key(net, shards([str(path)], [str(path)], "x", column, scale))
+        for scale in (Scale(28), Scale(4), Scale(), Scale(shrink=16), Scale(28))
         for column in columns
     ]
-    assert len(set(made)) == 6 and made[:2] == made[6:] and None not in made
+    assert len(set(made)) == 8 and made[:2] == made[8:] and None not in made
 
 
 def test_a_cache_that_cannot_be_written_costs_time_only(runs, monkeypatch):

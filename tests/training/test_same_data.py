@@ -14,7 +14,10 @@ import infomax as im
 from infomax.cli import main
 from infomax.data import Dataset, load
 from infomax.data.content import changed, content, of_files
+from infomax.evaluate.run import _loaded
+from infomax.report.subject import Subject, find_data
 from infomax.training import checkpoint
+from infomax.training.folder import read_config
 
 BYTES = torch.randint(0, 256, (12, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 FLOATS = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
@@ -78,6 +81,7 @@ def test_a_run_of_before_goes_on_and_so_does_one_whose_data_are_not_known_now(tm
     config = json.loads((out / "config.json").read_text())
     assert set(config["data"].pop("content")) == {"images", "labels"}
     assert (config["data"].pop("kind"), config["data"].pop("shape")) == ("images", [8, 8, 3])
+    assert config["data"].pop("read_by") == {}
     now = json.loads((out / "config.json").read_text())
     assert checkpoint.fingerprint(checkpoint._completed(config, now)) == checkpoint.fingerprint(now)
     unknown = {**now, "data": {**now["data"], "content": {"images": None, "labels": None}}}
@@ -204,3 +208,40 @@ def test_floats_in_other_units_are_other_data():
     then = content(Dataset(x, LABELS.repeat(50)[:50]))
     assert changed(then, content(Dataset(1000 * x))) == changed(then, content(Dataset(x + 3))) == ["images"]
     assert changed(then, content(Dataset(x * (1 + 1e-7)))) == []
+
+
+def test_large_photos_are_read_as_the_run_began_with_them(tmp_path):
+    for n in range(8):
+        (tmp_path / "photos" / str(n % 2)).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (600, 520), (30 * n, 0, 0)).save(tmp_path / "photos" / str(n % 2) / f"{n}.jpg")
+    there = str(tmp_path / "photos")
+
+    def shapes(run):  # of its own data, of the same given by name, of those of its page, and as it goes on
+        subject = Subject("run", "simclr", run.config, run.history, path=run.path)
+        find_data([subject])
+        return [
+            data.shape
+            for data in (
+                _loaded(run, None, None)[0],
+                _loaded(run, there, None)[0],
+                subject.data,
+                resumed(run.path).data,
+            )
+        ]
+
+    learner = im.methods.build("simclr", im.encoders.get("resnet8", size=8), projector=())
+    options = {"epochs": 2, "batch_size": 4, "size": 8, "progress": False, "on_epoch": lambda run: True}
+    im.train(learner, there, out=tmp_path / "half", **options)
+    im.train(learner, load(there, shrink=None), out=tmp_path / "whole", **options)
+    im.train(learner, load(there, resize=64, shrink=60), out=tmp_path / "cut", **options)
+    read_by = [read_config(tmp_path / name)["data"]["read_by"] for name in ("half", "whole", "cut")]
+    assert read_by == [{"shrink": 256}, {"shrink": None}, {"resize": 64, "shrink": 60}]
+    # a run of before says nothing of it, and read pictures whole
+    config = read_config(shutil.copytree(tmp_path / "whole", tmp_path / "before"))
+    del config["data"]["read_by"]
+    (tmp_path / "before" / "config.json").write_text(json.dumps(config))
+    assert shapes(im.Run.load(tmp_path / "half")) == [(260, 300, 3)] * 4
+    assert shapes(im.Run.load(tmp_path / "whole")) == [(520, 600, 3)] * 4
+    cut = shapes(im.Run.load(tmp_path / "cut"))
+    assert cut == [(64, 64, 3), (65, 75, 3), (64, 64, 3), (64, 64, 3)]
+    assert shapes(im.Run.load(tmp_path / "before")) == [(520, 600, 3)] * 4

@@ -126,7 +126,7 @@ def train(
     from infomax.data import NAMES
     from infomax.data.folder import holds_images, unlabelled_for_sure
     from infomax.methods.registry import check
-    from infomax.training.defaults import check_names, dataset, encoder_for
+    from infomax.training.defaults import check_names, dataset, encoder_for, read_for
     from infomax.training.devices import chosen
     from infomax.training.folder import unclaimed
     from infomax.training.options import Options, read_back
@@ -185,7 +185,7 @@ def train(
         raise DataError(
             f"{asked_for}: {data} has no labels, which are one folder a class; leave it out, or give data that have"
         )
-    samples = dataset(data, root, on_error=on_error)
+    samples = dataset(data, root, on_error=on_error, how=read_for(size))
     learner = im.methods.build(method, encoder_for(samples, encoder, size, init), **options)
     if launched_rank() == 0:
         print(_begun(learner, samples, size, batch_size, online_probe or online_knn), flush=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.data.arrays import read_array
+from infomax.data.encoded import SHRINK, Scale
 from infomax.data.folder import EXTENSIONS, OnError, read_folder
 from infomax.data.given import of_given
 from infomax.data.graphs import citeseer, cora, sbm
@@ -38,6 +39,7 @@ def load(
     split: str = "train",
     *,
     resize: int | None = None,
+    shrink: int | None = SHRINK,
     on_error: OnError = "skip",
     download: bool = True,
     seed: int = 0,
@@ -49,11 +51,13 @@ def load(
             or a folder of images (one folder a class gives labels; flat or nested gives none); or shards, `.parquet` or
             WebDataset's `.tar`: a folder, a pattern such as `shards/train-{000..146}.tar`, or `hf:user/name`. Or an array,
             a tensor, or what has a length and gives samples by number (a torch Dataset, a list), as `infomax.train` takes
-            them, without `root`, `split` and `resize`.
+            them, without `root`, `split`, `resize` and `shrink`.
         root: where the files of a named set lie or shall lie; by default the environment's INFOMAX_DATA, else
             `~/.cache/infomax`.
         split: `train` or `test`. Graphs have one; their node ids are in `Graph.train`, `val` and `test`.
-        resize: for a folder or shards: shorter side in pixels, middle square; by default the images stay as they are.
+        resize: for a folder or shards: shorter side in pixels, middle square; by default neither.
+        shrink: for a folder or shards: pictures whose shorter side is at least twice this are read at the least of 1/2, 1/4
+            and 1/8 of their sides that leaves it so many pixels, whole, a JPEG in a third of the time; None: as they are.
         on_error: for folders, shards and samples by number: `skip` what cannot be decoded, and name it, or `stop`. A folder
             leaves such files out (`Dataset.skipped`); of shards, which are not gone through before they are used, the next
             whole sample takes its place (`Encoded.replaced`).
@@ -78,21 +82,33 @@ def load(
     if on_error not in ("skip", "stop"):
         raise ConfigError(f"on_error={on_error!r}: {nearest(on_error, ['skip', 'stop'])}")
     if not isinstance(data, str | os.PathLike):
-        _refuse_beside(root=root, split=None if split == "train" else split, resize=resize)
+        _refuse_beside(
+            root=root,
+            split=None if split == "train" else split,
+            resize=resize,
+            shrink=None if shrink == SHRINK else shrink,
+        )
         return of_given(data, on_error)
+    for option, side in (("resize", resize), ("shrink", shrink)):
+        if side is not None and side < 1:
+            raise ConfigError(f"{option}={side}: give a side in pixels")
+    scale = Scale(resize, shrink)
     name = os.fsdecode(data)
     if not name.strip():
         raise DataError("data='': give the name of a data set, or a path ('.' is the folder at hand)")
     folder = Path(root).expanduser() if root is not None else default_root()
     if name not in NAMES and is_stream(name):
-        found, again = read_stream(name, split, resize, on_error)
+        found, again = read_stream(name, split, scale, on_error)
     else:
-        found = _read(name, folder, split, resize, on_error, download, seed)
+        found = _read(name, folder, split, scale, on_error, download, seed)
         again = name if name in NAMES else str(Path(name).expanduser().resolve())
         if name in NAMES and not isinstance(found, Graph):
             found.split = split
     if split == "train":
         found.origin = (again, str(folder.resolve()))
+        usual = {"resize": None, "shrink": SHRINK, "seed": 0}
+        asked = {"resize": resize, "shrink": shrink, "seed": seed}
+        found.read_by = {option: value for option, value in asked.items() if value != usual[option]}
     return found
 
 
@@ -109,9 +125,7 @@ def _refuse_beside(**given: Any) -> None:
             )
 
 
-def _read(
-    name: str, folder: Path, split: str, resize: int | None, on_error: OnError, download: bool, seed: int
-) -> Dataset:
+def _read(name: str, folder: Path, split: str, scale: Scale, on_error: OnError, download: bool, seed: int) -> Dataset:
     match name:
         case "digits":
             return digits(split)
@@ -126,14 +140,14 @@ def _read(
         case "citeseer":
             return citeseer(folder)
         case "tiny-imagenet":
-            return tiny_imagenet(folder, split, resize, on_error)
+            return tiny_imagenet(folder, split, scale, on_error)
         case "imagenet100":
-            return imagenet100(folder, split, resize, on_error)
+            return imagenet100(folder, split, scale, on_error)
         case "sbm":
             return sbm(seed=seed)
     path = Path(name).expanduser()
     if path.is_dir():
-        return read_folder(path, split, resize, on_error)
+        return read_folder(path, split, scale, on_error)
     if path.is_file() and path.suffix.lower() in (".npy", ".npz"):
         return read_array(path, split)
     if path.is_file() and path.suffix.lower() in EXTENSIONS:

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from infomax.data import index
 from infomax.data.content import of_files
-from infomax.data.encoded import LOOKED_AT, WIDEST, Encoded, decoded, white
+from infomax.data.encoded import AS_USUAL, LOOKED_AT, WIDEST, Encoded, Scale, decoded, white
 from infomax.data.labels import of_one_folder
 from infomax.data.machine import budget, decoders
 from infomax.data.normalisation import count_levels, moments
 from infomax.data.sets import Dataset
-from infomax.errors import ConfigError, DataError, NoSuchSplit, warn
+from infomax.errors import DataError, NoSuchSplit, warn
 from infomax.progress import meter, whole
 from infomax.words import many
 
@@ -45,7 +45,7 @@ class Files(Encoded):
     Args:
         files: the images.
         shape: H, W and C of every image, where they agree.
-        resize: see `read_folder`.
+        scale: at which size they are read.
         top: see `decoded`.
     """
 
@@ -53,16 +53,16 @@ class Files(Encoded):
         self,
         files: Sequence[Path],
         shape: tuple[int, int, int] | None,
-        resize: int | None = None,
+        scale: Scale = AS_USUAL,
         top: float = WIDEST,
     ) -> None:
         super().__init__(len(files), shape)
-        self.files, self.resize, self.top = files, resize, top
+        self.files, self.scale, self.top = files, scale, top
 
     @property
     def shaped(self) -> str:
         """How files are decoded."""
-        return repr((self.resize, self.top))
+        return repr((*self.scale, self.top))
 
     def decode(self, rows: Sequence[int]) -> list[Tensor]:
         """The images of some rows.
@@ -73,7 +73,7 @@ class Files(Encoded):
         images = []
         asked = (self.files[row] for row in rows)
         for row, image in zip(
-            rows, decoders().map(lambda file: decoded(file, self.resize, self.top), asked), strict=True
+            rows, decoders().map(lambda file: decoded(file, self.scale, self.top), asked), strict=True
         ):
             if isinstance(image, str):
                 raise DataError(f"{self.files[row]}: changed since the run began, and cannot be decoded now ({image})")
@@ -105,7 +105,7 @@ def holds_images(path: Path) -> bool:
     return next(_image_files(path, [], Counter()), None) is not None
 
 
-def read_folder(path: Path, split: str = "train", resize: int | None = None, on_error: OnError = "skip") -> Dataset:
+def read_folder(path: Path, split: str = "train", scale: Scale = AS_USUAL, on_error: OnError = "skip") -> Dataset:
     """Read every image below a folder as uint8 RGB.
 
     Where every image lies in a folder directly below the top one, and there are several, these folders are the
@@ -121,8 +121,7 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     Args:
         path: the folder.
         split: `train` or `test`.
-        resize: scale the shorter side to this many pixels and cut the middle square; `None` keeps the images as they
-            are.
+        scale: at which size the images are read.
         on_error: `skip` leaves out files that cannot be decoded, and folders that cannot be opened, and names them in
             `Dataset.skipped`; `stop` raises at the first.
 
@@ -133,8 +132,6 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
         DataError: no images, none that can be decoded, or a corrupt file with `on_error="stop"`. NoSuchSplit: no such
             split.
     """
-    if resize is not None and resize < 1:
-        raise ConfigError(f"resize={resize}: give a side in pixels")
     train_root, root, two = _split_roots(path, split)
     files, closed, unread = _listing(root, on_error)
     if unread:
@@ -142,12 +139,12 @@ def read_folder(path: Path, split: str = "train", resize: int | None = None, on_
     train_files = files if train_root == root else _listing(train_root, on_error).files
     some = torch.linspace(0, len(train_files) - 1, min(LOOKED_AT, len(train_files))).long().tolist()
     top = white(train_files[i] for i in some)
-    found = read_files(files, root, resize, on_error, keep=True, top=top)
+    found = read_files(files, root, scale, on_error, keep=True, top=top)
 
     labels, classes = _labels_by_folder(root, files, found.kept)
     mean, std, known = found.mean, found.std, classes
     if train_root != root:
-        of_train = read_files(train_files, train_root, resize, on_error, keep=False, top=top)
+        of_train = read_files(train_files, train_root, scale, on_error, keep=False, top=top)
         mean, std = of_train.mean, of_train.std
         known = _labels_by_folder(train_root, train_files, of_train.kept)[1]
     if root == train_root and classes is not None and labels is not None:
@@ -321,7 +318,7 @@ def _renumber(labels: Tensor, classes: list[str], known: list[str], root: Path) 
 
 
 def read_files(
-    files: list[Path], root: Path, resize: int | None, on_error: OnError, *, keep: bool, top: float = WIDEST
+    files: list[Path], root: Path, scale: Scale, on_error: OnError, *, keep: bool, top: float = WIDEST
 ) -> Found:
     """Decode every file once: keep the images while they fit, count their levels, note what is broken.
 
@@ -330,7 +327,7 @@ def read_files(
     Args:
         files: the images, in the order of the samples.
         root: what their names are told from.
-        resize, on_error: see `read_folder`.
+        scale, on_error: see `read_folder`.
         keep: whether the images are wanted, or only what is known of them.
         top: see `decoded`.
 
@@ -338,10 +335,10 @@ def read_files(
         DataError: none that can be decoded, or a corrupt file with `on_error="stop"`.
     """
     most = budget()
-    place = index.place("folder", [resize, top, *map(index.identity, files)])
+    place = index.place("folder", [*scale, top, *map(index.identity, files)])
     known, images = index.read(place), None
     if known is None or _may_pass(known) or (keep and known["bytes"] <= most):
-        images, known = _decode_all(files, resize, on_error, most if keep else 0, top)
+        images, known = _decode_all(files, scale, on_error, most if keep else 0, top)
     broken = known["broken"].tolist()
     if broken and on_error == "stop":
         raise DataError(
@@ -355,7 +352,7 @@ def read_files(
         raise DataError(f"{root}: of {many(len(files), 'image')} none can be decoded (the first: {skipped[0]})")
     shape = (*known["shape"].tolist(),) if len(known["shape"]) else None
     if images is None:
-        held: Tensor | list[Tensor] | Files = Files([files[i] for i in kept], shape, resize, top)
+        held: Tensor | list[Tensor] | Files = Files([files[i] for i in kept], shape, scale, top)
     else:
         held = torch.stack(images) if shape else images
     reasons = [why_unread(why, files[i]) for i, why in zip(broken, known["reasons"].tolist(), strict=True)]
@@ -404,7 +401,7 @@ def _may_pass(known: index.Arrays) -> bool:
 
 
 def _decode_all(
-    files: list[Path], resize: int | None, on_error: OnError, most: int, top: float
+    files: list[Path], scale: Scale, on_error: OnError, most: int, top: float
 ) -> tuple[list[Tensor] | None, index.Arrays]:
     """Every image, or `None` where they are more than `most` bytes; and what was found of them."""
 
@@ -417,7 +414,7 @@ def _decode_all(
         # In blocks, so that a stop comes at once and only a block of decoded images waits.
         while block := list(islice(waiting, 512)):
             for (i, _), image in zip(
-                block, decoders().map(lambda item: decoded(item[1], resize, top), block), strict=True
+                block, decoders().map(lambda item: decoded(item[1], scale, top), block), strict=True
             ):
                 if isinstance(image, str):
                     broken.append(i)

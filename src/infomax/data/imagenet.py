@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from infomax.data.content import of_files
+from infomax.data.encoded import AS_USUAL, Scale
 from infomax.data.folder import OnError, read_files
 from infomax.data.sets import Dataset
 from infomax.errors import DataError
@@ -15,14 +16,14 @@ _TINY_URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 _ENDINGS = (".jpeg", ".jpg", ".png")
 
 
-def tiny_imagenet(root: Path, split: str = "train", resize: int | None = None, on_error: OnError = "skip") -> Dataset:
+def tiny_imagenet(root: Path, split: str = "train", scale: Scale = AS_USUAL, on_error: OnError = "skip") -> Dataset:
     """Read Tiny-ImageNet-200: 100,000 + 10,000 RGB images of 64 x 64; the official validation set is the test split.
 
     Args:
         root: the folder that holds `tiny-imagenet-200`, or is it: `wnids.txt`, `train/n*/images`, `val/images` and
             `val/val_annotations.txt`.
         split: `train` or `test`.
-        resize, on_error: see `infomax.data.folder.read_folder`.
+        scale, on_error: see `infomax.data.folder.read_folder`.
 
     Raises:
         DataError: files that are not there, saying where they are to be had, or are not whole.
@@ -31,17 +32,17 @@ def tiny_imagenet(root: Path, split: str = "train", resize: int | None = None, o
     """
     base, classes, train = _tiny(root)
     chosen = train if split == "train" else _annotated(base / "val", classes)
-    return _read("tiny-imagenet", base, classes, train, chosen, resize, on_error)
+    return _read("tiny-imagenet", base, classes, train, chosen, scale, on_error)
 
 
-def imagenet100(root: Path, split: str = "train", resize: int | None = None, on_error: OnError = "skip") -> Dataset:
+def imagenet100(root: Path, split: str = "train", scale: Scale = AS_USUAL, on_error: OnError = "skip") -> Dataset:
     """Read ImageNet-100: the customary hundred classes out of an ImageNet folder, about 127,000 + 5,000 images.
 
     Args:
         root: the folder that holds `imagenet` (or `ILSVRC2012`, or `imagenet100`), or is it: `train/n*` and `val/n*`; the
             other classes may be there too.
         split: `train` or `test`, which is ImageNet's validation set.
-        resize, on_error: see `infomax.data.folder.read_folder`.
+        scale, on_error: see `infomax.data.folder.read_folder`.
 
     Raises:
         DataError: no such folder, or one without all hundred classes.
@@ -50,7 +51,7 @@ def imagenet100(root: Path, split: str = "train", resize: int | None = None, on_
     """
     base, classes, train = _hundred(root)
     chosen = train if split == "train" else _by_class(base / "val", classes)
-    return _read("imagenet100", base, classes, train, chosen, resize, on_error)
+    return _read("imagenet100", base, classes, train, chosen, scale, on_error)
 
 
 def imagenet100_classes() -> list[str]:
@@ -143,13 +144,13 @@ def _read(
     classes: list[str],
     train: list[tuple[Path, int]],
     chosen: list[tuple[Path, int]],
-    resize: int | None,
+    scale: Scale,
     on_error: OnError,
 ) -> Dataset:
     if not train or not chosen:
         raise DataError(f"{name}: its folders in {base} hold no images")
-    found = read_files([file for file, _ in chosen], base, resize, on_error, keep=True)
-    of_train = found if chosen is train else read_files([file for file, _ in train], base, resize, on_error, keep=False)
+    found = read_files([file for file, _ in chosen], base, scale, on_error, keep=True)
+    of_train = found if chosen is train else read_files([file for file, _ in train], base, scale, on_error, keep=False)
     labels = torch.tensor([label for _, label in chosen])[torch.tensor(found.kept)]
     names = [str(chosen[i][0].relative_to(base)) for i in found.kept]
     made = Dataset(found.images, labels, classes, name, of_train.mean, of_train.std, tuple(found.skipped), files=names)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from infomax.data import index
-from infomax.data.encoded import IMAGE_KEYS
+from infomax.data.encoded import AS_USUAL, IMAGE_KEYS, Scale
 from infomax.data.folder import OnError
 from infomax.data.labels import LABEL_KEYS, of_numbers, of_one_kind, of_words, some_missing
 from infomax.data.machine import readers
@@ -31,7 +31,7 @@ class Parquets(Shards):
         groups: row groups of each shard.
         lengths: rows of each row group.
         column: of the images.
-        resize, on_error: see `Shards`.
+        scale, on_error: see `Shards`.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class Parquets(Shards):
         groups: Sequence[int],
         lengths: Tensor,
         column: str,
-        resize: int | None = None,
+        scale: Scale = AS_USUAL,
         on_error: OnError = "skip",
     ) -> None:
-        super().__init__(files, lengths, resize, on_error)
+        super().__init__(files, lengths, scale, on_error)
         self.column = column
         self.places = [(shard, group) for shard, count in enumerate(groups) for group in range(count)]
         self.shard_starts = [self._first[block] for block, (_, group) in enumerate(self.places) if group == 0]
@@ -79,7 +79,7 @@ def read_parquets(
     train: list[str],
     name: str,
     image_key: str | None = None,
-    resize: int | None = None,
+    scale: Scale = AS_USUAL,
     on_error: OnError = "skip",
 ) -> Dataset:
     """Read parquet files: images as bytes (or `datasets`' struct with bytes), labels where there is a column of them.
@@ -89,7 +89,7 @@ def read_parquets(
         train: those of the train split, whose statistics and classes count.
         name: what was asked for.
         image_key: the column of the images; by default the first of `IMAGE_KEYS`.
-        resize: scale the shorter side to this many pixels and cut the middle square.
+        scale: at which size images are read.
         on_error: `skip` or `stop` at what cannot be decoded.
 
     Raises:
@@ -105,8 +105,8 @@ def read_parquets(
             "words"
         )
     found = _index(files, column, label)
-    shards = Parquets(files, found["groups"].tolist(), torch.from_numpy(found["lengths"]), column, resize, on_error)
-    of_train = None if train == files else read_parquets(train, train, name, image_key, resize, on_error)
+    shards = Parquets(files, found["groups"].tolist(), torch.from_numpy(found["lengths"]), column, scale, on_error)
+    of_train = None if train == files else read_parquets(train, train, name, image_key, scale, on_error)
     known = None if of_train is None else of_train.classes
     values = found.get("labels")
     if of_train is not None and of_train.labels is not None and values is not None:

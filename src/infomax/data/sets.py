@@ -59,6 +59,8 @@ class Dataset:
     files: list[str] | None = field(default=None, repr=False)
     split: str | None = field(default=None, repr=False)
     unlabelled: str = field(default="", repr=False)
+    read_by: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    """The options of `load` other than its own by which it found this train split: `resize`, `shrink` and `seed`."""
     why_skipped: tuple[str, ...] = field(default=(), init=False, repr=False)
     """Why each of `skipped` could not be read, in two or three words; nothing: it is not known, or said by the names."""
     files_known_by: str | None = field(default=None, init=False, repr=False)

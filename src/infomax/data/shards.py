@@ -23,7 +23,7 @@ from torch import Tensor
 
 from infomax.data import index
 from infomax.data.content import of_files
-from infomax.data.encoded import LOOKED_AT, SAMPLE, WIDEST, Replacing, decoded, white
+from infomax.data.encoded import AS_USUAL, LOOKED_AT, SAMPLE, WIDEST, Replacing, Scale, decoded, white
 from infomax.data.machine import decoders, readers
 from infomax.data.normalisation import statistics
 from infomax.data.order import WINDOW_BLOCKS, WINDOW_ROWS
@@ -46,20 +46,18 @@ class Shards(Replacing, ABC):
     Args:
         files: the shards.
         lengths: samples of each block, in the order of the samples.
-        resize: scale the shorter side to this many pixels and cut the middle square.
+        scale: at which size images are read.
         on_error: see `Replacing`.
     """
 
     blocks: Tensor
 
-    def __init__(
-        self, files: Sequence[str], lengths: Tensor, resize: int | None = None, on_error: str = "skip"
-    ) -> None:
+    def __init__(self, files: Sequence[str], lengths: Tensor, scale: Scale = AS_USUAL, on_error: str = "skip") -> None:
         super().__init__(int(lengths.sum()), None, on_error)
         self.files = files
         same = os.path.commonprefix([*files])  # noqa: RUF071  (addresses are no paths)
         self.folder = same[: max(same.rfind("/"), same.rfind(os.sep)) + 1]
-        self.blocks, self.resize = lengths, resize
+        self.blocks, self.scale = lengths, scale
         self.top = WIDEST
         self._first: list[int] = (lengths.cumsum(0) - lengths).tolist()
         self._ends: list[int] = lengths.cumsum(0).tolist()
@@ -71,7 +69,7 @@ class Shards(Replacing, ABC):
     @property
     def shaped(self) -> str:
         """How images are decoded."""
-        return repr((self.resize, self.top))
+        return repr((*self.scale, self.top))
 
     @abstractmethod
     def read(self, block: int) -> Block:
@@ -134,7 +132,7 @@ class Shards(Replacing, ABC):
         return self._decoded(self.raw([row])[0])
 
     def _decoded(self, raw: bytes | None) -> Tensor | str:
-        return "the sample holds no image" if raw is None else decoded(io.BytesIO(raw), self.resize, self.top)
+        return "the sample holds no image" if raw is None else decoded(io.BytesIO(raw), self.scale, self.top)
 
 
 def as_dataset(

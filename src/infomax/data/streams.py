@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 from pathlib import Path
 
+from infomax.data.encoded import Scale
 from infomax.data.folder import OnError, holds_images
 from infomax.data.parquet import read_parquets
 from infomax.data.sets import Dataset
@@ -46,13 +47,13 @@ def is_stream(name: str) -> bool:
     return not holds_images(folder) and bool(_below(folder))  # an archive beside its images is where they came from
 
 
-def read_stream(name: str, split: str, resize: int | None, on_error: OnError) -> tuple[Dataset, str]:
+def read_stream(name: str, split: str, scale: Scale, on_error: OnError) -> tuple[Dataset, str]:
     """Read shards, and say by what name they are found again from anywhere.
 
     Args:
         name: see the head of this module.
         split: `train` or `test`; which shard belongs to which is read off its name (train, test, validation, val).
-        resize: scale the shorter side to this many pixels and cut the middle square.
+        scale: at which size images are read.
         on_error: `skip` or `stop` at what cannot be decoded.
 
     Raises:
@@ -77,7 +78,7 @@ def read_stream(name: str, split: str, resize: int | None, on_error: OnError) ->
         read = read_tars
     else:
         raise DataError(f"{name}: {Path(files[0]).name} and the others are not all .parquet or all .tar: give one kind")
-    found = read(files, train, name, key, resize, on_error)
+    found = read(files, train, name, key, scale, on_error)
     found.split = split if "train" in by_split and len(by_split) > 1 else None
     return found, again + (f"#{key}" if key else "")
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from infomax.data import index
+from infomax.data.encoded import AS_USUAL, Scale
 from infomax.data.folder import EXTENSIONS, OnError
 from infomax.data.labels import of_numbers, of_one_folder, of_words
 from infomax.data.machine import readers
@@ -39,7 +40,7 @@ class Tars(Shards):
         offset: of each sample, where its image begins in the shard.
         size: of each sample, the bytes of its image; 0: it has none.
         members: of each sample, the name of its image; one after the other, each with a NUL behind it, in UTF-8.
-        resize, on_error: see `Shards`.
+        scale, on_error: see `Shards`.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Tars(Shards):
         offset: np.ndarray,
         size: np.ndarray,
         members: np.ndarray,
-        resize: int | None = None,
+        scale: Scale = AS_USUAL,
         on_error: OnError = "skip",
     ) -> None:
         self.shard, self.offset, self.size = shard, offset, size
@@ -59,7 +60,7 @@ class Tars(Shards):
             for count in np.bincount(shard, minlength=len(files)).tolist()
             for start in range(0, count, BLOCK)
         ]
-        super().__init__(files, torch.tensor(lengths), resize, on_error)
+        super().__init__(files, torch.tensor(lengths), scale, on_error)
 
     @property
     def shaped(self) -> str:
@@ -98,7 +99,7 @@ def read_tars(
     train: list[str],
     name: str,
     image_key: str | None = None,
-    resize: int | None = None,
+    scale: Scale = AS_USUAL,
     on_error: OnError = "skip",
 ) -> Dataset:
     """Read WebDataset shards: images under `jpg`, `png`, ..., labels, where every sample has one, under `cls`; where none has,
@@ -109,7 +110,7 @@ def read_tars(
         train: those of the train split, whose statistics count.
         name: what was asked for.
         image_key: the ending of the images, such as `png`; by default any ending of an image.
-        resize: scale the shorter side to this many pixels and cut the middle square.
+        scale: at which size images are read.
         on_error: `skip` or `stop` at what cannot be read.
 
     Raises:
@@ -121,8 +122,8 @@ def read_tars(
         wanted = f"under {image_key!r}" if image_key else "of a known kind"
         raise DataError(f"{name}: no images {wanted} in its {len(files)} tar shards (endings seen: {seen})")
     places = found["shard"], found["offset"], found["size"]
-    shards = Tars(files, *places, found["members"], resize, on_error)
-    of_train = None if train == files else read_tars(train, train, name, image_key, resize, on_error)
+    shards = Tars(files, *places, found["members"], scale, on_error)
+    of_train = None if train == files else read_tars(train, train, name, image_key, scale, on_error)
     labels, classes, folders = of_numbers(found["label"], name), None, []
     if not any(ending.rpartition(".")[2] == "cls" for ending in found["endings"].tolist()):
         folders = found["folders"].tolist()

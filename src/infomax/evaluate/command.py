@@ -14,7 +14,7 @@ from infomax.evaluate.findings import keep, read
 from infomax.evaluate.inspect import check, say
 from infomax.evaluate.run import Findings, evaluate
 from infomax.evaluate.seeds import apart, lengths, lines, summary
-from infomax.training.defaults import dataset
+from infomax.training.defaults import dataset, read_like
 from infomax.training.interrupt import Stopped
 from infomax.training.run import Run
 from infomax.words import many
@@ -106,7 +106,8 @@ def embedded(
     check(lonely, twins, most)
     new_file(out)
     trained = Run.load(run)
-    samples = dataset(data, root or trained.config["data"].get("root"), split)
+    asked = trained.config["data"]
+    samples = dataset(data, root or asked.get("root"), split, how=read_like(asked))
     z, names = embed(trained, samples, out, head=head, size=size)
     print(f"wrote {out}: {many(z.shape[0], 'row')} of {z.shape[1]}{_of_two(samples)}")
     say(z, names, lonely, twins, most)

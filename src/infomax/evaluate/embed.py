@@ -14,7 +14,7 @@ from infomax.evaluate.features import features, fits
 from infomax.evaluate.splits import whole_rows
 from infomax.extras import getting, installed
 from infomax.files import unwritable, write_bytes
-from infomax.training.defaults import dataset
+from infomax.training.defaults import dataset, read_like
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
@@ -59,7 +59,8 @@ def embed(
     path = None if out is None else new_file(out)
     if run.unfinished:
         warn(run.unfinished)
-    samples, asked = dataset(data, root or run.config["data"].get("root"), split), run.config
+    asked = run.config
+    samples = dataset(data, root or asked["data"].get("root"), split, how=read_like(asked["data"]))
     size = fits(run, samples, size)
     branch = run.learner.f if head else run.learner.encoder
     statistics = (asked["data"]["mean"], asked["data"]["std"])

@@ -9,7 +9,7 @@ from infomax.data import Dataset, load
 from infomax.data.streams import is_stream
 from infomax.errors import InfomaxError
 from infomax.evaluate.features import fits
-from infomax.training.defaults import LARGEST_DEFAULT_SIZE
+from infomax.training.defaults import LARGEST_DEFAULT_SIZE, read_by
 from infomax.training.devices import uncompiled
 
 if TYPE_CHECKING:
@@ -70,5 +70,5 @@ def _shape(run: "Run") -> tuple[int, ...] | None:
         return run.data.shape
     if asked.get("source") is not None and not is_stream(str(asked["source"])):
         with suppress(InfomaxError, OSError):
-            return load(asked["source"], root=asked.get("root"), download=False).shape
+            return load(asked["source"], root=asked.get("root"), download=False, **read_by(asked)).shape
     return None

@@ -41,7 +41,7 @@ from infomax.target import Twin
 from infomax.training.collapse import lower_bound
 from infomax.training.completion import line as unfinished_line
 from infomax.training.completion import stands
-from infomax.training.defaults import dataset
+from infomax.training.defaults import dataset, read_by, read_like
 from infomax.words import many
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _loaded(run: "Run", data: Any, root: str | None) -> tuple[Dataset, dict[str,
     asked = run.config["data"]
     source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]
     try:
-        train = dataset(source, root or asked.get("root"))
+        train = dataset(source, root or asked.get("root"), how=(read_by if data is None else read_like)(asked))
     except DataError as error:
         if data is not None:
             raise

@@ -101,7 +101,7 @@ def test_of(train: Dataset) -> Dataset | None:
     if train.origin is None or isinstance(train, Graph):
         return None
     try:
-        test = dataset(*train.origin, split="test")
+        test = dataset(*train.origin, split="test", how=train.read_by)
     except NoSuchSplit:
         return None  # `splits` holds rows out and says so
     return None if test.labels is None else test

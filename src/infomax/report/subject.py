@@ -151,21 +151,22 @@ def find_data(subjects: Sequence[Subject], given: Any = None, root: str | None =
     Raises:
         DataError, ConfigError: data that are given, and cannot be loaded or are of another kind than a run's encoder takes.
     """
-    from infomax.training.defaults import dataset
+    from infomax.training.defaults import dataset, read_by, read_like
 
     known: dict[Any, Dataset | str] = {}
     if given is not None:
-        known[None] = dataset(given, root)
+        known[None] = dataset(given, root, how=read_like(subjects[0].config["data"]))
     for subject in subjects:
         asked = subject.config["data"]
         if given is not None:
             subject.data = known[None]  # type: ignore[assignment]
             subject.own = _same(subject.data, asked)
         elif subject.data is None:
-            source = (asked.get("source") or asked.get("name"), root or asked.get("root"))
+            named, how = (asked.get("source") or asked.get("name"), root or asked.get("root")), read_by(asked)
+            source = (*named, *sorted(how.items()))
             if source not in known:
                 try:
-                    known[source] = dataset(*source)
+                    known[source] = dataset(*named, how=how)
                 except (DataError, ConfigError, OSError) as error:
                     known[source] = str(error)
             found = known[source]

@@ -14,7 +14,7 @@ from infomax.errors import ConfigError
 from infomax.report.looks import CLASSES, png
 from infomax.report.markdown import literal
 from infomax.report.page import Page
-from infomax.training.defaults import check_names, dataset, view_function
+from infomax.training.defaults import check_names, dataset, read_for, view_function
 from infomax.views import Corruption, Gaussian, Params, Signals, Views
 from infomax.words import many
 
@@ -72,7 +72,7 @@ def views_page(
     if count < 1:
         raise ConfigError(f"count={count}: give at least 1")
     check_names(views=recipe)
-    samples = dataset(data, root)
+    samples = dataset(data, root, how=read_for(size))
     views = view_function(samples, recipe, size, local_views)
     shown = torch.linspace(0, len(samples) - 1, min(count, len(samples))).long()
     sources = gather(samples.images, shown)

@@ -31,7 +31,7 @@ from infomax.sweep.metrics import JUDGED
 from infomax.training import Run
 from infomax.training.checkpoint import written
 from infomax.training.configured import configured
-from infomax.training.defaults import dataset
+from infomax.training.defaults import dataset, read_for
 from infomax.training.interrupt import Stopped
 
 
@@ -173,7 +173,12 @@ class _Split:
 
     @classmethod
     def of(cls, options: Mapping[str, Any], asked: Mapping[str, Any]) -> "_Split":
-        data = dataset(asked["data"] or options["data"], options["root"], on_error=options["on_error"])
+        data = dataset(
+            asked["data"] or options["data"],
+            options["root"],
+            on_error=options["on_error"],
+            how=read_for(options["size"]),
+        )
         metric, rows = asked["metric"], torch.arange(len(data))
         if data.labels is None:
             return cls(metric, data, rows[:0], rows[:0], "")

@@ -306,7 +306,7 @@ def _same_data(then: Mapping[str, Any], now: Mapping[str, Any], *, labels: bool)
     differ = [part for part in changed(old, new) if labels or part != "labels"]
     made = {**then, "content": {**new, **{part: old[part] for part in differ}}}
     made |= {
-        k: now[k] for k in ("kind", "shape", "root") if k in now
+        k: now[k] for k in ("kind", "shape", "root", "read_by") if k in now
     }  # of the content, and not in runs of before; where it is
     if "images" not in differ and old.get("images") and new.get("images"):  # they may lie elsewhere
         made |= {k: now[k] for k in ("name", "source") if k in now}

@@ -10,7 +10,7 @@ import torch
 from infomax import methods
 from infomax.data import Dataset
 from infomax.encoders.weights import known_by
-from infomax.training.defaults import check_names, dataset, encoder_for
+from infomax.training.defaults import check_names, dataset, encoder_for, read_for
 from infomax.training.loop import OnEpoch
 from infomax.training.options import Options, read_back
 from infomax.training.prepare import check_machine
@@ -41,7 +41,8 @@ def configured(
     named = {name: options[name] if isinstance(options[name], str) else "auto" for name in ("encoder", "views")}
     check_names(**named, init=options["init"], size=options["size"])
     torch.manual_seed(options["seed"])
-    samples = dataset(options["data"], options["root"], on_error=options["on_error"]) if data is None else data
+    how = read_for(options["size"])
+    samples = dataset(options["data"], options["root"], on_error=options["on_error"], how=how) if data is None else data
     heads = {
         k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in methods.options(options["method"])
     }

@@ -9,6 +9,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from infomax.data import Dataset, Graph, load
+from infomax.data.encoded import SHRINK
 from infomax.data.folder import OnError
 from infomax.data.given import of_given
 from infomax.encoders import check, get
@@ -25,8 +26,18 @@ VIEWS = ("auto", *RECIPES, "signals", "tabular", "noise", "graph")
 """Every name of views; which of them some data have, is said by `view_function`."""
 
 
-def dataset(data: Any, root: str | None = None, split: str = "train", on_error: OnError = "skip") -> Dataset:
+def dataset(
+    data: Any,
+    root: str | None = None,
+    split: str = "train",
+    on_error: OnError = "skip",
+    how: Mapping[str, Any] | None = None,
+) -> Dataset:
     """A data set from its name or path, from an array or tensor, from what gives samples by number, or as it is.
+
+    Args:
+        data, root, split, on_error: see `load`.
+        how: other options of `load`, for what is given by name or path.
 
     Raises:
         DataError: anything else, or what `load` cannot read.
@@ -34,7 +45,7 @@ def dataset(data: Any, root: str | None = None, split: str = "train", on_error: 
     if isinstance(data, Dataset):
         return data
     named = isinstance(data, str | os.PathLike)
-    found = load(data, root=root, split=split, on_error=on_error) if named else of_given(data, on_error)
+    found = load(data, root=root, split=split, on_error=on_error, **(how or {})) if named else of_given(data, on_error)
     if found.skipped:
         what = many(found.n_skipped, *(_left_out(found.skipped) if named else ("sample",)))
         why = found.why_skipped or ("",) * found.n_skipped
@@ -43,6 +54,42 @@ def dataset(data: Any, root: str | None = None, split: str = "train", on_error: 
         more = f" ...{every}" if found.n_skipped > 5 else ""
         warn(f"{found.name}: {what} could not be read, left out: {', '.join(some)}{more}")
     return found
+
+
+def read_for(size: int | None) -> dict[str, Any]:
+    """The options of `load` by which pictures are read for views of a size, as far as they are larger than views need.
+
+    The shorter side keeps four times the views', as much as no crop of a usual recipe has to be magnified by, between 256
+    pixels, as sets are kept, and `SHRINK`, which it keeps where no size is asked for.
+
+    Args:
+        size: side of the views in pixels; None: left to the data.
+
+    Example:
+        >>> [read_for(size) for size in (16, 96, 224, None)]
+        [{'shrink': 256}, {'shrink': 384}, {'shrink': 512}, {'shrink': 512}]
+    """
+    return {"shrink": SHRINK if size is None else max(256, min(SHRINK, 4 * size))}
+
+
+def read_by(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `load` by which a run found its data, of what it wrote down of them; a run of before read pictures whole.
+
+    Example:
+        >>> read_by({"read_by": {"resize": 64}}), read_by({"name": "photos"})
+        ({'resize': 64}, {'shrink': None})
+    """
+    return dict(asked.get("read_by", {"shrink": None}))
+
+
+def read_like(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `load` by which other pictures are read for the encoder of a run: at the part that its own were read at.
+
+    Example:
+        >>> read_like({"read_by": {"resize": 64}}), read_like({"read_by": {"shrink": 256}})
+        ({'shrink': 512}, {'shrink': 256})
+    """
+    return {"shrink": read_by(asked).get("shrink", SHRINK)}
 
 
 def _left_out(names: Sequence[str]) -> tuple[str, str]:

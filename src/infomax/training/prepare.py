@@ -19,7 +19,7 @@ from infomax.parallel import by_rank, same_start, world
 from infomax.training import checkpoint, sharding
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import described
-from infomax.training.defaults import check_names, dataset, view_function, view_size
+from infomax.training.defaults import check_names, dataset, read_for, view_function, view_size
 from infomax.training.devices import Place, checked, chosen, compile_branch, place, uncompiled
 from infomax.training.feed import Feed
 from infomax.training.interrupt import interval
@@ -100,7 +100,7 @@ def prepare(
             f"precision='auto' is another one on other machines, {', '.join(found)} by process: say which"
         )
     check_names(views=views)
-    samples = dataset(data, root, on_error=machine.get("on_error", "skip"))
+    samples = dataset(data, root, on_error=machine.get("on_error", "skip"), how=read_for(options.size))
     root = None if root is None else str(Path(root).expanduser().resolve())
     known = content(samples)
     if options.budget is not None:
@@ -135,7 +135,7 @@ def prepare(
         "encoder": getattr(learner.encoder, "recipe", {}),
         "data": {"name": samples.name, "samples": len(samples), "root": root, "mean": samples.mean, "std": samples.std}
         | {"source": samples.origin[0] if samples.origin else None, "content": known}
-        | {"kind": samples.kind, "shape": samples.shape},
+        | {"kind": samples.kind, "shape": samples.shape, "read_by": samples.read_by},
         "views": {"recipe": None if own else views, "own": own, "made": described(made)}
         | {"size": view_size(samples, options.size) if samples.is_images else options.size},
         "training": options.plain() | {"batch_size": feed.batch_size, "warmup_epochs": warmup, "rules": asked},

@@ -19,7 +19,7 @@ from infomax.pieces import Accumulate
 from infomax.training import checkpoint
 from infomax.training.checkpoint import Position
 from infomax.training.completion import stands
-from infomax.training.defaults import dataset
+from infomax.training.defaults import dataset, read_by
 from infomax.training.devices import PrecisionName
 from infomax.training.feed import ViewFunction
 from infomax.training.folder import alone, claim, cleared, in_python, never_begun, read_config, read_log, unclaimed
@@ -195,10 +195,10 @@ def resume(
     machine |= _readable({k: v for k, v in here.items() if v is not None})
     on_error, root = machine.get("on_error", "skip"), config["data"]["root"] if root is None else root
     if data is not None:
-        source = dataset(data, root, on_error=on_error)
+        source = dataset(data, root, on_error=on_error, how=read_by(config["data"]))
     else:
         try:
-            source = dataset(config["data"]["source"], root, on_error=on_error)
+            source = dataset(config["data"]["source"], root, on_error=on_error, how=read_by(config["data"]))
         except DataError as error:
             where = "root" if config["data"]["source"] in NAMES else "data"
             raise DataError(
