@@ -249,7 +249,8 @@ class Loop:
         if self.length.timed and step == self.total and self.total < FEW and rank() == 0:
             warn(
                 f"budget {budget}: it had room for {many(self.total, 'update')} ({len(self.order)} make an epoch), too little "
-                f"to learn from: give a longer one, smaller views (--size), smaller pictures, or take a recipe for a CPU ({command('recipes')} lists cpu/...)",
+                f"to learn from: give a longer one, smaller views (--size), smaller pictures, or take a recipe for a CPU "
+                f"({command('recipes')} lists cpu/...)",
                 UserWarning,
             )
         if anywhere(bool(self.signals), device=self.job.feed.device)[0]:  # also one that came after the last update
