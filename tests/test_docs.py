@@ -271,6 +271,13 @@ def test_the_figures_of_the_views_are_those_of_the_file():
             assert times == f"{of['infomax'] / of[key]:.{0 if float(times) > 100 else 1}f}", name
 
 
+def test_the_figures_of_photos_are_those_of_the_file():
+    for of in read("benchmarks/results/photos.json")["cells"]:
+        name = "whole" if of["shrink"] is None else f"`shrink={of['shrink']}`"
+        said = [f"{of['seconds a photo']:.3f}", f"{of['megabytes a photo']:.2f}", f"{of['updates']:.0f}"]
+        assert row("docs/performance.md", f"| {name} |") == said
+
+
 def test_the_figures_of_a_step_are_those_of_the_file():
     found = read("benchmarks/results/step.json")["rows"]
     names = {"SimCLR (2048-256)": "simclr", "JMI (2048-256)": "jmi", "SimSiam (2048-2048-2048, 512)": "simsiam"}

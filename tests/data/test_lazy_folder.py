@@ -10,6 +10,7 @@ import infomax as im
 from infomax.data import folder, gather, load, machine
 from infomax.data.encoded import Encoded
 from infomax.errors import ConfigError, DataError
+from infomax.report.views import views_page
 from infomax.training.defaults import view_function
 from infomax.training.feed import Feed
 
@@ -53,6 +54,29 @@ def test_what_is_decoded_on_use_is_what_memory_would_hold(
         assert torch.equal(held.images[-1], lazy.images[-1])
         views = [Feed(d, view_function(d, size=16), batch_size=4, seed=2)(1, 2) for d in (held, lazy)]
         assert all(torch.equal(a, b) for a, b in zip(*views, strict=True))
+
+
+def test_a_page_decodes_of_many_files_those_alone_that_it_shows(
+    tmp_path: Path, own_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs(tmp_path)
+    held = load(tmp_path, hold=False)
+    assert isinstance(held.images, torch.Tensor) and not own_index.exists()  # of few files all
+    monkeypatch.setattr(folder, "FEW", 4)
+    load(tmp_path, shrink=256)  # as a run does; it notes what it found
+    count: list[Path] = []
+    decoded = folder.decoded
+    monkeypatch.setattr(folder, "decoded", lambda file, *how: (count.append(file), decoded(file, *how))[1])
+    lazy = load(tmp_path, shrink=256, hold=False)
+    assert (
+        not count
+        and len(lazy) == 12
+        and (lazy.mean, lazy.std) == (held.mean, held.std)
+        and lazy.read_by == {"shrink": 256}
+    )
+    assert torch.equal(lazy.images[5], held.images[5]) and len(count) == 1
+    views_page(tmp_path, tmp_path / "views.html", "small", size=8, count=2)
+    assert len(count) == 3
 
 
 def test_a_run_on_a_folder_that_memory_does_not_hold_ends_in_the_same_bits(

@@ -43,6 +43,7 @@ def load(
     on_error: OnError = "skip",
     download: bool = True,
     seed: int = 0,
+    hold: bool = True,
 ) -> Dataset:
     """Load a data set by name, an array file, a folder of images, or shards; or make one of what is at hand.
 
@@ -57,12 +58,13 @@ def load(
         split: `train` or `test`. Graphs have one; their node ids are in `Graph.train`, `val` and `test`.
         resize: for a folder or shards: shorter side in pixels, middle square; by default neither.
         shrink: for a folder or shards: pictures whose shorter side is at least twice this are read at the least of 1/2, 1/4
-            and 1/8 of their sides that leaves it so many pixels, whole, a JPEG in a third of the time; None: as they are.
+            and 1/8 of their sides that leaves it so many pixels, whole, a JPEG in less than a third of the time; None: as they are.
         on_error: for folders, shards and samples by number: `skip` what cannot be decoded, and name it, or `stop`. A folder
             leaves such files out (`Dataset.skipped`); of shards, which are not gone through before they are used, the next
             whole sample takes its place (`Encoded.replaced`).
         download: whether the missing files of fashion-mnist and cifar may be downloaded.
         seed: of the generated sets (gaussians, sbm).
+        hold: of a folder: decode all images at once where memory holds them; else those of a large one on use.
 
     Returns:
         A `Dataset`; for cora and sbm a `Graph`.
@@ -100,7 +102,7 @@ def load(
     if name not in NAMES and is_stream(name):
         found, again = read_stream(name, split, scale, on_error)
     else:
-        found = _read(name, folder, split, scale, on_error, download, seed)
+        found = _read(name, folder, split, scale, on_error, download, seed, hold)
         again = name if name in NAMES else str(Path(name).expanduser().resolve())
         if name in NAMES and not isinstance(found, Graph):
             found.split = split
@@ -125,7 +127,9 @@ def _refuse_beside(**given: Any) -> None:
             )
 
 
-def _read(name: str, folder: Path, split: str, scale: Scale, on_error: OnError, download: bool, seed: int) -> Dataset:
+def _read(
+    name: str, folder: Path, split: str, scale: Scale, on_error: OnError, download: bool, seed: int, hold: bool
+) -> Dataset:
     match name:
         case "digits":
             return digits(split)
@@ -147,7 +151,7 @@ def _read(name: str, folder: Path, split: str, scale: Scale, on_error: OnError, 
             return sbm(seed=seed)
     path = Path(name).expanduser()
     if path.is_dir():
-        return read_folder(path, split, scale, on_error)
+        return read_folder(path, split, scale, on_error, hold)
     if path.is_file() and path.suffix.lower() in (".npy", ".npz"):
         return read_array(path, split)
     if path.is_file() and path.suffix.lower() in EXTENSIONS:

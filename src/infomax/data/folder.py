@@ -31,6 +31,9 @@ UNREAD = frozenset({
 })  # fmt: skip
 """Endings of other pictures, which are not read: a folder that holds some says so."""
 
+FEW = 4096
+"""Files that are decoded at once even where only some are wanted: about as many as a page shows."""
+
 DELAY = 5.0  # seconds, after which decoding shows a bar
 TRAIN_FOLDERS = ("train", "training")
 TEST_FOLDERS = ("test", "testing", "val", "validation", "valid", "dev")
@@ -105,7 +108,9 @@ def holds_images(path: Path) -> bool:
     return next(_image_files(path, [], Counter()), None) is not None
 
 
-def read_folder(path: Path, split: str = "train", scale: Scale = AS_USUAL, on_error: OnError = "skip") -> Dataset:
+def read_folder(
+    path: Path, split: str = "train", scale: Scale = AS_USUAL, on_error: OnError = "skip", hold: bool = True
+) -> Dataset:
     """Read every image below a folder as uint8 RGB.
 
     Where every image lies in a folder directly below the top one, and there are several, these folders are the
@@ -115,13 +120,14 @@ def read_folder(path: Path, split: str = "train", scale: Scale = AS_USUAL, on_er
     kinds (`UNREAD`: HEIC, raw) are left out, and counted in a warning.
 
     Every file is decoded once, to know which are whole and what the statistics are. Where all of them together fit
-    `budget()` they stay in memory; else they are decoded again when they are used, and what was found is kept in an index,
-    so that the next run begins at once. Both give the same bytes.
+    `budget()` they stay in memory; else they are decoded again when they are used. What was found of many files, or of some
+    that do not fit, is kept in an index, so that whoever decodes on use begins at once. Both give the same bytes.
 
     Args:
         path: the folder.
         split: `train` or `test`.
         scale: at which size the images are read.
+        hold: whether all images are wanted; else those of more than `FEW` files are decoded on use whatever memory holds.
         on_error: `skip` leaves out files that cannot be decoded, and folders that cannot be opened, and names them in
             `Dataset.skipped`; `stop` raises at the first.
 
@@ -139,7 +145,7 @@ def read_folder(path: Path, split: str = "train", scale: Scale = AS_USUAL, on_er
     train_files = files if train_root == root else _listing(train_root, on_error).files
     some = torch.linspace(0, len(train_files) - 1, min(LOOKED_AT, len(train_files))).long().tolist()
     top = white(train_files[i] for i in some)
-    found = read_files(files, root, scale, on_error, keep=True, top=top)
+    found = read_files(files, root, scale, on_error, keep=hold or len(files) <= FEW, top=top)
 
     labels, classes = _labels_by_folder(root, files, found.kept)
     mean, std, known = found.mean, found.std, classes
@@ -344,7 +350,7 @@ def read_files(
         raise DataError(
             f"{files[broken[0]]}: cannot be decoded ({known['reasons'][0]}); mend or remove it, or ask to skip such files"
         )
-    if known["bytes"] > most and not _may_pass(known):
+    if (known["bytes"] > most or len(files) > FEW) and not _may_pass(known):
         index.write(place, known)
     kept = sorted(set(range(len(files))) - set(broken))
     skipped = [printable(str(files[i].relative_to(root))) for i in broken]

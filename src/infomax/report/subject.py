@@ -155,7 +155,7 @@ def find_data(subjects: Sequence[Subject], given: Any = None, root: str | None =
 
     known: dict[Any, Dataset | str] = {}
     if given is not None:
-        known[None] = dataset(given, root, how=read_like(subjects[0].config["data"]))
+        known[None] = dataset(given, root, how=read_like(subjects[0].config["data"]) | {"hold": False})
     for subject in subjects:
         asked = subject.config["data"]
         if given is not None:
@@ -166,7 +166,7 @@ def find_data(subjects: Sequence[Subject], given: Any = None, root: str | None =
             source = (*named, *sorted(how.items()))
             if source not in known:
                 try:
-                    known[source] = dataset(*named, how=how)
+                    known[source] = dataset(*named, how=how | {"hold": False})
                 except (DataError, ConfigError, OSError) as error:
                     known[source] = str(error)
             found = known[source]

@@ -72,7 +72,7 @@ def views_page(
     if count < 1:
         raise ConfigError(f"count={count}: give at least 1")
     check_names(views=recipe)
-    samples = dataset(data, root, how=read_for(size))
+    samples = dataset(data, root, how=read_for(size) | {"hold": False})
     views = view_function(samples, recipe, size, local_views)
     shown = torch.linspace(0, len(samples) - 1, min(count, len(samples))).long()
     sources = gather(samples.images, shown)
