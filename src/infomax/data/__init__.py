@@ -58,7 +58,7 @@ def load(
         split: `train` or `test`. Graphs have one; their node ids are in `Graph.train`, `val` and `test`.
         resize: for a folder or shards: shorter side in pixels, middle square; by default neither.
         shrink: for a folder or shards: pictures whose shorter side is at least twice this are read at the least of 1/2, 1/4
-            and 1/8 of their sides that leaves it so many pixels, whole, a JPEG in less than a third of the time; None: as they are.
+            and 1/8 of their sides that leaves it so many pixels, whole, JPEGs some six times faster; None: as they are.
         on_error: for folders, shards and samples by number: `skip` what cannot be decoded, and name it, or `stop`. A folder
             leaves such files out (`Dataset.skipped`); of shards, which are not gone through before they are used, the next
             whole sample takes its place (`Encoded.replaced`).

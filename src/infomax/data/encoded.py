@@ -44,7 +44,7 @@ class Scale(NamedTuple):
     Args:
         resize: the shorter side is scaled to this many pixels, and the middle square cut out; None: neither.
         shrink: a picture is read at the least of 1, 1/2, 1/4 and 1/8 of its sides that leaves the shorter one at least so
-            many pixels, whole: a camera's 4000 x 3000 at 1000 x 750, of a JPEG in a third of the time. None: at 1.
+            many pixels, whole: a camera's 4000 x 3000 at 1000 x 750, without decoding the rest of a JPEG. None: at 1.
     """
 
     resize: int | None = None
