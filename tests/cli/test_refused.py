@@ -126,6 +126,7 @@ def test_protocols_are_looked_at_before_data_are(tmp_path, capsys, trained):
         (("train", "--n_epochs", "3"), "train has no option --n_epochs: did you mean --epochs?"),
         (("train", "--confg", "a.yaml"), "train has no option --confg: did you mean --config?"),
         (("train", "--resum", "runs/a"), "train has no option --resum: did you mean --resume?"),
+        (("train", "--EPOCHS", "3"), "train has no option --EPOCHS: did you mean --epochs?"),
         (("train", "-n", "jmi"), "train has no option -n: infomax train --help lists them"),
         (("study", "fig2", "--budgt", "hour"), "study fig2 has no option --budgt: did you mean --budget?"),
         (

@@ -133,6 +133,17 @@ def test_auto_beside_resume_is_what_the_data_were_left_to_then_or_refused(monkey
             assert resume.resumed(asked) == ["train", "--resume", "run"]
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("--devce", "--device"), ("--confg", "--config")])
+def test_an_option_beside_resume_that_no_run_has_is_told_the_nearest(monkeypatch, capsys, typed, meant):
+    config = {part: {} for part in ("machine", "training", "method", "encoder")}
+    config |= {"data": {"name": "digits", "root": None}, "views": {"recipe": "auto"}}
+    monkeypatch.setattr(resume, "read_config", lambda folder: config)
+    code, _, err = run(capsys, "train", "--resume", "run", typed, "cpu")
+    assert (code, err) == (2, f"infomax: train has no option {typed}: did you mean {meant}?\n")
+    with pytest.raises(ConfigError, match="--epochs: nothing then, 3 now"):
+        resume.resumed(["train", "--resume", "run", "--epochs", "3"])
+
+
 @pytest.mark.parametrize("read_back", [False, True])
 @pytest.mark.parametrize("labels", ["hash", None])
 def test_what_judges_a_run_is_said_alike_when_it_ends_and_when_it_had_ended(capsys, read_back, labels):

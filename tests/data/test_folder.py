@@ -1,4 +1,5 @@
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -111,6 +112,19 @@ def test_broken_files_are_skipped_counted_and_named(classes: Path) -> None:
         defaults.dataset(str(classes))
     with pytest.raises(DataError, match=r"empty\.png: cannot be decoded"):
         load(classes, on_error="stop")
+
+
+def test_all_that_was_left_out_is_had_by_what_the_warning_says(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for k in range(6):
+            paint(tmp_path / split / ("red", "blue")[k % 2] / f"{k}.png", (0, 0, 200))
+            (tmp_path / split / "red" / f"{split}{k}.png").write_bytes(b"")
+    for split in ("train", "test"):
+        with pytest.warns(UserWarning, match="all of them") as seen:
+            defaults.dataset(str(tmp_path), split=split)
+        said = re.search(r"im\.data\.(load\(.*\)\.skipped)$", str(seen[-1].message))
+        assert said is not None
+        assert [Path(name).stem for name in eval(said[1], {"load": load})] == [f"{split}{k}" for k in range(6)]
 
 
 def test_why_a_file_was_not_read_is_known_in_a_few_words() -> None:

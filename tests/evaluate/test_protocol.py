@@ -7,6 +7,7 @@ import infomax as im
 from infomax.data import Dataset, load
 from infomax.errors import DataError
 from infomax.evaluate import run as protocol
+from infomax.evaluate.protocols import lines
 from infomax.evaluate.splits import some_held, splits
 
 
@@ -38,6 +39,12 @@ def test_every_class_is_held_out_in_part_and_learnt_from():
     fit, held, _ = splits(Dataset(torch.zeros(10, 2)), None)
     assert held.tolist() == [0, 5]
     assert splits(Dataset(torch.zeros(4, 2), torch.tensor([0, 0, 1, 1])), None)[2].endswith("held out as test")
+
+
+def test_few_labels_are_named_by_the_share_that_they_are():
+    drawn = {"mean": 50.0, "sd": 1.0, "n": 3, "of": 63}  # of three classes of 21
+    said = lines({"few_1": drawn | {"labels": 6}, "few_10": drawn | {"labels": 9}})
+    assert [line.split(" of ")[0] for line in said] == ["10%", "14%"]
 
 
 def test_a_class_of_one_sample_is_said_to_be_never_tested():

@@ -13,7 +13,7 @@ import torch.multiprocessing as mp
 from torch import nn
 
 from infomax import Cosine, Dot, Euclidean, mi
-from infomax.critic import Critic
+from infomax.critic import Bilinear, Critic
 from infomax.errors import ConfigError, DataError, NumericsError
 from infomax.mi import MIMetric, between
 from infomax.mi.jackknife import standard_error, with_and_without
@@ -365,6 +365,8 @@ def test_bad_input_is_named():
     learned.temperature = torch.nn.Parameter(torch.tensor(0.5))
     with pytest.raises(ConfigError, match=r"temperature=0\.5"):
         MIMetric(learned, tau=0.1)
+    with pytest.raises(ConfigError, match=r"Bilinear.* of its own, and tau=0\.1 would again"):
+        MIMetric(Bilinear(4, temperature=0.1), tau=0.1)
     metric = MIMetric("cosine", tau=1.0)
     with pytest.raises(DataError, match=r"\(3, 2\) and \(4, 2\)"):
         metric.update(torch.zeros(3, 2), torch.zeros(4, 2))

@@ -58,6 +58,7 @@ def test_an_invalid_sentence_says_why():
         ("cos", ("Whitening", "VarianceCovariance"), "constant"),
         ("cos", ("Predicto",), "no 'Predicto': did you mean 'Predictor'"),
         ("cosin", (), "no 'cosin'"),
+        ("cos", ("InfoNCE", "InfoNCE"), "said twice"),
     ):
         with pytest.raises(ConfigError, match=says):
             build(Sentence("Shared", joint, marginals), nn.Linear(8, 16), (8, 4))

@@ -440,6 +440,21 @@ def test_an_unreadable_checkpoint_gives_way_to_the_one_before(tmp_path):
     assert_same_end(tmp_path / "whole", tmp_path / "run")
 
 
+def test_of_one_kept_checkpoint_the_new_one_stays_beside_an_unreadable_later_one(tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(Stopped):
+        fit(out, views=stopping_views(signal.SIGTERM, 3), keep=1)
+    (out / "checkpoints" / "000000009.safetensors").write_bytes(
+        b"cut short"
+    )  # killed before the one before it was removed
+    with (
+        pytest.warns(UserWarning, match="000000009.safetensors cannot be read"),
+        pytest.raises(Stopped),
+    ):
+        im.Run.resume(out, views=stopping_views(signal.SIGTERM, 3), progress=False)
+    assert [checkpoint.step_of(path) for path in checkpoint.written(out)] == [6, 9]
+
+
 def test_a_learner_put_together_by_hand_is_given_again(tmp_path):
     def make(temperature=0.5):
         torch.manual_seed(0)

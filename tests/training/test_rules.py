@@ -11,6 +11,7 @@ import infomax as im
 from infomax.cli import main
 from infomax.schedule import warmup_cosine
 from infomax.training import optim, wandb
+from infomax.training.checkpoint import written
 from infomax.training.optim import build_optimizer
 from infomax.training.rules import PARTS, grouped, read_rules, resolved
 
@@ -188,6 +189,19 @@ def test_every_epoch_goes_to_weights_and_biases(tmp_path, monkeypatch):
         log({"epoch": 2.4})  # where a run by time ends
     assert fake.rows[-1][0] == 3
     assert (fake.asked[1]["id"], fake.asked[1]["resume"]) == ("abc", "allow")
+
+
+def test_a_run_that_is_killed_while_weights_and_biases_begins_can_be_continued(tmp_path, monkeypatch):
+    class Waiting(Recorder):
+        def init(self, **asked):
+            self.seen = [path.name for path in written(tmp_path / "run")]
+            raise RuntimeError("no network")
+
+    monkeypatch.setitem(sys.modules, "wandb", fake := Waiting())
+    with pytest.raises(RuntimeError, match="no network"):
+        fit(learner("jmi"), wandb="mine", out=tmp_path / "run")
+    assert fake.seen == ["000000000.safetensors"]
+    assert not (tmp_path / "run").exists(), "it failed, and was not killed: it can be asked anew"
 
 
 def test_without_the_package_one_line_says_so(tmp_path, monkeypatch):

@@ -79,7 +79,7 @@ def _unknown(error: CycloptsError, named: str, token: str) -> str:
     arguments = error.app.assemble_argument_collection() if error.app else ()
     by_word = {name.lstrip("-"): name for argument in arguments for name in argument.names}
     by_word |= {"config": "--config", "resume": "--resume"} if named == "train" else {}  # read before the others
-    word = option.lstrip("-")
+    word = option.lstrip("-").lower()
     begun = [one for one in by_word if len(word) > 1 and one.startswith(word)]  # cut short, it is that and no other
     same = meant(word, by_word)
     close = begun if len(begun) == 1 else [same] if same else get_close_matches(word, by_word, n=1)

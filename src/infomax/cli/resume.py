@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infomax.cli.options import as_number, options_given
-from infomax.cli.train import ended, longer
+from infomax.cli.train import ended, longer, options_of
 from infomax.errors import ConfigError, InfomaxError
 from infomax.locks import left as killed
 from infomax.parallel import launched_rank
@@ -103,7 +103,8 @@ def _age(seconds: float) -> str:
 
 
 def resumed(argv: list[str]) -> list[str]:
-    """The command line `train --resume RUN` without options that only repeat what the run was begun with.
+    """The command line `train --resume RUN` without options that only repeat what the run was begun with; those that no run
+    has stay, for the parser to refuse.
 
     Raises:
         ConfigError: naming the options that differ.
@@ -130,6 +131,8 @@ def resumed(argv: list[str]) -> list[str]:
         if f"no_{name}" in given:
             del given[f"no_{name}"]
             given[name] = "false"
+    known = {*begun, *free, *options_of(None), "print_config", "help"}
+    unknown = {name for name in given if name.removeprefix("no_") not in known}  # the parser names the nearest
     differ = []
     for name, value in given.items():
         then = begun.get(name, "nothing")
@@ -142,7 +145,7 @@ def resumed(argv: list[str]) -> list[str]:
         same = same or (name == "encoder" and value == "auto" and could_be_auto(config["encoder"]))
         same = same or (name == "precision" and value == "auto")  # it was settled when the run was begun
         same = same or (isinstance(then, float | int) and as_number(value) == then)
-        if name not in free and not same:
+        if name not in {*free, *unknown} and not same:
             differ.append(f"--{name.replace('_', '-')}: {said} then, {value or 'true'} now")
     if differ:
         length = any(one.startswith(("--budget:", "--epochs:")) for one in differ)
@@ -153,7 +156,7 @@ def resumed(argv: list[str]) -> list[str]:
     while rest:
         name = rest[0].removeprefix("--").partition("=")[0].replace("-", "_") if rest[0].startswith("--") else None
         takes = 2 if name and "=" not in rest[0] and rest[1:] and not rest[1].startswith("--") else 1
-        kept += rest[:takes] if name in (None, "help", *free) else []
+        kept += rest[:takes] if name in (None, "help", *free, *unknown) else []
         rest = rest[takes:]
     return kept
 

@@ -231,9 +231,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
             told.add(found[key]["labels"])
             lone = found[key].get("lone", 0)
             one = f"; of {many(lone, 'class', 'classes')} the only one" if lone else ""
-            more = found[key]["labels"] > 1.5 * share * found[key]["of"]
-            least = f" (two a class at the least{one})" if more else ""
-            part = found[key]["labels"] / found[key]["of"] if more else share
+            part = found[key]["labels"] / found[key]["of"]
+            least = f" (two a class at the least{one})" if part > 1.5 * share else ""
             said = f"{several(key, 'draw')}, {many(found[key]['labels'], 'label')}{least}"
             made.append(f"{part:.0%} of labels".ljust(16) + said)
     return made

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from infomax.arrays import as_tensor
-from infomax.critic import Cosine, Critic, Dot
+from infomax.critic import Bilinear, Cosine, Critic, Dot
 from infomax.errors import ConfigError, DataError, NumericsError, nearest
 from infomax.mi.bounds import LOG2
 from infomax.mi.ceilings import CEILINGS, ceiling
@@ -132,7 +132,8 @@ class MIMetric:
                 raise ConfigError(f"MIMetric: no critic {critic!r}: {nearest(critic, named)}; or give a Critic")
             self.critic: Critic = named[critic](tau)
         else:
-            if tau != 1 and isinstance(critic, Dot) and float(torch.as_tensor(critic.temperature).detach()) != 1:
+            own = torch.as_tensor(critic.temperature).detach() if isinstance(critic, Dot | Bilinear) else 1.0
+            if tau != 1 and float(own) != 1:
                 raise ConfigError(
                     f"MIMetric: {critic!r} divides by a temperature of its own, and tau={tau:g} would again: give tau=1 with "
                     "it, or a critic of temperature 1, or its name"

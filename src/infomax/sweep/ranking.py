@@ -219,18 +219,22 @@ def mixed(rows: Iterable[Row]) -> str:
     """
     first: dict[tuple[Any, str], Mapping[str, Any]] = {}
     sized: dict[tuple[Any, ...], Row] = {}
-    names, others = dict[str, dict[str, None]](), dict[str, list[str]]()
+    names: dict[str, dict[str, None]] = {}  # a cell once, in however many uses its data changed
+    others: dict[str, list[str]] = {}
     for row in rows:
-        of = {"trained": row.options.get("data"), "judged": row.judged_by or row.options.get("data")}
-        of["begun"] = row.options.get("init")
+        data = row.options.get("data")
+        of = {
+            "trained": (data, "their data"),
+            "judged": (row.judged_by or data, "their data"),
+            "begun": (row.options.get("init"), "the weights that they begin with"),
+        }
         for use, known in row.content.items():
-            parts = changed(first.setdefault((of[use], use), known), known) if known else []
+            source, what = of[use]
+            parts = changed(first.setdefault((source, use), known), known) if known else []
             if any(part != "labels" or use == "judged" for part in parts):  # labels are judged by
-                names.setdefault("the weights that they begin with" if use == "begun" else "their data", {})[
-                    row.name
-                ] = None
+                names.setdefault(what, {})[row.name] = None
         if row.state == "finished":
-            alike = (of["trained"], of["judged"], *(row.options.get(key) for key in ("views", "size", "encoder")))
+            alike = (data, row.judged_by or data, *(row.options.get(key) for key in ("views", "size", "encoder")))
             one = sized.setdefault(alike, row)
             if row.size != one.size:
                 others.setdefault(f"{_px(one.size)} of {one.name}", []).append(f"{row.name} ({_px(row.size)})")

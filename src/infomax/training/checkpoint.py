@@ -240,7 +240,8 @@ def save(
     except OSError as error:
         raise unwritable(path, data, error) from error
     write_bytes(path, data, durable=True)
-    for old in written(folder)[:-keep]:
+    # of a later update there is one alone that could not be read: it counts for none that is kept
+    for old in [one for one in written(folder) if step_of(one) <= position.step][:-keep]:
         old.unlink()
 
 

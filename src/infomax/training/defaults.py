@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from infomax.data import Dataset, Graph, load
+from infomax.data import NAMES, Dataset, Graph, load
 from infomax.data.encoded import SHRINK
 from infomax.data.folder import OnError
 from infomax.data.given import of_given
@@ -50,7 +50,7 @@ def dataset(
         what = many(found.n_skipped, *(_left_out(found.skipped) if named else ("sample",)))
         why = found.why_skipped or ("",) * found.n_skipped
         some = [f"{name} ({said})" if said else name for name, said in zip(found.skipped[:5], why, strict=False)]
-        every = f"; all of them: im.data.load({str(data)!r}).skipped" if named else ""
+        every = f"; all of them: im.data.load({_as_given(data, root, split)}).skipped" if named else ""
         more = f" ...{every}" if found.n_skipped > 5 else ""
         warn(f"{found.name}: {what} could not be read, left out: {', '.join(some)}{more}")
     return found
@@ -90,6 +90,18 @@ def read_like(asked: Mapping[str, Any]) -> dict[str, Any]:
         ({'shrink': 512}, {'shrink': 256})
     """
     return {"shrink": read_by(asked).get("shrink", SHRINK)}
+
+
+def _as_given(data: Any, root: str | None, split: str) -> str:
+    """The arguments of `load` with which data of a name or path were read.
+
+    Example:
+        >>> _as_given("photos", "data", "test"), _as_given("tiny-imagenet", "data", "train")
+        ("'photos', split='test'", "'tiny-imagenet', root='data'")
+    """
+    name = os.fsdecode(data)
+    place = f", root={str(root)!r}" if root is not None and name in NAMES else ""
+    return f"{name!r}{place}" + (f", split={split!r}" if split != "train" else "")
 
 
 def _left_out(names: Sequence[str]) -> tuple[str, str]:

@@ -88,15 +88,15 @@ class Loop:
             synchronized(learner.f, learner.g),
             even_slices(),
             self.job.feed.ahead(self._plan()),
-            self._elsewhere() as self.log_elsewhere,
             contextlib.closing(self.beside),
         ):
-            self._begin()
-            while position.step < self.total:
-                clock, batch = self._next()
-                self._update(clock, batch)
-                if self._stops(enough=self._epoch_ends() and self._end_epoch(clock.epoch)):
-                    break
+            self._begin()  # first: what is killed while it waits for a network can be continued
+            with self._elsewhere() as self.log_elsewhere:
+                while position.step < self.total:
+                    clock, batch = self._next()
+                    self._update(clock, batch)
+                    if self._stops(enough=self._epoch_ends() and self._end_epoch(clock.epoch)):
+                        break
         self._say_how_it_ended()
 
     def _bar(self) -> Any:

@@ -104,6 +104,8 @@ def invalid(sentence: Sentence) -> str | None:
         if word not in known:
             raise ConfigError(f"the grammar has no {word!r}: {nearest(word, known)}")
     said = set(sentence.marginals)
+    if len(said) < len(sentence.marginals):
+        return "a marginal is said twice"
     partitions, codes = said & set(PARTITIONS), said & set(CODES)
     if len(partitions) > 1:
         return "two stand-ins of the one log-partition against one joint term"
