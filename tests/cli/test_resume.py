@@ -71,8 +71,16 @@ def test_a_stopped_command_says_how_to_continue_and_does(tmp_path, capsys, monke
     (out / LOCK).touch()
     (last,) = [path for path in checkpoint.written(out) if checkpoint.step_of(path) == 3]
     os.utime(last, (time.time() - 600,) * 2)
-    code, said, _ = run(capsys, "train", *same, "--resume", out)
-    assert code == 0 and "infomax evaluate" in said
+    config = json.loads((out / "config.json").read_text())
+    config["machine"]["wandb"] = "mine"
+    (out / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr("infomax.training.wandb.installed", lambda _: False)
+    code, _, err = run(capsys, "train", *same, "--resume", out)
+    assert code == 2 and "wandb='mine': the package is not installed" in err and "--wandb none" in err
+    code, said, _ = run(
+        capsys, "train", *same, "--resume", out, "--checkpoint-every", "1", "--keep", "4", "--wandb", "none"
+    )
+    assert code == 0 and "infomax evaluate" in said and len(checkpoint.written(out)) == 4
     lost = "it was killed, and what came since, 10 min ago, is lost"
     assert said.splitlines()[0] == f"{out}: its last checkpoint is of update 3, 1 of 4 epochs done; {lost}"
     assert (out / "learner.safetensors").read_bytes() == (whole / "learner.safetensors").read_bytes()

@@ -207,6 +207,12 @@ def test_checkpoints_come_after_the_seconds_that_were_asked(monkeypatch):
     assert due(2) and not due(3)
 
 
+@pytest.mark.parametrize("text", ["", "²", "0s", "-1", "5 days", "nan s"])
+def test_what_is_no_interval_is_refused(text):
+    with pytest.raises(ConfigError, match="give a number of updates, or a time such as '90s'"):
+        interval(text)
+
+
 @pytest.mark.parametrize("text", ["", "5", "0s", "-3s", "5 days", "5min gpu", "nan s"])
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(ConfigError, match=r"give a time such as '300s'"):

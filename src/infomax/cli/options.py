@@ -44,7 +44,7 @@ def head(text: str) -> tuple[int, ...]:
     if text in ("", "none"):
         return ()
     parts = text.replace(",", "-").split("-")
-    if not all(part.isdigit() and int(part) > 0 for part in parts):
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise ConfigError(f"a head is the widths of its layers, such as 2048-256, or none; not {text!r}")
     return tuple(int(part) for part in parts)
 

@@ -33,6 +33,9 @@ def continued(
     device: str | None = None,
     devices: int | None = None,
     strategy: Strategy | None = None,
+    checkpoint_every: str | None = None,
+    keep: int | None = None,
+    wandb: str | None = None,
 ) -> None:
     """Continue a run that was stopped; on CPU it ends in the same weights, bit for bit, as one that never was.
 
@@ -40,12 +43,17 @@ def continued(
         resume: folder of the run.
         data: where its data lie now, if they were moved; others than it was begun with are refused.
         root: where named data sets lie now, if they were moved.
-        device, devices, strategy: where to compute from here on; by default where it was before.
+        device, devices, strategy: where to compute this time; by default where it began.
+        checkpoint_every, keep: how often a checkpoint is written this time, and how many stay; by default as it began.
+        wandb: project to log to this time, or none; by default as it began.
     """
     with suppress(InfomaxError):  # of a damaged log, say: what goes on says it
         if launched_rank() == 0 and (said := goes_on(Path(resume))):
             print(said, flush=True)
-    run = Run.resume(resume, data=data, root=root, device=device, devices=devices, strategy=strategy)
+    run = Run.resume(
+        resume, data=data, root=root, device=device, devices=devices, strategy=strategy, checkpoint_every=checkpoint_every,
+        keep=keep, wandb=wandb,
+    )  # fmt: skip
     ended(run, resume)
     for name, value in (("data", data), ("root", root)):
         if run.data is None and value is not None and launched_rank() == 0:
@@ -116,7 +124,7 @@ def resumed(argv: list[str]) -> list[str]:
         given["root"] = str(Path(given["root"]).expanduser().resolve())
     config = read_config(Path(given["resume"]))
     whole = config["data"].get("samples", float("inf"))
-    if given.get("batch_size", "").isdigit() and int(given["batch_size"]) > whole:
+    if given.get("batch_size", "").isdecimal() and int(given["batch_size"]) > whole:
         given["batch_size"] = str(whole)  # as it was cut then
     free = set(inspect.signature(continued).parameters)
     if "data" in given and _as_then(given["data"], config["data"]):

@@ -346,7 +346,7 @@ def _as_file(options: dict[str, Any]) -> str:
 
     told = _come_to(options)
     pieces = options["accumulate"]
-    options |= {"method": get(options["method"]).__name__, "accumulate": int(pieces) if pieces.isdigit() else pieces}
+    options |= {"method": get(options["method"]).__name__, "accumulate": int(pieces) if pieces.isdecimal() else pieces}
     lines = ((yaml.safe_dump({name: value}).rstrip("\n"), told.get(name)) for name, value in options.items())
     return "".join(line + ("" if what is None else f"  # here {what}") + "\n" for line, what in lines)
 

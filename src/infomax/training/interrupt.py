@@ -183,7 +183,7 @@ def interval(every: int | str) -> Callable[[int], bool]:
         >>> [due(step) for step in (1, 2, 3, 4, 5, 6)]
         [False, False, True, False, False, True]
     """
-    if (isinstance(every, int) and not isinstance(every, bool)) or str(every).isdigit():
+    if (isinstance(every, int) and not isinstance(every, bool)) or str(every).isdecimal():
         steps = int(every)
         if steps < 0:
             raise ConfigError(f"checkpoint_every={every}: give a number of updates, or a time such as '90s' or '10min'")

@@ -37,7 +37,7 @@ def read_back(given: Mapping[str, Any]) -> dict[str, Any]:
         {'epochs': 5, 'accumulate': 2, 'rules': {'bias': {'weight_decay': 0}}}
     """
     pieces = given["accumulate"]
-    pieces = int(pieces) if str(pieces).isdigit() else pieces
+    pieces = int(pieces) if str(pieces).isdecimal() else pieces
     return {**given, "accumulate": pieces, "rules": read_rules(given["rules"])}
 
 

@@ -259,6 +259,9 @@ class Run:
         device: str | None = None,
         devices: int | None = None,
         strategy: Strategy | None = None,
+        checkpoint_every: int | str | None = None,
+        keep: int | None = None,
+        wandb: str | None = None,
         on_epoch: Callable[["Run"], object] | None = None,
         progress: bool = True,
     ) -> "Run":
@@ -269,7 +272,9 @@ class Run:
             learner: one built in the same way, where it was put together by hand.
             data, views: given again, where they were no names.
             root: where named data sets lie now, if they were moved.
-            device, devices, strategy: where to compute from here on; by default where it was before.
+            device, devices, strategy: where to compute this time; by default where it began.
+            checkpoint_every, keep: as in `train`, this time; by default as it began.
+            wandb: project to log to this time, or "none"; by default as it began.
             on_epoch: as in `train`.
             progress: show a bar.
 
@@ -284,7 +289,7 @@ class Run:
 
         return resume(
             Path(path), learner=learner, data=data, views=views, root=root, device=device, devices=devices,
-            strategy=strategy, on_epoch=on_epoch, progress=progress,
+            strategy=strategy, checkpoint_every=checkpoint_every, keep=keep, wandb=wandb, on_epoch=on_epoch, progress=progress,
         )  # fmt: skip
 
     def evaluate(

@@ -174,6 +174,9 @@ def resume(
     device: str | None,
     devices: int | None,
     strategy: Strategy | None,
+    checkpoint_every: int | str | None,
+    keep: int | None,
+    wandb: str | None,
     on_epoch: OnEpoch | None,
     progress: bool,
 ) -> Run:
@@ -191,8 +194,16 @@ def resume(
             f"the views of {path} were a function, {config['views']['own']}: give it, Run.resume(path, views=...)"
         )
     machine = {"strategy": "ddp"} | config[checkpoint.MACHINE]
-    here = {"device": device, "devices": devices, "strategy": strategy}
-    machine |= _readable({k: v for k, v in here.items() if v is not None})
+    here = {
+        "device": device,
+        "devices": devices,
+        "strategy": strategy,
+        "checkpoint_every": checkpoint_every,
+        "keep": keep,
+    }
+    machine |= _readable({k: v for k, v in {**here, "wandb": wandb}.items() if v is not None})
+    if wandb == "none":
+        machine["wandb"] = None
     on_error, root = machine.get("on_error", "skip"), config["data"]["root"] if root is None else root
     if data is not None:
         source = dataset(data, root, on_error=on_error, how=read_by(config["data"]))

@@ -21,7 +21,10 @@ def check(project: str | None) -> None:
         >>> check(None)
     """
     if project is not None and not installed("wandb"):
-        raise ConfigError(f"wandb={project!r}: the package is not installed; uv pip install wandb, or leave it out")
+        raise ConfigError(
+            f"wandb={project!r}: the package is not installed; uv pip install wandb, or leave it out (--wandb none beside "
+            "--resume)"
+        )
 
 
 @contextmanager
