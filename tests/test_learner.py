@@ -255,6 +255,44 @@ def test_an_optimizer_of_other_parameters_is_refused_until_it_has_the_learners()
     assert not torch.equal(before, outside.weight), "a learner may be the loss alone"
 
 
+def test_a_frozen_second_encoder_is_refused_where_it_is_to_climb_and_before_a_run_begins():
+    cos, other = Cosine(0.5), nn.Linear(12, 4).requires_grad_(False)
+    learner = Learner(nn.Linear(12, 4), im.Twin(other=other), Alignment(cos), DonskerVaradhan(cos))
+    optimizer = torch.optim.SGD(learner.parameters(), lr=0.1)
+    im.step(learner, two_views(), optimizer, Clock(total=2))  # a teacher that stands still
+    said = r"'own': the second encoder is to climb, and all its parameters are frozen: learner.g.requires_grad_\(True\)"
+    with pytest.raises(ConfigError, match=said):
+        im.step(learner, two_views(), optimizer, Clock(1, total=2, phase=1))
+    seen = []
+    with pytest.raises(ConfigError, match=said):
+        im.train(learner, torch.randn(64, 12), views=lambda batch, *_, **__: seen.append(1) or [batch, batch])
+    assert not seen
+    frozen = jmi()
+    frozen.requires_grad_(False)
+    with pytest.raises(ConfigError, match=r"'own': the encoder is to climb, .* learner\.f\.requires_grad_"):
+        im.step(frozen, two_views(), torch.optim.SGD(frozen.parameters(), lr=0.1))
+
+
+@pytest.mark.parametrize(
+    "clocks", [[Clock()] * 101, [Clock(k, total=4) for k in range(6)]], ids=["no clock", "phase 0"]
+)
+def test_a_second_encoder_that_never_has_its_turn_is_told_of_once(clocks):
+    learner, views = im.methods.sdmi(nn.Linear(12, 4), projector=()), two_views()
+    optimizer = torch.optim.SGD(learner.parameters(), lr=0.01)
+    with pytest.warns(UserWarning, match="all updates so far had phase 0: the second one has not moved") as said:
+        for clock in clocks:
+            im.step(learner, views, optimizer, clock)
+    assert len(said) == 1
+    other = im.methods.sdmi(nn.Linear(12, 4), projector=())  # this one has its turns, and another a teacher
+    taught = im.methods.sdmi(nn.Linear(12, 4), projector=())
+    taught.g.requires_grad_(False)
+    im.step(other, views, torch.optim.SGD(other.parameters(), lr=0.01), Clock(phase=1))
+    for one in (other, taught):
+        optimizer = torch.optim.SGD(one.parameters(), lr=0.01)
+        for clock in clocks:
+            im.step(one, views, optimizer, clock)
+
+
 def test_the_branch_that_rests_does_not_move_even_with_weight_decay_and_momentum():
     learner, views = im.methods.sdmi(nn.Linear(12, 4), projector=(8, 4)), two_views()
     optimizer = torch.optim.SGD(learner.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)

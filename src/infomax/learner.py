@@ -25,7 +25,7 @@ from infomax.marginal.base import Marginal, Views, separates
 from infomax.parallel import average_gradients, gathered, mine, together, total_norm
 from infomax.pieces import Accumulate, InPieces, check
 from infomax.precision import FULL, Precision, begins, held_back
-from infomax.target import Apart, Target, encode, held
+from infomax.target import Apart, Target, Twin, encode, held
 
 Rules = Mapping[str, Mapping[str, float | str]]
 """Settings of the optimiser by part: {"predictor": {"lr": "constant"}}."""
@@ -312,6 +312,28 @@ class Learner(nn.Module):
         whole = _of_whole_numbers(views, error)
         return DataError(f"{self.name!r}: {whole} (torch: {' '.join(str(error).split())[:200]})") if whole else error
 
+    def refuse_frozen(self, clock: Clock) -> None:
+        """Refuse an update that would move nothing: all parameters are frozen of the branch that climbs and of what compares.
+
+        Args:
+            clock: where the run stands; of two encoders its phase says which one climbs.
+
+        Raises:
+            ConfigError: saying which, and what to do.
+        """
+        target = self.target
+        branch = target.branches(self.f, self.g, clock)[0] if isinstance(target, Apart) else self.f
+        if any(p.requires_grad for part in (branch, self.joint, *self.marginals) for p in part.parameters()):
+            return
+        if next(branch.parameters(), None) is None:
+            return
+        which, call = ("second encoder", "learner.g") if branch is self.g else ("encoder", "learner.f")
+        still = f"; for one that stands still, call im.step at a clock of phase {1 - clock.phase} alone: its turns are left out"
+        raise ConfigError(
+            f"{self.name!r}: the {which} is to climb, and all its parameters are frozen: {call}.requires_grad_(True) lets it"
+            f"{still if isinstance(target, Twin) else ''}"
+        )
+
     def _rows(self, views: Sequence[Any], z: Views, k: Views) -> int:
         """N, where the embeddings are N x D and can be compared."""
         for v in (*z.values(), *k.values()):
@@ -435,8 +457,12 @@ def step(
 
     Raises:
         NotFiniteError: where the loss or the gradient is not finite; the weights are untouched then.
-        ConfigError: an optimizer that holds none of the learner's parameters. DataError: views that are none, such as
-            images in bytes, unless the encoder takes them.
+        ConfigError: an optimizer that holds none of the learner's parameters, or a branch that is to climb and is frozen.
+        DataError: views that are none, such as images in bytes, unless the encoder takes them.
+
+    Warns:
+        UserWarning: once, of two encoders that climb in turn where the second one never has: at the clock's end, or after
+            `FIRST_ALONE` updates without a clock.
 
     Example:
         >>> import infomax as im
@@ -449,10 +475,13 @@ def step(
     """
     begins()
     _trained_by(optimizer, learner, views)
+    _takes_turns(learner, clock)
     optimizer.zero_grad(set_to_none=True)
     try:
         output = learner.climb(views, clock, precision)
     except RuntimeError as error:
+        if "does not require grad" in str(error):
+            learner.refuse_frozen(clock)
         if (explained := learner._explained(views, error)) is not error:
             raise explained from error
         raise
@@ -518,3 +547,33 @@ def _trained_by(optimizer: Any, learner: Learner, views: Sequence[Any]) -> None:
 def gradient_norm(module: nn.Module) -> Tensor:
     """The Euclidean norm of all gradients together."""
     return total_norm([p.grad for p in module.parameters() if p.grad is not None])
+
+
+FIRST_ALONE = 100
+"""Updates without a clock after which it is said that of two encoders the first one alone has climbed."""
+
+_FIRST_ALONE: WeakKeyDictionary[Learner, int] = WeakKeyDictionary()
+"""Updates without a clock of learners of two encoders while the first one alone has climbed; -1: nothing is to be said."""
+
+
+def in_turn(learner: Learner) -> None:
+    """Note that a loop is driven by the order of the target, so that both of two encoders will have climbed."""
+    _FIRST_ALONE[learner] = -1
+
+
+def _takes_turns(learner: Learner, clock: Clock) -> None:
+    """Warn where a second encoder that is to climb never does, since no clock has phase 1."""
+    so_far = _FIRST_ALONE.get(learner, 0)
+    if not isinstance(learner.target, Twin) or learner.g is None or so_far < 0:
+        return
+    if clock.phase or not any(p.requires_grad for p in learner.g.parameters()):  # a teacher that stands still
+        in_turn(learner)
+        return
+    _FIRST_ALONE[learner] = so_far + (clock == Clock())
+    if 1 < clock.total <= clock.step + 1 or _FIRST_ALONE[learner] == FIRST_ALONE:
+        in_turn(learner)
+        warn(
+            f"{learner.name!r} has two encoders that climb in turn, and all updates so far had phase 0: the second one has not "
+            "moved. Its turns are in learner.target.order(batches), the (batch, phase) of an epoch's updates: give "
+            "im.Clock(number, total=..., phase=phase)"
+        )

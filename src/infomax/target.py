@@ -248,7 +248,8 @@ class Twin(Apart):
     Args:
         every: what alternates: a whole E-pass over the data, then a whole M-pass (`epoch`, Algorithm 1), or an E- and an
             M-update for each batch (`batch`).
-        other: the second encoder; None: the first one's architecture with fresh weights.
+        other: the second encoder, which climbs in its turns as the first does, so not a frozen one; None: the first one's
+            architecture with fresh weights.
 
     Raises:
         ConfigError: another `every`, or an encoder whose lazy layers have no weights yet.

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from infomax.data import load
-from infomax.data.folder import why_unread
+from infomax.data.folder import known_by, unlabelled_for_sure, why_unread
 from infomax.errors import ConfigError, DataError, NoSuchSplit
 from infomax.training import defaults
 
@@ -292,6 +292,28 @@ def test_a_stray_picture_that_takes_the_labels_is_named(classes: Path) -> None:
     with pytest.warns(UserWarning, match=r"no labels, since 1 of 7 images do not .*\(the first: preview\.png\)"):
         data = load(classes)
     assert data.labels is None and data.classes is None
+
+
+def test_a_few_pictures_beside_the_folders_of_classes_are_left_out(classes: Path) -> None:
+    for i in range(93):
+        paint(classes / "red" / f"more{i}.png", (200, 0, 0), size=(2, 2))
+    alone = load(classes)
+    paint(classes / "preview.png", (1, 2, 3))
+    with pytest.warns(
+        UserWarning, match=r"1 picture directly in it left out, since the other 99 .* classes: preview\.png;"
+    ):
+        data = load(classes)
+    assert data.classes == ["blue", "red"] and len(data) == 99 and data.files is not None
+    assert data.files_known_by == known_by(classes) == alone.files_known_by, "data are the same with it and without"
+    assert not unlabelled_for_sure(classes)
+    paint(classes / "cover.png", (1, 2, 3))
+    with pytest.warns(UserWarning, match="no labels, since 2 of 101 images"):  # more than 1 %
+        many = load(classes)
+    assert len(many) == 101 and many.files_known_by == known_by(classes)
+    (classes / "cover.png").unlink()
+    paint(classes / "red" / "old" / "a.png", (1, 2, 3))
+    with pytest.warns(UserWarning, match="no labels, since 2 of 101 images"):  # another layout
+        assert len(load(classes)) == 101
 
 
 def test_one_class_is_none_in_either_split_and_a_broken_one_stays_a_class(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from infomax.data import Graph, batches, gather, gaussians, load, sbm
+from infomax.data import Dataset, Graph, batches, gather, gaussians, load, sbm
 from infomax.data.index import default_root
 from infomax.errors import ConfigError, DataError
 
@@ -25,6 +25,17 @@ def test_digits_are_split_evenly_and_without_overlap() -> None:
     share = test.labels.bincount() / (train.labels.bincount() + test.labels.bincount())
     assert share.min() > 0.19 and share.max() < 0.21
     assert len(train) + len(test) == 1797
+
+
+def test_data_are_shown_in_one_line() -> None:
+    assert repr(load("digits", split="test")) == "Dataset('digits', test, 355 images of 8 x 8 x 1, 10 classes)"
+    nodes = Graph(torch.eye(3), torch.tensor([[0], [1]]), torch.tensor([0, -1, 1]), train=torch.tensor([0, 2]))
+    assert repr(nodes) == "Graph('graph', 3 nodes of 3, edge_index 2 x 1, 2 classes, 2 train)"
+    pictures = [torch.zeros(4, 4, 3, dtype=torch.uint8)] * 2
+    assert repr(Dataset(pictures)) == "Dataset('data', 2 images of 4 x 4 x 3, no labels)"
+    several = Dataset([*pictures, torch.zeros(5, 4, 3, dtype=torch.uint8)], skipped=("a.png", "b.png"), name="mine")
+    assert repr(several) == "Dataset('mine', 3 images of several sizes, no labels, 2 skipped)"
+    assert repr(Dataset(torch.zeros(1, 2, 9))) == "Dataset('data', 1 signal of 2 x 9, no labels)"
 
 
 def test_gaussians_are_the_papers() -> None:

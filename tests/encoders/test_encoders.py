@@ -171,6 +171,11 @@ def test_gcn_is_the_formula() -> None:
     ("name", "options", "message"),
     [
         ("rsnet18", {}, "did you mean 'resnet18'"),
+        (
+            "auto",
+            {},
+            "encoder auto is chosen by data, which im.encoders.get does not see: name one: resnet8 for images",
+        ),
         ("torchvision/resnet19", {}, "did you mean resnet18"),
         ("torchvision/zzzz", {}, "it lists"),
         (

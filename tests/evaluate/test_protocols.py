@@ -770,6 +770,24 @@ def test_the_untrained_encoder_and_the_pixels_stand_beside_the_trained_one(quick
     assert "(binomial), at 8 px" in str(found)
 
 
+def test_a_run_that_began_with_given_weights_is_measured_by_those(quick, runs, tmp_path):
+    shutil.copytree(runs / "0", first := tmp_path / "first")
+    encoder = im.encoders.get("mlp", channels=1, size=8, init=first)
+    encoder.recipe["init_known_by"] = im.encoders.weights.known_by(first)  # as a sweep notes it
+    run = im.train(im.methods.jmi(encoder, projector=(8,)), "digits", epochs=1, progress=False)
+    as_begun = im.Run.load(first).evaluate()
+    found = run.evaluate(protocols="baselines")
+    assert set(found["baselines"]) == {"init", "raw"} and found["baselines"]["init"]["weights"] == str(first)
+    assert {k: found["baselines"]["init"][k] for k in ("linear", "knn")} == {k: as_begun[k] for k in ("linear", "knn")}
+    said = next(line for line in str(found).splitlines() if line.startswith("as it began     linear probe"))
+    assert said.endswith(f"(binomial): this encoder, weights of {first}")
+    shutil.copy(runs / "1" / "learner.safetensors", first)
+    for why in ("has changed since", "no weights"):
+        with pytest.warns(UserWarning, match=f"baseline is of weights drawn anew, for want of .* with: .*{why}"):
+            assert set(run.evaluate(protocols="baselines")["baselines"]) == {"untrained", "raw"}
+        shutil.rmtree(first, ignore_errors=True)
+
+
 def test_baselines_are_encoded_once(runs, monkeypatch):
     run = im.Run.load(runs / "0")
     found = run.evaluate(protocols="baselines")["baselines"]

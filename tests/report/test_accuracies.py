@@ -30,6 +30,19 @@ def test_a_run_stands_above_what_it_is_to_be_measured_by():
     assert [row["run"] for row in rows([run("a")])] == ["`a`"] and "untrained" not in caption([run("a")])
 
 
+def test_a_run_that_began_with_given_weights_stands_above_those():
+    ones = [
+        run(f"r{k}", baselines={"init": of(60.0, 50.0) | {"weights": w}}) for k, w in enumerate(("a*b", "pretrained"))
+    ]
+    assert [row["run"] for row in rows(ones)][2:] == [
+        "as it began, weights of `a*b`",
+        "as it began, weights as published",
+    ]
+    assert rows(ones)[2][ON] == "`d`, at 32 px"
+    assert "as it began: the same encoder, with the weights that the run began with" in caption(ones)
+    assert "without an encoder" not in caption(ones)
+
+
 def test_what_is_the_same_for_several_runs_stands_once():
     other = BESIDE | {"untrained": of(61.0, 50.0)}
     two = [run("a", baselines=BESIDE), run("b", baselines=BESIDE)]

@@ -42,14 +42,14 @@ def history(values, std=0.9, rank=20.0):
     ]
 
 
-def synthetic(ends, wobble=(), linear=None, **gauges):
+def synthetic(ends, wobble=(), linear=None, readings=41, **gauges):
     """Runs of three seeds that climb to `ends[name]`; those in `wobble` fall every second epoch."""
     rows = []
     for name, end in ends.items():
         for seed in range(3):
-            values = np.linspace(0.0, end + 0.01 * seed, 21)
+            values = np.linspace(0.0, end + 0.01 * seed, readings)
             if name in wobble:
-                values[1 : 21 - 2 * seed : 2] += 0.5
+                values[1 : readings - 2 * seed : 2] += 0.5
             accuracy = {"linear": 95.0 + 0.1 * seed} if linear is None else {"linear": linear[name] + 0.1 * seed}
             accuracy["linear_untrained"] = 15.0 + 0.1 * seed
             if name.startswith("sdmi"):
@@ -85,6 +85,16 @@ def test_fig2_is_judged_by_its_curves():
     assert found["sdmi_highest"] == "holds"
     assert found["upward"] == "does not hold"
     assert found["jmi_smooth"] == "does not hold"
+
+
+def test_curves_of_a_few_epochs_that_all_rise_are_not_called_monotonic():
+    """Of three seeds of four steps each all twelve may rise by chance, of a curve that falls in every tenth, too."""
+    ends = dict.fromkeys(FIG2, 2.0)
+    (found,) = (c for c in judge.fig2(synthetic(ends, readings=5)) if c["name"] == "sdmi_monotonic")
+    assert found["verdict"] == "not decidable" and found["judged_by"][0]["error"] is None
+    assert judged(found) == "share - 0.95 = 0.05 (all seeds alike, and 12 steps together are too few to tell)"
+    assert verdicts(judge.fig2(synthetic(ends, readings=5)))["jmi_smooth"] == "not decidable"
+    assert verdicts(judge.fig2(synthetic(ends)))["jmi_smooth"] == "holds"
 
 
 def test_what_lies_within_the_noise_is_not_decided():

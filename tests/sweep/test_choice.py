@@ -318,6 +318,29 @@ def test_the_best_of_a_sweep_that_has_not_finished_is_said_not_to_be_final(tmp_p
     assert "cells: 2 finished" not in tell("best", made_up(tmp_path / "whole", done))[1]
 
 
+def test_cells_that_the_grid_no_longer_names_are_not_waited_for(tmp_path, tell):
+    done = [({"lr": lr, "seed": 0}, {"linear": 90.0 + lr}) for lr in (1, 2)]
+    path = made_up(tmp_path, [*done, ({"lr": 3}, None), ({"lr": 2, "seed": 1}, None), ({"lr": 4}, "NaN")])
+    folder, names = Folder(path), [Cell.of({**FIXED, **options}).name for options, _ in done]
+    assert "2 waiting" in tell("status", path)[1]
+    with folder.lock(other := next(row.name for row in folder.rows() if row.state == "waiting")):
+        folder.begin([], folder.read()["evaluate"], names)  # beside a sweep of the other cells
+        assert sorted(row.state for row in folder.rows() if row.state not in ("finished", "failed")) == [
+            "running",
+            "waiting",
+        ]
+    folder.begin([], folder.read()["evaluate"], names)
+    assert "5 cells: 2 finished, 1 failed, 2 dropped" in tell("status", path)[1]
+    said = tell("best", path)[1]
+    assert "3 cells: 2 finished, 1 failed; chosen of the cells that are finished" in said and "final" not in said
+    assert "lr=2: linear 92.00" in said and "1 of 2 seeds" not in said
+    found = json.loads(tell("best", path, "--json")[1])
+    assert (found["cells"], found["finished"], found["asked"]) == (3, 2, 1)
+    assert "dropped" not in tell("table", path)[1] and "2 of 3 cells have finished" in write(path).read_text()
+    folder.begin([cell for cell in [Cell.of({**FIXED, "lr": 3})] if cell.name == other], folder.read()["evaluate"])
+    assert "1 waiting, 1 dropped" in tell("status", path)[1]  # asked for again
+
+
 def test_signs_of_collapse_are_told_of_settings_and_cells(tmp_path, tell):
     cells = [({"lr": lr, "seed": k}, {"linear": 90.0 + lr}) for lr in (1, 2, 3) for k in (0, 1)]
     folder = Folder(path := made_up(tmp_path, cells))

@@ -80,6 +80,20 @@ def test_an_address_without_a_cluster_is_said_at_once(tmp_path):
         runner("ray", Work(tmp_path, address="127.0.0.1:1"))
 
 
+def test_ray_that_does_not_start_here_is_one_line(tmp_path, monkeypatch):
+    import ray
+
+    def fails(**_):
+        raise Exception("The current node timed out during startup.\nThis could happen because ...")
+
+    monkeypatch.setattr(ray, "init", fails)
+    with pytest.raises(
+        ConfigError, match=r"Ray does not start on this machine \(The current node timed .*--runner local"
+    ) as said:
+        runner("ray", Work(tmp_path))
+    assert "\n" not in str(said.value)
+
+
 @pytest.mark.slow
 def test_a_node_that_dies_loses_only_its_cell_which_goes_on_elsewhere(tmp_path, cluster, same_results):
     address, second, kill = cluster

@@ -18,7 +18,7 @@ from infomax.errors import ConfigError, DataError
 from infomax.sweep import Folder, read, run, same
 from infomax.sweep.cell import complete, judgeable
 from infomax.sweep.run import _samples
-from infomax.sweep.runners import Work
+from infomax.sweep.runners import Work, local
 from infomax.sweep.runners.local import Local
 from infomax.training.interrupt import Stopped
 
@@ -454,3 +454,16 @@ def test_a_cell_that_is_stopped_while_it_is_judged_leaks_no_semaphore(tmp_path):
     command = [sys.executable, str(tmp_path / "judges.py"), str(tmp_path / "judging")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ended.stdout.split() == [str(128 + signal.SIGTERM)] and "leaked" not in ended.stderr
+
+
+def test_the_server_of_processes_is_deaf_to_ctrl_c_from_its_first_moment(monkeypatch):
+    said = []
+    what = "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"
+    monkeypatch.setattr(
+        local.forkserver,
+        "ensure_running",
+        lambda: said.append(subprocess.run([sys.executable, "-c", what], capture_output=True, text=True).stdout),
+    )
+    before = signal.getsignal(signal.SIGINT)
+    local._begin_server()
+    assert said == ["True\n"] and signal.getsignal(signal.SIGINT) == before

@@ -138,12 +138,15 @@ def test_data_of_which_nothing_can_be_held_out_are_refused():
 def test_nodes_of_a_graph_are_tried_on_its_test_split():
     pytest.importorskip("torch_geometric")
     data = im.data.load("sbm")
-    learner = im.methods.bgrl(im.encoders.get("gcn", channels=data.channels), predictor=(16,))
-    run = im.train(learner, data, epochs=3, lr=1e-2, progress=False, **ONLINE)
+
+    def learner():
+        return im.methods.bgrl(im.encoders.get("gcn", channels=data.channels), predictor=(16,))
+
+    run = im.train(learner(), data, epochs=3, lr=1e-2, progress=False, **ONLINE)
     assert run.history[-1]["online_n"] == len(data.test)
     data.train = data.train[:0]
     with pytest.raises(im.DataError, match="names no nodes to learn from"):
-        im.train(learner, data, epochs=1, progress=False, **ONLINE)
+        im.train(learner(), data, epochs=1, progress=False, **ONLINE)
     assert 0 <= run.history[-1]["online_probe"] <= 100
 
 

@@ -1,3 +1,5 @@
+import copy
+import json
 import warnings
 
 import numpy as np
@@ -278,3 +280,19 @@ def test_true_after_an_epoch_ends_the_run_and_it_can_be_continued_to_the_same_bi
 def test_true_after_the_last_epoch_changes_nothing(tmp_path):
     run = fit(out=tmp_path / "run", on_epoch=lambda run: len(run.history) == 2)
     assert torch.equal(weights(im.Run.resume(tmp_path / "run")), weights(run))
+
+
+def test_an_encoder_that_an_earlier_run_has_trained_is_told_of_and_one_that_was_put_back_is_not(tmp_path):
+    encoder = im.encoders.get("toy")
+    before = copy.deepcopy(encoder.state_dict())
+    asked = {"epochs": 1, "progress": False}
+    im.train(im.methods.jmi(encoder, projector=()), "gaussians", **asked)
+    with pytest.warns(UserWarning, match=r"encoder of 'simclr' was trained by an earlier run \(jmi, \d+ updates\)"):
+        im.train(im.methods.simclr(encoder, projector=()), "gaussians", out=tmp_path / "run", **asked)
+    told = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert told["encoder_trained_before"].startswith("jmi, ")
+    im.Run.resume(tmp_path / "run", progress=False)
+    im.train(im.Run.load(tmp_path / "run").learner, "gaussians", **asked)  # as was asked for
+    encoder.load_state_dict(before)
+    im.train(im.methods.vicreg(encoder, projector=()), "gaussians", out=tmp_path / "anew", **asked)
+    assert "encoder_trained_before" not in json.loads((tmp_path / "anew" / "environment.json").read_text())

@@ -39,6 +39,9 @@ TRAIN_FOLDERS = ("train", "training")
 TEST_FOLDERS = ("test", "testing", "val", "validation", "valid", "dev")
 """Folders that are the splits, in small letters or capitals: the first of either that there is."""
 
+STRAY = 0.01
+"""Share of the images up to which those beside the folders of classes, directly in the top folder, are left out."""
+
 OnError = Literal["skip", "stop"]
 
 
@@ -114,10 +117,11 @@ def read_folder(
     """Read every image below a folder as uint8 RGB.
 
     Where every image lies in a folder directly below the top one, and there are several, these folders are the
-    classes; any other layout, flat or nested, has no labels. Where there are folders `train` (`training`) and `test` (or
-    `testing`, `val`, `validation`, `valid`, `dev`: the first of them that there is), in capitals too, they are the splits; a
-    folder `train` and nothing else is the whole. A real folder is read once, however many links lead to it. Pictures of other
-    kinds (`UNREAD`: HEIC, raw) are left out, and counted in a warning.
+    classes; of images beside them, directly in the top folder, up to 1 % of all are left out and named in a warning, whatever
+    the data are wanted for. Any other layout, flat or nested, has no labels. Where there are folders `train` (`training`) and
+    `test` (or `testing`, `val`, `validation`, `valid`, `dev`: the first of them that there is), in capitals too, they are the
+    splits; a folder `train` and nothing else is the whole. A real folder is read once, however many links lead to it. Pictures
+    of other kinds (`UNREAD`: HEIC, raw) are left out, and counted in a warning.
 
     Every file is decoded once, to know which are whole and what the statistics are. Where all of them together fit
     `budget()` they stay in memory; else they are decoded again when they are used. What was found of many files, or of some
@@ -142,7 +146,14 @@ def read_folder(
     files, closed, unread = _listing(root, on_error)
     if unread:
         warn(f"{root}: {_told(unread)}")
-    train_files = files if train_root == root else _listing(train_root, on_error).files
+    files, stray = _without_stray(root, files)
+    if stray:
+        told = ", ".join(printable(file.name) for file in stray[:5]) + (" ..." if len(stray) > 5 else "")
+        warn(
+            f"{root}: {many(len(stray), 'picture')} directly in it left out, since the other {len(files):,} lie in folders of "
+            f"classes: {told}; to have {'it' if len(stray) == 1 else 'them'}, move {'it' if len(stray) == 1 else 'them'} there"
+        )
+    train_files = files if train_root == root else _without_stray(train_root, _listing(train_root, on_error).files)[0]
     some = torch.linspace(0, len(train_files) - 1, min(LOOKED_AT, len(train_files))).long().tolist()
     top = white(train_files[i] for i in some)
     found = read_files(files, root, scale, on_error, keep=hold or len(files) <= FEW, top=top)
@@ -181,7 +192,7 @@ def known_by(path: Path) -> str | None:
         DataError: no images.
     """
     root = _split_roots(path, "train")[0]
-    return of_files(_listing(root, "skip").files, root)
+    return of_files(_without_stray(root, _listing(root, "skip").files)[0], root)
 
 
 def unlabelled_for_sure(path: Path) -> bool:
@@ -278,6 +289,20 @@ def _image_files(root: Path, errors: list[OSError], unread: Counter[str]) -> Ite
                     yield Path(folder) / name
                 elif kind in UNREAD:
                     unread[kind] += 1
+
+
+def _without_stray(root: Path, files: list[Path]) -> tuple[list[Path], list[Path]]:
+    """The images, and those that are left out: at most `STRAY` of them, directly in the top folder, where all others lie
+    directly in folders of classes, two of them or more.
+
+    By the names alone, whatever can be decoded: what data are known by must not hang on that.
+    """
+    depths = [len(file.relative_to(root).parts) for file in files]
+    stray = [file for file, depth in zip(files, depths, strict=True) if depth == 1]
+    classed = [file for file, depth in zip(files, depths, strict=True) if depth == 2]
+    if len(stray) > STRAY * len(files) or max(depths) > 2 or len({file.parent for file in classed}) < 2:
+        return files, []
+    return classed, stray
 
 
 def _labels_by_folder(root: Path, files: list[Path], kept: list[int]) -> tuple[Tensor | None, list[str] | None]:

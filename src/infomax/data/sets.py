@@ -17,7 +17,7 @@ from infomax.errors import DataError
 from infomax.words import many
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Dataset:
     """Samples, with what is known about them.
 
@@ -46,6 +46,8 @@ class Dataset:
         (2, 1, 8, (0.0,))
         >>> data.kind, data.shape
         ('images', (8, 8, 1))
+        >>> data
+        Dataset('mine', 2 images of 8 x 8 x 1, 2 classes)
     """
 
     images: Tensor | list[Tensor] | Encoded
@@ -54,16 +56,16 @@ class Dataset:
     name: str = "data"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    skipped: tuple[str, ...] = field(default=(), repr=False)
-    origin: tuple[str, str] | None = field(default=None, repr=False)
-    files: list[str] | None = field(default=None, repr=False)
-    split: str | None = field(default=None, repr=False)
-    unlabelled: str = field(default="", repr=False)
-    read_by: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    skipped: tuple[str, ...] = ()
+    origin: tuple[str, str] | None = None
+    files: list[str] | None = None
+    split: str | None = None
+    unlabelled: str = ""
+    read_by: dict[str, Any] = field(default_factory=dict, init=False)
     """The options of `load` other than its own by which it found this train split: `resize`, `shrink` and `seed`."""
-    why_skipped: tuple[str, ...] = field(default=(), init=False, repr=False)
+    why_skipped: tuple[str, ...] = field(default=(), init=False)
     """Why each of `skipped` could not be read, in two or three words; nothing: it is not known, or said by the names."""
-    files_known_by: str | None = field(default=None, init=False, repr=False)
+    files_known_by: str | None = field(default=None, init=False)
     """What the files that samples lie in are known by, see `infomax.data.content`; None: they lie in memory alone."""
 
     def __post_init__(self) -> None:
@@ -93,6 +95,18 @@ class Dataset:
     def __len__(self) -> int:
         """N, the number of samples."""
         return len(self.images)
+
+    def __repr__(self) -> str:
+        shapes = {tuple(one.shape) for one in self.images} if isinstance(self.images, list) else {self.shape}
+        shape = " x ".join(map(str, one)) if len(shapes) == 1 and (one := next(iter(shapes))) else "several sizes"
+        samples = f"{many(len(self), self.kind[:-1], self.kind)} of {shape}"
+        return f"{type(self).__name__}({', '.join([repr(self.name), *filter(None, (self.split, samples, *self._told()))])})"
+
+    def _told(self) -> list[str]:
+        """What else is to be said of the data in a few words: their classes, and how many files could not be read."""
+        known = self.classes or ([] if self.labels is None else {one for one in self.labels.tolist() if one >= 0})
+        labels = "no labels" if self.labels is None else many(len(known), "class", "classes")
+        return [labels] + [f"{self.n_skipped:,} skipped"] * bool(self.skipped)
 
     @property
     def no_labels(self) -> str:
@@ -195,6 +209,8 @@ class Graph(Dataset):
         >>> graph = Graph(torch.eye(3), torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
         >>> len(graph), graph.edge_index.shape[1]
         (3, 4)
+        >>> graph
+        Graph('graph', 3 nodes of 3, edge_index 2 x 4, no labels)
     """
 
     def __init__(
@@ -227,6 +243,11 @@ class Graph(Dataset):
     def kind(self) -> str:
         """Nodes."""
         return "nodes"
+
+    def _told(self) -> list[str]:
+        splits = {"train": self.train, "val": self.val, "test": self.test}
+        named = [f"{len(ids):,} {name}" for name, ids in splits.items() if len(ids)]
+        return [f"edge_index 2 x {self.edge_index.shape[1]:,}", *super()._told(), *named]
 
     def _nodes(self, given: Any, what: str) -> Tensor:
         """Ids of nodes, given as such or as a mask."""

@@ -129,6 +129,11 @@ def check(name: str, init: str | Path | None = None, size: int | None = None) ->
     ours = not (rest and library in _LIBRARIES)
     if not ours:
         _LIBRARIES[library](rest)
+    elif name == "auto":
+        raise ConfigError(
+            "encoder auto is chosen by data, which im.encoders.get does not see: name one: resnet8 for images of 16 pixels and "
+            "more, mlp for smaller ones, points and tables, resnet1d for signals, gcn for a graph (docs/encoders.md)"
+        )
     elif name not in _BUILDERS:
         raise ConfigError(f"no encoder {name!r}: {nearest(name, NAMES)}")
     if init is None or str(init) != PRETRAINED:

@@ -7,7 +7,7 @@
 | knn | nearest neighbours, k = 20 and temperature 0.07 |
 | knn-best | nearest neighbours, k and temperature chosen on the same fifth |
 | few | logistic regression on 1 % and on 10 % of the labels, over three draws of them |
-| baselines | `linear` and `knn` of the same encoder with weights drawn anew, and of the samples as they are |
+| baselines | `linear` and `knn` of the same encoder with weights drawn anew or as it began, and of the samples as they are |
 | finetune | the encoder learns the labels itself, over three seeds; by name only: `infomax.evaluate.finetune` |
 
 Every choice is made on train; each protocol looks at the test set once, and a protocol of several seeds once a seed.

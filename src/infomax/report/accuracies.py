@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infomax.evaluate.baselines import INIT, UNTRAINED, of_source
 from infomax.evaluate.findings import Shown, of_what, shown
 from infomax.evaluate.protocols import BASELINES
 from infomax.report.markdown import literal
@@ -83,12 +84,14 @@ def accuracies(s: Subject, one: Shown) -> dict[str, str]:
 
 
 def baselines(on: Shown) -> dict[str, dict[str, str]]:
-    """Likewise of what accuracies are to be measured by: the encoder untrained, the samples as they are."""
+    """Likewise of what accuracies are to be measured by: the encoder untrained or as it began, the samples as they are."""
     found, made = on.found, {}
     for of, one in (found.get(BASELINES) or {}).items():
         size = one.get("size")
-        what = "untrained" if of == "untrained" else "raw samples" if size is None else f"raw pixels, at {size} px"
-        at = found if of == "untrained" else {}
+        what = "raw samples" if size is None else f"raw pixels, at {size} px"
+        if of in (UNTRAINED, INIT):
+            what = "untrained" if of == UNTRAINED else f"as it began, weights {of_source(one.get('weights'), literal)}"
+        at = found if of in (UNTRAINED, INIT) else {}
         made[what] = _cells({"test": found.get("test"), **one}) | {ON: _on(on.name, at, own=on.own)}
     return made
 
@@ -114,7 +117,9 @@ def caption(subjects: Sequence[Subject]) -> str:
     said = [ABOUT + ("; g: the second encoder, which climbs too" if second else "")]
     if "untrained" in beside:
         said.append("untrained: the same encoder, its weights drawn anew")
-    if raw := sorted(beside - {"untrained"}):
+    if "as it began" in beside:
+        said.append("as it began: the same encoder, with the weights that the run began with")
+    if raw := sorted(beside - {"untrained", "as it began"}):
         said.append(f"{' and '.join(raw)}: the same protocols without an encoder")
     others = [f"{literal(name)} ({', '.join(map(literal, runs))})" for name, runs in rest.items()]
     also = f" Also evaluated, on data that not all were: {', '.join(others)}." if others else ""

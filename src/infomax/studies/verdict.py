@@ -164,6 +164,37 @@ def below(what: str, values: Any, bar: float) -> Comparison:
     return Comparison(f"{bar:g} - {what}", bar - mean, error, max(np.size(values) - 1, 1))
 
 
+def share_above(what: str, shares: Any, bar: float, steps: Any) -> Comparison:
+    """The claim that the mean over seeds of a share of steps lies above a bar.
+
+    Shares in which all seeds agree have no spread, and of a few steps all may have gone one way by chance. Then it is decided
+    where so many steps, each taken with the bar's probability, would come out as far in fewer than `LEVEL` of all tries.
+
+    Args:
+        what: it is of.
+        shares: of the steps, a seed.
+        bar: above 0 and below 1.
+        steps: how many each share is of.
+
+    Example:
+        >>> [share_above("rises", [1.0] * 3, 0.95, [steps] * 3).verdict for steps in (4, 60)]
+        ['not decidable', 'holds']
+        >>> [share_above("rises", [0.5] * 3, 0.95, [steps] * 3).verdict for steps in (2, 60)]
+        ['does not hold', 'does not hold']
+    """
+    from scipy.special import bdtr, bdtrc
+
+    found = above(what, shares, bar)
+    if found.error > SPREAD or math.isnan(found.error):
+        return found
+    of = int(np.sum(steps))
+    taken = round(float(np.dot(np.asarray(shares, dtype=float), np.asarray(steps, dtype=float))))
+    chance = bdtrc(taken - 1, of, bar) if found.difference > 0 else bdtr(taken, of, bar)
+    if chance <= LEVEL:
+        return found
+    return found._replace(error=math.nan, why=f"all seeds alike, and {of} steps together are too few to tell")
+
+
 def never(what: str, count: int, seeds: int) -> Comparison:
     """The claim that something happened in no run, out of so many seeds: once refutes it; that it was not seen of a single
     seed has, like a mean of one, no spread to be judged by.

@@ -14,7 +14,18 @@ from infomax.recipes import files
 from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import OURS, Grid, read
 from infomax.sweep.metrics import JUDGED, aim, judged
-from infomax.sweep.ranking import counted, mixed, ranked, settings, so_far, telling, unfinished, varied, without
+from infomax.sweep.ranking import (
+    asked_for,
+    counted,
+    mixed,
+    ranked,
+    settings,
+    so_far,
+    telling,
+    unfinished,
+    varied,
+    without,
+)
 from infomax.sweep.run import known, run
 from infomax.sweep.search import TPE
 from infomax.words import as_option, many
@@ -102,7 +113,7 @@ def start(grid: str, out: str, changes: tuple[str, ...], options: dict[str, Any]
     if ended and not any(row.state == "finished" for row in ended):
         raise unfinished(out, ended, " of this grid" * (len(ended) < len(rows)))
     if ended:
-        _print_best(out, rows, asked.evaluate["metric"], asked.evaluate["goal"])
+        _print_best(out, asked_for(rows), asked.evaluate["metric"], asked.evaluate["goal"])
     print(f"wrote {out}; next: {command(f'sweep table {out}')}, {command(f'sweep page {out}')}")
 
 
@@ -149,7 +160,7 @@ def status(path: str, *, as_json: bool = False) -> None:
 
 def best(path: str, by: str | None = None, goal: str | None = None, *, as_json: bool = False) -> None:
     """`infomax sweep best DIR`."""
-    folder, rows = Folder(path), Folder(path).rows()
+    folder, rows = Folder(path), asked_for(Folder(path).rows())
     asked = folder.read()["evaluate"]
     metric, goal = aim(asked, by, goal)
     found = ranked(path, rows, metric, goal)[0]
@@ -172,7 +183,7 @@ def best(path: str, by: str | None = None, goal: str | None = None, *, as_json: 
 
 def table(path: str, by: str | None = None, goal: str | None = None, *, csv: bool = False) -> None:
     """`infomax sweep table DIR`."""
-    folder, rows = Folder(path), Folder(path).rows()
+    folder, rows = Folder(path), asked_for(Folder(path).rows())
     asked = folder.read()["evaluate"]
     metric, goal = aim(asked, by, goal)
     if not any(row.state == "finished" for row in rows):

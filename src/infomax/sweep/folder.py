@@ -2,7 +2,7 @@
 
 | path | content |
 |---|---|
-| sweep.json | every cell by name, its options resolved; how cells are judged |
+| sweep.json | every cell by name, its options resolved; how cells are judged; which cells were asked for last |
 | cells/NAME/ | the run of a cell |
 | cells/NAME/result.json | its metrics, once it has finished |
 | cells/NAME/error.json | why it failed, if it did |
@@ -11,7 +11,7 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +28,8 @@ from infomax.training.collapse import shows_collapse
 from infomax.training.folder import read_config, read_log, read_watched
 from infomax.words import many
 
-State = Literal["finished", "failed", "running", "begun", "waiting"]
-STATES: tuple[State, ...] = ("finished", "failed", "running", "begun", "waiting")
+State = Literal["finished", "failed", "running", "begun", "waiting", "dropped"]
+STATES: tuple[State, ...] = ("finished", "failed", "running", "begun", "waiting", "dropped")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Row:
 
     Args:
         name: of the cell.
-        state: finished, failed, running, begun (and stopped) or waiting.
+        state: finished, failed, running, begun (and stopped) or waiting; in place of the last two dropped, where the grid that
+            was asked for last does not name it.
         options: all of `infomax train`, resolved.
         metrics: of a finished one.
         epochs: passes over the data that are done.
@@ -73,8 +74,14 @@ class Folder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    def begin(self, cells: Iterable[Cell], evaluate: Mapping[str, Any]) -> None:
+    def begin(self, cells: Iterable[Cell], evaluate: Mapping[str, Any], named: Collection[str] | None = None) -> None:
         """Enter cells, beside those that are there already; how they are judged is what was said last.
+
+        Args:
+            cells: to be computed.
+            evaluate: how they are judged.
+            named: names of all that a grid which begins asks for, as far as they are known: what others had asked for, and
+                was not computed, is dropped, unless one of those cells is being computed. None: the grid goes on.
 
         Raises:
             ConfigError: where the folder holds something, and no sweep.
@@ -82,9 +89,14 @@ class Folder:
         self.refuse_other()
         path = self.path / "sweep.json"
         with self.lock(path.name):  # else two sweeps that share a folder lose each other's cells
-            known = self.read()["cells"] if path.is_file() else {}
+            before = self.read() if path.is_file() else {"cells": {}, "named": []}
+            cells_before, others = before["cells"], before["named"]
             entered = {cell.name: plain(cell.options) for cell in cells}
-            said = {"evaluate": dict(evaluate), "cells": {**known, **entered}}
+            said: dict[str, Any] = {"evaluate": dict(evaluate), "cells": {**cells_before, **entered}}
+            if named is not None and not any(self._locked(name) for name in cells_before.keys() - set(named)):
+                others = []
+            if others is not None:  # of an earlier version it is not known: all count
+                said["named"] = list(dict.fromkeys([*others, *(named or ()), *entered]))
             write_text(path, json.dumps(said, indent=1) + "\n", durable=True)
 
     def refuse_other(self) -> None:
@@ -101,7 +113,7 @@ class Folder:
             raise ConfigError(f"{self.path} exists, is not empty and is no sweep: choose another --out")
 
     def read(self) -> dict[str, Any]:
-        """What sweep.json says: {evaluate, cells}.
+        """What sweep.json says: {evaluate, cells, named}.
 
         Raises:
             DataError: where there is none, or it is damaged.
@@ -113,7 +125,12 @@ class Folder:
             )
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
-            return {"evaluate": dict(said["evaluate"]), "cells": dict(said["cells"])}
+            named = said.get("named")
+            return {
+                "evaluate": dict(said["evaluate"]),
+                "cells": dict(said["cells"]),
+                "named": None if named is None else list(named),
+            }
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"{path} is damaged: {error}") from None
 
@@ -152,6 +169,8 @@ class Folder:
             return "running"
         if self.failed(name, sweep):
             return "failed"
+        if (named := sweep.get("named")) is not None and name not in named:
+            return "dropped"
         return "begun" if written(self.cell(name)) else "waiting"
 
     def row(self, name: str, sweep: Mapping[str, Any]) -> Row:

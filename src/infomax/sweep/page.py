@@ -12,7 +12,7 @@ from infomax.report.page import Page
 from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import WHERE
 from infomax.sweep.metrics import aim, judged
-from infomax.sweep.ranking import mixed, ranked, telling, without
+from infomax.sweep.ranking import asked_for, mixed, ranked, telling, without
 from infomax.words import as_option, many
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
         ConfigError: where no cell has finished, or there is no such metric.
     """
     folder = Folder(path)
-    asked, rows = folder.read()["evaluate"], folder.rows()
+    asked, rows = folder.read()["evaluate"], asked_for(folder.rows())
     metric, goal = aim(asked, by, goal)
     found = ranked(path, rows, metric, goal)
     keys, own = telling(rows)

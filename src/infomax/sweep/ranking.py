@@ -67,6 +67,17 @@ def _states(rows: Iterable[Row]) -> str:
     return ", ".join(f"{count[s]} {s}" for s in STATES if count[s])
 
 
+def asked_for(rows: Iterable[Row]) -> list[Row]:
+    """The cells among which there is a choice: all but those that no grid asks for any longer.
+
+    Example:
+        >>> rows = [Row("a", "finished", {}, {}, 0, 0.0), Row("b", "dropped", {}, {}, 0, 0.0)]
+        >>> [row.name for row in asked_for(rows)]
+        ['a']
+    """
+    return [row for row in rows if row.state != "dropped"]
+
+
 def so_far(rows: Iterable[Row]) -> str:
     """That a choice among cells that have not all finished is of those that have, as a line; nothing where all have.
 

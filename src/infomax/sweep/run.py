@@ -72,7 +72,7 @@ def run(
     search: Search = Everything(grid) if grid.sampler == "random" else TPE(grid, rows)
     if search.apart:
         warn(f"{grid.source}: {search.apart}: such cells fail, and the others run")
-    folder.begin([], grid.evaluate)
+    folder.begin([], grid.evaluate, search.known if isinstance(search, TPE) else [cell.name for cell in grid.cells()])
     loop = _Loop(folder, grid, search, work, runner_name, progress)
     try:
         loop.run()

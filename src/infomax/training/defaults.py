@@ -23,7 +23,7 @@ LARGEST_DEFAULT_SIZE = 96  # larger pictures are for those who ask: --size 224
 TABLE_FROM = 4
 """Columns from which on N x D floats are the rows of a table; fewer are points in space, whose units mean something."""
 VIEWS = ("auto", *RECIPES, "signals", "tabular", "noise", "graph")
-"""Every name of views; which of them some data have, is said by `view_function`."""
+"""Every name of the package's views; which of them some data have, is said by `view_function`."""
 
 
 def dataset(
@@ -145,8 +145,8 @@ def check_names(
         )
     if init is not None and init != PRETRAINED:
         located(init)
-    if isinstance(views, str) and views not in VIEWS:
-        raise ConfigError(f"no views {views!r}: {nearest(views, VIEWS)}")
+    if isinstance(views, str) and views not in (known := {*VIEWS, *RECIPES}):  # some may have been entered since
+        raise ConfigError(f"no views {views!r}: {nearest(views, known)}")
 
 
 def view_function(

@@ -15,6 +15,7 @@ from torch import Tensor
 from infomax.clock import Clock
 from infomax.compiled import Compiling
 from infomax.errors import command, warn
+from infomax.learner import in_turn
 from infomax.modes import modes_kept
 from infomax.parallel import anywhere, even_slices, rank, synchronized
 from infomax.progress import lasts, meter
@@ -61,6 +62,7 @@ class Loop:
         self.job, self.position, self.signals, self.progress, self.on_epoch = job, position, signals, progress, on_epoch
         run, self.length, self.target = job.run, job.length, job.learner.target
         self.order = list(self.target.order(len(job.feed)))
+        in_turn(job.learner)
         if position.step > 0:
             self.length.take_up(position.step, position.spent, position.foreseen)
         self.total = self.length.total(position.step)

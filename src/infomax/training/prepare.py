@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from infomax.clock import Clock
 from infomax.data.content import content
 from infomax.encoders.width import measured_width, width_of
 from infomax.errors import ConfigError, InfomaxError
 from infomax.learner import Learner
 from infomax.modes import resting
 from infomax.parallel import by_rank, same_start, world
+from infomax.target import Twin
 from infomax.training import checkpoint, sharding
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import described
@@ -91,6 +93,9 @@ def prepare(
 ) -> Job:
     """Everything at its place and tried out, and the configuration resolved, before the first update."""
     _check_learner(learner)
+    if isinstance(learner.target, Twin):  # a whole pass would be made before the turn of the second encoder
+        for phase in (0, 1):
+            learner.refuse_frozen(Clock(phase=phase))
     check_machine(options, machine)
     precision, options = options.precision, replace(options, precision=chosen(options.precision, machine["device"]))
     asked = resolved(learner, options.rules)  # by the names of the parameters, which a branch that is compiled keeps

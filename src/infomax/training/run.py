@@ -176,8 +176,13 @@ class Run:
         """Whether this process writes: there is a folder, and it is the first of its kind."""
         return self.path is not None and rank() == 0
 
-    def start(self, continued: int | None = None) -> None:
-        """Write down what was asked, before anything happens; or that the run continues, at which update."""
+    def start(self, continued: int | None = None, earlier: str | None = None) -> None:
+        """Write down what was asked, before anything happens; or that the run continues, at which update.
+
+        Args:
+            continued: the update.
+            earlier: by what its encoder was trained before it began.
+        """
         if self.path is None or not self.writes:
             return
         here = environment()
@@ -191,6 +196,7 @@ class Run:
                 asked["data"] |= lie
                 write_bytes(self.path / "config.json", json.dumps(asked, indent=2).encode() + b"\n", durable=True)
         else:
+            here |= {"encoder_trained_before": earlier} if earlier else {}
             write_bytes(self.path / "config.json", json.dumps(self.config, indent=2).encode() + b"\n", durable=True)
         write_bytes(self.path / "environment.json", json.dumps(here, indent=2).encode() + b"\n", durable=True)
 

@@ -21,6 +21,7 @@ from infomax.training.checkpoint import Position
 from infomax.training.completion import stands
 from infomax.training.defaults import dataset, read_by
 from infomax.training.devices import PrecisionName
+from infomax.training.earlier import earlier_run, trained
 from infomax.training.feed import ViewFunction
 from infomax.training.folder import alone, claim, cleared, in_python, never_begun, read_config, read_log, unclaimed
 from infomax.training.interrupt import noted_signals, outliving
@@ -75,7 +76,7 @@ def train(
     """Train a method on unlabeled data.
 
     Args:
-        learner: the method.
+        learner: the method. Where an earlier run has trained its encoder, this one goes on from there, and warns.
         data: name of a data set, path of a folder or array file, shards (`shards/*.tar`, `hf:user/name`; see
             `infomax.data.load`), a `Dataset` or a tensor; or what gives samples by their numbers, such as torch's data sets
             or a list of pictures (`infomax.data.items.of_items`).
@@ -263,6 +264,7 @@ def _go(
     job: Job, path: Path | None, progress: bool, on_epoch: OnEpoch | None = None, *, continued: bool = False
 ) -> Run:
     run, position = job.run, Position()
+    earlier = None if continued else earlier_run(run.learner)
     # an update seeds torch's generators by its number: what the caller draws next is not to hang on that
     anew = path is not None and rank() == 0 and not continued and never_begun(path)  # the lock is this one's, soon
     drawn = torch.random.fork_rng(range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ())  # type: ignore[no-untyped-call]
@@ -280,7 +282,7 @@ def _go(
                     position, scaler = checkpoint.restore(path, job.learner, job.optimizer, run.config)
                     job.place.precision.load(scaler)
                 run.history = position.history
-                run.start(position.step if continued else None)
+                run.start(position.step if continued else None, earlier)
                 run._under_way = True
                 Loop(job, position, signals, progress, on_epoch).run()
         except BaseException:
@@ -289,5 +291,6 @@ def _go(
             raise
         finally:
             run._under_way = False
+            trained(run.learner, position.step)
             give_back()
     return run

@@ -11,7 +11,7 @@ from infomax.views.fused import threads
 from infomax.views.graph import GraphViews
 from infomax.views.image import ImageView, Params, apply, draw
 from infomax.views.points import Gaussian
-from infomax.views.recipes import RECIPES, Views, recipe
+from infomax.views.recipes import RECIPES, Views, own_recipe, recipe
 from infomax.views.signal import Signals, SignalView
 from infomax.views.tabular import Corruption
 from infomax.views.transforms import PerSample, per_sample
@@ -29,6 +29,7 @@ __all__ = [
     "Views",
     "apply",
     "draw",
+    "own_recipe",
     "per_sample",
     "recipe",
     "threads",

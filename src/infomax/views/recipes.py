@@ -1,7 +1,10 @@
 """Views of a batch: a tuple of `ImageView`s and a normalisation, and the published recipes by name."""
 
+import inspect
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -334,9 +337,65 @@ RECIPES: dict[str, _Recipe] = {
     "gentle": _gentle,
     "none": _none,
 }
-"""The recipes by name: the published ones, and ours."""
+"""The recipes by name: the published ones, ours, and those that were entered (`own_recipe`)."""
 
-_MULTI_CROP = ("swav", "dino")
+_MULTI_CROP = ["swav", "dino"]
+_TAKEN = frozenset({*RECIPES, "auto", "signals", "tabular", "noise", "graph"})
+"""Names of views of the package, of other data than images too."""
+
+_Own = TypeVar("_Own", bound=Callable[..., Sequence[ImageView]])
+
+
+def own_recipe(function: _Own) -> _Own:
+    """Enter a recipe of your own for images in the list, under the function's name.
+
+    Where the module that says this is imported, `views="..."`, `infomax.views.recipe`, the command line and sweeps know the
+    recipe by that name, and a run that was trained by it is read back as any other. It is normalised as the package's are.
+
+    Args:
+        function: of the side of the global views in pixels, and by name of `local_views`, where it has small ones (None: as
+            many as it likes); gives an `ImageView` a view, two or more, the global ones first.
+
+    Raises:
+        ConfigError: a function of other arguments, or the name of views of the package.
+
+    Example:
+        >>> @own_recipe
+        ... def upright(size):
+        ...     view = ImageView(size=size, flip=0.0, jitter=(0.4, 0.4, 0.2, 0.1))
+        ...     return view, view
+        >>> len(recipe("upright", size=24))
+        2
+        >>> _ = RECIPES.pop("upright")  # only here, so that the list stays the package's
+    """
+    name, signature = function.__name__, inspect.signature(function)
+    if name in _TAKEN:
+        raise ConfigError(f"the views {name}{signature}: the package has some of this name; choose another")
+    multi_crop = "local_views" in signature.parameters
+    try:
+        signature.bind(32, **({"local_views": None} if multi_crop else {}))
+    except TypeError as error:
+        raise ConfigError(
+            f"the views {name}{signature}: a recipe is a function of the size, and by name of local_views where it has "
+            f"small views: {error}"
+        ) from None
+
+    def made(size: int, local: int | None) -> tuple[ImageView, ...]:
+        given = function(size, local_views=local) if multi_crop else function(size)
+        views = tuple(given) if isinstance(given, list | tuple) else ()
+        if len(views) < 2 or not all(isinstance(view, ImageView) for view in views):
+            raise ConfigError(
+                f"the views {name} give {textwrap.shorten(repr(given), 80)}: return two infomax.views.ImageView or more, as in "
+                "`return view, view`; a function that makes its views itself is given as views=FUNCTION"
+            )
+        return views
+
+    RECIPES[name] = made
+    if name in _MULTI_CROP:
+        _MULTI_CROP.remove(name)
+    if multi_crop:
+        _MULTI_CROP.append(name)
+    return function
 
 
 def recipe(

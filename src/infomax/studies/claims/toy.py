@@ -9,13 +9,13 @@ import numpy as np
 
 from infomax.errors import DataError
 from infomax.report.looks import style
-from infomax.studies.curves.judge import Floats, label, rising
+from infomax.studies.curves.judge import Floats, label, rising, steps
 from infomax.studies.curves.plan import JMI_FAMILY, SDMI_FAMILY
 from infomax.studies.toy.jobs import METHODS
 from infomax.studies.toy.judge import BANDS, CONVERGED, MONOTONE, NEAR_IDEAL, NEARLY, SATURATED
 from infomax.studies.toy.results import ESTIMATORS, PAPER, ROWS, row_of
 from infomax.studies.toy.train import Arrays
-from infomax.studies.verdict import Comparison, above, below, between, claim
+from infomax.studies.verdict import Comparison, above, below, between, claim, share_above
 from infomax.training.monitor import COLLAPSED_STD
 
 Settings = Mapping[str, Mapping[str, Arrays]]
@@ -107,6 +107,10 @@ def _share(method: str, runs: Settings, setting: str) -> Floats:
     return rising(runs[setting][method]["mi_1_dv"])
 
 
+def _rises(what: str, method: str, runs: Settings, setting: str, bar: float) -> Comparison:
+    return share_above(what, _share(method, runs, setting), bar, steps(runs[setting][method]["mi_1_dv"]))
+
+
 def _end(method: str, estimator: str, runs: Settings, setting: str) -> Floats:
     return np.asarray(runs[setting][method][f"mi_1_{estimator}"][:, -1], dtype=float)
 
@@ -192,10 +196,10 @@ _JUDGES: dict[str, tuple[_Judge, str]] = {
     ),
     "best": (lambda r, runs, s: [above("min gap", runs["best"]["sdmi"]["gaps_f"][1], NEAR_IDEAL)], "infomax"),
     "monotone": (
-        lambda r, runs, s: [above(_label(m), _share(m, runs, s), MONOTONE) for m in METHODS],
+        lambda r, runs, s: [_rises(_label(m), m, runs, s, MONOTONE) for m in METHODS],
         "D.2, figs. 5, 6",
     ),
-    "sdmi_monotone": (lambda r, runs, s: [above("share", _share("sdmi", runs, s), NEARLY)], "4.3"),
+    "sdmi_monotone": (lambda r, runs, s: [_rises("share", "sdmi", runs, s, NEARLY)], "4.3"),
     "jmi_more_uniform": (_uniform, "fig. 2, caption"),
     "highest_mi": (lambda r, runs, s: _over(METHODS, runs, s), "4.3, discussion"),
     "highest_mi_of_its_family": (lambda r, runs, s: _over(SDMI_FAMILY, runs, s), "4.3"),

@@ -39,14 +39,21 @@ class Ray:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if work.address is None:
             cpus = work.workers * work.threads if work.workers else None
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+            try:
+                ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+            except Exception as error:  # of whatever its processes met
+                said = " ".join(str(error).split()) or type(error).__name__
+                raise ConfigError(
+                    f"Ray does not start on this machine ({said}): take --runner local, or --address of a cluster; what "
+                    "Ray wrote lies in ray/session_latest/logs of the folder for temporary files"
+                ) from error
         else:
             try:
                 host, colon, port = work.address.rpartition(":")
                 if colon and port.isdigit() and "/" not in host:  # Ray itself would try for minutes
                     socket.create_connection((host, int(port)), timeout=10).close()
                 ray.init(address=work.address, **quiet)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RuntimeError) as error:
                 reason = " ".join(str(error).split())
                 raise ConfigError(
                     f"--address {work.address}: no Ray cluster there: `ray start --head` ({reason})"

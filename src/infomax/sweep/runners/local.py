@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from multiprocessing import forkserver
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -108,6 +109,8 @@ class Local:
             arguments = (work.folder, name, work.threads, work.retry, self._visible(slot))
             process = self.context.Process(target=_run, args=arguments, name=f"infomax-{name}")  # type: ignore[attr-defined]
             try:
+                if self.context.get_start_method() == "forkserver":
+                    _begin_server()
                 process.start()
             except (EOFError, ConnectionError):  # the server is gone, as where a whole group is told to stop
                 self._refused += 1
@@ -151,6 +154,7 @@ def _run(path: Path, name: str, threads: int, retry: bool, visible: str | None) 
         os.setsid()  # Ctrl-C on a terminal is for the sweep, which passes it on once
     if visible is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which the server ignores
     # outside of training, which takes the signal over: killed by it, a process would leak the semaphore of its bars
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_follow, daemon=True).start()
@@ -158,6 +162,20 @@ def _run(path: Path, name: str, threads: int, retry: bool, visible: str | None) 
         complete(path, name, threads=threads, retry=retry)
     except Stopped as stopped:
         sys.exit(128 + stopped.number)
+
+
+def _begin_server() -> None:
+    """Begin the server that forks processes, where there is none, deaf to Ctrl-C: that is for the sweep, and would end the
+    server by a traceback while it imports torch. What a process ignores as it is begun, it goes on to ignore.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone may say so
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def _leave(number: int, _: Any) -> None:
