@@ -47,6 +47,7 @@ def test_flat_and_nested_folders_have_no_labels(tmp_path: Path, places: list[str
         paint(tmp_path / place, (1, 2, 3))
     data = load(tmp_path)
     assert len(data) == 2 and data.labels is None and data.classes is None
+    assert unlabelled_for_sure(tmp_path) == data.unlabelled
 
 
 def test_sizes_may_differ_or_be_made_equal(tmp_path: Path) -> None:
@@ -305,7 +306,7 @@ def test_a_few_pictures_beside_the_folders_of_classes_are_left_out(classes: Path
         data = load(classes)
     assert data.classes == ["blue", "red"] and len(data) == 99 and data.files is not None
     assert data.files_known_by == known_by(classes) == alone.files_known_by, "data are the same with it and without"
-    assert not unlabelled_for_sure(classes)
+    assert unlabelled_for_sure(classes) is None
     paint(classes / "cover.png", (1, 2, 3))
     with pytest.warns(UserWarning, match="no labels, since 2 of 101 images"):  # more than 1 %
         many = load(classes)
@@ -321,6 +322,7 @@ def test_one_class_is_none_in_either_split_and_a_broken_one_stays_a_class(tmp_pa
         paint(tmp_path / part / "x" / "0.png", (1, 2, 3))
         one = load(tmp_path, split=part if part == "test" else "train")
         assert one.labels is None and one.no_labels.startswith("has no labels (all its images lie in one folder, 'x':")
+        assert unlabelled_for_sure(tmp_path) == one.unlabelled
     for part in ("train", "test"):
         for name in ("w", "y"):
             paint(tmp_path / part / name / "0.png", (1, 2, 3))

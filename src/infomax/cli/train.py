@@ -177,7 +177,7 @@ def train(
         (online_probe or online_knn)
         and data not in NAMES
         and holds_images(Path(data))
-        and unlabelled_for_sure(Path(data))
+        and unlabelled_for_sure(Path(data)) is not None
     ):
         asked_for = " and ".join(
             f"--online-{n}" for n, wanted in (("probe", online_probe), ("knn", online_knn)) if wanted

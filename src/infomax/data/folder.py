@@ -195,11 +195,16 @@ def known_by(path: Path) -> str | None:
     return of_files(_without_stray(root, _listing(root, "skip").files)[0], root)
 
 
-def unlabelled_for_sure(path: Path) -> bool:
-    """Whether a folder of images has no labels whatever can be decoded of it: fewer than two folders of classes."""
+def unlabelled_for_sure(path: Path) -> str | None:
+    """Why a folder of images has no labels, whatever can be decoded of it, as `Dataset.unlabelled` says it: fewer than two
+    folders of classes. None: it may have some.
+    """
     root = _split_roots(path, "train")[0]
-    inside = (file.relative_to(root).parts for file in _image_files(root, [], Counter()))
-    return len({parts[0] for parts in inside if len(parts) == 2}) < 2
+    inside = [file.relative_to(root).parts for file in _image_files(root, [], Counter())]
+    classes = {parts[0] for parts in inside if len(parts) == 2}
+    if not inside or len(classes) > 1:
+        return None
+    return of_one_folder(printable(classes.pop())) if classes and all(len(parts) == 2 for parts in inside) else ""
 
 
 def _split_roots(path: Path, split: str) -> tuple[Path, Path, bool]:
