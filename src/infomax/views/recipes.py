@@ -456,7 +456,9 @@ def recipe(
         SwAV 2006.09882, DINO 2104.14294.
     """
     if name not in RECIPES:
-        raise ConfigError(f"no views recipe {name!r}: {nearest(name, RECIPES)}")
+        raise ConfigError(
+            f"no views recipe {name!r}: {nearest(name, RECIPES)}; one of your own is known once its module is imported"
+        )
     if local_views is not None and local_views < 0:
         raise ConfigError(f"local_views={local_views}: give 0 or more")
     if local_views and name not in _MULTI_CROP:
