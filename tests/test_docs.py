@@ -246,6 +246,28 @@ def test_losses_of_embeddings_are_those_of_lightly_as_the_page_says():
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
+def test_the_names_that_others_have_for_options_are_those_that_messages_know():
+    from infomax.errors import SYNONYMS
+
+    part = PAGES["docs/from_lightly.md"].split("## Names of options")[1].split("\n## ")[0]
+    rows = [
+        [re.findall(r"`([^`]+)`", cell) for cell in line.strip("|").split("|")]
+        for line in part.splitlines()
+        if line.startswith("| `")
+    ]
+    told = {}
+    for (here, *_), methods, *there in rows:
+        for method in methods:
+            for name in (name for cell in there for name in cell):
+                with pytest.raises(im.ConfigError, match=f"{method}' has no option '{name}': did you mean '{here}'"):
+                    im.methods.get(method)(torch.nn.Linear(8, 4), **{name: 1})
+                told.setdefault(here, set()).add(name.lower())
+    usual = {"tau", "temp"}  # of whatever temperature
+    own = {name for method in im.methods.METHODS for name in im.methods.options(method)}
+    assert len(rows) > 20
+    assert told == {name: set(SYNONYMS[name]) - usual for name in own & set(SYNONYMS)}
+
+
 def read(file):
     return json.loads((ROOT / file).read_text("utf-8"))
 

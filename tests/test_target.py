@@ -1,9 +1,11 @@
 import copy
+import warnings
 
 import pytest
 import torch
 from torch import nn
 
+import infomax as im
 from infomax import EMA, Clock, ConfigError, Shared, StopGradient, Target, Twin
 from infomax.target import rounded_by_chance
 
@@ -218,3 +220,41 @@ def test_a_moving_average_that_a_clock_without_a_total_has_stopped_says_so():
         target.m_step(f, g, Clock(step=3))
     EMA(0.9, anneal=False).m_step(f, g, Clock(step=3))
     EMA(0.9, final=0.99).m_step(f, g, Clock(step=3))
+
+
+class WeightNormed(nn.Module):
+    """A head that ends as lightly's and the authors' of DINO do, by the weight norm of torch's old kind."""
+
+    def __init__(self, *widths):
+        super().__init__()
+        self.first, last = nn.Linear(*widths[:2]), nn.Linear(*widths[1:], bias=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            self.last_layer = nn.utils.weight_norm(last)
+        self.last_layer.weight_g.data.fill_(1)
+        self.last_layer.weight_g.requires_grad = False
+
+    def forward(self, x):
+        return self.last_layer(torch.nn.functional.normalize(self.first(x), dim=-1))
+
+
+def test_a_head_with_weights_that_it_computes_of_its_parameters_has_a_slow_copy_and_a_twin():
+    torch.manual_seed(0)
+    head = WeightNormed(8, 4, 10)
+    learner = im.methods.dino(nn.Linear(6, 8), projector=head, prototypes=0, momentum=0.5)
+    slow = learner.g.projector[0].last_layer
+    assert slow is not head.last_layer and torch.equal(slow.weight_v, head.last_layer.weight_v)
+    before, optimizer = slow.weight_v.clone(), torch.optim.SGD(learner.parameters(), lr=10.0)
+    x = torch.randn(16, 6)
+    im.step(learner, [x, x + 0.1 * torch.randn_like(x)], optimizer, im.Clock(0, total=4))
+    v, f = slow.weight_v, head.last_layer.weight_v
+    assert not torch.equal(f, before)
+    torch.testing.assert_close(v, 0.5 * before + 0.5 * f)
+    k = learner.g(x)
+    unit = v / v.norm(dim=1, keepdim=True)
+    by_hand = torch.nn.functional.normalize(learner.g.projector[0].first(learner.g.encoder(x)), dim=-1) @ unit.T
+    torch.testing.assert_close(k, by_hand)
+    f = im.Branch(nn.Linear(6, 8), WeightNormed(8, 4, 10))
+    g = im.Twin().second(f)
+    a, b = (branch.projector.last_layer.weight_v.detach() for branch in (f, g))
+    assert not torch.equal(a, b) and float(a.norm()) == pytest.approx(float(b.norm()), rel=0.3)

@@ -37,11 +37,35 @@ SYNONYMS = {
     "seed": ("manual_seed", "random_seed", "random_state"),
     "size": ("crop_size", "image_size", "img_size", "resolution"),
     "tau": ("temp", "temperature"),
-    "temperature": ("t", "tau", "temp"),
+    "temperature": ("moco_t", "student_temp", "student_temperature", "t", "tau", "temp"),
     "views": ("aug", "augmentation", "augmentations", "transform", "transforms"),
     "weight_decay": ("decay", "l2", "wd"),
-}
-"""Options of this package, and what others call them."""
+    # of methods alone, as lightly, solo-learn and the authors' code call them: docs/from_lightly.md has the same table
+    "covariance": ("cov_coeff", "cov_loss_weight", "nu_param"),
+    "eps": ("w_eps", "whitening_eps"),
+    "epsilon": ("sinkhorn_epsilon", "sk_epsilon"),
+    "freeze_epochs": ("freeze_last_layer", "freeze_prototypes_epochs"),
+    "invariance": ("lambda_param", "sim_coeff", "sim_loss_weight"),
+    "iterations": ("sinkhorn_iterations", "sk_iters", "w_iter", "whitening_iters"),
+    "loss_scale": ("scale_loss",),
+    "momentum": ("base_target_ema", "base_tau", "base_tau_momentum", "m", "moco_m", "momentum_teacher"),
+    "momentum_end": ("final_tau", "final_tau_momentum"),
+    "predictor": ("pred_dim", "pred_hidden_dim"),
+    "projector": (
+        "bottleneck_dim", "dim", "feat_dim", "hidden_dim", "hidden_mlp", "mlp", "moco_dim", "out_dim", "output_dim",
+        "proj_hidden_dim", "proj_output_dim",
+    ),
+    "prototypes": ("n_prototypes", "nmb_prototypes", "num_prototypes", "out_dim", "output_dim"),
+    "queue": ("k", "memory_bank_size", "moco_k", "queue_length", "queue_size"),
+    "queue_epoch": ("epoch_queue_starts", "start_queue_at_epoch"),
+    "redundancy": ("lamb", "lambd", "lambda_param"),
+    "target_temperature": ("teacher_temp", "teacher_temperature"),
+    "target_temperature_epochs": ("warmup_teacher_temp_epochs", "warmup_teacher_temperature_epochs"),
+    "target_temperature_start": ("warmup_teacher_temp", "warmup_teacher_temperature"),
+    "variance": ("mu_param", "std_coeff", "var_loss_weight"),
+    "whitening_size": ("w_size",),
+}  # fmt: skip
+"""Options of this package, and what others call them; of a word that two options have, the first one's."""
 
 LISTED, SHOWN = 24, 8
 """Names up to which a message lists all, and of more how many."""
@@ -127,9 +151,16 @@ def meant(name: str, options: Iterable[str]) -> str | None:
     Example:
         >>> meant("learning-rate", ["lr", "epochs"]), meant("tau", ["lr", "epochs"])
         ('lr', None)
+        >>> meant("student_temp", ["temperature", "target_temperature"])
+        'temperature'
     """
-    word = str(name).lower().replace("-", "_")
-    return next((one for one in options if word in SYNONYMS.get(one.replace("-", "_"), ())), None)
+    word, known = str(name).lower().replace("-", "_"), {one.replace("-", "_"): one for one in options}
+    found = [one for one, words in SYNONYMS.items() if one in known and word in words]
+    if (
+        "prototypes" in found and "target_temperature" in known
+    ):  # the outputs of DINO's head, elsewhere those of a projector
+        found = ["prototypes"]
+    return known[found[0]] if found else None
 
 
 def nearest(name: str, options: Iterable[str], otherwise: str = "") -> str:

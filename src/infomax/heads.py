@@ -1,8 +1,9 @@
 """What stands on top of an encoder: projectors, predictors, prototypes."""
 
+import copy
 import itertools
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from infomax.encoders.width import width_of
 from infomax.errors import ConfigError, check_number, nearest
 
+M = TypeVar("M", bound=nn.Module)
 Head = tuple[int, ...] | nn.Module
 """A network by the widths of its layers, `(2048, 256)`; `()` is none at all; or a module of one's own."""
 
@@ -182,6 +184,22 @@ def drawn(module: nn.Module) -> nn.Module:
     return module
 
 
+def copied(module: M) -> M:
+    """A copy with weights of its own, also where a part holds a tensor that it computes of its parameters.
+
+    So do `torch.nn.utils.weight_norm`, which has `weight` of `weight_g` and `weight_v` anew before each forward pass, and
+    lightly's DINO head by it: torch copies no such tensor, for its graph. Here the copy holds its values until then.
+
+    Example:
+        >>> net = nn.Linear(2, 3)
+        >>> net.twice = 2 * net.weight
+        >>> bool((copied(net).twice == net.twice).all())
+        True
+    """
+    held = [t for m in module.modules() for t in vars(m).values() if isinstance(t, Tensor) and t.grad_fn is not None]
+    return copy.deepcopy(module, {id(t): t.detach().clone() for t in held})
+
+
 @torch.no_grad()
 def reset(module: nn.Module) -> nn.Module:
     """Give every weight a new value of the same law, in place: how a second encoder becomes independent of the first.
@@ -202,7 +220,7 @@ def reset(module: nn.Module) -> nn.Module:
                 continue
             if bool((old == old.flatten()[0]).all()):
                 p.copy_(old)
-            elif not callable(again) or not _alike(p, old):
+            elif not callable(again) or not _alike(p, old) or torch.equal(p, old):  # a weight of others was drawn
                 p.copy_(old.flatten()[torch.randperm(p.numel(), device=p.device)].view_as(p))
     return module
 

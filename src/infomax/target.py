@@ -11,7 +11,6 @@ A target looks at the views with the student f and the second branch g, and retu
 | `Twin` | a second encoder | g climbs the same bound in turn | eqs. 4-5, Algorithm 1 |
 """
 
-import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 
 from infomax.clock import Clock
 from infomax.errors import ConfigError, warn
-from infomax.heads import drawn, reset
+from infomax.heads import copied, drawn, reset
 from infomax.marginal.base import Views
 from infomax.parallel import mine
 from infomax.pieces import InPieces
@@ -195,7 +194,7 @@ class EMA(Apart):
 
     def second(self, f: nn.Module) -> nn.Module:
         """A copy that no optimizer sees."""
-        g = copy.deepcopy(drawn(f))
+        g = copied(drawn(f))
         return (reset(g) if self.start == "fresh" else g).requires_grad_(False)
 
     def branches(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> tuple[nn.Module, nn.Module]:
@@ -270,7 +269,7 @@ class Twin(Apart):
 
     def second(self, f: nn.Module) -> nn.Module:
         """An encoder of its own, independently initialised."""
-        return reset(copy.deepcopy(f)) if self.other is None else self.other
+        return reset(copied(f)) if self.other is None else self.other
 
     def branches(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> tuple[nn.Module, nn.Module]:
         """E-step: f climbs and g is held; M-step: the other way round."""

@@ -1,7 +1,9 @@
+import argparse
 import sys
 import urllib.error
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -104,6 +106,59 @@ def test_an_encoder_begins_with_a_file_of_another_library(tmp_path: Path) -> Non
         begun(behind("encoder_q.") | behind("encoder_k.", other))
     with pytest.raises(ConfigError, match="the weights of another encoder"):
         begun(torchvision.models.resnet34().state_dict())  # it has all tensors of a ResNet-18, in their shapes
+
+
+class Mean:
+    """What only the code of whoever wrote it knows."""
+
+    def __reduce__(self) -> tuple:
+        return (print, ("code of a file was run",))
+
+
+class Options(dict):
+    pass
+
+
+def test_what_a_checkpoint_holds_beside_tensors_is_neither_run_nor_in_the_way(tmp_path: Path, capsys) -> None:
+    file, whole = tmp_path / "last.ckpt", torchvision.models.resnet18()
+    lightning = {"state_dict": {f"backbone.{n}": t for n, t in whole.state_dict().items()}, "epoch": 3}
+    others = {
+        "hyper_parameters": argparse.Namespace(lr=0.1, data=Path("photos")),
+        "callbacks": {"mean": [Mean(), np.float64(2.0)]},
+    }
+    torch.save(lightning | others, file)
+    encoder = im.encoders.get("torchvision/resnet18", init=file)
+    assert torch.equal(encoder.state_dict()["body.conv1.weight"], whole.conv1.weight)
+    assert capsys.readouterr().out == "" and "Inert" not in str(torch.serialization.get_safe_globals())
+    torch.save(lightning | {"hyper_parameters": Options(lr=0.1)}, file)  # a dict of its own is filled by its own code
+    with pytest.raises(
+        DataError, match=r"holds more than tensors.*: where you trust it, .*weights_only=False\)\['state_dict'\]"
+    ):
+        im.encoders.get("torchvision/resnet18", init=file)
+    torch.save({"state_dict": {"backbone.weight": Mean()}}, file)
+    with pytest.raises(DataError, match="holds no tensors by name"):
+        im.encoders.get("torchvision/resnet18", init=file)
+
+
+def test_layers_that_a_sequence_has_numbered_are_found_by_their_places(tmp_path: Path) -> None:
+    file, models = tmp_path / "old.ckpt", torchvision.models
+    for build in (
+        lambda n: im.encoders.get(f"torchvision/{n}", init=file),
+        lambda n: im.encoders.get(n, size=96, init=file),
+    ):
+        whole = models.resnet18()
+        cut = nn.Sequential(*list(whole.children())[:-1])
+        head = {"projection_head.layers.0.weight": torch.zeros(3, 512)}
+        for prefix in ("backbone.", "", "model.backbone."):
+            torch.save({"state_dict": {prefix + n: t for n, t in cut.state_dict().items()} | head}, file)
+            ours = build("resnet18").state_dict()
+            assert all(torch.equal(t, whole.state_dict()[n.removeprefix("body.")]) for n, t in ours.items())
+        torch.save(nn.Sequential(whole, nn.Flatten()).state_dict(), file)  # 0.conv1.weight
+        assert torch.equal(build("resnet18").state_dict()["body.conv1.weight"], whole.conv1.weight)
+        larger = nn.Sequential(*list(models.resnet34().children())[:-1])
+        torch.save({f"backbone.{n}": t for n, t in larger.state_dict().items()}, file)
+        with pytest.raises(ConfigError, match="weights of another encoder"):
+            build("resnet18")
 
 
 def test_backbones_as_people_cut_them_say_their_width() -> None:

@@ -72,6 +72,7 @@ def probe(
 def evaluate(
     *runs: str,
     data: str | None = None,
+    test: str | None = None,
     root: str | None = None,
     protocols: str = "all",
     finetune: Annotated[bool, Parameter(negative="")] = False,
@@ -84,6 +85,7 @@ def evaluate(
     Args:
         runs: folders of runs; several that differ in their seed alone also give mean and deviation.
         data: labelled data; by default what each was trained on.
+        test: other labelled data: all of the first are learnt from then, and all of these tested on.
         root: where named data sets lie.
         protocols: linear, sgd, knn, knn-best, few, baselines (the encoder untrained, raw pixels), gauges (off views, without
             labels), several with commas between, or all.
@@ -102,7 +104,7 @@ def evaluate(
         if name in NAMES or (Path(name).exists() and not (Path(name) / "config.json").exists()):
             raise ConfigError(f"{name} is no run: did you mean --data {name}?")
     names = f"{protocols},finetune" if finetune else protocols
-    evaluated(list(runs), data, root, names, seed, size=size, as_json=json)
+    evaluated(list(runs), data, root, names, seed, test=test, size=size, as_json=json)
 
 
 def embed(

@@ -1,6 +1,9 @@
 """The weights that an encoder begins with: those that its library publishes, another run's, or a file's."""
 
+import contextlib
 import hashlib
+import pickle
+import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,11 @@ PRETRAINED = "pretrained"
 OF_A_RUN = "learner.safetensors"
 _PREFIXES = ("f.encoder.", "f.")
 """Where the encoder stands among a run's weights: within its branch, or as the branch itself."""
+
+NONE_READ = (
+    "no weights can be read from it ({}): give .safetensors, or an encoder's state_dict() by torch.save, tensors alone"
+)
+"""Of a file that is none, with the name of what it raised."""
 
 _WITHIN = ("state_dict", "model", "model_state_dict")
 """Where the tensors stand in a checkpoint."""
@@ -93,6 +101,9 @@ def found(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> Map
     """An encoder's tensors among those of a larger whole: a model with its classifier, as torchvision's and timm's files are,
     or a learner of another library, whose backbone stands behind a prefix (`backbone.conv1.weight`).
 
+    The layers may be numbered, too, as `nn.Sequential(*list(resnet.children())[:-1])` numbers them
+    (`backbone.4.0.conv1.weight` is `layer1.0.conv1.weight`).
+
     A prefix counts where every tensor of the encoder stands behind it, in its shape, and no others of the same parts (a
     ResNet-34 has all tensors of a ResNet-18, and more in each layer); of several the one that the others are made of,
     as a slow copy's is (`momentum_backbone.`, `backbone_momentum.`). Where there is none, all are given back, to be
@@ -111,7 +122,7 @@ def found(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> Map
         return tensors
     mine = {name: tuple(t.shape) for name, t in own.items()}
     bodies = {name: name.removeprefix("body.") for name in mine}  # what `Features` puts before the names of its library
-    for names in ({name: name for name in mine}, bodies):
+    for names in ({name: name for name in mine}, bodies, _numbered(encoder, bodies)):
         first = next(iter(names.values()), "")
         prefixes = [key.removesuffix(first) for key in tensors if key.endswith(first)]
         prefixes = [p for p in prefixes if not p or p.endswith(".")]
@@ -125,6 +136,22 @@ def found(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> Map
         if short:
             return {name: tensors.get(short[0] + names[name], own[name]) for name in mine}
     return tensors
+
+
+def _numbered(encoder: nn.Module, names: Mapping[str, str]) -> dict[str, str]:
+    """The names of an encoder's tensors where a sequence of its parts has their numbers.
+
+    Example:
+        >>> from collections import OrderedDict
+        >>> net = nn.Sequential(OrderedDict(stem=nn.Linear(2, 3), act=nn.ReLU(), top=nn.Linear(3, 4, bias=False)))
+        >>> _numbered(net, {name: name for name in net.state_dict()})
+        {'stem.weight': '0.weight', 'stem.bias': '0.bias', 'top.weight': '2.weight'}
+    """
+    body = encoder.body if any(name.startswith("body.") for name in names) else encoder
+    assert isinstance(body, nn.Module)
+    number = {name: str(k) for k, (name, _) in enumerate(body.named_children())}
+    parts = {mine: name.split(".", 1) for mine, name in names.items()}
+    return {mine: ".".join([number.get(part[0], part[0]), *part[1:]]) for mine, part in parts.items()}
 
 
 def _goes_on(prefix: str, names: Collection[str], tensors: Mapping[str, Tensor]) -> bool:
@@ -177,18 +204,54 @@ def _of_run(folder: Path) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
+class Inert:
+    """What stands for anything but tensors in a file of weights: takes whatever it is given, and does nothing with it.
+
+    Example:
+        >>> made = Inert("rm -rf", a=1)
+        >>> made.__setstate__({"b": 2})
+        >>> vars(made)
+        {}
+    """
+
+    def __new__(cls, *_: Any, **__: Any) -> "Inert":
+        """One without anything in it."""
+        return object.__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+def _beside_tensors(file: Path) -> list[str]:
+    """Names of what a file of torch.save holds beside tensors, such as the options of a checkpoint (argparse.Namespace).
+
+    The file is not loaded for it, and what the names stand for is neither imported nor called.
+    """
+    with contextlib.suppress(ValueError, RuntimeError, OSError, EOFError, pickle.UnpicklingError):
+        return torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    return []  # of a format of before, or no such file: loading it says so
+
+
 def _of_file(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(file)
-        held: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # of pickle, zipfile or safetensors: whatever a file that is none may raise
+        with torch.serialization.safe_globals([(Inert, name) for name in _beside_tensors(file)]):
+            held: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
         raise DataError(
-            f"{file}: no weights can be read from it ({type(error).__name__}): give .safetensors, or what torch.save made "
-            "of an encoder's state_dict(), tensors alone"
+            f"{file} holds more than tensors, which only its own code can read: where you trust it, write its tensors alone, "
+            "torch.save(torch.load(FILE, weights_only=False)['state_dict'], 'weights.pt')"
+            if zipfile.is_zipfile(file)
+            else f"{file}: {NONE_READ.format('UnpicklingError')}"
         ) from None
+    except Exception as error:  # of pickle, zipfile or safetensors: whatever a file that is none may raise
+        raise DataError(f"{file}: {NONE_READ.format(type(error).__name__)}") from None
     if isinstance(held, Mapping):  # a checkpoint of Lightning, or of what others write
         held = next((held[key] for key in _WITHIN if isinstance(held.get(key), Mapping)), held)
     if not isinstance(held, Mapping) or not all(isinstance(t, Tensor) for t in held.values()):

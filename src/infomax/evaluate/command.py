@@ -27,6 +27,7 @@ def evaluated(
     protocols: str,
     seed: int,
     *,
+    test: str | None = None,
     size: int | None = None,
     as_json: bool,
 ) -> None:
@@ -41,7 +42,7 @@ def evaluated(
         run = Run.load(name)
         read(Path(name))  # damaged, it is said before anything is encoded
         configs.append(run.config)
-        asked: dict[str, Any] = {"root": root, "protocols": protocols, "size": size, "seed": seed}
+        asked: dict[str, Any] = {"test": test, "root": root, "protocols": protocols, "size": size, "seed": seed}
         found.append(_judged(name, run, data, asked, as_json=as_json))
     told: dict[str, Any] = {"runs": found}
     if len(found) > 1:

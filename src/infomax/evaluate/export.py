@@ -10,7 +10,6 @@ A program takes samples as they are, in float32: images N x C x H x W in [0, 1],
 of stands in it as text.
 """
 
-import copy
 import io
 import json
 import math
@@ -29,6 +28,7 @@ from infomax.evaluate.example_inputs import alike, kind_of
 from infomax.evaluate.features import features, fits
 from infomax.extras import getting, installed
 from infomax.files import write_bytes
+from infomax.heads import copied
 from infomax.training.defaults import standardises
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def chosen(run: "Run", which: str) -> nn.Module:
         if g is None:
             raise ConfigError(f"{run.learner.name} has one encoder, f: leave encoder='g' out (--encoder g)")
         net = getattr(g, "encoder", g)
-    found: nn.Module = copy.deepcopy(net).cpu().float().to(memory_format=torch.contiguous_format).eval()
+    found: nn.Module = copied(net).cpu().float().to(memory_format=torch.contiguous_format).eval()
     for p in found.parameters():
         p.requires_grad_(False)
     return found
@@ -205,7 +205,7 @@ def _weights(
     prefix = "body." if isinstance(net, Features) else ""  # the library's own names
     tensors = {name.removeprefix(prefix): t.clone().contiguous() for name, t in net.state_dict().items()}
     data = save(tensors, about)
-    again = copy.deepcopy(net)
+    again = copied(net)
     with torch.no_grad():
         for t in again.state_dict().values():
             t.zero_()

@@ -17,7 +17,7 @@ from infomax.progress import meter
 from infomax.training.defaults import auto_views, standardises, view_function, view_size
 from infomax.training.feed import Feed, ViewFunction
 from infomax.training.monitor import BLOCK
-from infomax.views import RECIPES, recipe
+from infomax.views import RECIPES, Views, recipe
 from infomax.views.signal import standardised
 from infomax.words import many
 
@@ -41,7 +41,7 @@ def encode(
     images: Tensor | list[Tensor] | Encoded,
     *,
     batch: int = 256,
-    views: Callable[[Any], Tensor] | None = None,
+    views: Callable[[Any], Tensor] | Views | None = None,
     progress: bool = True,
 ) -> Tensor:
     """Embed every image: in evaluation mode, without gradients, on the module's own device.
@@ -54,14 +54,15 @@ def encode(
             to one.
         batch: images at a time.
         views: applied to each batch where the images lie, before it goes to the module's device; resizing and
-            normalisation only, no augmentation.
+            normalisation only, no augmentation: `infomax.views.recipe("none", size=..., mean=..., std=...)`, or a function.
         progress: show a bar once it has taken two seconds.
 
     Returns:
         N D, on the CPU.
 
     Raises:
-        ConfigError: batch below 1, or a list without `views`. DataError: no images.
+        ConfigError: batch below 1, a list without `views`, or a module that gives no tensor. DataError: no images, or what is
+            none, such as a whole data set.
         NumericsError: NaN or infinity in the features.
 
     Example:
@@ -70,12 +71,24 @@ def encode(
     """
     if batch < 1:
         raise ConfigError(f"encode: batch must be at least 1, got {batch}")
+    given: Any = images
+    if not isinstance(given, Tensor | list | Encoded):
+        inside = "its .images, or all of it" if isinstance(given, Dataset) else "all of it"
+        raise DataError(
+            f"encode: images of type {type(given).__name__}: give a tensor of N; of a data set {inside} to "
+            "infomax.Run.of(encoder, data).embed(data)"
+        )
     if len(images) == 0:
         raise DataError(f"encode: there is no image to embed in {_described(images)}")
     if views is None and isinstance(images, list):
         raise ConfigError(
             f"encode: {len(images)} images in a list may differ in size: give views that bring them to one"
         )
+    if isinstance(images, list) and not isinstance(images[0], Tensor):
+        raise DataError(
+            f"encode: a list of {type(images[0]).__name__}: give tensors; of pictures infomax.data.load(the list).images"
+        )
+    view = _whole(views) if isinstance(views, Views) else views
 
     weight = next((p for p in module.parameters() if p.is_floating_point()), None)
     device = images[0].device if weight is None else weight.device
@@ -86,15 +99,40 @@ def encode(
         starts = range(0, len(images), batch)
         for start in meter(starts, desc="encode", unit="batch", delay=2, leave=False, disable=not progress):
             block: Any = images[start : start + batch]
-            seen: Tensor = block if views is None else views(block)
+            seen: Tensor = block if view is None else view(block)
             dtype = weight.dtype if weight is not None and seen.is_floating_point() else None
-            z = module(seen.to(device, dtype, non_blocking=True))
+            try:
+                z = module(seen.to(device, dtype, non_blocking=True))
+            except RuntimeError as error:
+                if view is not None or seen.dtype != torch.uint8:
+                    raise
+                raise ConfigError(
+                    f"encode: {type(module).__name__} cannot take images of shape {tuple(seen.shape)} in bytes: give views, "
+                    "such as infomax.views.recipe('none', size=32, mean=..., std=...)"
+                ) from error
+            if not isinstance(z, Tensor):
+                raise ConfigError(
+                    f"encode: {type(module).__name__} gives a {type(z).__name__}: give a module that gives N x D"
+                )
             parts.append((z.float() if z.dtype == torch.bfloat16 else z).flatten(1).cpu())
     features = torch.cat(parts)
     if not torch.isfinite(features).all():
         bad = int((~torch.isfinite(features)).any(1).sum())
         raise NumericsError(f"encode: NaN or infinity in the features of {bad} of {len(features)} images")
     return features
+
+
+def _whole(views: Views) -> Callable[[Any], Tensor]:
+    """A recipe that draws nothing, as a function of the images alone.
+
+    Raises:
+        ConfigError: a recipe that draws.
+    """
+    if drawn := next((one for one in views.specs if one.scale is not None or one.flip), None):
+        raise ConfigError(
+            f"encode: views that are drawn ({drawn}): give recipe('none', ...), which shows the whole image"
+        )
+    return lambda images: views(images, torch.arange(len(images)))[0]
 
 
 def run_size(config: Config) -> int | None:
@@ -107,7 +145,11 @@ def run_size(config: Config) -> int | None:
 def unseen(config: Config) -> str | None:
     """Why no views can be made as a run's were; None where they can."""
     asked = config["views"]
-    return None if asked["recipe"] is not None else f"its views were a function, {asked['own']}, which no folder holds"
+    if asked["recipe"] is not None:
+        return None
+    if asked["own"] is None:
+        return "it was trained elsewhere, by views that are not known"
+    return f"its views were a function, {asked['own']}, which no folder holds"
 
 
 def views_of(config: Config, data: Dataset) -> ViewFunction:

@@ -25,6 +25,8 @@ from infomax.locks import held
 KEPT, LOCK = "evaluation.json", "evaluation.lock"
 SIZES = "sizes"
 """Of findings on a data set: those at other sizes than the default, by the side in pixels."""
+TESTED_ON = "tested_on"
+"""Of findings: where data lie, or their name, that were given to be tested on; not there where they came with the others."""
 SAID = {key: name for key, (name, _) in CHOSEN.items()} | {BASELINES: BASELINES, "embedding": GAUGES}
 """By the key of what it finds: a protocol."""
 WAIT = 60.0  # seconds for a lock that is held for milliseconds
@@ -66,8 +68,16 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def name_of(found: Mapping[str, Any]) -> str:
-    """Under which name findings are kept: of the run's own data theirs, of others where they lie."""
-    return str(found["data"] if found["own"] or found["source"] is None else found["source"])
+    """Under which name findings are kept: of the run's own data theirs, of others where they lie; and what was tested on.
+
+    Example:
+        >>> name_of({"data": "a", "own": True, "source": "a"})
+        'a'
+        >>> name_of({"data": "a", "own": True, "source": "a", "tested_on": "/data/b.npz"})
+        'a, tested on /data/b.npz'
+    """
+    name = str(found["data"] if found["own"] or found["source"] is None else found["source"])
+    return f"{name}, tested on {found[TESTED_ON]}" if TESTED_ON in found else name
 
 
 def keep(folder: Path, found: Mapping[str, Any]) -> None:
@@ -95,11 +105,13 @@ def keep(folder: Path, found: Mapping[str, Any]) -> None:
 
 def _of_same_data(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[int | None, dict[str, Any]]:
     """What was found before on the same data, by size; by their source earlier versions kept the run's own."""
-    return at_sizes(before.get(name_of(found), before.get(found["source"], {})))
+    earlier = {} if TESTED_ON in found else before.get(found["source"], {})
+    return at_sizes(before.get(name_of(found), earlier))
 
 
 def _together(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    name, was, known = name_of(found), found["source"], _of_same_data(before, found)
+    name, known = name_of(found), _of_same_data(before, found)
+    was = name if TESTED_ON in found else found["source"]
     size = found.get("size")
     known[size] = _merged(known.pop(size, {}), found)  # last
     default = found.get("default_size", size)
@@ -180,10 +192,13 @@ def shown(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Shown]:
     made: dict[str, Shown] = {}
     for keys in (tuple(CHOSEN), (BASELINES,)):  # baselines alone say little
         known = [(n, f) for n, of in reversed(list(kept.items())) if (f := _one(of, keys))]
-        named = [(n, f, bool(f.get("own", os.path.normpath(n) in mine))) for n, f in known]
+        named = [(n, f, TESTED_ON not in f and bool(f.get("own", os.path.normpath(n) in mine))) for n, f in known]
         for name, found, own in sorted(named, key=lambda one: not one[2]):
             data = str(asked.get("source") or asked.get("name")) if own else name
-            made.setdefault(data, Shown(str(asked.get("name")) if own else _short(name, kept), found, own, data))
+            said = str(asked.get("name")) if own else _short(name, kept)
+            if TESTED_ON in found:
+                said = f"{Path(found['data']).name}, tested on {Path(found[TESTED_ON]).name}"
+            made.setdefault(data, Shown(said, found, own, data))
     return list(made.values())
 
 

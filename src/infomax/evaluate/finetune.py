@@ -22,6 +22,7 @@ from infomax.encoders.width import width_of
 from infomax.errors import ConfigError
 from infomax.evaluate.probe import stratified
 from infomax.evaluate.protocols import SEEDS, spread_of
+from infomax.heads import copied
 from infomax.progress import meter
 from infomax.training.defaults import standardises, view_size
 from infomax.views import ImageView, Views
@@ -86,7 +87,7 @@ def finetuned(
 
     def learnt(rows: Tensor, rate: float, seed: int) -> tuple[nn.Module, nn.Linear]:
         assert train.labels is not None
-        encoder = copy.deepcopy(run.learner.encoder).float().train().requires_grad_(True)
+        encoder = copied(run.learner.encoder).float().train().requires_grad_(True)
         device = next(encoder.parameters()).device
         head = nn.Linear(width_of(encoder), len(classes)).to(device)
         nn.init.zeros_(head.weight)

@@ -1,22 +1,24 @@
 """What a trained encoder is worth: the protocol, written once for runs, the demo and the command line."""
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from infomax import __version__
-from infomax.data import Dataset
+from infomax.data import NAMES, Dataset
 from infomax.data.content import NAMED, changed, content
 from infomax.errors import ConfigError, DataError, warn
 from infomax.evaluate.baselines import baseline_lines, baselines
 from infomax.evaluate.cache import kept, key
 from infomax.evaluate.embedding import embedding_gauges, gauge_lines, gauges_alone
 from infomax.evaluate.features import features, fits, unseen
-from infomax.evaluate.findings import is_own, weights_of
+from infomax.evaluate.findings import TESTED_ON, is_own, weights_of
 from infomax.evaluate.finetune import check as check_finetunes
 from infomax.evaluate.finetune import finetuned
 from infomax.evaluate.finetune import line as finetune_line
@@ -34,7 +36,7 @@ from infomax.evaluate.protocols import (
     probed,
     statement,
 )
-from infomax.evaluate.splits import some_classes, some_held, splits, test_of, whole_rows
+from infomax.evaluate.splits import AS_GIVEN, as_given, one_of_two, some_classes, some_held, splits, test_of, whole_rows
 from infomax.learner import Learner
 from infomax.progress import meter
 from infomax.target import Twin
@@ -59,6 +61,7 @@ def evaluate(
     run: "Run",
     data: Any = None,
     *,
+    test: Any = None,
     root: str | None = None,
     protocols: str | tuple[str, ...] = QUICK,
     size: int | None = None,
@@ -74,6 +77,8 @@ def evaluate(
     Args:
         run: a run with its learner.
         data: a data set, name or path; None: what the run was trained on. Without labels for "gauges" alone.
+        test: other labelled data, as `data` may be: all of `data` is learnt from then, all of `test` tested on, and classes are
+            matched by their names where both have them. None: the test split of `data`, or every fifth sample of a class.
         root: where named data sets lie.
         protocols: names, "baselines", "gauges" and "finetune" among them; "all" is all but "finetune", and where the run's
             views were a function all but "gauges", too.
@@ -91,20 +96,24 @@ def evaluate(
         data are what it was trained on (`own`), or what of them has changed since (`changed`).
 
     Raises:
-        DataError: where the data have no labels, or of one class only, or are of a kind that the encoder cannot take.
-        ConfigError: an unknown protocol, or "gauges" by name of a run whose views were a function.
+        DataError: where the data have no labels, or of one class only, or are of a kind that the encoder cannot take; where
+            `test` has a class that `data` has not.
+        ConfigError: an unknown protocol, or "gauges" by name of a run whose views were a function; two data sets as `data`.
     """
     names = _asked_for(run, protocols)
+    one_of_two(data)
+    if test is not None and set(names) == {GAUGES}:
+        raise ConfigError(f"{GAUGES} alone look at data and test on none: leave test out")
     train, source = _loaded(run, data, root)
     _check_labels(run, data, train, names)
     size, usual = _sizes(run, train, size)
-    test = None if train.labels is None else test_of(train)
+    tested, known_by = _tested(run, train, test, root, size)
     # by the labels as they are told, before decoding replaces any: as sweeps split
-    fit, held, how = splits(train, test)
+    fit, held, how = splits(train, tested) if test is None else splits(train, tested, AS_GIVEN)
     if train.labels is not None and set(names) != {GAUGES}:
-        some_held(train, held, test)
+        some_held(train, held, tested)
         some_classes(train, fit, gauges_alone(run, data))
-    halves = _Halves(run, train, fit, train if test is None else test, held, size, progress)
+    halves = _Halves(run, train, fit, train if tested is None else tested, held, size, progress)
     encoder, second = run.learner.encoder, second_encoder(run.learner)
     z, z_test = halves.encoded(encoder)
     halves.leave_out_undecoded()
@@ -117,7 +126,8 @@ def evaluate(
         "method": run.learner.name,
         "data": train.name,
         **source,
-        "content_of_test": None if test is None else content(test),
+        "content_of_test": known_by,
+        **({} if test is None or tested is None else {TESTED_ON: _place(test, tested)}),
         "samples": len(train),
         "train": len(halves.fit),
         "test": len(halves.held),
@@ -202,6 +212,26 @@ def _check_labels(run: "Run", data: Any, train: Dataset, names: tuple[str, ...])
         )
     if FINETUNE in names:
         check_finetunes(train)
+
+
+def _tested(
+    run: "Run", train: Dataset, asked: Any, root: str | None, size: int | None
+) -> tuple[Dataset | None, dict[str, Any] | None]:
+    """What is tested on, where it is no part of what is learnt from, and what it is known by."""
+    of_run = run.config["data"]
+    if asked is not None:
+        test, known = as_given(train, asked, root or of_run.get("root"), read_like(of_run))
+        fits(run, test, size if test.is_images else None)
+        return test, known
+    split = None if train.labels is None else test_of(train)
+    return split, None if split is None else content(split)
+
+
+def _place(asked: Any, test: Dataset) -> str:
+    """Where what was tested on lies, or its name."""
+    lies = isinstance(asked, str | os.PathLike) and os.fsdecode(asked) not in NAMES
+    path = Path(os.fsdecode(asked)).expanduser() if lies else None
+    return test.name if path is None or not path.exists() else str(path.resolve())
 
 
 def _sizes(run: "Run", train: Dataset, asked: int | None) -> tuple[int | None, int | None]:
@@ -293,11 +323,12 @@ def as_text(found: Mapping[str, Any]) -> str:
     """The findings as a few lines for a terminal."""
     gauges, unfinished = found["gauges"], unfinished_line(found["trained"])
     since = " and ".join(found.get("changed", ()))
+    on = f", tested on {found[TESTED_ON]}" if TESTED_ON in found else ""
     split = f"{found['train']} train, {found['test']} test" if probed(found) else many(found["samples"], "sample")
     said = [
         *([unfinished] if unfinished else []),
         *([f"{found['data']} has changed since the run was begun: other {since}"] if since else []),
-        f"{found['data']}: {split}; {found['protocol']}",
+        f"{found['data']}{on}: {split}; {found['protocol']}",
         *lines(found),
         *(f"of g: {line}" for line in lines(found.get("g", {}))),
         *([finetune_line(found)] if FINETUNE in found else []),

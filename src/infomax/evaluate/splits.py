@@ -1,5 +1,6 @@
 """Which samples an accuracy is learnt from, and which it is tested on."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,21 +10,24 @@ from torch import Tensor
 from infomax.data import Dataset, Graph
 from infomax.data.content import NAMED as PARTS
 from infomax.data.content import changed, content
-from infomax.errors import DataError, NoSuchSplit, warn
+from infomax.errors import ConfigError, DataError, NoSuchSplit, warn
 from infomax.training.defaults import dataset
 from infomax.words import many
 
 HELD_OUT = 5  # every fifth sample of a class is the test set of data that come without one
 NAMED = 5  # classes that a warning names
+AS_GIVEN = "train and test as given"
 
 
-def splits(data: Dataset, test: Dataset | None) -> tuple[Tensor, Tensor, str]:
-    """Rows of train and test within their sets, and how the split came about."""
+def splits(
+    data: Dataset, test: Dataset | None, how: str = "the test split of the data set"
+) -> tuple[Tensor, Tensor, str]:
+    """Rows of train and test within their sets, and how the split came about: where there is a test set, as `how` says."""
     if isinstance(data, Graph):
         return data.train, data.test, "the graph's public split"
     n = len(data)
     if test is not None:
-        return torch.arange(n), torch.arange(len(test)), "the test split of the data set"
+        return torch.arange(n), torch.arange(len(test)), how
     if data.labels is None:
         held = torch.arange(n) % HELD_OUT == 0
     else:
@@ -105,6 +109,102 @@ def test_of(train: Dataset) -> Dataset | None:
     except NoSuchSplit:
         return None  # `splits` holds rows out and says so
     return None if test.labels is None else test
+
+
+def one_of_two(data: Any) -> None:
+    """Refuse data to learn from and data to test on that are given as one.
+
+    Raises:
+        ConfigError: saying how both are given.
+
+    Example:
+        >>> one_of_two(({"a": 1}, {"b": 2}))
+        Traceback (most recent call last):
+        infomax.errors.ConfigError: data=(train, test) are two: give data=train, test=test (of images and labels: ...)
+    """
+    if isinstance(data, Mapping) and {"train", "test"} <= data.keys():
+        raise ConfigError("data={'train': ..., 'test': ...} are two: give data=data['train'], test=data['test']")
+    if (
+        isinstance(data, tuple)
+        and len(data) == 2
+        and all(hasattr(one, "__len__") and type(one) is not tuple for one in data)
+    ):
+        raise ConfigError(
+            "data=(train, test) are two: give data=train, test=test (of images and labels: infomax.data.Dataset(x, y))"
+        )
+
+
+def as_given(train: Dataset, test: Any, root: str | None, how: Mapping[str, Any]) -> tuple[Dataset, dict[str, Any]]:
+    """Data that are tested on as a whole, their labels those of train, and what they are known by.
+
+    Args:
+        train: labelled data, which are learnt from.
+        test: whatever data may be; of a name or path with two splits the test split.
+        root: where named data sets lie.
+        how: other options of `load`.
+
+    Raises:
+        DataError: data of another kind, without labels, or of a class that train has not. ConfigError: train is a graph.
+    """
+    if isinstance(train, Graph):
+        raise ConfigError(f"{train.name!r} is a graph, whose nodes are split by itself: leave test out")
+    try:
+        found = dataset(test, root, split="test", how=how)
+    except NoSuchSplit:
+        found = dataset(test, root, how=how)
+    if found.kind != train.kind:
+        raise DataError(
+            f"test {found.name!r} are {found.kind}, and {train.name!r}, which are learnt from, {train.kind}"
+        )
+    if found.labels is None:
+        raise DataError(f"test {found.name!r} {found.no_labels}, so nothing can be tested on them")
+    assert train.labels is not None
+    known = content(found)
+    found = copy.copy(found)
+    found.labels = _numbered(found, train)
+    _check_known(found, train)
+    if known["images"] is not None and known["images"] == content(train)["images"]:
+        warn(f"test are the data that are learnt from, {train.name!r}: such accuracies say nothing of other samples")
+    return found, known
+
+
+def _numbered(test: Dataset, train: Dataset) -> Tensor:
+    """The labels of test by the numbers that train has for the classes of their names, where both have names."""
+    assert test.labels is not None
+    if not test.classes or not train.classes or test.classes == train.classes:
+        return test.labels
+    for one in (test, train):
+        if twice := next((name for k, name in enumerate(one.classes or ()) if name in (one.classes or ())[:k]), None):
+            raise DataError(
+                f"{one.name!r} has two classes {twice!r}, so that the labels of train and test cannot be matched by name"
+            )
+    beyond = len(train.classes)  # a number that train has not, of each class that it has not
+    numbers = [
+        train.classes.index(name) if name in train.classes else beyond + k for k, name in enumerate(test.classes)
+    ]
+    return torch.tensor(numbers)[test.labels]
+
+
+def _check_known(test: Dataset, train: Dataset) -> None:
+    """Refuse classes of test that no sample of train has."""
+    assert test.labels is not None and train.labels is not None
+    unknown = ~torch.isin(test.labels, train.labels)
+    if not bool(unknown.any()):
+        return
+    row = int(unknown.nonzero()[0, 0])
+    number = int(test.labels[row])
+    names = train.classes or []
+    if number < len(names):
+        name = repr(names[number])
+    elif test.classes and names:
+        name = repr(test.classes[number - len(names)]) if number >= len(names) else repr(number)
+    else:
+        name = str(number)
+    some = ", ".join(map(repr, names[:NAMED])) + " ..." * (len(names) > NAMED)
+    raise DataError(
+        f"test {test.name!r}: {many(int(unknown.sum()), 'sample')} of classes that no sample of {train.name!r} has, the first "
+        f"of class {name}{f' (there: {some})' * bool(names)}: leave such samples out, or learn from some"
+    )
 
 
 def known_by(train: Dataset) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Marginals that change the embeddings before they are compared: whitening, balanced codes, centring, a predictor."""
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from infomax.clock import Clock
 from infomax.errors import ConfigError, NumericsError
-from infomax.heads import Branch, Head, Prototypes, head, reset
+from infomax.heads import Branch, Head, Prototypes, copied, head, reset
 from infomax.marginal.base import Collapse, Marginal, Views
 from infomax.moments import covariance
 from infomax.parallel import from_first
@@ -35,7 +34,7 @@ class Predictor(Marginal):
     def __init__(self, net: nn.Module, *, twin: bool = False) -> None:
         super().__init__()
         self.net = net
-        self.twin = reset(copy.deepcopy(net)) if twin else None
+        self.twin = reset(copied(net)) if twin else None
 
     def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
         """Predict the targets from the students."""

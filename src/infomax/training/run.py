@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from infomax.data import Dataset
 from infomax.data.machine import cores, processor
@@ -139,7 +139,8 @@ class Run:
     def __str__(self) -> str:
         """What it is, and where it stands, in one line."""
         asked, last = self.config.get("data", {}).get("name", "?"), self.history[-1] if self.history else {}
-        said = f"epoch {last['epoch']}, bound {last['bound']:.3f}" if last else "not begun"
+        told = "not begun" if self.config.get("training", True) else "not trained here"
+        said = f"epoch {last['epoch']}, bound {last['bound']:.3f}" if last else told
         if {"effective_rank", "std"} <= last.keys():
             said += f", {standing(self.history, self.watched)}"
         said = f"{self.learner.name} on {asked}, {said}" + (f", in {self.path}" if self.path else "")
@@ -298,10 +299,45 @@ class Run:
             strategy=strategy, checkpoint_every=checkpoint_every, keep=keep, wandb=wandb, on_epoch=on_epoch, progress=progress,
         )  # fmt: skip
 
+    @classmethod
+    def of(
+        cls,
+        encoder: nn.Module,
+        data: Any,
+        *,
+        size: int | None = None,
+        mean: tuple[float, ...] | None = None,
+        std: tuple[float, ...] | None = None,
+        root: str | None = None,
+    ) -> "Run":
+        """A run around an encoder, or the learner of a loop of one's own, to `evaluate`, `embed` and `export` it.
+
+        Args:
+            encoder: a module that maps a batch to N x D, or a learner; it stays the same module.
+            data: what it was trained on, or data of that kind: a data set, name or path.
+            size: side in pixels at which whole images are seen; None: their own, at most 96.
+            mean, std: of each channel, images on the [0, 1] scale, by which samples were normalised; None: those of `data`.
+            root: where named data sets lie.
+
+        Raises:
+            ConfigError: an encoder that cannot take such samples, or gives no N x D. DataError: no data.
+
+        Example:
+            >>> x = torch.cat([torch.randn(40, 6) - 2, torch.randn(40, 6) + 2])
+            >>> data = Dataset(x, torch.arange(80) // 40)
+            >>> run = Run.of(nn.Linear(6, 3), data)
+            >>> run, run.embed(data)[0].shape
+            (<Run: Linear on data, not trained here>, torch.Size([80, 3]))
+        """
+        from infomax.evaluate.bare import of
+
+        return of(encoder, data, size=size, mean=mean, std=std, root=root)
+
     def evaluate(
         self,
         data: Any = None,
         *,
+        test: Any = None,
         root: str | None = None,
         protocols: str = "linear,knn",
         size: int | None = None,
@@ -310,7 +346,7 @@ class Run:
         """Linear probe, nearest neighbours and gauges of the frozen encoder; see `infomax.evaluate.run.evaluate`."""
         from infomax.evaluate.run import evaluate
 
-        return evaluate(self, data, root=root, protocols=protocols, size=size, seed=seed)
+        return evaluate(self, data, test=test, root=root, protocols=protocols, size=size, seed=seed)
 
     def embed(
         self,
@@ -360,10 +396,15 @@ class Run:
             umap: lay the features out by UMAP as well.
 
         Raises:
-            ConfigError: a run without a folder, and no path. DataError: data that cannot be used.
+            ConfigError: a run without a folder, and no path, or of an encoder that was not trained here. DataError: data that
+                cannot be used.
         """
         from infomax.report.run import report
 
+        if not self.config.get("training", True):
+            raise ConfigError(
+                f"{self.learner.name} was not trained here, so there is no log to make a page of: im.train makes one"
+            )
         if path is None and self.path is None:
             raise ConfigError("this run has no folder: say where its page goes, run.report('page.html')")
         page = Path(path) if path is not None else Path(str(self.path)) / "report.html"

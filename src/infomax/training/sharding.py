@@ -9,14 +9,13 @@ takes up the weights whenever they are written, and at the end. So a run's folde
 continues with any number of processes, in shards or without.
 """
 
-import copy
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from infomax.errors import ConfigError, nearest
-from infomax.heads import Branch
+from infomax.heads import Branch, copied
 from infomax.learner import Learner
 from infomax.parallel import cut_as, mine, whole, world
 
@@ -99,7 +98,7 @@ def sharded(learner: Learner, device: torch.device) -> Learner:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    parts = copy.deepcopy(learner)
+    parts = copied(learner)
     branches = [b for b in (parts.f, parts.g) if b is not None]
     owned = [p for b in branches for p in b.parameters()]
     if len(owned) > len(set(owned)):

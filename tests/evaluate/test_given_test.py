@@ -1,0 +1,159 @@
+"""Train and test data sets of one's own."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import infomax as im
+from infomax.cli import main
+from infomax.data import Dataset, Graph
+from infomax.errors import ConfigError, DataError
+from infomax.evaluate import knn_accuracy
+from infomax.evaluate.findings import shown
+from infomax.evaluate.splits import as_given
+
+
+def points(n=60, classes=3, seed=0, shift=3.0):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % classes
+    x = torch.randn(n, 6, generator=generator)
+    x[torch.arange(n), labels] += shift
+    return x, labels
+
+
+def trained(data, out=None):
+    torch.manual_seed(0)
+    return im.train(
+        im.methods.vicreg(nn.Linear(6, 4), projector=()), data, epochs=1, batch_size=8, progress=False, out=out
+    )
+
+
+class Items(torch.utils.data.Dataset):
+    def __init__(self, x, words):
+        self.x, self.words = x, words
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, i):
+        return self.x[i], self.words[i]
+
+
+def test_all_of_data_is_learnt_from_and_all_of_test_tested_on():
+    (x, y), (other, of_other) = points(), points(30, seed=1)
+    data, test = Dataset(x, y), Dataset(other, of_other, name="held back")
+    run = trained(data)
+    found = run.evaluate(data, test=test, protocols="knn")
+    assert (found["train"], found["test"], found["how"]) == (60, 30, "train and test as given")
+    assert "; train and test as given; nothing chosen" in str(found).splitlines()[0]
+    assert str(found).startswith("data, tested on held back: 60 train, 30 test")
+    z, z_test = run.embed(data)[0], run.embed(test)[0]
+    assert found["knn"] == pytest.approx(100 * knn_accuracy(z, y, z_test, of_other))
+    assert run.evaluate(test=test, protocols="knn")["knn"] == found["knn"], "what it was trained on"
+
+
+def test_classes_are_matched_by_their_names_and_the_users_labels_stay():
+    (x, y), (other, of_other) = points(), points(30, seed=1)
+    names = np.array(["ant", "bee", "cat"])
+    train = Items(x.numpy(), names[y].tolist())
+    run = trained(Dataset(x, y))
+    whole = run.evaluate(train, test=Items(other.numpy(), names[of_other].tolist()), protocols="knn")
+    some = of_other > 0  # which number bee 0 and cat 1
+    part = Items(other[some].numpy(), names[of_other[some]].tolist())
+    told = im.data.load(part)
+    assert told.classes == ["bee", "cat"]
+    found = run.evaluate(train, test=told, protocols="knn")
+    assert found["knn"] > 80 and abs(found["knn"] - whole["knn"]) < 15
+    assert told.labels.unique().tolist() == [0, 1]
+    many = Dataset(x, y, ["cat", "ant", "bee"])  # other numbers altogether
+    assert as_given(many, told, None, {})[0].labels.unique().tolist() == [0, 2]
+
+
+def test_what_cannot_be_tested_on_is_refused_in_a_line():
+    x, y = points()
+    data = Dataset(x, y, ["ant", "bee", "cat"])
+    run = trained(data)
+    for test, message in (
+        (
+            Dataset(x, y, ["ant", "bee", "dog"], name="others"),
+            r"20 samples of classes .* of class 'dog' \(there: 'ant', 'bee'",
+        ),
+        (
+            Dataset(x, y + 1, name="numbers"),
+            r"'numbers': 20 samples of classes that no sample of 'data' has, the first of class 3",
+        ),
+        (Dataset(x, name="bare"), r"test 'bare' has no labels, so nothing can be tested"),
+        (Dataset(torch.zeros(4, 8, 8, 1, dtype=torch.uint8), torch.arange(4) % 2), r"are images, and 'data', .* rows"),
+        (Dataset(x[:, :5], y), r"cannot take 'data' \(5 dimensions\)"),
+        (Dataset(x, y, ["ant", "bee", "bee"]), r"two classes 'bee'"),
+    ):
+        with pytest.raises(DataError, match=message):
+            run.evaluate(data, test=test)
+    few = Dataset(x[y < 2], y[y < 2], ["ant", "bee", "cat"])
+    with pytest.raises(DataError, match=r"of class 'cat' "):
+        run.evaluate(few, test=data)
+    with pytest.raises(ConfigError, match=r"data=train, test=test"):
+        run.evaluate((data, data))
+    with pytest.raises(ConfigError, match=r"test=data\['test'\]"):
+        run.evaluate({"train": data, "test": data})
+    with pytest.raises(ConfigError, match=r"gauges alone .* leave test out"):
+        run.evaluate(data, test=data, protocols="gauges")
+    with pytest.raises(ConfigError, match="is a graph"):
+        as_given(Graph(torch.eye(3), torch.tensor([[0, 1], [1, 0]])), data, None, {})
+    with pytest.warns(UserWarning, match="test are the data that are learnt from"):
+        assert run.evaluate(data, test=Dataset(x.clone(), y.clone(), data.classes), protocols="knn")["test"] == 60
+
+
+def test_folders_and_the_test_split_of_a_path(tmp_path):
+    draw = np.random.default_rng(0)
+    for folder in (
+        "train/ant",
+        "train/bee",
+        "train/cat",
+        "mine/bee",
+        "mine/cat",
+        "two/train/ant",
+        "two/train/bee",
+        "two/test/bee",
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        for k in range(6):
+            Image.fromarray(draw.integers(0, 256, (16, 16, 3), np.uint8)).save(tmp_path / folder / f"{k}.png")
+    torch.manual_seed(0)
+    learner = im.methods.simclr(im.encoders.get("resnet8"), projector=(8,))
+    run = im.train(learner, tmp_path / "train", epochs=1, batch_size=9, progress=False)
+    test, _ = as_given(im.data.load(tmp_path / "train"), tmp_path / "mine", None, {})
+    assert test.labels.tolist() == [1] * 6 + [2] * 6
+    found = run.evaluate(tmp_path / "train", test=tmp_path / "mine")
+    assert (found["train"], found["test"], found["tested_on"]) == (18, 12, str((tmp_path / "mine").resolve()))
+    assert run.evaluate(tmp_path / "train", test=tmp_path / "two", protocols="knn")["test"] == 6
+
+
+def test_the_command_takes_one_too_and_keeps_it_beside_the_runs_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, seed in (("mine.npz", 0), ("held.npz", 1)):
+        x, y = points(seed=seed)
+        np.savez(name, x=x.numpy(), y=y.numpy())
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=6, size=1), projector=(8,))
+    im.train(learner, "mine.npz", epochs=1, batch_size=30, out="run", progress=False)
+    assert main(["evaluate", "run", "--protocols", "linear"]) == 0
+    kept = len(list((tmp_path / "run" / "features").iterdir()))
+    for _ in range(2):
+        assert main(["evaluate", "run", "--test", "held.npz", "--protocols", "knn"]) == 0
+        assert len(list((tmp_path / "run" / "features").iterdir())) == kept + 1
+    said = capsys.readouterr()
+    assert "train and test as given" in said.out and "dropped" not in said.err
+    found = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    place = str((tmp_path / "held.npz").resolve())
+    assert set(found) == {"mine.npz", f"mine.npz, tested on {place}"}
+    assert "linear" in found["mine.npz"] and "linear" not in found[f"mine.npz, tested on {place}"]
+    run = im.Run.load("run")
+    assert [one.name for one in shown(found, run.config["data"])] == ["mine.npz", "mine.npz, tested on held.npz"]
+    x, y = points(seed=2)
+    np.savez("held.npz", x=x.numpy(), y=y.numpy())
+    assert main(["evaluate", "run", "--test", "held.npz", "--protocols", "linear"]) == 0
+    assert "has changed since: what was found before (knn) is dropped" in capsys.readouterr().err
