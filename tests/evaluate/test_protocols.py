@@ -333,14 +333,16 @@ def small(out, data, views="auto"):
 
 @pytest.mark.parametrize("command", ["probe", "evaluate"])
 @pytest.mark.parametrize("own", [False, True])
-def test_what_is_advised_where_labels_are_missing_is_a_command_that_works(tmp_path, capsys, command, own):
+def test_what_is_advised_where_labels_are_missing_is_a_command_that_works(tmp_path, capsys, monkeypatch, command, own):
     draw = np.random.default_rng(0)
     for k in range(8):
         (tmp_path / "my photos" / "cats").mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw.integers(0, 256, (8, 8, 3), np.uint8)).save(tmp_path / "my photos" / "cats" / f"{k}.png")
     small(tmp_path / "run", tmp_path / "my photos" if own else torch.randint(0, 256, (8, 8, 8, 3), dtype=torch.uint8))
     given = [] if own else ["--data", str(tmp_path / "my photos")]
-    assert main([command, str(tmp_path / "run"), *given]) == 2
+    with monkeypatch.context() as patched:  # before any is decoded
+        patched.setattr("infomax.data.folder.decoded", lambda *_: pytest.fail("decoded"))
+        assert main([command, str(tmp_path / "run"), *given]) == 2
     said = capsys.readouterr().err
     assert "has no labels (all its images lie in one folder, 'cats': one class tells nothing apart), so nothing" in said
     advised = shlex.split(said.strip().partition("or ask for gauges alone: ")[2])

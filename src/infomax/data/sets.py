@@ -17,6 +17,11 @@ from infomax.errors import DataError
 from infomax.words import many
 
 
+def no_labels(why: str) -> str:
+    """That data have no labels, and why where that is known; see `Dataset.no_labels`."""
+    return "has no labels" + f" ({why})" * bool(why)
+
+
 @dataclass(eq=False, repr=False)
 class Dataset:
     """Samples, with what is known about them.
@@ -116,7 +121,7 @@ class Dataset:
             >>> Dataset(torch.zeros(2, 3)).no_labels, Dataset(torch.zeros(2, 3), unlabelled="one class").no_labels
             ('has no labels', 'has no labels (one class)')
         """
-        return "has no labels" + f" ({self.unlabelled})" * bool(self.unlabelled)
+        return no_labels(self.unlabelled)
 
     @property
     def n_skipped(self) -> int:

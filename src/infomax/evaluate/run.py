@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from infomax import __version__
 from infomax.data import NAMES, Dataset
 from infomax.data.content import NAMED, changed, content
+from infomax.data.folder import holds_images, unlabelled_for_sure
+from infomax.data.sets import no_labels
+from infomax.data.streams import is_stream
 from infomax.errors import ConfigError, DataError, warn
 from infomax.evaluate.baselines import baseline_lines, baselines
 from infomax.evaluate.cache import kept, key
@@ -104,6 +107,8 @@ def evaluate(
     one_of_two(data)
     if test is not None and set(names) == {GAUGES}:
         raise ConfigError(f"{GAUGES} alone look at data and test on none: leave test out")
+    if set(names) != {GAUGES}:
+        _check_folder(run, data)
     train, source = _loaded(run, data, root)
     _check_labels(run, data, train, names)
     size, usual = _sizes(run, train, size)
@@ -203,13 +208,31 @@ def _loaded(run: "Run", data: Any, root: str | None) -> tuple[Dataset, dict[str,
     return train, {"source": origin, "own": own and not since, "changed": since, "content": now}
 
 
+def _check_folder(run: "Run", data: Any) -> None:
+    """Refuse a folder of images that surely has no labels before they are decoded, which may take minutes."""
+    asked = run.config["data"]
+    source = data if data is not None else run.data if run.data is not None else asked.get("source")
+    if not isinstance(source, str | os.PathLike):
+        return
+    name, path = os.fsdecode(source), Path(os.fsdecode(source)).expanduser()
+    if name in NAMES or is_stream(name) or not path.is_dir() or not holds_images(path):
+        return
+    if (why := unlabelled_for_sure(path)) is not None:
+        own = data is None or is_own(str(path.resolve()), asked)
+        raise _nothing_to_probe(asked["name"] if own else str(path), no_labels(why), run, data)
+
+
+def _nothing_to_probe(name: str, lacks: str, run: "Run", data: Any) -> DataError:
+    return DataError(
+        f"{name!r} {lacks}, so nothing can be probed: give labelled data (--data; of images: one folder a class)"
+        f"{gauges_alone(run, data)}"
+    )
+
+
 def _check_labels(run: "Run", data: Any, train: Dataset, names: tuple[str, ...]) -> None:
     """Refuse protocols that need labels, where there are none, and fine-tuning of what cannot be cut into batches."""
     if train.labels is None and set(names) != {GAUGES}:
-        raise DataError(
-            f"{train.name!r} {train.no_labels}, so nothing can be probed: give labelled data (--data; of images: one folder a "
-            f"class){gauges_alone(run, data)}"
-        )
+        raise _nothing_to_probe(train.name, train.no_labels, run, data)
     if FINETUNE in names:
         check_finetunes(train)
 
