@@ -7,6 +7,7 @@ from torch import nn
 
 import infomax as im
 from infomax import Alignment, Clock, CollapseWarning, ConfigError, Cosine, DataError, DonskerVaradhan, Learner, Shared
+from infomax.training.watch import unguarded
 
 
 def two_views(n=16, count=2):
@@ -645,3 +646,41 @@ def test_whole_numbers_of_a_table_are_not_told_to_be_fractions():
         learner([tokens, tokens])
     assert not isinstance(error.value, DataError)
     assert learner([tokens.long(), tokens.long()]).loss.isfinite()
+
+
+def test_a_marginal_that_does_nothing_is_refused_naming_the_verb():
+    class Misspelt(im.Marginal):
+        def penality(self, a, b):
+            return -a.std(0).mean()
+
+    class Other(im.Marginal):
+        def forward(self, a, b):
+            return a.square().mean()
+
+    class Second(Misspelt):
+        pass
+
+    for kind, said in (
+        (Misspelt, r"^Misspelt has no verb .*; of its 'penality': did you mean 'penalty'\? \(one of: constrain, obs"),
+        (Second, r"^Second has no verb .*did you mean 'penalty'"),
+        (Other, r"^Other has no verb .*; write constrain, penalty, observe, or some of them$"),
+        (im.Marginal, "^Marginal has no verb"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            Learner(nn.Linear(12, 4), Shared(), Alignment(Cosine(0.5)), kind())
+        with pytest.raises(ConfigError, match=said):
+            im.methods.jmi(nn.Linear(12, 4)).edit(marginals=kind())
+
+
+def test_a_marginal_that_only_looks_on_guards_against_nothing():
+    class Looks(im.Marginal):
+        def observe(self, k, clock):
+            self.seen = len(k)
+
+    with pytest.warns(im.CollapseWarning, match="no marginal with a penalty or a constraint: nothing keeps"):
+        learner = Learner(nn.Linear(12, 4), Shared(), Alignment(Cosine(0.5)), Looks())
+    assert unguarded(learner) == ("point", "directions", "nothing")
+    im.methods.jmi(nn.Linear(12, 4)).edit(marginals=(im.DonskerVaradhan(Cosine(0.5)), Looks()))
+    own = Looks()
+    own.penalty = lambda a, b: a.square().mean((-2, -1))
+    Learner(nn.Linear(12, 4), Shared(), Alignment(Cosine(0.5)), own)

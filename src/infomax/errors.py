@@ -145,6 +145,11 @@ def command(words: str) -> str:
     return ("uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else "") + " ".join([*_PROGRAM, words])
 
 
+def scripted() -> bool:
+    """Whether the command line was begun by a script of the user's, which knows what that has entered."""
+    return _PROGRAM[0] != "infomax"
+
+
 def meant(name: str, options: Iterable[str]) -> str | None:
     """Which of some options others call so; None: none.
 

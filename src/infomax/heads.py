@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from infomax.encoders.width import width_of
-from infomax.errors import ConfigError, check_number, nearest
+from infomax.encoders.width import CLASSES, classifier_of, width_of
+from infomax.errors import ConfigError, check_number, nearest, warn
+from infomax.words import with_article
 
 M = TypeVar("M", bound=nn.Module)
 Head = tuple[int, ...] | nn.Module
@@ -108,6 +109,11 @@ class Branch(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = _module(encoder)
+        if place := classifier_of(encoder):
+            warn(
+                f"{type(encoder).__name__} has its classifier on, so that its features are {CLASSES} scores of classes: "
+                f"take it off, encoder.{place} = torch.nn.Identity()"
+            )
         self.projector = head(
             projector, lambda: width_of(encoder), norm=norm, last_norm=last_norm, activation=activation
         )
@@ -122,8 +128,8 @@ class Branch(nn.Module):
         h = self.encoder(view)
         if not isinstance(h, Tensor):
             raise ConfigError(
-                f"{type(self.encoder).__name__} gives a {type(h).__name__}: an encoder gives one tensor, N x D; take the "
-                "features out of what it gives in a module of your own around it"
+                f"{type(self.encoder).__name__} gives {with_article(type(h).__name__)}: an encoder gives one tensor, N x D; "
+                "take the features out of what it gives in a module of your own around it"
             )
         z: Tensor = self.projector(h)
         return z

@@ -21,7 +21,7 @@ from infomax.clock import Clock
 from infomax.errors import ConfigError, DataError, NumericsError, check_number, nearest, warn
 from infomax.finite import not_finite
 from infomax.joint import Joint
-from infomax.marginal.base import Marginal, Views, separates
+from infomax.marginal.base import Marginal, Views, check_writes, separates, writes
 from infomax.parallel import average_gradients, gathered, mine, together, total_norm
 from infomax.pieces import Accumulate, InPieces, check
 from infomax.precision import FULL, Precision, begins, held_back
@@ -62,7 +62,7 @@ class Learner(nn.Module):
         rules: learning rate and weight decay of some parameters, unless a run asks otherwise (`infomax.training.rules`).
 
     Raises:
-        ConfigError: parts in another order than this, or a scale that is not above 0.
+        ConfigError: parts in another order than this, a marginal that does nothing, or a scale that is not above 0.
         DataError: when it looks: fewer than two views, views of different length, a batch of one, or embeddings not N x D or
             not of floating point.
 
@@ -97,6 +97,8 @@ class Learner(nn.Module):
                 raise ConfigError(
                     f"Learner(branch, target, joint, *marginals): expected a {kind.__name__}, got {type(part).__name__}"
                 )
+        for marginal in marginals:
+            check_writes(marginal)
         check_number("a learner's scale", scale, above=True)
         check_number("a learner's offset", offset, least=-math.inf)
         self.target, self.joint = target, joint
@@ -106,8 +108,9 @@ class Learner(nn.Module):
         self.recipe: dict[str, Any] = {}
         self.rules: Rules = {} if rules is None else rules
         self._accumulate: Accumulate = 1
-        if not marginals:
-            warn(f"{name!r} has no marginal: nothing keeps its embedding from collapsing", CollapseWarning)
+        if not any(writes(marginal, "constrain", "penalty") for marginal in marginals):
+            what = "no marginal with a penalty or a constraint" if marginals else "no marginal"
+            warn(f"{name!r} has {what}: nothing keeps its embedding from collapsing", CollapseWarning)
 
     def edit(self, **parts: Any) -> "Learner":
         """The same sentence with some words changed: `target`, `joint`, `marginals`, `scale`, `offset`, `name`, `rules`.

@@ -19,6 +19,16 @@ def many(number: int, word: str, words: str | None = None) -> str:
     return f"{number:,} {word if number == 1 else words or word + 's'}"
 
 
+def with_article(word: str) -> str:
+    """A word with its article.
+
+    Example:
+        >>> with_article("Tensor"), with_article("Image")
+        ('a Tensor', 'an Image')
+    """
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
+
+
 def with_dashes(widths: Iterable[Any]) -> str:
     """The widths of a head's layers as the command line has them.
 

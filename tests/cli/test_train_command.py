@@ -122,6 +122,7 @@ def test_a_batch_that_makes_one_update_an_epoch_is_said(tmp_path, capsys):
     asked = ("--method", "simclr", "--data", "digits", "--projector", "8", "--batch-size", "100000", "--epochs", "1")
     said = run(capsys, "train", *asked, "--device", "cpu", "--out", tmp_path / "run")
     assert "all there are: one update an epoch, a smaller --batch-size makes more" in said[1] + said[2]
+    assert (said[1] + said[2]).count("all there are") == 1
 
 
 def test_two_processes_by_torchrun_train_as_one_does(tmp_path, capsys):

@@ -1,6 +1,7 @@
 import argparse
 import sys
 import urllib.error
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -284,7 +285,7 @@ def test_vision_transformers_of_timm_take_small_views_too_and_read_the_native_si
     asked = {"views": "dino", "local_views": 1, "size": 32, "epochs": 1, "batch_size": 4, "progress": False}
     im.train(learner, images, **asked)  # local views of 16 pixels
     with pytest.raises(ConfigError, match=r"cannot take views .*\(2, 3, 16, 16\).*Wrong image height"):
-        other = torchvision.models.VisionTransformer(32, 16, num_layers=1, num_heads=1, hidden_dim=8, mlp_dim=16)
+        other = torchvision.models.VisionTransformer(32, 16, 1, 1, hidden_dim=8, mlp_dim=16, num_classes=8)
         im.train(im.methods.dino(other, projector=(8,), prototypes=8), images, **asked)
 
 
@@ -451,3 +452,17 @@ def test_weights_of_before_batch_norms_counted_and_of_two_encoders(tmp_path: Pat
     for names in (("query_encoder", "key_encoder"), ("backbone", "ema")):
         with pytest.raises(ConfigError, match="holds such an encoder twice"):
             encoders.get("resnet8", init=both(*names))
+
+
+@pytest.mark.parametrize(("name", "place"), [("resnet18", "fc"), ("mobilenet_v3_small", "classifier[3]")])
+def test_a_classifier_that_was_left_on_is_warned_of_with_the_line_that_takes_it_off(name, place):
+    encoder = getattr(torchvision.models, name)()
+    with pytest.warns(UserWarning, match=r"has its classifier on, .* 1000 scores") as said:
+        im.methods.simclr(encoder, projector=(8,))
+    line = f"encoder.{place} = torch.nn.Identity()"
+    assert len(said) == 1 and str(said[0].message).endswith(f"take it off, {line}")
+    exec(line)  # as it says
+    with warnings.catch_warnings(action="error"):
+        im.methods.simclr(encoder, projector=(8,))
+        im.methods.simclr(nn.Sequential(nn.Linear(8, 1000)), projector=(8,))  # no classifier
+        im.methods.simclr(im.encoders.get("torchvision/resnet18"), projector=(8,))

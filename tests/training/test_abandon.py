@@ -75,7 +75,7 @@ def test_a_view_function_that_draws_is_continued_exactly(tmp_path):
         calls.append(epoch)
         if len(calls) == stop_at:
             raise Stop
-        x = batch.float().permute(0, 3, 1, 2) / 255
+        x = (batch.float().permute(0, 3, 1, 2) / 255 - 0.305) / 0.376
         return x + 0.1 * torch.randn(x.shape), x + 0.1 * torch.randn(x.shape)
 
     stop_at = -1

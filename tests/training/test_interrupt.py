@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+import torch
 from tests.training.test_checkpoint import assert_same_end, fit, own_views, stopping_views
 
 import infomax as im
@@ -44,6 +45,52 @@ def test_a_signal_with_the_last_update_finds_the_run_whole_and_is_not_passed_ove
 def test_a_signal_where_on_epoch_ends_the_run_is_not_passed_over(tmp_path):
     with pytest.raises(Stopped, match="stopped after update 5 of 15; to continue"):
         fit(tmp_path / "run", on_epoch=lambda run: signal.raise_signal(signal.SIGTERM) is None)
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ((), r"train --resume \S*run"),
+        (("views",), r"im\.Run\.resume\('\S*run', views=\.\.\.\)"),
+        (("learner", "data"), r"im\.Run\.resume\('\S*run', learner=\.\.\., data=\.\.\.\)"),
+        (("method",), r"im\.Run\.resume\('\S*run'\)"),
+        (("recipe",), r"im\.Run\.resume\('\S*run'\)"),
+    ],
+    ids=lambda part: "-".join(part) if isinstance(part, tuple) else "",
+)
+def test_a_run_that_stops_says_what_goes_on_with_it_and_that_does(tmp_path, own, said):
+    """The command cannot, where a part of it was put together by hand."""
+    torch.manual_seed(0)
+    learner = im.methods.jmi(im.encoders.get("toy"), projector=())
+    given = {"learner": learner.edit(name="mine"), "data": torch.randn(64, 2), "views": own_views}
+    given = {part: given[part] for part in own if part in given}
+    if "method" in own:
+
+        @im.methods.method
+        def of_my_own(encoder, *, temperature=0.5):
+            return im.methods.jmi(encoder, projector=(), temperature=temperature)
+
+        learner = of_my_own(im.encoders.get("toy"))
+    asked = {"learner": learner, "data": "gaussians"} | given
+    if "recipe" in own:
+
+        @im.views.own_recipe
+        def of_my_own_views(size):
+            return (im.views.ImageView(size=size),) * 2
+
+        asked = {"data": "digits", "views": "of_my_own_views"}
+        asked["learner"] = im.methods.jmi(im.encoders.get("mlp", channels=1, size=8), projector=())
+
+    try:
+        with pytest.raises(Stopped, match=f"; to continue: (uv run infomax |infomax )?{said}$"):
+            im.train(
+                **asked, epochs=2, out=tmp_path / "run", progress=False, gauge_samples=64,
+                on_epoch=lambda run: signal.raise_signal(signal.SIGTERM) is None,
+            )  # fmt: skip
+        assert len(im.Run.resume(tmp_path / "run", **given, progress=False).history) == 2
+    finally:
+        im.methods.METHODS.pop("of_my_own", None)
+        im.views.RECIPES.pop("of_my_own_views", None)
 
 
 def test_signals_at_once_are_one_request_and_a_later_one_interrupts(tmp_path, monkeypatch):

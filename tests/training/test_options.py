@@ -428,7 +428,7 @@ def test_views_of_a_function_are_tried_on_the_encoder_as_it_is_written(monkeypat
     learner = im.methods.simclr(im.encoders.get("mlp", channels=1, size=8), projector=(8,))
 
     def mine(batch, index, *, seed, epoch):
-        return [batch.permute(0, 3, 1, 2) / 255] * 2
+        return [(batch.permute(0, 3, 1, 2) / 255 - 0.305) / 0.376] * 2
 
     im.train(learner, "digits", views=mine, epochs=1, progress=False, gauge_samples=16, compile=True)
     assert tried == [1]

@@ -229,11 +229,10 @@ def test_large_photos_are_read_as_the_run_began_with_them(tmp_path):
             )
         ]
 
-    learner = im.methods.build("simclr", im.encoders.get("resnet8", size=8), projector=())
-    options = {"epochs": 2, "batch_size": 4, "size": 8, "progress": False, "on_epoch": lambda run: True}
-    im.train(learner, there, out=tmp_path / "half", **options)
-    im.train(learner, load(there, shrink=None), out=tmp_path / "whole", **options)
-    im.train(learner, load(there, resize=64, shrink=60), out=tmp_path / "cut", **options)
+    data = {"half": there, "whole": load(there, shrink=None), "cut": load(there, resize=64, shrink=60)}
+    for name, given in data.items():
+        learner = im.methods.build("simclr", im.encoders.get("resnet8", size=8), projector=())
+        im.train(learner, given, out=tmp_path / name, epochs=2, batch_size=4, size=8, progress=False, on_epoch=bool)
     read_by = [read_config(tmp_path / name)["data"]["read_by"] for name in ("half", "whole", "cut")]
     assert read_by == [{"shrink": 256}, {"shrink": None}, {"resize": 64, "shrink": 60}]
     # a run of before says nothing of it, and read pictures whole

@@ -296,3 +296,18 @@ def test_an_encoder_that_an_earlier_run_has_trained_is_told_of_and_one_that_was_
     encoder.load_state_dict(before)
     im.train(im.methods.vicreg(encoder, projector=()), "gaussians", out=tmp_path / "anew", **asked)
     assert "encoder_trained_before" not in json.loads((tmp_path / "anew" / "environment.json").read_text())
+
+
+def test_a_batch_that_is_cut_to_what_there_is_is_said_once(tmp_path, capsys):
+    def fit(x, **options):
+        learner = im.methods.jmi(nn.Linear(5, 8), projector=())
+        return im.train(learner, x, epochs=2, on_epoch=lambda run: True, gauge_samples=16, **options)
+
+    x = torch.randn(50, 5, generator=torch.Generator().manual_seed(0))
+    fit(x, batch_size=4096, out=tmp_path / "run")
+    said = "infomax: batches of 50, all there are: one update an epoch, a smaller batch_size than 4096 makes more\n"
+    assert capsys.readouterr().err.count(said) == 1
+    im.Run.resume(tmp_path / "run", learner=im.methods.jmi(nn.Linear(5, 8), projector=()), data=x)
+    fit(x, batch_size=50)
+    fit(x, batch_size=4096, progress=False)
+    assert "all there are" not in capsys.readouterr().err

@@ -198,6 +198,9 @@ def test_guards_that_are_none_are_told():
     class Mine(im.Marginal):
         guards = "point"
 
+        def penalty(self, a, b):
+            return a.square().mean((-2, -1))
+
     with pytest.raises(im.ConfigError, match=r"Mine\.guards = 'point': give a tuple of point, directions, nothing"):
         unguarded(im.methods.simclr(torch.nn.Linear(8, 4)).edit(marginals=(Mine(),)))
 

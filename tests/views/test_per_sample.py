@@ -2,16 +2,19 @@
 
 # ruff: noqa: NPY002  (what transforms of others draw from)
 
+import json
 import random
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torchvision import transforms
 
 import infomax as im
+from infomax.training.checkpoint import fingerprint
 
 crop = transforms.Compose([
     transforms.RandomResizedCrop(16),
@@ -132,7 +135,7 @@ def test_what_cannot_be_is_said():
         per_sample()
     with pytest.raises(im.ConfigError, match="per_sample of 'crop': give a transform"):
         per_sample("crop")
-    with pytest.raises(im.ConfigError, match="CenterCrop gives a Image: let it end in ToTensor"):
+    with pytest.raises(im.ConfigError, match="CenterCrop gives an Image: let it end in ToTensor"):
         per_sample(transforms.CenterCrop(4))(images, [0, 1])
     with pytest.raises(im.ConfigError, match=r"PILToTensor gives a tensor of torch.uint8: let it end in ToTensor"):
         per_sample(transforms.PILToTensor())(images, [0, 1])
@@ -157,3 +160,84 @@ def test_what_one_transform_draws_into_the_picture_the_next_does_not_see():
     white = torch.full((2, 16, 16, 3), 255, dtype=torch.uint8)
     dark, bright = im.views.per_sample(blackened, transforms.ToTensor())(white, torch.arange(2), seed=0, epoch=0)
     assert float(dark.mean()) == 0.5 and float(bright.min()) == 1.0 and int(white.min()) == 255
+
+
+def normalised(side, *, local=None):
+    """Crops of random bytes, as the data's own statistics have them."""
+    ends = [transforms.ToTensor(), transforms.Normalize((0.5,) * 3, (0.289,) * 3)]
+    made = [transforms.Compose([transforms.RandomCrop(s), *ends]) for s in (side, local or side)]
+    return lambda picture: [made[0](picture), made[0](picture), *([made[1](picture)] if local else [])]
+
+
+@pytest.mark.parametrize(("side", "local"), [(12, None), (112, None), (12, 8)])
+def test_a_run_notes_the_side_of_the_views_that_a_function_makes_and_whole_images_are_seen_at_it(side, local, tmp_path):
+    colours = torch.randint(0, 256, (20, 1, 1, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    data = im.data.Dataset(colours.repeat(1, max(24, side), max(24, side), 1), torch.arange(20) % 2)
+    run = im.train(
+        learner(), data, views=im.views.per_sample(normalised(side, local=local)), epochs=2, batch_size=4, progress=False,
+        out=tmp_path / "run", online_knn=True,
+    )  # fmt: skip
+    assert run.config["views"]["size"] == run.size == run.evaluate(protocols="knn")["size"] == side
+    assert im.Run.load(tmp_path / "run").size == side
+    seen = []
+    run.learner.encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape[-1]))
+    run.embed(data)
+    assert set(seen) == {side}
+
+
+def test_online_accuracies_see_images_at_the_side_of_the_views_of_a_function():
+    data, seen = im.data.Dataset(torch.from_numpy(array()), torch.arange(12) % 2), []
+    climbs = learner()
+    climbs.encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape[-1]))
+    views = im.views.per_sample(normalised(12))
+    im.train(climbs, data, views=views, epochs=1, batch_size=4, progress=False, online_knn=True)
+    assert set(seen) == {12}
+
+
+def test_another_size_than_a_function_makes_is_refused_as_a_run_begins(tmp_path):
+    with pytest.raises(im.ConfigError, match=r"size=24, but views=PerSample makes views of 16 px: leave size out"):
+        fit(array(), tmp_path / "run", size=24)
+    assert not (tmp_path / "run").exists()
+    assert fit(array(), tmp_path / "run", size=16).size == 16
+
+
+def test_views_that_are_not_square_leave_the_size_as_it_is():
+    def flat(batch, index, *, seed, epoch):
+        x = (batch.permute(0, 3, 1, 2) / 255 - 0.5) / 0.289
+        return x[..., :8], x[..., 8:16]
+
+    run = im.train(learner(), array(), views=flat, epochs=1, batch_size=4, progress=False)
+    assert run.config["views"]["size"] == 24
+
+
+def as_before(folder, size):
+    """A stopped run as an earlier version left it, which noted the images' own side."""
+    config = json.loads((folder / "config.json").read_text())
+    config["views"]["size"] = size
+    (folder / "config.json").write_text(json.dumps(config))
+    for path in (folder / "checkpoints").iterdir():
+        tensors = load_file(path)
+        with safe_open(path, "pt") as file:
+            header = json.loads(file.metadata()["infomax"])
+        header["config"] = config
+        header["fingerprint"] = fingerprint(config)
+        save_file(tensors, path, {"infomax": json.dumps(header)})
+
+
+def test_a_run_of_before_goes_on_and_notes_the_side_of_its_views(tmp_path):
+    fit(array(), tmp_path / "run", on_epoch=lambda run: True)
+    as_before(tmp_path / "run", 24)
+    assert im.Run.load(tmp_path / "run").size == 24
+    views = im.views.per_sample(crop)
+    run = im.Run.resume(tmp_path / "run", data=array(), views=views, progress=False)
+    assert run.size == im.Run.load(tmp_path / "run").size == 16
+    assert len(run.history) == 3
+
+
+def test_a_run_that_goes_on_with_views_of_another_side_says_so_and_keeps_its_own(tmp_path):
+    """Which some functions draw, so that it is no reason to refuse."""
+    fit(array(), tmp_path / "run", on_epoch=lambda run: True)
+    as_before(tmp_path / "run", 20)
+    with pytest.warns(UserWarning, match=r"makes views of 16 px, and those of .* were of 20 px .* seen at 20 px"):
+        run = im.Run.resume(tmp_path / "run", data=array(), views=im.views.per_sample(crop), progress=False)
+    assert run.size == 20

@@ -193,6 +193,8 @@ def train(
             print(said, flush=True)
         if precision == "auto":
             print(f"precision {chosen(precision, device)}, as the hardware has it", flush=True)
+    if batch_size > len(samples) > 1:  # which is said
+        asked["batch_size"] = len(samples)
     run = im.train(
         learner,
         samples,

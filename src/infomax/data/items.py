@@ -25,7 +25,7 @@ from infomax.data.samples import as_samples
 from infomax.data.sets import Dataset
 from infomax.errors import DataError, warn
 from infomax.progress import meter
-from infomax.words import many
+from infomax.words import many, with_article
 
 SAMPLE_KEYS = (*IMAGE_KEYS, "x", "pixel_values")
 TARGETS = ("targets", "labels")
@@ -253,7 +253,7 @@ def _sample(raw: Any) -> Tensor:
     if not isinstance(raw, Tensor | np.ndarray) or raw.ndim not in (1, 2, 3):
         shape = f" of shape {tuple(raw.shape)}" if hasattr(raw, "shape") else ""
         raise DataError(
-            f"a {type(raw).__name__}{shape}: a sample is a picture, a path, or an array of at most 3 dimensions"
+            f"{with_article(type(raw).__name__)}{shape}: a sample is a picture, a path, or an array of at most 3 dimensions"
         )
     floats = raw.is_floating_point() if isinstance(raw, Tensor) else raw.dtype.kind == "f"
     if raw.ndim == 3 and floats and 0 not in raw.shape and (raw.min() < 0 or raw.max() > 1):

@@ -52,6 +52,30 @@ def width_of(module: nn.Module, example: object = None) -> int:
     return width
 
 
+CLASSES = 1000
+"""Of ImageNet, by which a classifier that was left on is known."""
+CLASSIFIERS = ("fc", "classifier", "head", "heads")
+
+
+def classifier_of(module: nn.Module) -> str | None:
+    """Where a classifier of ImageNet's classes stands on a module that was meant as an encoder; None where there is none.
+
+    Example:
+        >>> net = nn.Sequential()
+        >>> net.classifier = nn.Sequential(nn.Dropout(), nn.Linear(8, 1000))
+        >>> classifier_of(net)
+        'classifier[1]'
+    """
+    linear = [(name, m) for name, m in module.named_modules() if isinstance(m, nn.Linear)]
+    if not linear:
+        return None
+    name, last = linear[-1]
+    parts = name.split(".")
+    if last.out_features != CLASSES or parts[0] not in CLASSIFIERS or getattr(module, "width", CLASSES) != CLASSES:
+        return None
+    return "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in parts).removeprefix(".")
+
+
 def _of_any_image(module: nn.Module) -> int | None:
     """The width of what begins with a convolution of images and ends with the same width whatever their size; else None."""
     first = next((m for m in module.modules() if isinstance(m, nn.Conv2d)), None)

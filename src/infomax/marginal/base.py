@@ -1,11 +1,13 @@
 """The three verbs of a marginal: what stands for log E_p(a)p(b)[e^T] and keeps the embedding from collapsing."""
 
+import difflib
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from infomax.clock import Clock
 from infomax.critic import unsaid
+from infomax.errors import ConfigError, nearest
 
 Collapse = Literal["point", "directions", "nothing"]
 """How an embedding collapses: to one point; to few directions; to lengths of 0 (`infomax.training.watch`)."""
@@ -66,6 +68,44 @@ class Marginal(nn.Module):
 
     def observe(self, k: Views, clock: Clock) -> None:
         """After the step: remember the (unconstrained, detached) targets."""
+
+
+VERBS = ("constrain", "penalty", "observe")
+
+
+def writes(marginal: Marginal, *verbs: str) -> bool:
+    """Whether a marginal has its own of some verbs, and not those of the base, which do nothing.
+
+    Example:
+        >>> writes(Marginal(), *VERBS)
+        False
+    """
+    return any(getattr(type(marginal), verb) is not getattr(Marginal, verb) or verb in vars(marginal) for verb in verbs)
+
+
+def check_writes(marginal: Marginal) -> None:
+    """Refuse a marginal that does nothing, as by a verb that is misspelt.
+
+    Raises:
+        ConfigError: naming the nearest verb.
+
+    Example:
+        >>> class Short(Marginal):
+        ...     def penality(self, a, b): return a.square().mean((-2, -1))
+        >>> check_writes(Short())
+        Traceback (most recent call last):
+            ...
+        infomax.errors.ConfigError: Short has no verb of a marginal and does nothing; of its 'penality': did you mean ...
+    """
+    if writes(marginal, *VERBS):
+        return
+    kind = type(marginal)
+    own = [
+        name for one in kind.__mro__[: kind.__mro__.index(Marginal)] for name in vars(one) if callable(vars(one)[name])
+    ]
+    close = [name for name in own if difflib.get_close_matches(name.lower(), VERBS, n=1, cutoff=0.6)]
+    why = f"of its {close[0]!r}: {nearest(close[0], VERBS)}" if close else f"write {', '.join(VERBS)}, or some of them"
+    raise ConfigError(f"{kind.__name__} has no verb of a marginal and does nothing; {why}")
 
 
 def separates(marginal: Marginal) -> bool:

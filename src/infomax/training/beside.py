@@ -14,6 +14,7 @@ from infomax.parallel import rank
 from infomax.training import monitor
 from infomax.training.checkpoint import MACHINE, Position
 from infomax.training.online import Online
+from infomax.training.own_views import looked_at
 from infomax.training.prepare import Job
 from infomax.training.watch import Watch, reads_lengths, unguarded
 
@@ -40,6 +41,7 @@ class Beside:
         with torch.random.fork_rng(devices=[]):  # a view function of the user's may draw: what it draws moves nothing
             torch.manual_seed(self.options.seed)
             self.views: list[Any] = job.feed.fixed(self.options.gauge_samples)
+        looked_at(job, self.views, begins=position.step == 0)
         self.online: Online | None = None
         if self.options.online_probe or self.options.online_knn:
             if job.run.config[MACHINE].get("strategy") == "fsdp":
@@ -53,7 +55,7 @@ class Beside:
                 probe=self.options.online_probe,
                 knn=self.options.online_knn,
                 gauged=self.options.gauge_samples,
-                size=self.options.size,
+                size=job.run.config["views"]["size"],
             )
             self.online.load(position.beside)
 

@@ -33,6 +33,7 @@ from infomax.errors import ConfigError, DataError, warn
 from infomax.files import unwritable, write_bytes
 from infomax.parallel import rank, whole
 from infomax.training.sharding import put
+from infomax.words import with_article
 
 FOLDER = "checkpoints"
 MACHINE = "machine"
@@ -294,10 +295,12 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
 
 
 def _completed(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of a run, its data as they are called now wherever they are the same."""
+    """The configuration of a run, its data called as now wherever they are the same, and a function's views as large as now."""
     made = dict(then)
     if "content" in (now.get("data") or {}):
         made["data"] = _same_data(then.get("data") or {}, now["data"], labels=_learns_labels(now))
+    if (now.get("views") or {}).get("own"):  # how large they are is seen once more, see `infomax.training.own_views`
+        made["views"] = {**(then.get("views") or {}), "size": now["views"]["size"]}
     return made
 
 
@@ -348,7 +351,8 @@ def distinct(learner: nn.Module) -> dict[str, Tensor]:
     for name, t in learner.state_dict(keep_vars=True).items():
         if not isinstance(t, Tensor):
             raise ConfigError(
-                f"{name} of the learner is a {type(t).__name__}, which a checkpoint cannot hold: keep what must last in buffers"
+                f"{name} of the learner is {with_article(type(t).__name__)}, which a checkpoint cannot hold: keep what must "
+                "last in buffers"
             )
         if not any(t is other for other in found.values()):
             found[name] = t

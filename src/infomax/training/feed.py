@@ -17,6 +17,7 @@ from infomax.errors import ConfigError, DataError, warn
 from infomax.parallel import local_slice, world
 from infomax.training.devices import uncompiled
 from infomax.views import PerSample, Views
+from infomax.words import with_article
 
 ViewFunction = Callable[..., Sequence[Any]]
 """(batch, index, seed, epoch) -> views, each a batch."""
@@ -186,7 +187,7 @@ class Feed:
         made = self.views(samples, index, seed=self.seed, epoch=sweep)
         name = getattr(self.views, "__name__", type(self.views).__name__)
         if not isinstance(made, tuple | list) or len(made) < 2:
-            got = f"{len(made)}" if isinstance(made, tuple | list) else f"a {type(made).__name__}"
+            got = f"{len(made)}" if isinstance(made, tuple | list) else with_article(type(made).__name__)
             raise ConfigError(f"views={name} gave {got}: give a tuple or list of at least 2 views of the batch")
         rows = [len(v) for v in made if isinstance(v, Tensor)]
         if index is not None and any(n != len(index) for n in rows):

@@ -26,7 +26,7 @@ from typing import Any
 
 from filelock import Timeout
 
-from infomax.errors import ConfigError, DataError, beside, command, warn
+from infomax.errors import ConfigError, DataError, beside, command, scripted, warn
 from infomax.files import unwritable
 from infomax.locks import held, left, taken
 from infomax.parallel import rank
@@ -75,6 +75,49 @@ def unclaimed(out: str | Path, *, anew: bool = False, data: Any = None) -> Path:
     return path
 
 
+def by_hand(config: Mapping[str, Any]) -> list[str]:
+    """What of a run no name builds again, so that it is to be given where the run goes on: learner, data, views.
+
+    Example:
+        >>> by_hand({"method": {}, "encoder": {}, "data": {"source": "digits"}, "views": {"own": "mine"}})
+        ['learner', 'views']
+    """
+    made = config["method"] and config["encoder"]
+    lacks = {"learner": not made, "data": config["data"]["source"] is None, "views": config["views"]["own"]}
+    return [part for part, lacking in lacks.items() if lacking]
+
+
+def again(path: str | Path, config: Mapping[str, Any] | None = None, *, python: bool = False) -> str:
+    """How a run goes on: by the command, or in Python where a part of it has no name, or a name that is the user's own.
+
+    Args:
+        path: of the run.
+        config: of the run; None: that in the folder.
+        python: in Python in any case.
+
+    Example:
+        >>> named = {"method": {"method": "simclr"}, "encoder": {"name": "mlp"}, "data": {"source": "digits"}}
+        >>> again("runs/a", named | {"views": {"own": None}}).removeprefix("uv run ")
+        'infomax train --resume runs/a'
+        >>> again("runs/a", named | {"views": {"own": "mine"}})
+        "im.Run.resume('runs/a', views=...)"
+    """
+    from infomax.methods import METHODS
+    from infomax.training.defaults import VIEWS
+
+    needs, own = [], False
+    with suppress(DataError, OSError, KeyError, TypeError):
+        config = read_config(Path(path)) if config is None else config
+        needs = by_hand(config)
+        builds = METHODS.get((config["method"] or {}).get("method", ""))
+        own = builds is not None and not builds.__module__.startswith("infomax.")
+        own |= config["views"].get("recipe") not in (None, *VIEWS)
+        own &= not scripted()
+    if needs or own or python:
+        return f"im.Run.resume({', '.join([repr(str(path)), *(f'{part}=...' for part in needs)])})"
+    return command(f"train --resume {shlex.quote(str(path))}")
+
+
 def in_python(said: str, out: str | Path) -> str:
     """What `unclaimed` says of a folder, to who called `im.train` with out=, and typed no option.
 
@@ -83,7 +126,8 @@ def in_python(said: str, out: str | Path) -> str:
         "runs/a exists: choose another out=...; im.Run.resume('runs/a') continues the run in it"
     """
     said = said.replace("choose another --out", "choose another out=...")
-    return said.replace("continue the run in it by --resume", f"im.Run.resume({str(out)!r}) continues the run in it")
+    on = f"{again(out, python=True)} continues the run in it"
+    return said.replace("continue the run in it by --resume", on)
 
 
 def _occupied(path: Path, data: Any) -> str:

@@ -3,7 +3,6 @@
 import os
 import re
 import select
-import shlex
 import signal
 import socket
 import sys
@@ -14,10 +13,11 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 
-from infomax.errors import ConfigError, InfomaxError, Unreachable, command, full
+from infomax.errors import ConfigError, InfomaxError, Unreachable, full
 from infomax.parallel import gone, rank
 from infomax.progress import say
 from infomax.training.checkpoint import step_of, written
+from infomax.training.folder import again
 from infomax.training.length import UNITS
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -137,8 +137,8 @@ def _heard_at_once(path: Path) -> Iterator[None]:
             if asked and _Process.whole:
                 _end(path, next(number for number in heard if number in SIGNALS))
             if not asked and rank() == 0:
-                again = "; Ctrl-C again ends it at once, as of the last checkpoint" if _Process.whole else ""
-                say(f"infomax: stopping at the end of this update, with a checkpoint{again}")
+                twice = "; Ctrl-C again ends it at once, as of the last checkpoint" if _Process.whole else ""
+                say(f"infomax: stopping at the end of this update, with a checkpoint{twice}")
             asked = True
             if select.select([theirs], [], [], 0)[0]:  # what came within that second is the same request
                 theirs.recv(64)
@@ -163,8 +163,8 @@ def _heard_at_once(path: Path) -> Iterator[None]:
 def _end(path: Path, number: int) -> None:
     """End the process. What it wrote is whole: files are put in place by their names, and a line of a log by one call."""
     if rank() == 0:
-        again = f"to go on from its last checkpoint: {command(f'train --resume {shlex.quote(str(path))}')}"
-        what = again if written(path) else "it had no checkpoint yet, and the same command begins it anew"
+        on = f"to go on from its last checkpoint: {again(path)}"
+        what = on if written(path) else "it had no checkpoint yet, and the same command begins it anew"
         print(f"\ninfomax: stopped at once; {what}", file=sys.stderr, flush=True)
     leave(number)
 
@@ -214,17 +214,14 @@ def outliving(path: Path | None) -> Iterator[None]:
         yield
     except InfomaxError as error:
         if isinstance(error.__cause__, OSError) and full(error.__cause__) and path is not None and written(path):
-            again = command(f"train --resume {shlex.quote(str(path))}")
-            raise type(error)(f"{error}; free some space, then: {again}") from error.__cause__
+            raise type(error)(f"{error}; free some space, then: {again(path)}") from error.__cause__
         raise
     except RuntimeError as error:
         if (other := gone(error)) is None:
             raise
-        kept = written(path) if path is not None else []
         what = "the run had no checkpoint yet: begin it anew"
-        if kept:
-            again = command(f"train --resume {shlex.quote(str(path))}")
-            what = f"{path} holds the checkpoint of update {step_of(kept[-1])}; to go on: {again}"
+        if path is not None and (kept := written(path)):
+            what = f"{path} holds the checkpoint of update {step_of(kept[-1])}; to go on: {again(path)}"
         raise Unreachable(
             f"{other} cannot be reached any more, as it was killed (out of memory, most often), has failed, or its machine is "
             f"gone; {what}"

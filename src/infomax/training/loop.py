@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from infomax.training import wandb as weights_and_biases
 from infomax.training.beside import Beside
 from infomax.training.checkpoint import Position
 from infomax.training.collapse import state_of
+from infomax.training.folder import again
 from infomax.training.interrupt import Stopped, interval
 from infomax.training.length import FEW
 from infomax.training.prepare import Job, try_out
@@ -263,12 +263,13 @@ class Loop:
 def _said_of_stop(job: Job, step: int, total: int) -> str:
     """Where a run was stopped, and how it goes on; all processes ask together."""
     path, length = job.run.path, job.length
+    assert path is not None  # else no signal is noted
     if step == total:
         return f"stopped after update {step}, the last: {path} is whole, and nothing is left to continue"
     of = f" of {total}"
     if length.timed:
         of = f", with {max(0.0, length.limit - length.spent):.0f} s of {job.options.budget} left"
-    return f"stopped after update {step}{of}; to continue: {command(f'train --resume {shlex.quote(str(path))}')}"
+    return f"stopped after update {step}{of}; to continue: {again(path, job.run.config)}"
 
 
 def _warn_if_long(job: Job, seconds: float, updates: int) -> None:

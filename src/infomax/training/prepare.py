@@ -30,6 +30,7 @@ from infomax.training.optim import build_optimizer
 from infomax.training.options import Options
 from infomax.training.rules import grouped, resolved
 from infomax.training.run import Run
+from infomax.words import with_article
 
 
 @dataclass
@@ -80,7 +81,7 @@ def _check_learner(asked: object) -> None:
 
     if isinstance(asked, Learner):
         return
-    said = repr(asked) if isinstance(asked, str) else f"a {type(asked).__name__}"
+    said = repr(asked) if isinstance(asked, str) else with_article(type(asked).__name__)
     named = asked if isinstance(asked, str) and asked in METHODS else "simclr"
     raise ConfigError(
         f"train takes a learner, which is a method around an encoder, not {said}: such as "
@@ -207,7 +208,7 @@ def _try_out_one(learner: Learner, feed: Feed, view: Any) -> None:
         said = f"{str(error) or type(error).__name__}".splitlines()[0] + _hint(learner, view)
         raise ConfigError(f"the encoder cannot take views of {feed.data.name!r} of shape {shape}: {said}") from error
     if not isinstance(z, Tensor) or z.ndim != 2 or (isinstance(view, Tensor) and len(z) != len(view)):
-        got = f"embeddings of shape {tuple(z.shape)}" if isinstance(z, Tensor) else f"a {type(z).__name__}"
+        got = f"embeddings of shape {tuple(z.shape)}" if isinstance(z, Tensor) else with_article(type(z).__name__)
         raise ConfigError(
             f"views of {feed.data.name!r} of shape {shape} became {got}: an encoder gives N x D; add pooling or flattening"
         )

@@ -22,7 +22,7 @@ from infomax.parallel import rank, world
 from infomax.training.checkpoint import distinct, fill, step_of, written
 from infomax.training.collapse import standing
 from infomax.training.completion import line, stands
-from infomax.training.folder import read_config, read_frames, read_log, read_watched
+from infomax.training.folder import again, read_config, read_frames, read_log, read_watched
 from infomax.training.frames import FILE as FRAMES
 from infomax.training.frames import Frames
 from infomax.training.log import Log
@@ -98,7 +98,7 @@ def rebuilt(folder: Path, config: dict[str, Any]) -> Learner:
     if not config["method"] or not config["encoder"]:
         raise DataError(
             f"the learner of {folder} was put together by hand, so no command can build it again: in Python, give one like "
-            f"it: Run.load({str(folder)!r}, learner=...) or Run.resume({str(folder)!r}, learner=...)"
+            f"it: im.Run.load({str(folder)!r}, learner=...) or {again(folder, config)}"
         )
     if config["method"]["method"] not in methods.METHODS:
         raise DataError(
@@ -200,6 +200,16 @@ class Run:
             here |= {"encoder_trained_before": earlier} if earlier else {}
             write_bytes(self.path / "config.json", json.dumps(self.config, indent=2).encode() + b"\n", durable=True)
         write_bytes(self.path / "environment.json", json.dumps(here, indent=2).encode() + b"\n", durable=True)
+
+    def note_size(self, side: int) -> None:
+        """Write down how large its views are, where only they could tell: those of a function of the user's."""
+        if self.config["views"].get("size") == side:
+            return
+        self.config["views"]["size"] = side
+        if self.path is not None and self.writes:
+            asked = read_config(self.path)
+            asked["views"]["size"] = side
+            write_bytes(self.path / "config.json", json.dumps(asked, indent=2).encode() + b"\n", durable=True)
 
     def abandon(self) -> None:
         """Take the folder away again, where nothing was learnt: what was asked could not work, and can be asked anew."""

@@ -16,6 +16,7 @@ from infomax.heap import give_back
 from infomax.learner import Learner, Rules
 from infomax.parallel import launched_rank, rank
 from infomax.pieces import Accumulate
+from infomax.progress import say
 from infomax.training import checkpoint
 from infomax.training.checkpoint import Position
 from infomax.training.completion import stands
@@ -23,7 +24,17 @@ from infomax.training.defaults import dataset, read_by
 from infomax.training.devices import PrecisionName
 from infomax.training.earlier import earlier_run, trained
 from infomax.training.feed import ViewFunction
-from infomax.training.folder import alone, claim, cleared, in_python, never_begun, read_config, read_log, unclaimed
+from infomax.training.folder import (
+    again,
+    alone,
+    claim,
+    cleared,
+    in_python,
+    never_begun,
+    read_config,
+    read_log,
+    unclaimed,
+)
 from infomax.training.interrupt import noted_signals, outliving
 from infomax.training.loop import Loop, OnEpoch
 from infomax.training.optim import OptimizerName
@@ -107,7 +118,8 @@ def train(
             (`infomax.training.devices.chosen`), else 32-true. The objective is read in at least 32 bits.
         compile: compile the branches by torch.compile.
         cuda_graphs: with `compile` and on a GPU, into CUDA graphs, which need less of the host (new, and little tried).
-        size: side of the views in pixels; None: that of the images, at most 96. Of signals: readings a view.
+        size: side of the views in pixels; None: that of the images, at most 96, or of those that a function of yours makes.
+            Of signals: readings a view.
         local_views: small views of the recipes swav and dino; None: as published (none below 96 pixels, else 6 and 8).
         seed: of shuffles and views. Weights are drawn when the learner is built.
         out: folder of the run, made anew; None: nothing is written.
@@ -162,7 +174,13 @@ def train(
             raise type(error)(in_python(str(error), out)) from None
     path = None if out is None else Path(out)
     with outliving(path):
-        return _go(prepare(learner, data, views, options, root, machine), path, progress, on_epoch)
+        job = prepare(learner, data, views, options, root, machine)
+        if progress and rank() == 0 and not job.feed.whole and job.feed.batch_size < batch_size:
+            say(
+                f"infomax: batches of {job.feed.batch_size}, all there are: one update an epoch, a smaller batch_size than "
+                f"{batch_size} makes more"
+            )
+        return _go(job, path, progress, on_epoch)
 
 
 def resume(
@@ -189,10 +207,10 @@ def resume(
     if not checkpoint.written(path):
         raise checkpoint.none_of(path, anew=never_begun(path))
     if data is None and config["data"]["source"] is None:
-        raise DataError(f"the data of {path} had no name: give them, Run.resume(path, data=...)")
+        raise DataError(f"the data of {path} had no name: give them, {again(path, config)}")
     if views is None and config["views"]["own"]:
         raise DataError(
-            f"the views of {path} were a function, {config['views']['own']}: give it, Run.resume(path, views=...)"
+            f"the views of {path} were a function, {config['views']['own']}: give it, {again(path, config)}"
         )
     machine = {"strategy": "ddp"} | config[checkpoint.MACHINE]
     here = {
@@ -223,6 +241,8 @@ def resume(
     named = config["views"]["recipe"] if views is None else views
     with outliving(path):
         job = prepare(made, source, named, Options(**asked), root, machine)
+        if config["views"]["own"]:  # how large its views are, the views told when it was begun
+            job.run.config["views"]["size"] = config["views"].get("size", asked.get("size"))
         return _go(job, path, progress, on_epoch, continued=True)
 
 

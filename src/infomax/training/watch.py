@@ -46,7 +46,7 @@ from infomax.critic import Bilinear, Cosine, Critic, Dot, Euclidean
 from infomax.errors import ConfigError, warn
 from infomax.learner import CollapseWarning, Learner
 from infomax.marginal import Sinkhorn, Whitening
-from infomax.marginal.base import Collapse, Marginal, Views
+from infomax.marginal.base import Collapse, Marginal, Views, writes
 from infomax.training.monitor import COLLAPSED_RANK, COLLAPSED_STD, TAU
 
 FILE = "watch.json"
@@ -103,6 +103,8 @@ def unguarded(learner: Learner) -> tuple[Collapse, ...]:
     """
     guarded: set[str] = set()
     for marginal in learner.marginals:
+        if not writes(marginal, "constrain", "penalty"):  # it only looks on
+            continue
         guards = getattr(marginal, "guards", Marginal.guards)
         if isinstance(guards, str) or not set(guards) <= set(Marginal.guards):
             raise ConfigError(

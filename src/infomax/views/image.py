@@ -23,6 +23,7 @@ from infomax.arrays import as_tensor, of_picture
 from infomax.errors import ConfigError, DataError
 from infomax.views import rng
 from infomax.views.ops import colour_jitter, crop_resize, gaussian_blur, grayscale, solarize
+from infomax.words import with_article
 
 Images = Tensor | np.ndarray | Sequence[Tensor] | Sequence[np.ndarray]
 
@@ -327,7 +328,9 @@ def _pixels(image: Any) -> Tensor:
     if isinstance(image, Tensor):
         return image
     if not hasattr(image, "convert"):  # of a PIL picture
-        raise DataError(f"a {type(image).__name__} among the images: give H x W x C uint8, or pictures of PIL")
+        raise DataError(
+            f"{with_article(type(image).__name__)} among the images: give H x W x C uint8, or pictures of PIL"
+        )
     return of_picture(image)
 
 

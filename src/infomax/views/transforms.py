@@ -12,6 +12,7 @@ from torch import Tensor
 from infomax.errors import ConfigError, DataError
 from infomax.views.image import as_images
 from infomax.views.rng import key
+from infomax.words import with_article
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Of PIL, by channels."""
@@ -88,7 +89,8 @@ def per_sample(*transforms: Callable[[Any], Any]) -> PerSample:
     """Views by transforms of one picture, such as torchvision's: what `im.train` takes as `views`.
 
     A transform is called with a PIL picture (L, RGB or RGBA) and gives a tensor of floats C x H x W; let it end in `ToTensor`
-    and `Normalize`. One that gives a list of them, as lightly's do, has made all the views itself.
+    and `Normalize`, with mean and deviation of the training data. One that gives a list of them, as lightly's do, has made all
+    the views itself.
 
     Before each call the generators of torch, Python and numpy are seeded by seed, epoch, view and the sample's number, and
     afterwards they are as they were: views do not depend on batch size or order, and a run that is resumed sees the same.
@@ -148,6 +150,6 @@ def _picture(image: Tensor) -> Any:
 def _checked(made: Any, transform: Any) -> Tensor:
     if isinstance(made, Tensor) and made.is_floating_point():
         return made
-    got = f"a tensor of {made.dtype}" if isinstance(made, Tensor) else f"a {type(made).__name__}"
+    got = f"a tensor of {made.dtype}" if isinstance(made, Tensor) else with_article(type(made).__name__)
     name = getattr(transform, "__name__", type(transform).__name__)
     raise ConfigError(f"the transform {name} gives {got}: let it end in ToTensor, for floats C x H x W")

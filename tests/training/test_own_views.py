@@ -1,0 +1,96 @@
+"""What is told of the first views by a function of the user's."""
+
+import warnings
+from functools import cache
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torchvision import transforms
+
+import infomax as im
+from infomax.data import gather
+from infomax.data.order import spread
+from infomax.training.own_views import unlike
+from infomax.views import RECIPES, recipe
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@cache
+def pictures(kind):
+    """Smooth ones of many colours, as photos are; dark, bright or pale."""
+    if kind == "digits":
+        return im.data.load("digits")
+    x = torch.rand(200, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    x = F.interpolate(x, size=32, mode="bicubic").clamp(0, 1)
+    x = {"photos": x, "dark": x * 0.15, "skew": x**6, "bright": 1 - 0.2 * x, "pale": 0.5 + 0.05 * (x - 0.5)}[kind]
+    return im.data.Dataset((x * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous())
+
+
+def views_of(data, name, mean, std, count=100):
+    index = spread(data.images, count)
+    return recipe(name, size=data.size, mean=mean, std=std)(gather(data.images, index), index, seed=0, epoch=-1)
+
+
+@pytest.mark.parametrize("kind", ["digits", "photos", "dark", "skew", "bright", "pale"])
+def test_no_recipe_of_the_package_looks_as_if_it_were_normalised_otherwise(kind):
+    data = pictures(kind)
+    warned = [
+        (name, count)
+        for name in RECIPES
+        for count in (16, 100)
+        if unlike(views_of(data, name, data.mean, data.std, count), data.mean, data.std)
+    ]
+    assert warned == []
+
+
+@pytest.mark.parametrize("name", ["simclr", "none"])
+@pytest.mark.parametrize("kind", ["digits", "photos", "dark", "skew", "bright", "pale"])
+def test_views_that_are_not_normalised_at_all_are_told_whatever_the_images(kind, name):
+    data = pictures(kind)
+    none = ((0.0,) * len(data.mean), (1.0,) * len(data.mean))
+    assert unlike(views_of(data, name, *none), data.mean, data.std)
+
+
+@pytest.mark.parametrize("kind", ["dark", "skew", "bright"])
+def test_views_that_are_normalised_by_imagenet_are_told_where_the_images_are_not_like_it(kind):
+    data = pictures(kind)
+    assert unlike(views_of(data, "simclr", *IMAGENET), data.mean, data.std)
+    photos = pictures("photos")
+    assert not unlike(views_of(photos, "simclr", *IMAGENET), photos.mean, photos.std), "nearly their own"
+
+
+def test_a_channel_that_never_varies_and_what_is_no_image_are_let_pass():
+    x = torch.rand(32, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    x = (x - 0.5) / 0.289
+    x[:, 1] = 0
+    assert unlike([x, x], (0.5, 1.0), (0.289, 1.0)) is None
+    flat = torch.zeros(32, 1, 8, 8)
+    assert unlike([flat, flat], (0.5,), (0.2,))
+    for other in (flat[:, :, 0], flat.to(torch.uint8), flat[:4], (flat, flat), flat.expand(-1, 3, -1, -1)):
+        assert unlike([flat, other], (0.5,), (0.2,)) is None
+
+
+def fit(views, **options):
+    torch.manual_seed(0)
+    learner = im.methods.simclr(im.encoders.get("mlp", size=32, channels=3), projector=(16,))
+    asked = {"epochs": 1, "batch_size": 50, "progress": False, "gauge_samples": 50} | options
+    return im.train(learner, pictures("photos"), views=views, **asked)
+
+
+def ended(*last):
+    return im.views.per_sample(transforms.Compose([transforms.RandomCrop(32), transforms.ToTensor(), *last]))
+
+
+def test_a_run_warns_once_of_views_that_are_not_normalised_as_whole_images_are(tmp_path):
+    data = pictures("photos")
+    numbers = ", ".join(str(tuple(round(x, 4) for x in part)) for part in (data.mean, data.std))
+    with pytest.warns(UserWarning, match=r"^views=PerSample makes views of mean 0\.\d+") as said:
+        fit(ended(), epochs=2, out=tmp_path / "run", on_epoch=lambda run: True)
+    assert len(said) == 1 and str(said[0].message).endswith(f": let them end in Normalize({numbers})")
+    with pytest.warns(UserWarning, match=r"give Views\(\.\.\., \(0\.\d+"):
+        fit(im.views.Views((im.views.ImageView(size=32),) * 2))
+    with warnings.catch_warnings(action="error"):
+        im.Run.resume(tmp_path / "run", data=data, views=ended(), progress=False)
+        fit(ended(transforms.Normalize(data.mean, data.std)))
