@@ -26,6 +26,7 @@ from infomax.parallel import average_gradients, gathered, mine, together, total_
 from infomax.pieces import Accumulate, InPieces, check
 from infomax.precision import FULL, Precision, begins, held_back
 from infomax.target import Apart, Target, Twin, encode, held
+from infomax.turns import takes_turns
 
 Rules = Mapping[str, Mapping[str, float | str]]
 """Settings of the optimiser by part: {"predictor": {"lr": "constant"}}."""
@@ -465,7 +466,7 @@ def step(
 
     Warns:
         UserWarning: once, of two encoders that climb in turn where the second one never has: at the clock's end, or after
-            `FIRST_ALONE` updates without a clock.
+            a hundred updates without a clock.
 
     Example:
         >>> import infomax as im
@@ -478,7 +479,7 @@ def step(
     """
     begins()
     _trained_by(optimizer, learner, views)
-    _takes_turns(learner, clock)
+    takes_turns(learner, clock)
     optimizer.zero_grad(set_to_none=True)
     try:
         output = learner.climb(views, clock, precision)
@@ -550,33 +551,3 @@ def _trained_by(optimizer: Any, learner: Learner, views: Sequence[Any]) -> None:
 def gradient_norm(module: nn.Module) -> Tensor:
     """The Euclidean norm of all gradients together."""
     return total_norm([p.grad for p in module.parameters() if p.grad is not None])
-
-
-FIRST_ALONE = 100
-"""Updates without a clock after which it is said that of two encoders the first one alone has climbed."""
-
-_FIRST_ALONE: WeakKeyDictionary[Learner, int] = WeakKeyDictionary()
-"""Updates without a clock of learners of two encoders while the first one alone has climbed; -1: nothing is to be said."""
-
-
-def in_turn(learner: Learner) -> None:
-    """Note that a loop is driven by the order of the target, so that both of two encoders will have climbed."""
-    _FIRST_ALONE[learner] = -1
-
-
-def _takes_turns(learner: Learner, clock: Clock) -> None:
-    """Warn where a second encoder that is to climb never does, since no clock has phase 1."""
-    so_far = _FIRST_ALONE.get(learner, 0)
-    if not isinstance(learner.target, Twin) or learner.g is None or so_far < 0:
-        return
-    if clock.phase or not any(p.requires_grad for p in learner.g.parameters()):  # a teacher that stands still
-        in_turn(learner)
-        return
-    _FIRST_ALONE[learner] = so_far + (clock == Clock())
-    if 1 < clock.total <= clock.step + 1 or _FIRST_ALONE[learner] == FIRST_ALONE:
-        in_turn(learner)
-        warn(
-            f"{learner.name!r} has two encoders that climb in turn, and all updates so far had phase 0: the second one has not "
-            "moved. Its turns are in learner.target.order(batches), the (batch, phase) of an epoch's updates: give "
-            "im.Clock(number, total=..., phase=phase)"
-        )

@@ -14,7 +14,6 @@ from torch import Tensor
 from infomax.clock import Clock
 from infomax.compiled import Compiling
 from infomax.errors import command, warn
-from infomax.learner import in_turn
 from infomax.modes import modes_kept
 from infomax.parallel import anywhere, even_slices, rank, synchronized
 from infomax.progress import lasts, meter
@@ -33,6 +32,7 @@ from infomax.training.run import Run, begun
 from infomax.training.sharding import take_up
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
+from infomax.turns import in_turn
 from infomax.words import many
 
 LONG = 3600.0  # seconds of a run on a processor, from which on it is said before the first epoch has ended
