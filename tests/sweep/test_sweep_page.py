@@ -6,6 +6,7 @@ from infomax.errors import ConfigError
 from infomax.sweep import Folder, read
 from infomax.sweep.command import table
 from infomax.sweep.page import coordinates, marginals, write
+from infomax.sweep.titles import titles
 
 FIXED = {"method": "jmi", "data": "gaussians"}
 GRID = {"lr": [1e-4, 1e-3, 1e-2], "projector": ["8", "16-8"], "compile": [True, False]}
@@ -77,3 +78,20 @@ def test_what_was_not_set_is_a_dash_and_minutes_are_a_clocks(folder):
     text = write(folder.path).read_text()
     assert "<td>None</td>" not in text and "<td>\N{EN DASH}</td>" in text
     assert "<td>0.00</td>" in text
+
+
+def test_cells_shown_as_runs_are_called_by_what_tells_them_apart(folder, tmp_path):
+    cells = {row.name: row.options for row in folder.rows()}
+    found = titles([folder.cell(name) for name in cells])
+    told = [
+        f"jmi, compile {o['compile']}, lr {o['lr']:g}, projector {'-'.join(map(str, o['projector']))}"
+        for o in cells.values()
+    ]
+    assert [sorted(title.split(", ")) for title in found] == [sorted(one.split(", ")) for one in told]
+    other = Folder(tmp_path / "other")
+    other.begin(read({**FIXED, "grid": GRID}).cells(), {})
+    twice = next(iter(cells))
+    both = titles([folder.cell(twice), other.cell(twice), tmp_path / "run"])
+    assert both[:2] == [f"{found[0]} ({twice})"] * 2 and both[2] is None
+    (folder.path / "sweep.json").write_text("damaged")
+    assert titles([folder.cell(twice)]) == [None]

@@ -65,10 +65,14 @@ def reported(
     if kinds.count("run") == len(paths):
         from infomax.report.run import write
         from infomax.report.subject import Subject
+        from infomax.sweep.titles import titles
         from infomax.training.folder import PAGES
 
         page = Path(out) if out is not None else first / PAGES[len(paths) > 1]
-        return write([Subject.at(path) for path in paths], page, data, root=root, umap=umap)
+        subjects = [Subject.at(path) for path in paths]
+        for subject, title in zip(subjects, titles(paths), strict=True):
+            subject.name = title or subject.name
+        return write(subjects, page, data, root=root, umap=umap)
     if len(paths) > 1:
         said = ", ".join(f"{path} ({of})" for path, of in zip(paths, kinds, strict=True))
         raise ConfigError(f"a page is of runs, or of one sweep, or of one study, not of several kinds at once: {said}")
