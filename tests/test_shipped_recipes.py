@@ -225,7 +225,7 @@ def test_a_recipe_takes_what_a_run_takes_and_names_what_it_does_not(tmp_path):
     assert run.config["method"]["projector"] == [24, 12]
 
     def views(batch, index, *, seed, epoch):
-        return [batch[:, :8, :8].permute(0, 3, 1, 2) / 255] * 2
+        return [(batch[:, :8, :8].permute(0, 3, 1, 2) / 255 - 0.5) / 0.29] * 2
 
     assert len(recipe.train(images, views=views, encoder="mlp", **small).history) == 1
     with pytest.raises(ConfigError, match=r"cpu/vicreg-cifar10: no option 'learning_rate'.*'lr'"):
