@@ -11,7 +11,8 @@ from infomax.data import folder, gather, load, machine
 from infomax.data.encoded import Encoded
 from infomax.errors import ConfigError, DataError
 from infomax.report.views import views_page
-from infomax.training.defaults import view_function
+from infomax.sweep.cell import judgeable
+from infomax.training.defaults import dataset, read_for, view_function
 from infomax.training.feed import Feed
 
 
@@ -77,6 +78,17 @@ def test_a_page_decodes_of_many_files_those_alone_that_it_shows(
     assert torch.equal(lazy.images[5], held.images[5]) and len(count) == 1
     views_page(tmp_path, tmp_path / "views.html", "small", size=8, count=2)
     assert len(count) == 3
+
+
+def test_what_a_sweep_finds_of_a_folder_before_it_begins_serves_its_cells(
+    tmp_path: Path, own_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs(tmp_path)
+    monkeypatch.setenv("INFOMAX_MEMORY", "0")
+    options = {"data": str(tmp_path), "root": None, "on_error": "skip", "size": 16}
+    judgeable([options], {"data": None, "metric": "linear"})
+    monkeypatch.setattr(folder, "_decode_all", lambda *_: pytest.fail("gone through again"))
+    assert len(dataset(str(tmp_path), how=read_for(16))) == 12
 
 
 def test_a_run_on_a_folder_that_memory_does_not_hold_ends_in_the_same_bits(

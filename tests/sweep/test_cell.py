@@ -22,6 +22,7 @@ from infomax.evaluate.splits import splits
 from infomax.sweep import Cell, Folder, read, run, settings, varied
 from infomax.sweep.cell import _Split, complete, record
 from infomax.training import loop
+from infomax.training.configured import configured
 from infomax.training.interrupt import Stopped
 
 FIXED = {"method": "jmi", "data": "gaussians", "projector": "8", "batch_size": 500, "epochs": 2}
@@ -443,3 +444,24 @@ def test_what_failed_in_judging_is_judged_again_by_other_data_and_what_failed_in
     assert "one class alone" in errors({"data": alone})[0]
     assert errors({}) == ["", second]
     assert [path.stat().st_mtime_ns for path in kept] == then
+
+
+def test_a_cell_of_before_is_judged_on_pictures_read_as_it_was_trained_on(tmp_path, monkeypatch):
+    for n in range(12):
+        (tmp_path / "photos" / str(n % 2)).mkdir(parents=True, exist_ok=True)
+        image = np.random.default_rng(n).integers(0, 255, (520, 520, 3), dtype=np.uint8)
+        Image.fromarray(image).save(tmp_path / "photos" / str(n % 2) / f"{n}.jpg")
+    cell = Cell.of(
+        {"method": "jmi", "data": str(tmp_path / "photos"), "size": 8, "projector": "8", "batch_size": 4, "epochs": 1}
+    )
+    folder, shapes = begun(tmp_path / "sweep", cell), []
+    with monkeypatch.context() as before:  # which read them whole, and wrote nothing of it down
+        before.setattr("infomax.training.configured.read_for", lambda size: {"shrink": None})
+        configured(cell.options, folder.cell(cell.name), progress=False)
+    path = folder.cell(cell.name) / "config.json"
+    config = json.loads(path.read_text())
+    del config["data"]["read_by"]
+    path.write_text(json.dumps(config))
+    monkeypatch.setattr(_Split, "judge", lambda self, run: shapes.append(self.data.shape) or {"linear": 0.0})
+    complete(folder.path, cell.name)
+    assert shapes == [(520, 520, 3)]

@@ -194,7 +194,9 @@ def test_a_metric_that_needs_labels_is_refused_before_anything_runs_where_there_
     with pytest.raises(DataError, match="has no labels"):
         run(read(drawn), tmp_path / "out", progress=False)
 
-    options = [{"data": name, "root": None, "on_error": "skip"} for name in (str(tmp_path / "x.npy"), "digits")]
+    options = [
+        {"data": name, "root": None, "on_error": "skip", "size": None} for name in (str(tmp_path / "x.npy"), "digits")
+    ]
     judgeable(options, {"data": None, "metric": "linear"})  # one of them can be judged: the other's cells say why not
     with pytest.raises(DataError, match=r"x\.npy' has no labels"):
         judgeable(options[:1], {"data": None, "metric": "linear"})

@@ -244,3 +244,35 @@ def test_large_photos_are_read_as_the_run_began_with_them(tmp_path):
     cut = shapes(im.Run.load(tmp_path / "cut"))
     assert cut == [(64, 64, 3), (65, 75, 3), (64, 64, 3), (64, 64, 3)]
     assert shapes(im.Run.load(tmp_path / "before")) == [(520, 600, 3)] * 4
+
+
+def test_a_run_of_before_goes_on_with_the_pictures_beside_its_folders_of_classes(tmp_path, monkeypatch):
+    with monkeypatch.context() as before:  # which left none out
+        before.setattr("infomax.data.folder._without_stray", lambda root, files: (files, []))
+        there = photos(tmp_path / "photos")
+        for n in range(88):
+            Image.new("RGB", (8, 8), (n, 0, 0)).save(there / "0" / f"more{n}.bmp")
+        Image.new("RGB", (8, 8)).save(there / "cover.bmp")
+        with pytest.warns(UserWarning, match="no labels"):
+            out = begun(tmp_path / "run", str(there))
+    config = read_config(out)
+    del config["data"]["read_by"]
+    (out / "config.json").write_text(json.dumps(config))
+    with pytest.warns(UserWarning, match="no labels"):
+        assert len(resumed(out).data) == 101
+    with pytest.warns(UserWarning, match=r"left out.*cover\.bmp"):
+        assert len(load(there)) == 100
+
+
+@pytest.mark.filterwarnings("ignore:.*is collapsing")
+def test_files_that_are_read_otherwise_are_told_as_that(tmp_path):
+    (tmp_path / "photos").mkdir()
+    rows = torch.randint(0, 256, (4, 1040, 1040, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for n, image in enumerate(rows):
+        Image.fromarray(image.numpy()).save(tmp_path / "photos" / f"{n}.jpg")
+    data = load(tmp_path / "photos", resize=8, shrink=None)
+    out = begun(tmp_path / "run", data)
+    said = r"same files, read otherwise: give data=infomax\.data\.load\(\.\.\., resize=8, shrink=None\)$"
+    with pytest.raises(im.ConfigError, match=said):
+        resumed(out, load(tmp_path / "photos", resize=8))
+    assert len(resumed(out, data).history) == 2

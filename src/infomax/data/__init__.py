@@ -44,6 +44,7 @@ def load(
     download: bool = True,
     seed: int = 0,
     hold: bool = True,
+    stray: bool = False,
 ) -> Dataset:
     """Load a data set by name, an array file, a folder of images, or shards; or make one of what is at hand.
 
@@ -52,7 +53,7 @@ def load(
             or a folder of images (one folder a class gives labels; flat or nested gives none); or shards, `.parquet` or
             WebDataset's `.tar`: a folder, a pattern such as `shards/train-{000..146}.tar`, or `hf:user/name`. Or an array,
             a tensor, or what has a length and gives samples by number (a torch Dataset, a list), as `infomax.train` takes
-            them, without `root`, `split`, `resize` and `shrink`.
+            them, without `root`, `split`, `resize`, `shrink` and `stray`.
         root: where the files of a named set lie or shall lie; by default the environment's INFOMAX_DATA, else
             `~/.cache/infomax`.
         split: `train` or `test`. Graphs have one; their node ids are in `Graph.train`, `val` and `test`.
@@ -65,6 +66,7 @@ def load(
         download: whether the missing files of fashion-mnist and cifar may be downloaded.
         seed: of the generated sets (gaussians, sbm).
         hold: of a folder: decode all images at once where memory holds them; else those of a large one on use.
+        stray: of a folder: keep also the few pictures beside folders of classes, directly in it, though it has no labels then.
 
     Returns:
         A `Dataset`; for cora and sbm a `Graph`.
@@ -89,6 +91,7 @@ def load(
             split=None if split == "train" else split,
             resize=resize,
             shrink=None if shrink == SHRINK else shrink,
+            stray=stray or None,
         )
         return of_given(data, on_error)
     for option, side in (("resize", resize), ("shrink", shrink)):
@@ -102,14 +105,14 @@ def load(
     if name not in NAMES and is_stream(name):
         found, again = read_stream(name, split, scale, on_error)
     else:
-        found = _read(name, folder, split, scale, on_error, download, seed, hold)
+        found = _read(name, folder, split, scale, on_error, download, seed, hold, stray)
         again = name if name in NAMES else str(Path(name).expanduser().resolve())
         if name in NAMES and not isinstance(found, Graph):
             found.split = split
     if split == "train":
         found.origin = (again, str(folder.resolve()))
-        usual = {"resize": None, "shrink": SHRINK, "seed": 0}
-        asked = {"resize": resize, "shrink": shrink, "seed": seed}
+        usual = {"resize": None, "shrink": SHRINK, "seed": 0, "stray": False}
+        asked = {"resize": resize, "shrink": shrink, "seed": seed, "stray": stray}
         found.read_by = {option: value for option, value in asked.items() if value != usual[option]}
     return found
 
@@ -128,7 +131,15 @@ def _refuse_beside(**given: Any) -> None:
 
 
 def _read(
-    name: str, folder: Path, split: str, scale: Scale, on_error: OnError, download: bool, seed: int, hold: bool
+    name: str,
+    folder: Path,
+    split: str,
+    scale: Scale,
+    on_error: OnError,
+    download: bool,
+    seed: int,
+    hold: bool,
+    stray: bool,
 ) -> Dataset:
     match name:
         case "digits":
@@ -151,7 +162,7 @@ def _read(
             return sbm(seed=seed)
     path = Path(name).expanduser()
     if path.is_dir():
-        return read_folder(path, split, scale, on_error, hold)
+        return read_folder(path, split, scale, on_error, hold, stray)
     if path.is_file() and path.suffix.lower() in (".npy", ".npz"):
         return read_array(path, split)
     if path.is_file() and path.suffix.lower() in EXTENSIONS:

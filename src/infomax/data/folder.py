@@ -112,7 +112,12 @@ def holds_images(path: Path) -> bool:
 
 
 def read_folder(
-    path: Path, split: str = "train", scale: Scale = AS_USUAL, on_error: OnError = "skip", hold: bool = True
+    path: Path,
+    split: str = "train",
+    scale: Scale = AS_USUAL,
+    on_error: OnError = "skip",
+    hold: bool = True,
+    stray: bool = False,
 ) -> Dataset:
     """Read every image below a folder as uint8 RGB.
 
@@ -132,6 +137,7 @@ def read_folder(
         split: `train` or `test`.
         scale: at which size the images are read.
         hold: whether all images are wanted; else those of more than `FEW` files are decoded on use whatever memory holds.
+        stray: whether images beside folders of classes stay.
         on_error: `skip` leaves out files that cannot be decoded, and folders that cannot be opened, and names them in
             `Dataset.skipped`; `stop` raises at the first.
 
@@ -146,14 +152,16 @@ def read_folder(
     files, closed, unread = _listing(root, on_error)
     if unread:
         warn(f"{root}: {_told(unread)}")
-    files, stray = _without_stray(root, files)
-    if stray:
-        told = ", ".join(printable(file.name) for file in stray[:5]) + (" ..." if len(stray) > 5 else "")
+    files, left = (files, []) if stray else _without_stray(root, files)
+    if left:
+        told = ", ".join(printable(file.name) for file in left[:5]) + (" ..." if len(left) > 5 else "")
         warn(
-            f"{root}: {many(len(stray), 'picture')} directly in it left out, since the other {len(files):,} lie in folders of "
-            f"classes: {told}; to have {'it' if len(stray) == 1 else 'them'}, move {'it' if len(stray) == 1 else 'them'} there"
+            f"{root}: {many(len(left), 'picture')} directly in it left out, since the other {len(files):,} lie in folders of "
+            f"classes: {told}; to have {'it' if len(left) == 1 else 'them'}, move {'it' if len(left) == 1 else 'them'} there"
         )
-    train_files = files if train_root == root else _without_stray(train_root, _listing(train_root, on_error).files)[0]
+    train_files = files if train_root == root else _listing(train_root, on_error).files
+    if train_root != root and not stray:
+        train_files = _without_stray(train_root, train_files)[0]
     some = torch.linspace(0, len(train_files) - 1, min(LOOKED_AT, len(train_files))).long().tolist()
     top = white(train_files[i] for i in some)
     found = read_files(files, root, scale, on_error, keep=hold or len(files) <= FEW, top=top)

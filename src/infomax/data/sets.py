@@ -67,7 +67,7 @@ class Dataset:
     split: str | None = None
     unlabelled: str = ""
     read_by: dict[str, Any] = field(default_factory=dict, init=False)
-    """The options of `load` other than its own by which it found this train split: `resize`, `shrink` and `seed`."""
+    """The options of `load` other than its own by which it found this train split: `resize`, `shrink`, `seed` and `stray`."""
     why_skipped: tuple[str, ...] = field(default=(), init=False)
     """Why each of `skipped` could not be read, in two or three words; nothing: it is not known, or said by the names."""
     files_known_by: str | None = field(default=None, init=False)

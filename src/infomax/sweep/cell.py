@@ -31,7 +31,8 @@ from infomax.sweep.metrics import JUDGED
 from infomax.training import Run
 from infomax.training.checkpoint import written
 from infomax.training.configured import configured
-from infomax.training.defaults import dataset, read_for
+from infomax.training.defaults import dataset, read_for, read_like
+from infomax.training.folder import read_config
 from infomax.training.interrupt import Stopped
 
 
@@ -62,7 +63,7 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
         try:
             torch.set_num_threads(threads)
             options = sweep["cells"][name]
-            split = _Split.of(options, asked)
+            split = _Split.of(options, asked, read_like(read_config(out)["data"]) if _begun(out) else None)
             judging = None
             run = _ended(options, out)
             judging = asked
@@ -92,6 +93,11 @@ def _ended(options: Mapping[str, Any], out: Path) -> Run:
         return train(options, out)
 
 
+def _begun(out: Path) -> bool:
+    """Whether the run of a cell is one to go on with."""
+    return bool(written(out)) or (out / "learner.safetensors").is_file()
+
+
 def train(options: Mapping[str, Any], out: Path) -> Run:
     """The run that `infomax train` makes of these options; continued where it has begun.
 
@@ -99,7 +105,7 @@ def train(options: Mapping[str, Any], out: Path) -> Run:
         options: all options of `infomax train`, resolved, but for `out`.
         out: folder of the run.
     """
-    if written(out) or (out / "learner.safetensors").is_file():
+    if _begun(out):
         return Run.resume(out, root=options["root"], device=options["device"], progress=False)
     if out.exists():  # it died before its first checkpoint: nothing was learnt
         shutil.rmtree(out)
@@ -127,20 +133,24 @@ def judgeable(options: Iterable[Mapping[str, Any]], asked: Mapping[str, Any]) ->
         DataError: naming the data, the metric, and what to do.
     """
     refused: list[DataError] = []
-    for name, root, how in dict.fromkeys((asked["data"] or o["data"], o["root"], o["on_error"]) for o in options):
-        if name in NAMES or not (why := _refused(name, root, how, asked)):
+    for name, root, on_error, size in dict.fromkeys(
+        (asked["data"] or o["data"], o["root"], o["on_error"], o["size"]) for o in options
+    ):
+        if name in NAMES or not (why := _refused(name, root, on_error, size, asked)):
             return
         refused.append(why)
     if refused:
         raise refused[0]
 
 
-def _refused(name: str, root: str | None, on_error: Any, asked: Mapping[str, Any]) -> DataError | None:
-    """Why data cannot be judged on, as far as is seen without a cell."""
+def _refused(
+    name: str, root: str | None, on_error: Any, size: int | None, asked: Mapping[str, Any]
+) -> DataError | None:
+    """Why data cannot be judged on, as far as is seen without a cell, for which what was found of many files is kept."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out is said where it is used
         try:
-            data = dataset(name, root, on_error=on_error)
+            data = dataset(name, root, on_error=on_error, how=read_for(size) | {"hold": False})
         except InfomaxError as error:
             return DataError(f"{'evaluate: ' * bool(asked['data'])}data: {error}")
         except Exception:  # whatever it is, the cells meet it too, and say it
@@ -172,12 +182,13 @@ class _Split:
             self.protocol = f"it {why}: gauges of training alone"
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], asked: Mapping[str, Any]) -> "_Split":
+    def of(cls, options: Mapping[str, Any], asked: Mapping[str, Any], how: Mapping[str, Any] | None = None) -> "_Split":
+        """Those of a cell; `how` is at which part of their sides the pictures of its run are read, where it has begun."""
         data = dataset(
             asked["data"] or options["data"],
             options["root"],
             on_error=options["on_error"],
-            how=read_for(options["size"]),
+            how=read_for(options["size"]) if how is None else how,
         )
         metric, rows = asked["metric"], torch.arange(len(data))
         if data.labels is None:

@@ -32,6 +32,7 @@ from infomax.encoders.weights import difference
 from infomax.errors import ConfigError, DataError, warn
 from infomax.files import unwritable, write_bytes
 from infomax.parallel import rank, whole
+from infomax.training.defaults import read_by
 from infomax.training.sharding import put
 from infomax.words import with_article
 
@@ -147,6 +148,24 @@ def _unlike(folder: Path, said: Sequence[str]) -> str:
             f"begin a new run from its encoder: --init {folder} --out NEW"
         )
     return f"{folder} was begun with another configuration and does not continue with this one: {shown}"
+
+
+def _read_otherwise(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """How the data of a run are read as they were, where they lie in the same files; nothing where that is not why they differ.
+
+    Example:
+        >>> then = {"content": {"images": "a"}, "mean": [0.5]}
+        >>> _read_otherwise({"data": then}, {"data": then | {"mean": [0.4], "read_by": {}}})
+        '. They are the same files, read otherwise: give data=infomax.data.load(..., shrink=None)'
+    """
+    old, new = (c.get("data") or {} for c in (then, now))
+    known = (old.get("content") or {}).get("images")
+    options = read_by(old)
+    other = list(old.get("mean") or ()) != list(new.get("mean") or ())
+    if not (known and other) or known != (new.get("content") or {}).get("images") or options == read_by(new):
+        return ""
+    given = "".join(f", {option}={value!r}" for option, value in options.items())
+    return f". They are the same files, read otherwise: give data=infomax.data.load(...{given})"
 
 
 def _around(a: Any, b: Any, width: int = 60) -> tuple[str, str]:
@@ -265,7 +284,7 @@ def restore(folder: Path, learner: nn.Module, optimizer: Optimizer, config: Mapp
     tensors, header = _newest(folder)
     then = _completed(header["config"], config)
     if fingerprint(then) != fingerprint(config):
-        raise ConfigError(_unlike(folder, differences(then, config)))
+        raise ConfigError(_unlike(folder, differences(then, config)) + _read_otherwise(header["config"], config))
     if "labels" in changed(*((c.get("data") or {}).get("content") for c in (header["config"], config))):
         warn(f"{folder}: its data have other labels than when it was begun; it trains without")
     fill(learner, {k.removeprefix("learner."): t for k, t in tensors.items() if k.startswith("learner.")}, folder)

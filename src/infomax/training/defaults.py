@@ -60,16 +60,16 @@ def read_for(size: int | None) -> dict[str, Any]:
     """The options of `load` by which pictures are read for views of a size, as far as they are larger than views need.
 
     The shorter side keeps four times the views', as much as no crop of a usual recipe has to be magnified by, between 256
-    pixels, as sets are kept, and `SHRINK`, which it keeps where no size is asked for.
+    pixels, as sets are kept, and `SHRINK`, which it keeps where no size is asked for; of views above 256 pixels twice theirs.
 
     Args:
         size: side of the views in pixels; None: left to the data.
 
     Example:
-        >>> [read_for(size) for size in (16, 96, 224, None)]
-        [{'shrink': 256}, {'shrink': 384}, {'shrink': 512}, {'shrink': 512}]
+        >>> [read_for(size)["shrink"] for size in (16, 96, 224, 1024, None)]
+        [256, 384, 512, 2048, 512]
     """
-    return {"shrink": SHRINK if size is None else max(256, min(SHRINK, 4 * size))}
+    return {"shrink": SHRINK if size is None else max(256, min(SHRINK, 4 * size), 2 * size)}
 
 
 def read_by(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,6 +80,17 @@ def read_by(asked: Mapping[str, Any]) -> dict[str, Any]:
         ({'resize': 64}, {'shrink': None})
     """
     return dict(asked.get("read_by", {"shrink": None}))
+
+
+def begun_by(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `load` by which a run that goes on reads its data; when a run of before was begun, pictures beside folders
+    of classes were none to leave out.
+
+    Example:
+        >>> begun_by({"read_by": {"resize": 64}}), begun_by({"name": "photos"})
+        ({'resize': 64}, {'shrink': None, 'stray': True})
+    """
+    return read_by(asked) | ({} if "read_by" in asked else {"stray": True})
 
 
 def read_like(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from infomax.progress import say
 from infomax.training import checkpoint
 from infomax.training.checkpoint import Position
 from infomax.training.completion import stands
-from infomax.training.defaults import dataset, read_by
+from infomax.training.defaults import begun_by, dataset
 from infomax.training.devices import PrecisionName
 from infomax.training.earlier import earlier_run, trained
 from infomax.training.feed import ViewFunction
@@ -225,10 +225,10 @@ def resume(
         machine["wandb"] = None
     on_error, root = machine.get("on_error", "skip"), config["data"]["root"] if root is None else root
     if data is not None:
-        source = dataset(data, root, on_error=on_error, how=read_by(config["data"]))
+        source = dataset(data, root, on_error=on_error, how=begun_by(config["data"]))
     else:
         try:
-            source = dataset(config["data"]["source"], root, on_error=on_error, how=read_by(config["data"]))
+            source = dataset(config["data"]["source"], root, on_error=on_error, how=begun_by(config["data"]))
         except DataError as error:
             where = "root" if config["data"]["source"] in NAMES else "data"
             raise DataError(
