@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from typing import Any, Literal
@@ -311,6 +312,7 @@ def _go(
             raise
         finally:
             run._under_way = False
-            trained(run.learner, position.step)
+            with suppress(RuntimeError):  # of a device that has failed, which is what is to be said
+                trained(run.learner, position.step)
             give_back()
     return run
