@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,6 +56,22 @@ def test_what_is_decoded_on_use_is_what_memory_would_hold(
         assert torch.equal(held.images[-1], lazy.images[-1])
         views = [Feed(d, view_function(d, size=16), batch_size=4, seed=2)(1, 2) for d in (held, lazy)]
         assert all(torch.equal(a, b) for a, b in zip(*views, strict=True))
+
+
+def test_a_bar_of_decoding_moves_with_every_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photographs(tmp_path, n=5)
+    seen: list[int] = []
+    meter = folder.meter
+
+    def watched(**given: Any) -> Any:
+        bar = meter(**given)
+        update = bar.update
+        monkeypatch.setattr(bar, "update", lambda n=1: (seen.append(n), update(n))[1])
+        return bar
+
+    monkeypatch.setattr(folder, "meter", watched)
+    load(tmp_path)
+    assert seen == [1] * 5
 
 
 def test_a_page_decodes_of_many_files_those_alone_that_it_shows(

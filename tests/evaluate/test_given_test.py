@@ -108,6 +108,18 @@ def test_what_cannot_be_tested_on_is_refused_in_a_line():
         assert run.evaluate(data, test=Dataset(x.clone(), y.clone(), data.classes), protocols="knn")["test"] == 60
 
 
+def test_a_folder_without_labels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    for k in range(4):
+        Image.fromarray(np.full((8, 8, 3), k, np.uint8)).save(tmp_path / f"{k}.png")
+    data = Dataset(*points())
+    run = trained(data)
+    monkeypatch.setattr("infomax.data.folder.decoded", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(
+        DataError, match=r"test '.*' has no labels, so nothing can be tested on them: .* one folder a class"
+    ):
+        run.evaluate(data, test=tmp_path)
+
+
 def test_folders_and_the_test_split_of_a_path(tmp_path):
     draw = np.random.default_rng(0)
     for folder in (

@@ -460,6 +460,7 @@ def _decode_all(
             for (i, _), image in zip(
                 block, decoders().map(lambda item: decoded(item[1], scale, top), block), strict=True
             ):
+                bar.update()
                 if isinstance(image, str):
                     broken.append(i)
                     reasons.append(image)
@@ -470,7 +471,6 @@ def _decode_all(
                 if images is not None:
                     images.append(image)
                     images = images if size <= most else None
-            bar.update(len(block))
             if broken and on_error == "stop":
                 break
         whole(bar, DELAY)

@@ -212,14 +212,20 @@ def _check_folder(run: "Run", data: Any) -> None:
     """Refuse a folder of images that surely has no labels before they are decoded, which may take minutes."""
     asked = run.config["data"]
     source = data if data is not None else run.data if run.data is not None else asked.get("source")
-    if not isinstance(source, str | os.PathLike):
-        return
-    name, path = os.fsdecode(source), Path(os.fsdecode(source)).expanduser()
-    if name in NAMES or is_stream(name) or not path.is_dir() or not holds_images(path):
-        return
-    if (why := unlabelled_for_sure(path)) is not None:
+    if (why := _surely_unlabelled(source)) is not None:
+        path = Path(os.fsdecode(source)).expanduser()
         own = data is None or is_own(str(path.resolve()), asked)
         raise _nothing_to_probe(asked["name"] if own else str(path), no_labels(why), run, data)
+
+
+def _surely_unlabelled(data: Any) -> str | None:
+    """Why data that are given by a path have no labels; None: they may have some, or are of another kind."""
+    if not isinstance(data, str | os.PathLike):
+        return None
+    name, path = os.fsdecode(data), Path(os.fsdecode(data)).expanduser()
+    if name in NAMES or is_stream(name) or not path.is_dir() or not holds_images(path):
+        return None
+    return unlabelled_for_sure(path)
 
 
 def _nothing_to_probe(name: str, lacks: str, run: "Run", data: Any) -> DataError:
@@ -243,6 +249,9 @@ def _tested(
     """What is tested on, where it is no part of what is learnt from, and what it is known by."""
     of_run = run.config["data"]
     if asked is not None:
+        if (why := _surely_unlabelled(asked)) is not None:
+            said = f"test {os.fsdecode(asked)!r} {no_labels(why)}, so nothing can be tested on them"
+            raise DataError(f"{said}: give labelled data, of images one folder a class")
         test, known = as_given(train, asked, root or of_run.get("root"), read_like(of_run))
         fits(run, test, size if test.is_images else None)
         return test, known
