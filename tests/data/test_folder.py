@@ -290,7 +290,7 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
 
 def test_a_stray_picture_that_takes_the_labels_is_named(classes: Path) -> None:
     paint(classes / "preview.png", (1, 2, 3))
-    with pytest.warns(UserWarning, match=r"no labels, since 1 of 7 images do not .*\(the first: preview\.png\)"):
+    with pytest.warns(UserWarning, match=r"no labels, since 1 of 7 images does not .*\(the first: preview\.png\)"):
         data = load(classes)
     assert data.labels is None and data.classes is None
 

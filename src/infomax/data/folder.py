@@ -328,8 +328,9 @@ def _labels_by_folder(root: Path, files: list[Path], kept: list[int]) -> tuple[T
     if elsewhere:
         if len(classes) > 1 and 2 * len(elsewhere) < len(kept):
             stray = printable(str(files[elsewhere[0]].relative_to(root)))
+            lie = "does not lie" if len(elsewhere) == 1 else "do not lie"
             warn(
-                f"{root}: no labels, since {len(elsewhere):,} of {len(kept):,} images do not lie directly in a class's folder "
+                f"{root}: no labels, since {len(elsewhere):,} of {len(kept):,} images {lie} directly in a class's folder "
                 f"(the first: {stray}); move or remove what is astray, and the {len(classes)} folders are the classes"
             )
         return None, None
