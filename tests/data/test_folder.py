@@ -290,9 +290,18 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
 
 def test_a_stray_picture_that_takes_the_labels_is_named(classes: Path) -> None:
     paint(classes / "preview.png", (1, 2, 3))
+    with pytest.warns(UserWarning, match=r"1 picture directly in it left out, since the other 6 lie .*: preview\.png;"):
+        assert load(classes).classes == ["blue", "red"]
     with pytest.warns(UserWarning, match=r"no labels, since 1 of 7 images does not .*\(the first: preview\.png\)"):
+        assert load(classes, stray=True).labels is None
+    paint(classes / "cover.png", (1, 2, 3))
+    with pytest.warns(UserWarning, match=r"no labels, since 2 of 8 images do not .*\(the first: cover\.png\)"):
         data = load(classes)
     assert data.labels is None and data.classes is None
+    (classes / "cover.png").unlink(), (classes / "preview.png").unlink()
+    paint(classes / "red" / "old" / "a.png", (1, 2, 3))
+    with pytest.warns(UserWarning, match="no labels, since 1 of 7 images does not"):
+        assert load(classes).labels is None
 
 
 def test_a_few_pictures_beside_the_folders_of_classes_are_left_out(classes: Path) -> None:

@@ -40,7 +40,8 @@ TEST_FOLDERS = ("test", "testing", "val", "validation", "valid", "dev")
 """Folders that are the splits, in small letters or capitals: the first of either that there is."""
 
 STRAY = 0.01
-"""Share of the images up to which those beside the folders of classes, directly in the top folder, are left out."""
+"""Share of the images up to which those beside the folders of classes, directly in the top folder, are left out; one at any
+rate."""
 
 OnError = Literal["skip", "stop"]
 
@@ -122,11 +123,11 @@ def read_folder(
     """Read every image below a folder as uint8 RGB.
 
     Where every image lies in a folder directly below the top one, and there are several, these folders are the
-    classes; of images beside them, directly in the top folder, up to 1 % of all are left out and named in a warning, whatever
-    the data are wanted for. Any other layout, flat or nested, has no labels. Where there are folders `train` (`training`) and
-    `test` (or `testing`, `val`, `validation`, `valid`, `dev`: the first of them that there is), in capitals too, they are the
-    splits; a folder `train` and nothing else is the whole. A real folder is read once, however many links lead to it. Pictures
-    of other kinds (`UNREAD`: HEIC, raw) are left out, and counted in a warning.
+    classes; of images beside them, directly in the top folder, one, or up to 1 % of all, are left out and named in a
+    warning, whatever the data are wanted for. Any other layout, flat or nested, has no labels. Where there are folders
+    `train` (`training`) and `test` (or `testing`, `val`, `validation`, `valid`, `dev`: the first of them that there is), in
+    capitals too, they are the splits; a folder `train` and nothing else is the whole. A real folder is read once, however
+    many links lead to it. Pictures of other kinds (`UNREAD`: HEIC, raw) are left out, and counted in a warning.
 
     Every file is decoded once, to know which are whole and what the statistics are. Where all of them together fit
     `budget()` they stay in memory; else they are decoded again when they are used. What was found of many files, or of some
@@ -305,15 +306,15 @@ def _image_files(root: Path, errors: list[OSError], unread: Counter[str]) -> Ite
 
 
 def _without_stray(root: Path, files: list[Path]) -> tuple[list[Path], list[Path]]:
-    """The images, and those that are left out: at most `STRAY` of them, directly in the top folder, where all others lie
-    directly in folders of classes, two of them or more.
+    """The images, and those that are left out: one, or at most `STRAY` of them, directly in the top folder, where all others
+    lie directly in folders of classes, two of them or more.
 
     By the names alone, whatever can be decoded: what data are known by must not hang on that.
     """
     depths = [len(file.relative_to(root).parts) for file in files]
     stray = [file for file, depth in zip(files, depths, strict=True) if depth == 1]
     classed = [file for file, depth in zip(files, depths, strict=True) if depth == 2]
-    if len(stray) > STRAY * len(files) or max(depths) > 2 or len({file.parent for file in classed}) < 2:
+    if len(stray) > max(1, STRAY * len(files)) or max(depths) > 2 or len({file.parent for file in classed}) < 2:
         return files, []
     return classed, stray
 
