@@ -92,6 +92,15 @@ def test_of_losses_the_lowest_is_the_best_and_the_goal_may_be_said(tmp_path, tel
     assert read({**FIXED, "evaluate": {"metric": "loss", "goal": "max"}}).evaluate["goal"] == "max"
 
 
+def test_settings_that_tie_are_named_beside_the_best(tmp_path, tell):
+    found = [({"lr": lr}, {"linear": value}) for lr, value in ((0.1, 90.0), (0.2, 90.0), (0.3, 80.0))]
+    said = tell("best", made_up(tmp_path / "two", found))[1]
+    assert "best: lr=0.1: " in said and "as good, and behind it by the order of the grid alone: lr=0.2\n" in said
+    assert "as good" not in tell("best", made_up(tmp_path / "one", found[1:]))[1]
+    many = [({"lr": lr / 10}, {"linear": 90.0}) for lr in range(1, 7)]
+    assert "alone: lr=0.2; lr=0.3; lr=0.4, and 2 more\n" in tell("best", made_up(tmp_path / "many", many))[1]
+
+
 def test_a_head_without_layers_is_named(tmp_path, tell):
     path = made_up(tmp_path, [({"projector": p}, {"linear": 90.0 - len(p)}) for p in ([], [64, 32])])
     assert "best: projector=none: " in tell("best", path)[1]

@@ -229,10 +229,13 @@ def _print_failed(rows: list[Row]) -> None:
 
 
 def _print_best(path: str, rows: list[Row], metric: str, goal: str) -> None:
-    found = ranked(path, rows, metric, goal)[0]
+    found, *others = ranked(path, rows, metric, goal)
     keys = [key for key in found.options if key in telling(rows)[0]]
     print(f"best: {_options(found.options, keys) or 'the only setting'}: {metric} {found.shown}")
     print(f"  cells {', '.join(row.name for row in found.rows)}")
+    if tied := [_options(one.options, keys) for one in others if one.mean == found.mean and one.asked == found.asked]:
+        more = f", and {len(tied) - 3} more" if len(tied) > 3 else ""
+        print(f"  as good, and behind it by the order of the grid alone: {'; '.join(tied[:3])}{more}")
     if found.sign:
         one = Folder(path).cell(next(row.name for row in found.rows if row.collapsing))
         print(f"  {found.sign}: look at it before it is used: {command(f'report {shlex.quote(str(one))}')}")
