@@ -107,3 +107,13 @@ def test_what_cannot_work_is_said_in_our_words():
         evaluate.encode(net(), torch.zeros(2, 8, 8, 3, dtype=torch.uint8), views=im.views.recipe("simclr", size=8))
     with pytest.raises(ConfigError, match="Named gives a dict"):
         evaluate.encode(Named(), torch.rand(2, 3, 8, 8))
+
+
+def test_what_fails_behind_a_good_encoder_is_raised(monkeypatch):
+    def fails(encoder, data, *_, **__):
+        encoder(data.images)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("infomax.evaluate.bare.features", fails)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        im.Run.of(torch.nn.Linear(6, 3), Dataset(torch.randn(8, 6), torch.arange(8) % 2))

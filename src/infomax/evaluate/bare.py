@@ -26,26 +26,12 @@ if TYPE_CHECKING:
 def of(
     encoder: nn.Module,
     data: Any,
-    *,
-    size: int | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-    root: str | None = None,
+    size: int | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    root: str | None,
 ) -> "Run":
-    """A run without a log and without views, around an encoder, or the learner of a loop of one's own, which stays as it is.
-
-    Args:
-        encoder: a module that maps a batch to N x D, or a learner.
-        data: what it was trained on, or data of that kind: a data set, name or path.
-        size: side in pixels at which whole images are seen; None: their own, at most 96.
-        mean, std: of each channel, on the [0, 1] scale, by which samples were normalised; None: those of `data`. Zeros and ones
-            leave images in [0, 1] as they are.
-        root: where named data sets lie.
-
-    Raises:
-        ConfigError: what is no module, or cannot take these samples, or gives no N x D; statistics that cannot be.
-        DataError: no data.
-    """
+    """A run without a log and without views around an encoder; see `Run.of`."""
     from infomax.training.run import Run
 
     samples = dataset(data, root, how=read_for(size))
@@ -111,16 +97,18 @@ def _try_out(
     gave: list[Any] = []
     hook = encoder.register_forward_hook(lambda _, __, out: gave.append(out))
     what = f"{type(encoder).__name__}: samples of {data.name!r}" + (f" at {side} pixels" if side is not None else "")
+    failed: Exception | None = None
     try:
         features(encoder, some, side, statistics=statistics, progress=False)
     except InfomaxError:
         raise
     except Exception as error:  # a module of the user's may raise anything
-        if not gave:
-            said = (str(error) or type(error).__name__).splitlines()[0]
-            raise ConfigError(f"{what} ({many(data.channels, 'channel')}) cannot be taken: {said}") from error
+        failed = error
     finally:
         hook.remove()
+    if failed is not None and not gave:
+        said = (str(failed) or type(failed).__name__).splitlines()[0]
+        raise ConfigError(f"{what} ({many(data.channels, 'channel')}) cannot be taken: {said}") from failed
     out = gave[0]
     if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(some):
         shape = (
@@ -128,4 +116,6 @@ def _try_out(
         )
         raise ConfigError(
             f"{what} become {shape}: an encoder gives N x D; add pooling or flattening, or take its classifier off"
-        )
+        ) from failed
+    if failed is not None:  # of what the encoder gave nothing is wrong
+        raise failed

@@ -327,10 +327,12 @@ class Run:
             data: what it was trained on, or data of that kind: a data set, name or path.
             size: side in pixels at which whole images are seen; None: their own, at most 96.
             mean, std: of each channel, images on the [0, 1] scale, by which samples were normalised; None: those of `data`.
+                Zeros and ones leave images in [0, 1] as they are.
             root: where named data sets lie.
 
         Raises:
-            ConfigError: an encoder that cannot take such samples, or gives no N x D. DataError: no data.
+            ConfigError: what is no module, cannot take such samples, or gives no N x D; statistics that cannot be.
+            DataError: no data.
 
         Example:
             >>> x = torch.cat([torch.randn(40, 6) - 2, torch.randn(40, 6) + 2])
@@ -341,7 +343,7 @@ class Run:
         """
         from infomax.evaluate.bare import of
 
-        return of(encoder, data, size=size, mean=mean, std=std, root=root)
+        return of(encoder, data, size, mean, std, root)
 
     def evaluate(
         self,
