@@ -14,6 +14,7 @@ from infomax.data import Dataset, Graph
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate import knn_accuracy
 from infomax.evaluate.findings import shown
+from infomax.evaluate.run import _surely_unlabelled
 from infomax.evaluate.splits import as_given
 
 
@@ -115,9 +116,15 @@ def test_a_folder_without_labels_is_refused_before_it_is_decoded(tmp_path, monke
     run = trained(data)
     monkeypatch.setattr("infomax.data.folder.decoded", lambda *_: pytest.fail("decoded"))
     with pytest.raises(
-        DataError, match=r"test '.*' has no labels, so nothing can be tested on them: .* one folder a class"
+        DataError, match=r"test '.*' has no labels, so nothing can be tested on it: .* one folder a class"
     ):
         run.evaluate(data, test=tmp_path)
+    monkeypatch.undo()
+    two = tmp_path / "two"  # whose train split has no labels, and whose test split may
+    for k, place in enumerate(("train", "train", "test/x", "test/y")):
+        (two / place).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8, 3), k, np.uint8)).save(two / place / f"{k}.png")
+    assert _surely_unlabelled(str(two)) == "" and _surely_unlabelled(str(two), tested=True) is None
 
 
 def test_folders_and_the_test_split_of_a_path(tmp_path):

@@ -97,6 +97,13 @@ def test_settings_that_tie_are_named_beside_the_best(tmp_path, tell):
     said = tell("best", made_up(tmp_path / "two", found))[1]
     assert "best: lr=0.1: " in said and "as good, and behind it by the order of the grid alone: lr=0.2\n" in said
     assert "as good" not in tell("best", made_up(tmp_path / "one", found[1:]))[1]
+    seeds = [({"lr": lr, "seed": seed}, {"linear": 90.0}) for lr in (0.1, 0.2) for seed in (0, 1)]
+    failed = [*seeds[:3], (seeds[3][0], "NaN")]
+    assert "alone: lr=0.2\n" in tell("best", made_up(tmp_path / "seeds", seeds))[1]
+    assert "as good" not in tell("best", made_up(tmp_path / "failed", failed))[1]
+    shares = [[89.16666666666667, 90.0, 90.27777777777777], [90.0, 90.27777777777777, 89.16666666666667 + 1e-14]]
+    apart = [({"lr": k, "seed": seed}, {"linear": v}) for k, of in enumerate(shares, 1) for seed, v in enumerate(of)]
+    assert "as good" in tell("best", made_up(tmp_path / "apart", apart))[1]
     many = [({"lr": lr / 10}, {"linear": 90.0}) for lr in range(1, 7)]
     assert "alone: lr=0.2; lr=0.3; lr=0.4, and 2 more\n" in tell("best", made_up(tmp_path / "many", many))[1]
 

@@ -92,6 +92,7 @@ def test_cells_shown_as_runs_are_called_by_what_tells_them_apart(folder, tmp_pat
     other.begin(read({**FIXED, "grid": GRID}).cells(), {})
     twice = next(iter(cells))
     both = titles([folder.cell(twice), other.cell(twice), tmp_path / "run"])
-    assert both[:2] == [f"{found[0]} ({twice})"] * 2 and both[2] is None
-    (folder.path / "sweep.json").write_text("damaged")
-    assert titles([folder.cell(twice)]) == [None]
+    assert both[:2] == [f"{found[0]} ({sweep}/{twice})" for sweep in ("sweep", "other")] and both[2] is None
+    for damaged in ("damaged", [], {"evaluate": {}, "cells": {twice: {"lr": 1}, "b": None}}):
+        (folder.path / "sweep.json").write_text(damaged if isinstance(damaged, str) else json.dumps(damaged))
+        assert titles([folder.cell(twice)]) == [None]

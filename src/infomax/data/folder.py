@@ -204,11 +204,17 @@ def known_by(path: Path) -> str | None:
     return of_files(_without_stray(root, _listing(root, "skip").files)[0], root)
 
 
-def unlabelled_for_sure(path: Path) -> str | None:
+def unlabelled_for_sure(path: Path, *, tested: bool = False) -> str | None:
     """Why a folder of images has no labels, whatever can be decoded of it, as `Dataset.unlabelled` says it: fewer than two
     folders of classes. None: it may have some.
+
+    Args:
+        path: the folder.
+        tested: it is to be tested on: of one with two splits nothing is sure then, as the classes are those of the other.
     """
-    root = _split_roots(path, "train")[0]
+    root, _, two = _split_roots(path, "train")
+    if tested and two:
+        return None
     inside = [file.relative_to(root).parts for file in _image_files(root, [], Counter())]
     classes = {parts[0] for parts in inside if len(parts) == 2}
     if not inside or len(classes) > 1:

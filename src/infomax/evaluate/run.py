@@ -109,6 +109,7 @@ def evaluate(
         raise ConfigError(f"{GAUGES} alone look at data and test on none: leave test out")
     if set(names) != {GAUGES}:
         _check_folder(run, data)
+        _check_test_folder(test)
     train, source = _loaded(run, data, root)
     _check_labels(run, data, train, names)
     size, usual = _sizes(run, train, size)
@@ -218,14 +219,23 @@ def _check_folder(run: "Run", data: Any) -> None:
         raise _nothing_to_probe(asked["name"] if own else str(path), no_labels(why), run, data)
 
 
-def _surely_unlabelled(data: Any) -> str | None:
+def _check_test_folder(test: Any) -> None:
+    """Likewise of a folder to test on."""
+    if (why := _surely_unlabelled(test, tested=True)) is not None:
+        raise DataError(
+            f"test {os.fsdecode(test)!r} {no_labels(why)}, so nothing can be tested on it: give labelled data, of images one "
+            "folder a class"
+        )
+
+
+def _surely_unlabelled(data: Any, *, tested: bool = False) -> str | None:
     """Why data that are given by a path have no labels; None: they may have some, or are of another kind."""
     if not isinstance(data, str | os.PathLike):
         return None
     name, path = os.fsdecode(data), Path(os.fsdecode(data)).expanduser()
     if name in NAMES or is_stream(name) or not path.is_dir() or not holds_images(path):
         return None
-    return unlabelled_for_sure(path)
+    return unlabelled_for_sure(path, tested=tested)
 
 
 def _nothing_to_probe(name: str, lacks: str, run: "Run", data: Any) -> DataError:
@@ -249,9 +259,6 @@ def _tested(
     """What is tested on, where it is no part of what is learnt from, and what it is known by."""
     of_run = run.config["data"]
     if asked is not None:
-        if (why := _surely_unlabelled(asked)) is not None:
-            said = f"test {os.fsdecode(asked)!r} {no_labels(why)}, so nothing can be tested on them"
-            raise DataError(f"{said}: give labelled data, of images one folder a class")
         test, known = as_given(train, asked, root or of_run.get("root"), read_like(of_run))
         fits(run, test, size if test.is_images else None)
         return test, known

@@ -233,7 +233,10 @@ def _print_best(path: str, rows: list[Row], metric: str, goal: str) -> None:
     keys = [key for key in found.options if key in telling(rows)[0]]
     print(f"best: {_options(found.options, keys) or 'the only setting'}: {metric} {found.shown}")
     print(f"  cells {', '.join(row.name for row in found.rows)}")
-    if tied := [_options(one.options, keys) for one in others if one.mean == found.mean and one.asked == found.asked]:
+    # means of the same shares may differ in their last bit
+    alike = [one for one in others if math.isclose(one.mean, found.mean, rel_tol=1e-12)]
+    whole = [one for one in alike if not one.missing and not found.missing and one.asked == found.asked]
+    if tied := [_options(one.options, keys) for one in whole]:
         more = f", and {len(tied) - 3} more" if len(tied) > 3 else ""
         print(f"  as good, and behind it by the order of the grid alone: {'; '.join(tied[:3])}{more}")
     if found.sign:

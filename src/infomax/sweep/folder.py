@@ -131,7 +131,7 @@ class Folder:
                 "cells": dict(said["cells"]),
                 "named": None if named is None else list(named),
             }
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"{path} is damaged: {error}") from None
 
     def cell(self, name: str) -> Path:

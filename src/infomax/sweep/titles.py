@@ -26,7 +26,7 @@ def titles(runs: Sequence[Path]) -> list[str | None]:
     found = [None if (sweep := _sweep(run)) is None else known[sweep].get(run.resolve().name) for run in runs]
     count = Counter(found)  # of two sweeps
     return [
-        f"{title} ({run.resolve().name})" if title and count[title] > 1 else title
+        f"{title} ({run.resolve().parents[1].name}/{run.name})" if title and count[title] > 1 else title
         for run, title in zip(runs, found, strict=True)
     ]
 
@@ -39,8 +39,8 @@ def _sweep(run: Path) -> Path | None:
 def _of(sweep: Path) -> Mapping[str, str]:
     """The cells of a sweep by their names."""
     cells: Mapping[str, Mapping[str, Any]] = {}
-    with suppress(DataError):  # a damaged one: the runs are shown by their folders
-        cells = Folder(sweep).read()["cells"]
+    with suppress(DataError, OSError):  # a damaged one: the runs are shown by their folders
+        cells = {k: o for k, o in Folder(sweep).read()["cells"].items() if isinstance(o, Mapping) and "method" in o}
     varied, own = telling([Row(name, "waiting", options, {}, 0, 0.0) for name, options in cells.items()])
     keys = [key for key in varied if key != "method"]
     made = {name: [str(o["method"]), *_said(o, keys)] for name, o in cells.items()}
