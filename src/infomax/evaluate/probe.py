@@ -79,9 +79,9 @@ def standardise(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     x = wide(features.detach())
     mean, scale = x.mean(0), x.std(0, correction=0)
     # A constant feature (a dead unit) carries nothing: leave it at zero rather than divide by its rounding.
-    rounding = 8 * torch.finfo(x.dtype).eps
-    scale = torch.where(scale > rounding * x.abs().amax(0).clamp_min(1e-30), scale, math.inf)
-    return (x - mean) / scale, mean, scale
+    rounding, most = 8 * torch.finfo(x.dtype).eps, torch.maximum(x.amax(0), -x.amin(0))
+    scale = torch.where(scale > rounding * most.clamp_min(1e-30), scale, math.inf)
+    return (x - mean).div_(scale), mean, scale
 
 
 def fit_probe(

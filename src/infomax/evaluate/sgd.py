@@ -69,26 +69,27 @@ def sgd_probes(
     keep_freed()
     x, mean, scale = standardise(features)
     n, width, count = len(x), len(classes), len(rates)
-    rate = x.new_tensor(rates).repeat_interleave(width)  # of each column of the weights: probe by probe, class by class
-    decay = x.new_tensor(decays).repeat_interleave(width)
-    weight, bias = x.new_zeros(x.shape[1], count * width), x.new_zeros(count * width)
+    # rows of the weights: probe by probe, class by class. Products of few rows are several times faster than of few columns.
+    rate = x.new_tensor(rates).repeat_interleave(width)[:, None]
+    decay = x.new_tensor(decays).repeat_interleave(width)[:, None]
+    weight, bias = x.new_zeros(count * width, x.shape[1]), x.new_zeros(count * width, 1)
     slow_weight, slow_bias = torch.zeros_like(weight), torch.zeros_like(bias)
     generator = torch.Generator().manual_seed(seed)
     steps, step = epochs * -(-n // batch), 0
     with torch.no_grad():
         for _ in range(epochs):
             for rows in torch.split(torch.randperm(n, generator=generator).to(x.device), batch):
-                seen = x[rows]
-                scores = torch.addmm(bias, seen, weight).view(-1, count, width)
-                truth = F.one_hot(target[rows], width)[:, None].to(x.dtype)
-                error = scores.softmax(-1).sub_(truth).div_(len(rows)).view(len(rows), -1)
-                slow_weight.mul_(momentum).addmm_(seen.T, error).addcmul_(weight, decay)
-                slow_bias.mul_(momentum).add_(error.sum(0))
+                seen = x.index_select(0, rows)  # twice as fast as by an index
+                scores = torch.addmm(bias, weight, seen.T).view(count, width, -1)
+                truth = F.one_hot(target[rows], width).T.to(x.dtype)
+                error = scores.softmax(1).sub_(truth).view(count * width, -1)
+                slow_weight.addmm_(error, seen, beta=momentum, alpha=1 / len(rows)).addcmul_(weight, decay)
+                slow_bias.mul_(momentum).add_(error.mean(1, keepdim=True))
                 now = rate * (0.5 + 0.5 * math.cos(math.pi * step / steps))
                 weight.addcmul_(slow_weight, now, value=-1)
                 bias.addcmul_(slow_bias, now, value=-1)
                 step += 1
-    found = zip(weight.T.reshape(count, width, -1), bias.view(count, width), strict=True)
+    found = zip(weight.view(count, width, -1), bias.view(count, width), strict=True)
     return [LinearProbe(w, c, mean, scale, classes) for w, c in found]
 
 
