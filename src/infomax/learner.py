@@ -8,15 +8,14 @@ loss  = scale * (offset - bound)                         the authors' own number
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self, cast
-from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from infomax.checks import a_number, comparable, explained, of_one_type, rows_of, trained_by, two_sides
 from infomax.clock import Clock
 from infomax.errors import ConfigError, DataError, NumericsError, check_number, nearest, warn
 from infomax.finite import not_finite
@@ -207,11 +206,7 @@ class Learner(nn.Module):
         return torch.stack([self._pair(z[i], k[j]) for i, j in pairs]).flatten(0, more).mean(0)
 
     def _constrained(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
-        for v in (*z.values(), *k.values()):
-            if not v.is_floating_point():
-                raise DataError(f"{self.name!r}: an embedding of {v.dtype}: an encoder gives floating-point numbers")
-        if len(kinds := {str(v.dtype): v for v in (*z.values(), *k.values())}) > 1:
-            raise DataError(f"{self.name!r}: embeddings of {' and '.join(sorted(kinds))}: bring the views to one type")
+        of_one_type(self.name, [*z.values(), *k.values()])
         for m in self.marginals:
             z, k = two_sides(m.constrain(z, k, clock), m)
         return z, k
@@ -228,17 +223,17 @@ class Learner(nn.Module):
 
     def forward(self, views: Sequence[Any], clock: Clock = Clock()) -> Output:  # noqa: B008
         """Look at one batch of views (the global ones first)."""
-        self._comparable(views)
+        comparable(self.name, views)
         rests = None if self.g is None else self._encoder(self.g)
         try:
             z, k = self.target.look(self._encoder(self.f), rests, views, clock)
         except RuntimeError as error:
-            if (explained := self._explained(views, error)) is not error:
-                raise explained from error
+            if (said := explained(self.name, views, error)) is not error:
+                raise said from error
             raise
         students = widened(z)  # the objective is read in full precision, whatever the encoders ran in
         z, k = together(students, students if k is z else widened(k))
-        n = self._rows(views, z, k)
+        n = rows_of(self.name, views, z, k)
         with torch.autocast(next(iter(z.values())).device.type, enabled=False):
             bound = self.score(z, k, clock)
         return Output(self.loss(bound, n), bound, z, k)
@@ -275,7 +270,7 @@ class Learner(nn.Module):
             sides = ({i: v.detach() for i, v in side.items()} for side in (seen.z, seen.k))
             return Output(seen.loss.detach(), seen.bound.detach(), *sides)
 
-        self._comparable(views)
+        comparable(self.name, views)
         target = cast(Apart, self.target)
         climbs, rests = map(self._encoder, target.branches(self.f, self.g, clock))
         student, aim = target.sides(len(views))
@@ -291,7 +286,7 @@ class Learner(nn.Module):
         for i in student:
             with precision.forward():
                 one = gathered(widened(encode(climbs, views, [i])))
-                n = self._rows(views, one, k)
+                n = rows_of(self.name, views, one, k)
                 with torch.autocast(one[i].device.type, enabled=False):
                     a = self._constrained(one, {}, clock)[0][i]
                     here = {(i, j): self._pair(a, compared[j]) for j in aim if j != i}
@@ -301,20 +296,6 @@ class Learner(nn.Module):
             bounds |= {pair: b.detach() for pair, b in here.items()}
         bound = torch.stack([bounds[pair] for pair in pairs]).mean(0)
         return Output(self.loss(bound, n), bound, z, k)
-
-    def _comparable(self, views: Any) -> None:
-        if isinstance(views, Tensor):  # its rows would be taken for views
-            raise DataError(
-                f"{self.name!r}: views is a list of tensors, one a view, and not one tensor, of shape {tuple(views.shape)}: a "
-                "batch by itself is one view; of views that are stacked, V x N x ..., give views.unbind()"
-            )
-        if len(views) < 2:
-            raise DataError(f"{self.name!r} compares views of the same samples: give at least 2, not {len(views)}")
-
-    def _explained(self, views: Sequence[Any], error: RuntimeError) -> Exception:
-        """The same error, or one that says what is the matter with the views."""
-        whole = _of_whole_numbers(views, error)
-        return DataError(f"{self.name!r}: {whole} (torch: {' '.join(str(error).split())[:200]})") if whole else error
 
     def refuse_frozen(self, clock: Clock) -> None:
         """Refuse an update that would move nothing: all parameters are frozen of the branch that climbs and of what compares.
@@ -337,25 +318,6 @@ class Learner(nn.Module):
             f"{self.name!r}: the {which} is to climb, and all its parameters are frozen: {call}.requires_grad_(True) lets it"
             f"{still if isinstance(target, Twin) else ''}"
         )
-
-    def _rows(self, views: Sequence[Any], z: Views, k: Views) -> int:
-        """N, where the embeddings are N x D and can be compared."""
-        for v in (*z.values(), *k.values()):
-            if v.ndim < 2:
-                raise DataError(f"{self.name!r}: an embedding of shape {tuple(v.shape)}: an encoder gives N x D")
-        rows = {v.shape[-2] for v in (*z.values(), *k.values())}
-        if len(rows) > 1:
-            raise DataError(f"the views differ in their number of rows: {sorted(rows)}")
-        i, some = next(iter(z.items()))
-        if isinstance(views[i], Tensor) and views[i].ndim == 4 and some.ndim != 2:
-            raise DataError(
-                f"{self.name!r}: images of shape {tuple(views[i].shape)} became {tuple(some.shape)}: an encoder gives N x D; "
-                "add pooling or flattening"
-            )
-        (n,) = rows
-        if n < 2:
-            raise DataError(f"a batch of {n}: its samples are compared with each other, so it needs at least 2")
-        return n
 
     def _encoder(self, branch: nn.Module) -> nn.Module:
         whole = self.accumulate == 1 or (self.accumulate == "views" and self.by_view)
@@ -401,40 +363,6 @@ class Learner(nn.Module):
 NARROW = (torch.float16, torch.bfloat16)
 
 
-def a_number(found: Any, a: Tensor, b: Tensor, verb: str) -> Tensor | float:
-    """What a term says of a pair of views: one value a leading index. One a sample would be summed, as if each were a pair.
-
-    Raises:
-        ConfigError: another shape, or no number at all.
-    """
-    if isinstance(found, int | float) or (isinstance(found, Tensor) and found.shape == a.shape[:-2]):
-        return found
-    lead = torch.Size(torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]))  # type: ignore[no-untyped-call]
-    if isinstance(found, Tensor) and found.shape == lead:
-        return found
-    if isinstance(found, Tensor) and found.numel() == 1:
-        return found.reshape(()).expand(lead)
-    gives = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
-    raise ConfigError(
-        f"{verb} gives {gives} for embeddings of shape {tuple(a.shape)}: return one number a pair of views, shape "
-        f"{tuple(lead)}, such as the mean over the samples, .mean(-1)"
-    )
-
-
-def two_sides(found: Any, marginal: Marginal) -> tuple[Views, Views]:
-    """The students and the targets that a marginal has changed.
-
-    Raises:
-        ConfigError: anything else.
-    """
-    if isinstance(found, tuple) and len(found) == 2 and all(isinstance(side, dict) for side in found):
-        return cast(tuple[Views, Views], found)
-    raise ConfigError(
-        f"{type(marginal).__name__}.constrain gives {type(found).__name__}: return both sides, the students' and the targets' "
-        "embeddings by view, as in `return z, k`"
-    )
-
-
 def widened(side: Views) -> Views:
     """Embeddings of 16 bits in 32, where differences of scores and sums of exponentials can be told apart."""
     return {i: z.float() if z.dtype in NARROW else z for i, z in side.items()}
@@ -478,7 +406,7 @@ def step(
         True
     """
     begins()
-    _trained_by(optimizer, learner, views)
+    trained_by(optimizer, learner, learner.name, views)
     takes_turns(learner, clock)
     optimizer.zero_grad(set_to_none=True)
     try:
@@ -486,8 +414,8 @@ def step(
     except RuntimeError as error:
         if "does not require grad" in str(error):
             learner.refuse_frozen(clock)
-        if (explained := learner._explained(views, error)) is not error:
-            raise explained from error
+        if (said := explained(learner.name, views, error)) is not error:
+            raise said from error
         raise
     learner.rest(clock)
     average_gradients(learner.parameters())
@@ -507,45 +435,6 @@ def step(
         raise NotFiniteError(not_finite(learner, views, output, clock))
     learner.after_step(output, clock)
     return output
-
-
-_WRONG_TYPE = re.compile(r"same dtype|expected (m1|scalar type)|type \(.*should be the same|implemented for '")
-"""How torch says that numbers are of the wrong type."""
-
-
-def _of_whole_numbers(views: Sequence[Any], error: RuntimeError) -> str | None:
-    """What is said of whole numbers where the encoder cannot take them; one that scales or looks them up itself may."""
-    whole = [v for v in views if isinstance(v, Tensor) and not v.is_floating_point()]
-    if (
-        not whole or not _WRONG_TYPE.search(str(error)) or "indices" in str(error)
-    ):  # of a table, which takes whole numbers
-        return None
-    images = all(v.ndim >= 4 for v in whole)
-    kinds = " and ".join(sorted({str(v.dtype) for v in whole}))
-    then = "v.float() / 255, normalised" if images else "v.float()"
-    return f"{'image ' if images else ''}views of {kinds}: views are floating point: {then}"
-
-
-_TRAINED_BY: WeakKeyDictionary[Optimizer, ReferenceType[Learner]] = WeakKeyDictionary()
-"""The learner that an optimizer was last seen to hold parameters of: looked for once, and not at every step."""
-
-
-def _trained_by(optimizer: Any, learner: Learner, views: Sequence[Any]) -> None:
-    """Refuse an optimizer that would move nothing."""
-    if not isinstance(optimizer, Optimizer):  # a wrapper, which need not tell what it holds
-        return
-    known = _TRAINED_BY.get(optimizer)
-    if known is not None and known() is learner:
-        return
-    own = {id(p) for p in learner.parameters()}
-    held = any(id(p) in own for group in optimizer.param_groups for p in group["params"])
-    # embeddings of a module of the user's own carry their gradient to what the optimizer holds
-    if not held and own and not any(isinstance(v, Tensor) and v.requires_grad for v in views):
-        raise ConfigError(
-            f"the optimizer holds none of the parameters of {learner.name!r}, so nothing would be learnt: make it from "
-            "learner.parameters()"
-        )
-    _TRAINED_BY[optimizer] = ref(learner)
 
 
 def gradient_norm(module: nn.Module) -> Tensor:
