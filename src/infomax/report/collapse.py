@@ -7,10 +7,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from infomax.report.markdown import literal
 from infomax.report.subject import Subject
 from infomax.training.collapse import HEALTHY, LITTLE, few_left, flag, hardly_informed, state_of
-
-CLEAR = "**No sign of collapse.**"
 
 
 def state(s: Subject) -> str:
@@ -20,28 +19,24 @@ def state(s: Subject) -> str:
 
 
 def verdict(s: Subject) -> str:
-    """A run's verdict with the figures that it rests on, as a paragraph; of one that has not ended an epoch, nothing."""
+    """A run's verdict, in bold, and what follows from it; of one that has not ended an epoch, nothing."""
     if not s.history:
         return ""
     said_of, said = flag(s.history, s.watched), s.watched.get("said")
     if said_of and said:
-        head = f"**{said_of}**, at update {said['step']} of {said['total']}: {said['seen'].rstrip('.')}."
-    elif said_of:
-        head = f"**{said_of}**."
-    elif not s.watched:
+        return f"**{said_of}**, at update {said['step']} of {said['total']}: {said['seen'].rstrip('.')}."
+    if said_of:
+        return f"**{said_of}**."
+    if not s.watched:
         return "What the watch over a collapse said was not kept, as the run is older than that: see the gauges of its log."
-    elif s.watched["suspicious"]:
-        head = "**Not flagged as collapsing**, but its last reading alone has a sign of it."
-    elif few_left(s.history, s.watched):
-        head = (
+    if s.watched["suspicious"]:
+        return "**Not flagged as collapsing**, but its last reading alone has a sign of it."
+    if few_left(s.history, s.watched):
+        return (
             f"**Few directions left at the end**: effective rank {s.last['effective_rank']:.1f} of fixed samples. No alarm "
             "rang: it is no collapse where the classes need no more. Else take a smaller learning rate."
         )
-    elif hardly_informed(s.history, s.watched):
-        head = _little(s.watched)
-    else:
-        head = CLEAR
-    return " ".join([head, *_seen(s.watched, healthy=head == CLEAR)])
+    return _little(s.watched) if hardly_informed(s.history, s.watched) else "**No sign of collapse.**"
 
 
 def _little(watched: Mapping[str, Any]) -> str:
@@ -55,21 +50,25 @@ def _little(watched: Mapping[str, Any]) -> str:
     )
 
 
-def _seen(watched: Mapping[str, Any], *, healthy: bool) -> list[str]:
-    """What the watch read last, of each encoder that climbs, and how to read it."""
-    phases = {phase: been for phase, been in watched.get("phases", {}).items() if "now" in been}
-    told, fell = [], False
+READ_BY_THE_WATCH = (
+    "What the watch over a collapse read last, off batches under way, which it centres. Std is near 1 where the embedding is "
+    "open, and 0 of a point; that the rank falls is normal."
+)
+
+
+def seen(s: Subject) -> list[dict[str, str]]:
+    """What the watch read last of each encoder that climbs, as rows of a table."""
+    phases = {phase: been for phase, been in s.watched.get("phases", {}).items() if "now" in been}
+    rows = []
     for phase, been in phases.items():
-        now, of = been["now"], f" of {'fg'[int(phase)]}" if len(phases) > 1 else ""
-        lengths = f"scale {now['scale']:.2g} (it was {been['scale']:.2g}), " if "scale" in now else ""
-        fell = fell or now["effective_rank"] < been["rank"]
-        told.append(
-            f"Read last off the batches{of}: information between views {been['level']:.2f} nats "
-            f"({been.get('random', math.nan):.2f} at the start, {been['information']:.2f} at most), "
-            f"std {now['std']:.2f} ({been['std']:.2f} at most), {lengths}"
-            f"effective rank {now['effective_rank']:.1f} ({been['rank']:.1f} at the start)."
+        now, of = been["now"], f", {'fg'[int(phase)]}" if len(phases) > 1 else ""
+        row = {"run": literal(s.name) + of}
+        row["information between views, nats"] = (
+            f"{been['level']:z.2f} ({been.get('random', math.nan):z.2f} at the start, {been['information']:z.2f} at most)"
         )
-    if told:
-        normal = "; that the rank falls is normal" if healthy and fell else ""
-        told.append(f"Std is near 1 where the embedding is open, and 0 of a point{normal}.")
-    return told
+        row["effective rank"] = f"{now['effective_rank']:.1f} ({been['rank']:.1f} at the start)"
+        row["std"] = f"{now['std']:.2f} ({been['std']:.2f} at most)"
+        if "scale" in now:
+            row["raw std"] = f"{now['scale']:.2g} (it was {been['scale']:.2g})"
+        rows.append(row)
+    return rows

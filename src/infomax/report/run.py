@@ -13,7 +13,7 @@ from torch import Tensor
 from infomax.errors import ConfigError, warn
 from infomax.extras import getting, installed
 from infomax.report import accuracies, explorer, gallery, pictures
-from infomax.report.collapse import state, verdict
+from infomax.report.collapse import READ_BY_THE_WATCH, seen, state, verdict
 from infomax.report.curves import mi_and_gauges, spectra
 from infomax.report.explorer import Map, Pane, Shown
 from infomax.report.looks import style
@@ -57,10 +57,12 @@ def write(
     _verdicts(page.section("At a glance"), subjects)
     page.table(
         [_glance(s) for s in subjects],
-        "The last row of each log, read off samples that stay the same; the watch reads batches under way, and centres them.",
+        "The last row of each log, read off samples that stay the same.",
     )
     if judged := accuracies.rows(subjects):
         page.table(judged, accuracies.caption(subjects))
+    if watched := [row for s in subjects for row in seen(s)]:
+        page.table(watched, READ_BY_THE_WATCH)
     place = len(page.body)
     mi_and_gauges(page.section("Curves"), {s.name: s.history for s in subjects}, looks)
     known = samples_of(subjects)
