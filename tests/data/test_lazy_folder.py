@@ -48,6 +48,7 @@ def test_what_is_decoded_on_use_is_what_memory_would_hold(
         lazy = load(tmp_path, resize=resize, shrink=shrink)
         assert isinstance(lazy.images, Encoded) and not isinstance(held.images, Encoded)
         assert (lazy.mean, lazy.std, lazy.size, lazy.channels) == (held.mean, held.std, held.size, 3)
+        assert lazy.parts == held.parts and sum(held.parts.values()) == 12
         assert (len(lazy), lazy.skipped, lazy.classes) == (12, (str(Path("red/cut.jpg")),), held.classes)
         assert lazy.is_images and torch.equal(lazy.labels, held.labels)  # type: ignore[arg-type]
         index = torch.tensor([7, 0, 11, 7])
@@ -56,6 +57,15 @@ def test_what_is_decoded_on_use_is_what_memory_would_hold(
         assert torch.equal(held.images[-1], lazy.images[-1])
         views = [Feed(d, view_function(d, size=16), batch_size=4, seed=2)(1, 2) for d in (held, lazy)]
         assert all(torch.equal(a, b) for a, b in zip(*views, strict=True))
+
+
+def test_it_prints_at_which_part_pictures_were_read(tmp_path: Path) -> None:
+    for n, sides in enumerate(((20, 30), (40, 50), (90, 80), (90, 100))):
+        for kind in ("jpg", "png"):  # the one is decoded at a part, the other reduced
+            Image.new("RGB", sides).save(tmp_path / f"{n}.{kind}")
+    asked = {shrink: repr(load(tmp_path, shrink=shrink)) for shrink in (20, 512)}
+    assert asked[20].endswith(", no labels, 2 read at 1/2 of their sides, 4 read at 1/4 of their sides)")
+    assert asked[512].endswith(", no labels)")
 
 
 def test_a_bar_of_decoding_moves_with_every_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,12 +109,24 @@ def test_what_cannot_be_tested_on_is_refused_in_a_line():
         assert run.evaluate(data, test=Dataset(x.clone(), y.clone(), data.classes), protocols="knn")["test"] == 60
 
 
+@pytest.mark.parametrize("protocol", ["linear", "finetune"])
+def test_one_label_a_class_says_what_to_do(protocol):
+    x, y = points()
+    run, few = trained(Dataset(x)), Dataset(x[:3], y[:3])
+    with pytest.raises(
+        DataError, match=r"3 labels to learn from, and no class has two: .* give a second .* protocol knn"
+    ):
+        run.evaluate(few, test=Dataset(x, y), protocols=protocol)
+    assert run.evaluate(few, test=Dataset(x, y), protocols="knn")["train"] == 3
+    assert run.evaluate(Dataset(x[:4], y[:4]), test=Dataset(x, y), protocols=protocol)["train"] == 4
+
+
 def test_a_folder_without_labels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     for k in range(4):
         Image.fromarray(np.full((8, 8, 3), k, np.uint8)).save(tmp_path / f"{k}.png")
     data = Dataset(*points())
     run = trained(data)
-    monkeypatch.setattr("infomax.data.folder.decoded", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr("infomax.data.folder.decoded_at", lambda *_: pytest.fail("decoded"))
     with pytest.raises(
         DataError, match=r"test '.*' has no labels, so nothing can be tested on it: .* one folder a class"
     ):
@@ -172,6 +184,8 @@ def test_the_command_takes_one_too_and_keeps_it_beside_the_runs_own(tmp_path, ca
     assert "linear" in found["mine.npz"] and "linear" not in found[f"mine.npz, tested on {place}"]
     run = im.Run.load("run")
     assert [one.name for one in shown(found, run.config["data"])] == ["mine.npz", "mine.npz, tested on held.npz"]
+    assert main(["probe", "run", "--test", "held.npz"]) == 0
+    assert "mine.npz, tested on " in capsys.readouterr().out
     x, y = points(seed=2)
     np.savez("held.npz", x=x.numpy(), y=y.numpy())
     assert main(["evaluate", "run", "--test", "held.npz", "--protocols", "linear"]) == 0

@@ -341,7 +341,7 @@ def test_what_is_advised_where_labels_are_missing_is_a_command_that_works(tmp_pa
     small(tmp_path / "run", tmp_path / "my photos" if own else torch.randint(0, 256, (8, 8, 8, 3), dtype=torch.uint8))
     given = [] if own else ["--data", str(tmp_path / "my photos")]
     with monkeypatch.context() as patched:  # before any is decoded
-        patched.setattr("infomax.data.folder.decoded", lambda *_: pytest.fail("decoded"))
+        patched.setattr("infomax.data.folder.decoded_at", lambda *_: pytest.fail("decoded"))
         assert main([command, str(tmp_path / "run"), *given]) == 2
     said = capsys.readouterr().err
     assert "has no labels (all its images lie in one folder, 'cats': one class tells nothing apart), so nothing" in said

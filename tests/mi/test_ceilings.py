@@ -82,7 +82,8 @@ def test_uniform_sphere():
     ("call", "message"),
     [
         (lambda: mi.ceiling("infonse", tau=1.0), "did you mean 'infonce'"),
-        (lambda: mi.ceiling("dv", tau=-1.0), "tau must be positive"),
+        (lambda: mi.ceiling("dv", tau=-1.0), "tau must be > 0, not -1.0"),
+        (lambda: mi.ceiling("dv", tau="0.1"), "tau must be > 0, not '0.1'"),
         (lambda: mi.ceiling("dv", tau=1.0, n=1), "at least 2 pairs"),
         (lambda: mi.uniform_dv(tau=1.0, dim=1), "at least 2 dimensions"),
     ],

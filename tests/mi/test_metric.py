@@ -349,7 +349,11 @@ def test_bad_input_is_named():
     with pytest.raises(TypeError, match="critic"):
         MIMetric(tau=1.0)
     for options, message in (
-        ({"tau": 0.0}, "tau must be positive"),
+        ({"tau": 0.0}, "MIMetric: tau must be > 0, not 0.0"),
+        ({"tau": "0.1"}, "MIMetric: tau must be > 0, not '0.1'"),
+        ({"tau": 1.0, "level": "0.9"}, "MIMetric: level must be a finite number, not '0.9'"),
+        ({"tau": 1.0, "clip": None}, "MIMetric: clip must be a finite number, not None"),
+        ({"tau": 1.0, "coefficient": "1"}, "MIMetric: coefficient must be a finite number, not '1'"),
         ({"tau": 1.0, "readings": ("dw",)}, "did you mean 'dv'"),
         ({"tau": 1.0, "level": 1.0}, "0 < level < 1"),
         ({"tau": 1.0, "clip": math.inf}, "clip must be at most 40 nats, got inf"),

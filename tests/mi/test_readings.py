@@ -69,7 +69,8 @@ def test_an_undefined_embedding_reads_as_undefined():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda z: mi.readings(z, z, tau=0.0), ConfigError, "tau must be positive"),
+        (lambda z: mi.readings(z, z, tau=0.0), ConfigError, "tau must be > 0, not 0.0"),
+        (lambda z: mi.readings(z, z, tau="0.1"), ConfigError, "tau must be > 0, not '0.1'"),
         (lambda z: mi.readings(z, z, tau=1.0, chunk=0), ConfigError, "chunk counts rows"),
         (lambda z: mi.readings(z, z[:3], tau=1.0), DataError, "one shape"),
         (lambda z: mi.readings(z[:1], z[:1], tau=1.0), NumericsError, "at least two rows"),

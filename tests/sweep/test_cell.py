@@ -44,6 +44,8 @@ def test_a_cell_is_what_train_makes_of_the_same_options(tmp_path, capsys):
     assert mine.keys() == theirs.keys() and all(torch.equal(mine[k], theirs[k]) for k in mine)
     configs = [json.loads((p / "config.json").read_text()) for p in (folder.cell(cell.name), tmp_path / "run")]
     assert configs[0] == configs[1]
+    (row,) = folder.rows()
+    assert f"({row.held} of " in folder.result(cell.name)["protocol"] and row.skipped == {cell.options["data"]: 0}
 
 
 def test_a_cell_begins_with_the_weights_that_it_is_asked_to(tmp_path):
@@ -251,6 +253,11 @@ def test_rules_and_on_error_reach_the_run(tmp_path):
         Image.new("RGB", (16, 16), (n, 0, 0)).save(images / f"{n}.png")
     (images / "cut.png").write_bytes((images / "0.png").read_bytes()[:40])
     options = {"method": "jmi", "data": str(images), "encoder": "mlp", "epochs": 1, "on_error": "stop"}
+    skips = begun(tmp_path / "skips", Cell.of(options | {"on_error": "skip"}), metric="effective_rank")
+    with pytest.warns(UserWarning, match="1 file could not be read"):
+        complete(skips.path, next(iter(skips.read()["cells"])))
+    assert [(row.state, row.skipped, row.held) for row in skips.rows()] == [("finished", {str(images): 1}, None)]
+
     cell = Cell.of(options)
     folder = begun(tmp_path / "stops", cell, metric="effective_rank")
     complete(folder.path, cell.name)
@@ -465,3 +472,25 @@ def test_a_cell_of_before_is_judged_on_pictures_read_as_it_was_trained_on(tmp_pa
     monkeypatch.setattr(_Split, "judge", lambda self, run: shapes.append(self.data.shape) or {"linear": 0.0})
     complete(folder.path, cell.name)
     assert shapes == [(520, 520, 3)]
+
+
+@pytest.mark.filterwarnings("ignore:.*no labels, since 1 of 12 images")
+@pytest.mark.filterwarnings("ignore:.*left out, since the other 11")
+def test_a_cell_of_before_is_judged_on_the_pictures_beside_folders_of_classes_too(tmp_path, monkeypatch):
+    for n in range(12):
+        (tmp_path / "photos" / str(n % 2)).mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(np.random.default_rng(n).integers(0, 255, (8, 8, 3), dtype=np.uint8))
+        image.save(tmp_path / "photos" / ("cover.bmp" if n == 0 else f"{n % 2}/{n}.bmp"))
+    cell = Cell.of(
+        {"method": "jmi", "data": str(tmp_path / "photos"), "size": 8, "projector": "8", "batch_size": 4, "epochs": 1}
+    )
+    folder = begun(tmp_path / "sweep", cell, metric="loss", goal="min")
+    with monkeypatch.context() as before:  # which left none out
+        before.setattr("infomax.training.configured.read_for", lambda size: {"shrink": None, "stray": True})
+        configured(cell.options, folder.cell(cell.name), progress=False)
+    path = folder.cell(cell.name) / "config.json"
+    config = json.loads(path.read_text())
+    del config["data"]["read_by"]
+    path.write_text(json.dumps(config))
+    complete(folder.path, cell.name)
+    assert folder.rows()[0].state == "finished", folder.rows()[0].error

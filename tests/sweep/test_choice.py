@@ -18,8 +18,9 @@ from infomax.sweep.run import _stands
 FIXED = {"method": "jmi", "data": "gaussians"}
 
 
-def made_up(path, results, **evaluate):
-    """A sweep of cells with these options, and their metrics; of a text that error; of None nothing yet."""
+def made_up(path, results, beside=None, **evaluate):
+    """A sweep of cells with these options, and their metrics; of a text that error; of None nothing yet; beside them in the
+    result of each."""
     folder, cells = Folder(path), [Cell.of({**FIXED, **options}) for options, _ in results]
     folder.begin(cells, read({**FIXED, "evaluate": evaluate}).evaluate)
     for cell, (_, found) in zip(cells, results, strict=True):
@@ -28,7 +29,8 @@ def made_up(path, results, **evaluate):
         if isinstance(found, str):
             (out / "error.json").write_text(json.dumps({"error": found}))
         elif found is not None:
-            (out / "result.json").write_text(json.dumps({"metrics": found, "evaluate": evaluate.get("data")}))
+            result = {"metrics": found, "evaluate": evaluate.get("data"), **(beside or {})}
+            (out / "result.json").write_text(json.dumps(result))
     return str(path)
 
 
@@ -79,6 +81,20 @@ def test_the_lead_of_a_page_says_what_the_choice_was_by(tmp_path):
     assert "Chosen by effective_rank, a gauge of the last epoch, without labels." in text and "held-out" not in text
 
 
+def test_how_many_rows_a_choice_is_made_on_and_files_that_could_not_be_read_are_told_once(tmp_path, tell):
+    found = [({"lr": lr}, {"linear": 90.0 + lr, "loss": 1.0}) for lr in (1, 2)]
+    path = made_up(tmp_path / "a", found, {"held": 203, "skipped": {"cut *a* short": 2}})
+    said = "linear on 203 held-out rows of train, never the test set"
+    for command in ("best", "table"):
+        text = tell(command, path)[1]
+        assert said in text and text.count("could not be read: 2 files of cut *a* short (") == 1
+        assert "held-out" not in tell(command, path, "--by", "loss")[1]
+    page = write(path).read_text()
+    assert said in page and page.count("could not be read: 2 files of <code>cut *a* short</code> (") == 1
+    bare = made_up(tmp_path / "b", found, {"skipped": {"whole": 0}})
+    assert "on a held-out part of train" in tell("best", bare)[1] and "be read" not in tell("table", bare)[1]
+
+
 def test_of_losses_the_lowest_is_the_best_and_the_goal_may_be_said(tmp_path, tell):
     path = made_up(tmp_path, [({"lr": 1}, {"linear": 60.0, "loss": 1.0}), ({"lr": 2}, {"linear": 70.0, "loss": 2.0})])
     for options, first in (([], "70.00"), (["--by", "loss"], "1.00"), (["--by", "loss", "--goal", "max"], "2.00")):
@@ -97,6 +113,8 @@ def test_settings_that_tie_are_named_beside_the_best(tmp_path, tell):
     said = tell("best", made_up(tmp_path / "two", found))[1]
     assert "best: lr=0.1: " in said and "as good, and behind it by the order of the grid alone: lr=0.2\n" in said
     assert "as good" not in tell("best", made_up(tmp_path / "one", found[1:]))[1]
+    two, one = (json.loads(tell("best", str(tmp_path / name), "--json")[1]) for name in ("two", "one"))
+    assert [options["lr"] for options in two["tied"]] == [0.2] and two["options"]["lr"] == 0.1 and one["tied"] == []
     seeds = [({"lr": lr, "seed": seed}, {"linear": 90.0}) for lr in (0.1, 0.2) for seed in (0, 1)]
     failed = [*seeds[:3], (seeds[3][0], "NaN")]
     assert "alone: lr=0.2\n" in tell("best", made_up(tmp_path / "seeds", seeds))[1]

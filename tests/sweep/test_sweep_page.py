@@ -3,6 +3,8 @@ import json
 import pytest
 
 from infomax.errors import ConfigError
+from infomax.report.run import _glance
+from infomax.report.subject import Subject
 from infomax.sweep import Folder, read
 from infomax.sweep.command import table
 from infomax.sweep.page import coordinates, marginals, write
@@ -96,3 +98,12 @@ def test_cells_shown_as_runs_are_called_by_what_tells_them_apart(folder, tmp_pat
     for damaged in ("damaged", [], {"evaluate": {}, "cells": {twice: {"lr": 1}, "b": None}}):
         (folder.path / "sweep.json").write_text(damaged if isinstance(damaged, str) else json.dumps(damaged))
         assert titles([folder.cell(twice)]) == [None]
+
+
+def test_a_cell_that_is_shown_as_a_run_names_its_folder_too(tmp_path):
+    def shown(name):
+        made = Subject(name, "jmi", {"data": {}, "training": {}}, [], path=tmp_path / "4af1")
+        return _glance(made)["run"]
+
+    assert shown("jmi, lr 0.1") == "`jmi, lr 0.1` in `4af1`" and shown("4af1") == "`4af1`"
+    assert shown("jmi, lr 0.1 (sweep/4af1)") == "`jmi, lr 0.1 (sweep/4af1)`"

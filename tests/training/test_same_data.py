@@ -14,6 +14,7 @@ import infomax as im
 from infomax.cli import main
 from infomax.data import Dataset, load
 from infomax.data.content import changed, content, of_files
+from infomax.evaluate.features import encode
 from infomax.evaluate.run import _loaded
 from infomax.report.subject import Subject, find_data
 from infomax.training import checkpoint
@@ -241,9 +242,31 @@ def test_large_photos_are_read_as_the_run_began_with_them(tmp_path):
     (tmp_path / "before" / "config.json").write_text(json.dumps(config))
     assert shapes(im.Run.load(tmp_path / "half")) == [(260, 300, 3)] * 4
     assert shapes(im.Run.load(tmp_path / "whole")) == [(520, 600, 3)] * 4
-    cut = shapes(im.Run.load(tmp_path / "cut"))
-    assert cut == [(64, 64, 3), (65, 75, 3), (64, 64, 3), (64, 64, 3)]
+    assert shapes(im.Run.load(tmp_path / "cut")) == [(64, 64, 3)] * 4
     assert shapes(im.Run.load(tmp_path / "before")) == [(520, 600, 3)] * 4
+
+
+@pytest.mark.filterwarnings("ignore:test are the data that are learnt from")
+def test_pictures_are_read_as_large_as_they_are_asked_to_be_seen(tmp_path, monkeypatch):
+    for n in range(20):
+        (tmp_path / "photos" / str(n % 2)).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (600, 520), (12 * n, 0, 0)).save(tmp_path / "photos" / str(n % 2) / f"{n:02}.jpg")
+    there, seen = str(tmp_path / "photos"), set()
+    learner = im.methods.build("simclr", im.encoders.get("resnet8", size=8), projector=())
+    im.train(learner, there, out=tmp_path / "run", epochs=1, batch_size=4, size=8, progress=False)
+    run = im.Run.load(tmp_path / "run")
+
+    def watched(module, images, **options):
+        seen.add(tuple(images.shape[1:]))
+        return encode(module, images, **options)
+
+    monkeypatch.setattr("infomax.evaluate.features.encode", watched)
+    for size, shape in ((None, (260, 300, 3)), (16, (260, 300, 3)), (132, (520, 600, 3))):
+        seen.clear()
+        for data, test in ((None, None), (there, None), (there, there)):
+            run.evaluate(data, test=test, size=size, protocols="knn")
+        run.embed(there, size=size)
+        assert seen == {shape}
 
 
 def test_a_run_of_before_goes_on_with_the_pictures_beside_its_folders_of_classes(tmp_path, monkeypatch):
@@ -258,8 +281,19 @@ def test_a_run_of_before_goes_on_with_the_pictures_beside_its_folders_of_classes
     config = read_config(out)
     del config["data"]["read_by"]
     (out / "config.json").write_text(json.dumps(config))
+
+    def judged(changed):
+        for data in (None, there):
+            with pytest.warns(UserWarning, match=r"left out.*cover\.bmp"):
+                found = im.Run.load(out).evaluate(data, protocols="knn")
+            assert (found["samples"], found["own"], found["changed"]) == (100, not changed, changed)
+
+    judged([])
     with pytest.warns(UserWarning, match="no labels"):
         assert len(resumed(out).data) == 101
+    judged([])  # which wrote down that it goes on with them
+    (there / "1" / "01.bmp").rename(there / "1" / "other.bmp")
+    judged(["samples"])
     with pytest.warns(UserWarning, match=r"left out.*cover\.bmp"):
         assert len(load(there)) == 100
 

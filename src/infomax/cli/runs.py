@@ -46,13 +46,20 @@ def recipes(name: str | None = None) -> None:
 
 
 def probe(
-    run: str, *, data: str | None = None, root: str | None = None, size: int | None = None, json: bool = False
+    run: str,
+    *,
+    data: str | None = None,
+    test: str | None = None,
+    root: str | None = None,
+    size: int | None = None,
+    json: bool = False,
 ) -> None:
     """Judge a run's frozen encoder by a linear probe, nearest neighbours and gauges.
 
     Args:
         run: folder of a run.
         data: labelled data; by default what it was trained on.
+        test: other labelled data: all of the first are learnt from then, and all of these tested on.
         root: where named data sets lie.
         size: side in pixels at which whole images are seen; by default, at which things are about as large as in the run's
             views, at most the images' own.
@@ -60,7 +67,7 @@ def probe(
     """
     from infomax.evaluate.run import as_text
 
-    found = Run.load(run).evaluate(data, root=root, size=size)
+    found = Run.load(run).evaluate(data, test=test, root=root, size=size)
     if json:
         import json as encoder
 

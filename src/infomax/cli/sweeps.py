@@ -77,7 +77,7 @@ def best(
         folder: of the sweep.
         by: metric; by default the grid's.
         goal: max or min; by default the grid's of its own metric, and of others what is known of them.
-        json: one object {options, mean, sd, n}.
+        json: one object {options, mean, sd, n, tied, ...}; tied: the options of others that are as good.
     """
     from infomax.sweep import command
 

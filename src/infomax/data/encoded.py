@@ -228,14 +228,20 @@ def decoded(file: Path | IO[bytes], scale: Scale = AS_USUAL, top: float = WIDEST
         scale: at which size it is read.
         top: what becomes 255 in an image of more than 8 bits; see `white`.
     """
+    found = decoded_at(file, scale, top)
+    return found if isinstance(found, str) else found[0]
+
+
+def decoded_at(file: Path | IO[bytes], scale: Scale, top: float) -> tuple[Tensor, int] | str:
+    """The same, with the k of the 1/k of its sides at which it was read."""
     from PIL import Image, ImageOps
 
     try:
         with Image.open(_regular(file)) as opened:
             width, height = opened.size
-            if (part := scale.part(width, height)) > 1:
-                opened.draft(None, (width // part, height // part))  # of a JPEG: what is left out is not decoded
-            part = 1 if opened.size != (width, height) else part
+            if (read_at := scale.part(width, height)) > 1:
+                opened.draft(None, (width // read_at, height // read_at))  # of a JPEG: what is left out is not decoded
+            part = 1 if opened.size != (width, height) else read_at
             image = ImageOps.exif_transpose(opened)
             if is_wide(image.mode):
                 # Pillow clips wide grey values at 255; a 16-bit scan keeps its contrast this way.
@@ -253,7 +259,7 @@ def decoded(file: Path | IO[bytes], scale: Scale = AS_USUAL, top: float = WIDEST
                 image = image.reduce(part)
             if scale.resize is not None:
                 image = ImageOps.fit(image, (scale.resize, scale.resize), method=Image.Resampling.BILINEAR)
-            return torch.from_numpy(np.array(image))
+            return torch.from_numpy(np.array(image)), read_at
     except MemoryError:
         raise
     except Exception as error:  # a damaged file makes Pillow raise almost anything, struct.error for broken EXIF

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from infomax.data import index
 from infomax.data.content import of_files
-from infomax.data.encoded import AS_USUAL, LOOKED_AT, WIDEST, Encoded, Scale, decoded, white
+from infomax.data.encoded import AS_USUAL, LOOKED_AT, WIDEST, Encoded, Scale, decoded, decoded_at, white
 from infomax.data.labels import of_one_folder
 from infomax.data.machine import budget, decoders
 from infomax.data.normalisation import count_levels, moments
@@ -105,6 +105,7 @@ class Found(NamedTuple):
     reasons: list[str]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    parts: dict[int, int]
 
 
 def holds_images(path: Path) -> bool:
@@ -188,7 +189,7 @@ def read_folder(
     names = [printable(os.path.relpath(files[i], root)) for i in found.kept]
     made = Dataset(found.images, labels, classes, str(path), mean, std, (*closed, *found.skipped), files=names,
                    split=split if two else None, unlabelled=unlabelled)  # fmt: skip
-    made.why_skipped = (*closed.values(), *found.reasons)
+    made.why_skipped, made.parts = (*closed.values(), *found.reasons), found.parts
     made.files_known_by = of_files([files[i] for i in found.kept], root)
     return made
 
@@ -408,7 +409,8 @@ def read_files(
     else:
         held = torch.stack(images) if shape else images
     reasons = [why_unread(why, files[i]) for i, why in zip(broken, known["reasons"].tolist(), strict=True)]
-    return Found(held, kept, skipped, reasons, *moments(known["levels"]))
+    parts = dict(known["parts"].tolist()) if "parts" in known else {}  # not there in an index of before
+    return Found(held, kept, skipped, reasons, *moments(known["levels"]), parts)
 
 
 def why_unread(error: str, file: Path | None = None) -> str:
@@ -460,19 +462,22 @@ def _decode_all(
     images: list[Tensor] | None = []
     broken, reasons, size = [], [], 0
     shapes: set[torch.Size] = set()
+    parts: Counter[int] = Counter()
     levels = np.zeros((3, 256))
     waiting = iter(enumerate(files))
     with meter(total=len(files), desc="decode", unit="image", delay=DELAY, leave=False) as bar:
         # In blocks, so that a stop comes at once and only a block of decoded images waits.
         while block := list(islice(waiting, 512)):
-            for (i, _), image in zip(
-                block, decoders().map(lambda item: decoded(item[1], scale, top), block), strict=True
+            for (i, _), found in zip(
+                block, decoders().map(lambda item: decoded_at(item[1], scale, top), block), strict=True
             ):
                 bar.update()
-                if isinstance(image, str):
+                if isinstance(found, str):
                     broken.append(i)
-                    reasons.append(image)
+                    reasons.append(found)
                     continue
+                image, part = found
+                parts[part] += 1
                 size += image.numel()
                 shapes.add(image.shape)
                 levels += count_levels(image)
@@ -488,4 +493,5 @@ def _decode_all(
         "shape": np.array(next(iter(shapes)) if len(shapes) == 1 else [], np.int64),
         "levels": levels,
         "bytes": np.array(size),
+        "parts": np.array(sorted(parts.items()), np.int64),
     }

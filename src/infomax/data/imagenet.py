@@ -154,6 +154,6 @@ def _read(
     labels = torch.tensor([label for _, label in chosen])[torch.tensor(found.kept)]
     names = [str(chosen[i][0].relative_to(base)) for i in found.kept]
     made = Dataset(found.images, labels, classes, name, of_train.mean, of_train.std, tuple(found.skipped), files=names)
-    made.why_skipped = tuple(found.reasons)
+    made.why_skipped, made.parts = tuple(found.reasons), found.parts
     made.files_known_by = of_files([chosen[i][0] for i in found.kept], base)
     return made

@@ -70,6 +70,8 @@ class Dataset:
     """The options of `load` other than its own by which it found this train split: `resize`, `shrink`, `seed` and `stray`."""
     why_skipped: tuple[str, ...] = field(default=(), init=False)
     """Why each of `skipped` could not be read, in two or three words; nothing: it is not known, or said by the names."""
+    parts: dict[int, int] = field(default_factory=dict, init=False)
+    """How many pictures of a folder were read at 1/k of their sides, by k, see `load`'s `shrink`; empty: it is not known."""
     files_known_by: str | None = field(default=None, init=False)
     """What the files that samples lie in are known by, see `infomax.data.content`; None: they lie in memory alone."""
 
@@ -108,10 +110,11 @@ class Dataset:
         return f"{type(self).__name__}({', '.join([repr(self.name), *filter(None, (self.split, samples, *self._told()))])})"
 
     def _told(self) -> list[str]:
-        """What else is to be said of the data in a few words: their classes, and how many files could not be read."""
+        """What else is to be said of the data in a few words: their classes, files read smaller, files not read."""
         known = self.classes or ([] if self.labels is None else {one for one in self.labels.tolist() if one >= 0})
         labels = "no labels" if self.labels is None else many(len(known), "class", "classes")
-        return [labels] + [f"{self.n_skipped:,} skipped"] * bool(self.skipped)
+        reduced = [f"{count:,} read at 1/{k} of their sides" for k, count in self.parts.items() if k > 1]
+        return [labels, *reduced] + [f"{self.n_skipped:,} skipped"] * bool(self.skipped)
 
     @property
     def no_labels(self) -> str:

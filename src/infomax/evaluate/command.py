@@ -108,7 +108,7 @@ def embedded(
     new_file(out)
     trained = Run.load(run)
     asked = trained.config["data"]
-    samples = dataset(data, root or asked.get("root"), split, how=read_like(asked))
+    samples = dataset(data, root or asked.get("root"), split, how=read_like(asked, size))
     z, names = embed(trained, samples, out, head=head, size=size)
     print(f"wrote {out}: {many(z.shape[0], 'row')} of {z.shape[1]}{_of_two(samples)}")
     say(z, names, lonely, twins, most)

@@ -60,7 +60,7 @@ def embed(
     if run.unfinished:
         warn(run.unfinished)
     asked = run.config
-    samples = dataset(data, root or asked["data"].get("root"), split, how=read_like(asked["data"]))
+    samples = dataset(data, root or asked["data"].get("root"), split, how=read_like(asked["data"], size))
     size = fits(run, samples, size)
     branch = run.learner.f if head else run.learner.encoder
     statistics = (asked["data"]["mean"], asked["data"]["std"])

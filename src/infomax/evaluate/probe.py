@@ -18,6 +18,7 @@ from torch import Tensor
 from infomax.errors import ConfigError, DataError
 from infomax.evaluate.numbers import Rows, binomial_error, finite, tensors, wide
 from infomax.heap import keep_freed
+from infomax.words import many
 
 PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
@@ -197,7 +198,11 @@ def _accuracy(probe: LinearProbe, features: Tensor, labels: Tensor) -> float:
 
 
 def stratified(labels: Tensor, share: float, seed: int) -> Tensor:
-    """A mask over N labels of a share of every class, drawn by the seed."""
+    """A mask over N labels of a share of every class, drawn by the seed: what a penalty or rate is chosen by.
+
+    Raises:
+        DataError: one label a class, of which none can be held out.
+    """
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     for label in torch.unique(labels).cpu():
@@ -206,7 +211,11 @@ def stratified(labels: Tensor, share: float, seed: int) -> Tensor:
         count = min(max(1, round(share * len(members))), len(members) - 1)
         chosen[members[torch.randperm(len(members), generator=generator)[:count]]] = True
     if not chosen.any():
-        raise DataError("probe: no class has two training samples, so none can be held out to choose the penalty by")
+        raise DataError(
+            f"{many(len(labels), 'label')} to learn from, and no class has two: none can be held out to choose a probe's "
+            "penalty or fine-tuning's rate by; give a second labelled sample of some class, or take the protocol knn, which "
+            "chooses nothing"
+        )
     return chosen.to(labels.device)
 
 

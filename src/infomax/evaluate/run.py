@@ -1,6 +1,7 @@
 """What a trained encoder is worth: the protocol, written once for runs, the demo and the command line."""
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ from infomax.target import Twin
 from infomax.training.collapse import lower_bound
 from infomax.training.completion import line as unfinished_line
 from infomax.training.completion import stands
-from infomax.training.defaults import dataset, read_by, read_like
+from infomax.training.defaults import begun_by, dataset, read_like
 from infomax.words import many
 
 if TYPE_CHECKING:
@@ -85,8 +86,9 @@ def evaluate(
         root: where named data sets lie.
         protocols: names, "baselines", "gauges" and "finetune" among them; "all" is all but "finetune", and where the run's
             views were a function all but "gauges", too.
-        size: side in pixels at which whole images are seen; None: at which things are about as large as in the run's views, at
-            most the images' own (`infomax.evaluate.features.whole_size`).
+        size: side in pixels at which whole images are seen, and for which those of a folder or shards are read, unless they
+            are in memory; None: at which things are about as large as in the run's views, at most the images' own
+            (`infomax.evaluate.features.whole_size`).
         seed: of every split and draw.
         progress: show bars.
         rescue: where a protocol raises, or is interrupted, is given what those before it found; by default the error notes it.
@@ -110,10 +112,11 @@ def evaluate(
     if set(names) != {GAUGES}:
         _check_folder(run, data)
         _check_test_folder(test)
-    train, source = _loaded(run, data, root)
+    train, source = _loaded(run, data, root, size)
     _check_labels(run, data, train, names)
+    like = read_like(run.config["data"], size)
     size, usual = _sizes(run, train, size)
-    tested, known_by = _tested(run, train, test, root, size)
+    tested, known_by = _tested(run, train, test, root, size, like)
     # by the labels as they are told, before decoding replaces any: as sweeps split
     fit, held, how = splits(train, tested) if test is None else splits(train, tested, AS_GIVEN)
     if train.labels is not None and set(names) != {GAUGES}:
@@ -188,12 +191,12 @@ def _asked_for(run: "Run", protocols: str | tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name != GAUGES)
 
 
-def _loaded(run: "Run", data: Any, root: str | None) -> tuple[Dataset, dict[str, Any]]:
+def _loaded(run: "Run", data: Any, root: str | None, size: int | None = None) -> tuple[Dataset, dict[str, Any]]:
     """The data, and what is to be said of where they are from: above all, whether they are what the run was trained on."""
     asked = run.config["data"]
     source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]
     try:
-        train = dataset(source, root or asked.get("root"), how=(read_by if data is None else read_like)(asked))
+        train = dataset(source, root or asked.get("root"), how=read_like(asked, size))
     except DataError as error:
         if data is not None:
             raise
@@ -205,8 +208,21 @@ def _loaded(run: "Run", data: Any, root: str | None) -> tuple[Dataset, dict[str,
     if own and train is not source:
         train.name = asked["name"]  # however it was asked for
     now = content(train)
-    since = [NAMED[part] for part in changed(asked.get("content"), now)] if own else []
+    since = [NAMED[part] for part in _changed(asked, train, now)] if own else []
     return train, {"source": origin, "own": own and not since, "changed": since, "content": now}
+
+
+def _changed(asked: Mapping[str, Any], train: Dataset, now: Mapping[str, Any]) -> list[str]:
+    """The parts of the run's data that have changed since it was begun.
+
+    Pictures beside folders of classes are left out for the labels' sake, of runs that were begun with them, too.
+    """
+    parts = changed(asked.get("content"), now)
+    if not parts or train.origin is None or not begun_by(asked).get("stray") or train.read_by.get("stray"):
+        return parts
+    with warnings.catch_warnings(action="ignore"):  # that they cost the labels
+        whole = dataset(*train.origin, how=train.read_by | {"stray": True, "hold": False})
+    return changed(asked.get("content"), content(whole))
 
 
 def _check_folder(run: "Run", data: Any) -> None:
@@ -254,12 +270,11 @@ def _check_labels(run: "Run", data: Any, train: Dataset, names: tuple[str, ...])
 
 
 def _tested(
-    run: "Run", train: Dataset, asked: Any, root: str | None, size: int | None
+    run: "Run", train: Dataset, asked: Any, root: str | None, size: int | None, how: Mapping[str, Any]
 ) -> tuple[Dataset | None, dict[str, Any] | None]:
     """What is tested on, where it is no part of what is learnt from, and what it is known by."""
-    of_run = run.config["data"]
     if asked is not None:
-        test, known = as_given(train, asked, root or of_run.get("root"), read_like(of_run))
+        test, known = as_given(train, asked, root or run.config["data"].get("root"), how)
         fits(run, test, size if test.is_images else None)
         return test, known
     split = None if train.labels is None else test_of(train)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infomax.errors import ConfigError, nearest
+from infomax.errors import ConfigError, check_number, nearest
 from infomax.mi.bounds import xi
 
 CEILINGS = ("dv", "taylor_dv", "nwj", "infonce", "infonce_literal", "jsd", "jsd_lower", "xi_jsd")
@@ -53,8 +53,7 @@ def ceiling(bound: str, *, tau: float, n: int | None = None) -> float:
     """
     if bound not in CEILINGS:
         raise ConfigError(f"no ceiling is known for {bound!r}: {nearest(bound, CEILINGS)}")
-    if not tau > 0:
-        raise ConfigError(f"ceiling: tau must be positive, got {tau}")
+    check_number("ceiling: tau", tau, above=True)
     if n is not None and n < 2:
         raise ConfigError(f"ceiling: a batch needs at least 2 pairs, got n={n}")
     rest = 0.0 if n is None else 1.0 / (n - 1)  # minus the mean cosine of a simplex's false pairs

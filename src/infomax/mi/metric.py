@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from infomax.arrays import as_tensor
 from infomax.critic import Bilinear, Cosine, Critic, Dot
-from infomax.errors import ConfigError, DataError, NumericsError, nearest
+from infomax.errors import ConfigError, DataError, NumericsError, check_number, nearest
 from infomax.mi.bounds import LOG2
 from infomax.mi.ceilings import CEILINGS, ceiling
 from infomax.mi.estimators.inputs import unmasked
@@ -114,8 +114,10 @@ class MIMetric:
         coefficient: float = 0.5,
         sync: bool = True,
     ) -> None:
-        if not tau > 0:
-            raise ConfigError(f"MIMetric: tau must be positive, got {tau}")
+        check_number("MIMetric: tau", tau, above=True)
+        asked = {"level": level, "coefficient": coefficient} | ({} if clip == math.inf else {"clip": clip})
+        for name, value in asked.items():
+            check_number(f"MIMetric: {name}", value, least=-math.inf)
         if not 0 < level < 1 or not clip > 0:
             raise ConfigError(f"MIMetric: needs 0 < level < 1 and clip > 0, got level={level}, clip={clip}")
         if clip > CLIP:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from infomax.errors import ConfigError, DataError, NumericsError
+from infomax.errors import ConfigError, DataError, NumericsError, check_number
 
 _BLOCK = {"cpu": 2**18}  # scores a block: 1 MiB of float32, which a core's second-level cache holds
 _BLOCK_ELSEWHERE = 2**24
@@ -41,8 +41,7 @@ def readings(z_a: Tensor, z_b: Tensor, *, tau: float, chunk: int | None = None) 
         >>> {name: round(float(value), 4) for name, value in readings(z, z, tau=0.5).items()}
         {'dv': 2.0, 'infonce': 1.0455, 'jsd': -0.8201}
     """
-    if not tau > 0:
-        raise ConfigError(f"readings: tau must be positive, got {tau}")
+    check_number("readings: tau", tau, above=True)
     if chunk is not None and chunk < 1:
         raise ConfigError(f"readings: chunk counts rows, at least 1, got {chunk}")
     if z_a.shape != z_b.shape or z_a.ndim < 2:

@@ -129,7 +129,8 @@ def _glance(s: Subject) -> dict[str, object]:
     between = ""
     if "mi_infonce_lo" in last and "mi_infonce_hi" in last:
         between = f" [{_number(last, 'mi_infonce_lo')}, {_number(last, 'mi_infonce_hi')}]"
-    row: dict[str, object] = {"run": literal(s.name), "method": style(s.method).label, "data": literal(s.asked_for)}
+    called = literal(s.name) + (f" in {literal(s.folder)}" if s.folder else "")
+    row: dict[str, object] = {"run": called, "method": style(s.method).label, "data": literal(s.asked_for)}
     row["epochs"] = s.epochs
     if last:
         mi = f"{_number(last, 'mi_infonce')}{between} of {_number(last, 'ceiling_infonce')}"

@@ -126,6 +126,12 @@ class Subject:
         return str(self.config["data"].get("name", "?"))
 
     @property
+    def folder(self) -> str:
+        """The name of its folder, where it is called otherwise, as a cell of a sweep is."""
+        name = "" if self.path is None else self.path.resolve().name
+        return "" if name in self.name else name
+
+    @property
     def epochs(self) -> str:
         """How far it has come."""
         done, training = self.last.get("epoch", 0), self.config["training"]

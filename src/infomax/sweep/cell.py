@@ -31,7 +31,7 @@ from infomax.sweep.metrics import JUDGED
 from infomax.training import Run
 from infomax.training.checkpoint import written
 from infomax.training.configured import configured
-from infomax.training.defaults import dataset, read_for, read_like
+from infomax.training.defaults import begun_by, dataset, read_for, read_like
 from infomax.training.folder import read_config
 from infomax.training.interrupt import Stopped
 
@@ -63,7 +63,8 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
         try:
             torch.set_num_threads(threads)
             options = sweep["cells"][name]
-            split = _Split.of(options, asked, read_like(read_config(out)["data"]) if _begun(out) else None)
+            reading = read_like if asked["data"] else begun_by
+            split = _Split.of(options, asked, reading(read_config(out)["data"]) if _begun(out) else None)
             judging = None
             run = _ended(options, out)
             judging = asked
@@ -72,6 +73,9 @@ def complete(path: str | Path, name: str, *, threads: int = 1, retry: bool = Fal
                 raise DataError(f"{split.data.name!r} has changed since the cell was trained: put back what was there")
             found = {"metrics": split.judge(run), "protocol": split.protocol, "evaluate": asked["data"]}
             found |= {} if split.size is None else {"size": split.size}
+            found |= {} if split.n_held is None else {"held": split.n_held}
+            met = {options["data"]: run.data, asked["data"] or options["data"]: split.data}
+            found["skipped"] = {name: data.n_skipped for name, data in met.items() if isinstance(data, Dataset)}
             begun = (
                 {} if options["init"] is None else {"begun": {"weights": run.config["encoder"].get("init_known_by")}}
             )
@@ -172,9 +176,11 @@ class _Split:
 
     Attributes:
         size: side in pixels at which whole images were judged; None: they were not, or there are none.
+        n_held: how many rows it was judged on; None: it was not.
     """
 
     size: int | None = None
+    n_held: int | None = None
 
     def __init__(self, metric: str, data: Dataset, fit: Tensor, held: Tensor, protocol: str) -> None:
         self.metric, self.data, self.fit, self.held, self.protocol = metric, data, fit, held, protocol
@@ -228,7 +234,7 @@ class _Split:
             return gauges
         y = self.data.labels
         assert y is not None
-        self.size = size if self.data.is_images else None
+        self.size, self.n_held = size if self.data.is_images else None, len(held)
         rows = (z[fit], y[fit], z[held], y[held])
         found = linear(*rows) | knn(*rows)
         del found["penalty"]  # of the probe, and no metric

@@ -17,14 +17,14 @@ from infomax.sweep.metrics import JUDGED, aim, judged
 from infomax.sweep.ranking import (
     asked_for,
     counted,
-    mixed,
     ranked,
+    remarks,
     settings,
     so_far,
     telling,
+    tied,
     unfinished,
     varied,
-    without,
 )
 from infomax.sweep.run import known, run
 from infomax.sweep.search import TPE
@@ -163,15 +163,16 @@ def best(path: str, by: str | None = None, goal: str | None = None, *, as_json: 
     folder, rows = Folder(path), asked_for(Folder(path).rows())
     asked = folder.read()["evaluate"]
     metric, goal = aim(asked, by, goal)
-    found = ranked(path, rows, metric, goal)[0]
+    found, *_ = every = ranked(path, rows, metric, goal)
     if as_json:
         said = {"options": found.rows[0].options, "mean": found.mean, "sd": found.sd, "n": len(found.rows)}
         cells = {"cells": len(rows), "finished": sum(row.state == "finished" for row in rows)}
         collapsing = sum(row.collapsing for row in found.rows)
-        print(json.dumps({**said, "asked": found.asked, "collapsing": collapsing, **cells}))
+        alike = {"tied": [one.rows[0].options for one in tied(every)]}
+        print(json.dumps({**said, "asked": found.asked, "collapsing": collapsing, **cells, **alike}))
         return
     _print_best(path, rows, metric, goal)
-    print(f"judged by {judged(metric, asked['data'])}")
+    print(f"judged by {judged(metric, asked['data'], (row.held for row in rows))}")
     if partly := so_far(rows):
         print(partly)
     data = f" --data {shlex.quote(asked['data'])}" if asked["data"] else ""
@@ -214,11 +215,11 @@ def table(path: str, by: str | None = None, goal: str | None = None, *, csv: boo
     widths = {h: max(len(h), *(len(line[h]) for line in lines)) for h in heads}
     for line in ({h: h for h in heads}, *lines):
         print("  ".join(line[h].ljust(widths[h]) for h in heads).rstrip())
-    print(f"{counted(rows)}; {judged(metric, asked['data'])}")
+    print(f"{counted(rows)}; {judged(metric, asked['data'], (row.held for row in rows))}")
     if bare:
         print(f"  left out, as each method has one value of it: {', '.join(bare)}; --csv has them")
     _print_failed(rows)
-    for said in filter(None, (without(rows, metric), folder.settled(rows), mixed(rows))):
+    for said in remarks(folder, rows, metric):
         print(f"  {said}")
 
 
@@ -229,20 +230,17 @@ def _print_failed(rows: list[Row]) -> None:
 
 
 def _print_best(path: str, rows: list[Row], metric: str, goal: str) -> None:
-    found, *others = ranked(path, rows, metric, goal)
+    found, *_ = every = ranked(path, rows, metric, goal)
     keys = [key for key in found.options if key in telling(rows)[0]]
     print(f"best: {_options(found.options, keys) or 'the only setting'}: {metric} {found.shown}")
     print(f"  cells {', '.join(row.name for row in found.rows)}")
-    # means of the same shares may differ in their last bit
-    alike = [one for one in others if math.isclose(one.mean, found.mean, rel_tol=1e-12)]
-    whole = [one for one in alike if not one.missing and not found.missing and one.asked == found.asked]
-    if tied := [_options(one.options, keys) for one in whole]:
-        more = f", and {len(tied) - 3} more" if len(tied) > 3 else ""
-        print(f"  as good, and behind it by the order of the grid alone: {'; '.join(tied[:3])}{more}")
+    if named := [_options(one.options, keys) for one in tied(every)]:
+        more = f", and {len(named) - 3} more" if len(named) > 3 else ""
+        print(f"  as good, and behind it by the order of the grid alone: {'; '.join(named[:3])}{more}")
     if found.sign:
         one = Folder(path).cell(next(row.name for row in found.rows if row.collapsing))
         print(f"  {found.sign}: look at it before it is used: {command(f'report {shlex.quote(str(one))}')}")
-    for said in filter(None, (without(rows, metric), Folder(path).settled(rows), mixed(rows))):
+    for said in remarks(Folder(path), rows, metric):
         print(f"  {said}")
 
 

@@ -48,6 +48,8 @@ class Row:
         content: of a finished one: what the data are known by that it was trained and judged on, where that was kept.
         judged_by: of a finished one: the data that it was judged by, where these are others than it was trained on.
         size: of a finished one: the side in pixels at which whole images were judged, where that is known.
+        held: of a finished one: on how many held-out rows it was judged, where that is known.
+        skipped: of a finished one: how many files of its data could not be read, by the data.
         collapsing: whether its run shows a sign of collapse, by the watch over it.
     """
 
@@ -61,6 +63,8 @@ class Row:
     content: Mapping[str, Any] = field(default_factory=dict)
     judged_by: str | None = None
     size: int | None = None
+    held: int | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)
     collapsing: bool = False
 
 
@@ -183,14 +187,15 @@ class Folder:
             return self.row(name, sweep)
         seconds = sum(row["seconds"] for row in history)
         known, metrics = found.get("content", {}), found.get("metrics", {})
-        judged_by, size = found.get("evaluate"), found.get("size")
+        judged_by, size, held = found.get("evaluate"), found.get("size"), found.get("held")
         if found and size is None:  # earlier versions judged at the views' size, and kept none
             with suppress(DataError):  # a cell whose result alone was kept
                 size = (read_config(out).get("views") or {}).get("size")
         options = sweep["cells"][name]
         sign = shows_collapse(history, read_watched(out))
+        error, skipped = failure.get("error", ""), found.get("skipped", {})
         return Row(
-            name, state, options, metrics, len(history), seconds, failure.get("error", ""), known, judged_by, size, sign
+            name, state, options, metrics, len(history), seconds, error, known, judged_by, size, held, skipped, sign
         )
 
     def rows(self) -> list[Row]:

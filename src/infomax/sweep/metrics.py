@@ -1,9 +1,10 @@
 """What cells are judged by: which metrics need labels, which end of one is the better, and what may not be chosen by."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from infomax.errors import ConfigError
+from infomax.words import many
 
 JUDGED = ("linear", "linear_se", "knn", "knn_se")
 """Metrics that need labels, measured on a held-out part of train."""
@@ -63,13 +64,23 @@ def aim(evaluate: Mapping[str, Any], by: str | None = None, goal: str | None = N
     return metric, goal or (evaluate["goal"] if metric == evaluate["metric"] else goal_of(metric))
 
 
-def judged(metric: str, data: str | None) -> str:
+def judged(metric: str, data: str | None, held: Iterable[int | None] = ()) -> str:
     """A metric, and what it is measured on.
+
+    Args:
+        metric: its name.
+        data: labelled data of its own; None: those trained on.
+        held: on how many rows each cell was judged, where that is known.
 
     Example:
         >>> judged("knn", None)
         'knn on a held-out part of train, never the test set'
+        >>> judged("knn", None, [1200, None, 800])
+        'knn on 800 to 1,200 held-out rows of train, never the test set'
     """
     if metric not in JUDGED:
         return f"{metric}, a gauge of the last epoch, without labels"
-    return f"{metric} on a held-out part of {data or 'train'}, never the test set"
+    counts = sorted({n for n in held if n is not None})
+    few = f"{counts[0]:,} to " if len(counts) > 1 else ""
+    part = f"{few}{many(counts[-1], 'held-out row')}" if counts else "a held-out part"
+    return f"{metric} on {part} of {data or 'train'}, never the test set"

@@ -12,7 +12,7 @@ from infomax.report.page import Page
 from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import WHERE
 from infomax.sweep.metrics import aim, judged
-from infomax.sweep.ranking import asked_for, mixed, ranked, telling, without
+from infomax.sweep.ranking import asked_for, ranked, remarks, telling
 from infomax.words import as_option, many
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
     axes, drawn = [key for key in keys if key not in WHERE], [row for row in rows if metric in row.metrics]
     has = "has" if len(rows) == 1 else "have"
     ended = f"{sum(row.state == 'finished' for row in rows)} of {many(len(rows), 'cell')} {has} finished"
-    page = Page(f"Sweep: {metric}", f"{ended}. Chosen by {judged(metric, asked['data'] and literal(asked['data']))}.")
+    by_what = judged(metric, asked["data"] and literal(asked["data"]), (row.held for row in rows))
+    page = Page(f"Sweep: {metric}", f"{ended}. Chosen by {by_what}.")
     page.section("Best").table(
         [
             {
@@ -57,7 +58,7 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
         "Cells that differ in their seed alone are one setting: the mean, and the standard deviation over its seeds. Settings "
         "of which a seed is missing stand behind those that have all.",
     )
-    for said in filter(None, (without(rows, metric), folder.settled(rows), mixed(rows))):
+    for said in remarks(folder, rows, metric, literal):
         page.text(f"{said[0].upper()}{said[1:]}.")
     if axes:
         page.section("Parallel coordinates").figure(

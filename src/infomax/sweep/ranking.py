@@ -3,14 +3,14 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from infomax.data.content import changed
 from infomax.errors import ConfigError, command, nearest
-from infomax.sweep.folder import STATES, Row
+from infomax.sweep.folder import STATES, Folder, Row
 from infomax.sweep.grid import WHERE, Cell
 from infomax.words import many
 
@@ -210,6 +210,14 @@ def ranked(path: str | Path, rows: Iterable[Row], metric: str, goal: str = "max"
     return found
 
 
+def tied(found: Sequence[Setting]) -> list[Setting]:
+    """Of settings, the best first, the others that are as good as it, and behind it by the order of the grid alone."""
+    best, *others = found
+    # means of the same shares may differ in their last bit
+    alike = [one for one in others if math.isclose(one.mean, best.mean, rel_tol=1e-12)]
+    return [one for one in alike if not one.missing and not best.missing and one.asked == best.asked]
+
+
 def without(rows: Iterable[Row], metric: str) -> str:
     """Which finished cells lack a metric, as a line; nothing where none does."""
     names = [row.name for row in rows if row.state == "finished" and metric not in row.metrics]
@@ -252,6 +260,37 @@ def mixed(rows: Iterable[Row]) -> str:
     said = [f"{what} changed between cells: {', '.join(cells)}" for what, cells in names.items()]
     said += [f"whole images were judged at another size than the {n}: {', '.join(rest)}" for n, rest in others.items()]
     return f"not comparable, since {'; since '.join(said)}" if said else ""
+
+
+def unread(rows: Iterable[Row], name: Callable[[str], str] = str) -> str:
+    """How many files of the cells' data could not be read, each counted once, as a line; nothing where all could.
+
+    Args:
+        rows: the cells.
+        name: how data are named.
+
+    Example:
+        >>> unread([Row(str(k), "finished", {}, {}, 1, 0.0, skipped={"photos": 2}) for k in range(3)])
+        'left out, since they could not be read: 2 files of photos (the log of a cell names them)'
+    """
+    count: dict[str, int] = {}
+    for data, number in (item for row in rows for item in row.skipped.items()):
+        count[data] = max(number, count.get(data, 0))
+    said = ", ".join(f"{many(number, 'file')} of {name(data)}" for data, number in count.items() if number)
+    return f"left out, since they could not be read: {said} (the log of a cell names them)" if said else ""
+
+
+def remarks(folder: Folder, rows: Sequence[Row], metric: str, name: Callable[[str], str] = str) -> list[str]:
+    """What is to be said below the numbers of a sweep: what they lack, and what makes them hard to compare, line by line.
+
+    Args:
+        folder: of the sweep.
+        rows: its cells.
+        metric: that is shown.
+        name: how data are named.
+    """
+    said = (without(rows, metric), folder.settled(rows), mixed(rows), unread(rows, name))
+    return [line for line in said if line]
 
 
 def _px(size: int | None) -> str:

@@ -93,14 +93,26 @@ def begun_by(asked: Mapping[str, Any]) -> dict[str, Any]:
     return read_by(asked) | ({} if "read_by" in asked else {"stray": True})
 
 
-def read_like(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of `load` by which other pictures are read for the encoder of a run: at the part that its own were read at.
+def read_like(asked: Mapping[str, Any], size: int | None = None) -> dict[str, Any]:
+    """The options of `load` by which pictures are read for the encoder of a run: as its own were, or larger for a size.
+
+    But for `stray`, which says which pictures there are: those beside folders of classes would cost the others their labels.
+
+    Args:
+        asked: the part `data` of the run's configuration.
+        size: side in pixels at which whole images are to be seen; None: none is asked for.
 
     Example:
-        >>> read_like({"read_by": {"resize": 64}}), read_like({"read_by": {"shrink": 256}})
-        ({'shrink': 512}, {'shrink': 256})
+        >>> read_like({"read_by": {"resize": 64}}), read_like({"read_by": {"shrink": 256, "stray": True}})
+        ({'resize': 64}, {'shrink': 256})
+        >>> [read_like({"read_by": {"shrink": least}}, 512) for least in (256, None)]
+        [{'shrink': 1024}, {'shrink': None}]
     """
-    return {"shrink": read_by(asked).get("shrink", SHRINK)}
+    how = {option: value for option, value in read_by(asked).items() if option != "stray"}
+    least = how.get("shrink", SHRINK)
+    if size is not None and least is not None and (needed := read_for(size)["shrink"]) > least:
+        how["shrink"] = needed
+    return how
 
 
 def _as_given(data: Any, root: str | None, split: str) -> str:
