@@ -503,6 +503,7 @@ def test_an_archive_of_several_has_its_arrays_by_name(tmp_path, capsys):
     for arguments, said in (
         (["mi", f"{more}:d", two], f"{more}: no array 'd': give one of: a, b, c"),
         (["mi", f"{tmp_path}/none.npz:x", two], f"{tmp_path}/none.npz: no such file"),
+        (["mi", f"{tmp_path}/none.npz"], f"{tmp_path}/none.npz: no such file"),
         (["mi", more, two], f"{more}: holds several arrays (a, b, c); name one: {more}:a"),
         (["mi", more], f"holds a, b, c, and not x and y alone; name two: infomax mi {more}:a {more}:b"),
         (["mi", str(tmp_path), "--layer", "f"], "mi: Y, the second argument, is missing: infomax mi X Y"),
@@ -538,3 +539,13 @@ def test_windows_of_two_series_get_no_limits(method):
     order = rng.permutation(400)
     kept = estimate_mi(x[order], y[order], method="gaussian")
     assert kept.hi is not None and not any("rows before them" in f for f in kept.flags)
+
+
+def test_a_lower_bound_below_nothing_says_so(tmp_path, capsys):
+    noise = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(64, 4, generator=noise).numpy() for _ in range(2))
+    np.savez(tmp_path / "apart.npz", x=x, y=y)
+    assert main(["mi", str(tmp_path / "apart.npz"), "--tau", "0.1"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[2:]}
+    assert all("below 0: says nothing" in lines[name] for name in ("infonce", "nwj"))
+    assert "says nothing" not in lines["jsd"], "which is never above 0"

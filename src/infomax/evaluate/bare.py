@@ -108,7 +108,13 @@ def _try_out(
         hook.remove()
     if failed is not None and not gave:
         said = (str(failed) or type(failed).__name__).splitlines()[0]
-        raise ConfigError(f"{what} ({many(data.channels, 'channel')}) cannot be taken: {said}") from failed
+        other = (
+            f"; build it for {many(data.channels, 'channel')}: im.encoders.get(NAME, channels={data.channels}), timm's "
+            f"in_chans={data.channels}"
+        )
+        raise ConfigError(
+            f"{what} ({many(data.channels, 'channel')}) cannot be taken: {said}{other * ('channels' in said)}"
+        ) from None
     out = gave[0]
     if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(some):
         shape = (

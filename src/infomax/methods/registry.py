@@ -83,7 +83,8 @@ def get(name: str) -> Callable[..., Learner]:
     """
     found = METHODS.get(name.lower().replace("-", "_"))
     if found is None:
-        raise ConfigError(f"no method {name!r}: {_elsewhere(name) or nearest(name, METHODS)}")
+        own = "; one of your own is entered by @im.methods.method (docs/methods.md)"
+        raise ConfigError(f"no method {name!r}: {_elsewhere(name) or nearest(name, METHODS) + own}")
     return found
 
 

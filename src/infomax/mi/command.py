@@ -38,9 +38,15 @@ def read(path: str | Path) -> Any:
     return next(iter(arrays.values()))
 
 
-def _arrays(file: str) -> dict[str, Any]:
+def _there(file: str) -> None:
     if not Path(file).exists():
-        raise DataError(f"{file}: no such file; give two .npy files with one row a pair")
+        raise DataError(
+            f"{file}: no such file; give two .npy files with one row a pair, or arrays of an .npz: file.npz:name"
+        )
+
+
+def _arrays(file: str) -> dict[str, Any]:
+    _there(file)
     try:
         arrays = read_arrays(Path(file))
     except MemoryError as error:
@@ -52,6 +58,8 @@ def _arrays(file: str) -> dict[str, Any]:
 
 def _both(x: str) -> tuple[Any, Any]:
     """The two sides that one archive holds as x and y."""
+    if Path(x).suffix.lower() == ".npz":
+        _there(x)
     arrays = _arrays(x) if Path(x).is_file() else {}
     if set(arrays) == {"x", "y"}:
         return arrays["x"], arrays["y"]
@@ -141,4 +149,6 @@ def _fixed(a: Any, b: Any, tau: float, as_json: bool) -> None:
     for name, r in found.items():
         top = f"{r.ceiling:8.3f}" if math.isfinite(r.ceiling) else f"{'':8}"
         limits = f"{r.lo:.3f} .. {r.hi:.3f}" if r.lo is not None else ""
-        print(f"  {name:12} {r.value:8.3f} {limits:>20} {top}  {r.kind}{', saturated' * r.saturated}")
+        loose = r.kind == "lower bound" and r.value < 0
+        said = f"{r.kind}{', saturated' * r.saturated}{', below 0: says nothing' * loose}"
+        print(f"  {name:12} {r.value:8.3f} {limits:>20} {top}  {said}")
