@@ -104,7 +104,9 @@ def test_names_may_be_written_with_a_hyphen():
 
 
 def test_an_unknown_method_or_option_names_the_nearest():
-    with pytest.raises(ConfigError, match=r"no method 'vicregg': did you mean 'vicreg'.* entered by @im.methods.method"):
+    with pytest.raises(
+        ConfigError, match=r"no method 'vicregg': did you mean 'vicreg'.* entered by @im.methods.method"
+    ):
         im.methods.get("vicregg")
     with pytest.raises(ConfigError, match="'simclr' has no option 'temprature': did you mean 'temperature'"):
         im.methods.build("simclr", nn.Linear(2, 2), temprature=0.1)
