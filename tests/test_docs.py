@@ -228,6 +228,17 @@ def test_the_marginal_of_the_page_is_the_coding_rate_in_ten_lines():
     assert im.evaluate.effective_rank(output.z[0]) > 10
 
 
+def test_the_scales_of_the_page_are_those_of_the_methods():
+    said = {"simclr": 2, "bgrl": 2, "w_mse": 2, "byol": 4, "moco_v3": 4 * 0.3}
+    assert (
+        "2 of `simclr`, whose authors add up both\ndirections, `bgrl` and `w_mse`, 4 of `byol`, 4 times the temp"
+        in PAGES["docs/methods.md"]
+    )
+    for name in im.methods.METHODS:
+        chosen = {"temperature": 0.3} if name == "moco_v3" else {}
+        assert im.methods.build(name, torch.nn.Linear(8, 16), **chosen).scale == said.get(name, 1), name
+
+
 def test_losses_of_embeddings_are_those_of_lightly_as_the_page_says():
     lightly = pytest.importorskip("lightly.loss", reason="needs lightly (the group peers)")
     torch.manual_seed(0)

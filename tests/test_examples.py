@@ -45,6 +45,12 @@ def test_the_script_runs():
     assert scores["two_towers"] > 10  # 0.3 by chance
 
 
+@pytest.mark.parametrize("name", ["nnclr", "two_towers", "vibcreg"])
+def test_each_keeps_what_it_promises(own, name):
+    learner = own.two_towers(small(), small()) if name == "two_towers" else getattr(own, name)(small())
+    assert {line.found for line in im.check(learner)} == {"ok"}
+
+
 def test_nnclr_is_equation_2(own):
     torch.manual_seed(0)
     learner = own.nnclr(small(), queue=20, temperature=0.2)

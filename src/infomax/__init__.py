@@ -2,6 +2,7 @@
 
 from infomax import data, encoders, methods, mi, recipes, views
 from infomax.clock import Clock
+from infomax.contract import check
 from infomax.critic import Bilinear, Chord, Cosine, Critic, Dot, Euclidean
 from infomax.errors import ConfigError, DataError, InfomaxError, NumericsError
 from infomax.heads import Branch, Prototypes, mlp
@@ -60,6 +61,7 @@ __all__ = [
     "Twin",
     "VarianceCovariance",
     "Whitening",
+    "check",
     "data",
     "encoders",
     "methods",

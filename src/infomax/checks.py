@@ -113,6 +113,22 @@ def two_sides(found: Any, marginal: Marginal) -> tuple[Views, Views]:
     )
 
 
+def an_output(output: Any, verb: str) -> None:
+    """Refuse what is no output of a learner.
+
+    Args:
+        output: has targets by view.
+        verb: of the learner, which is to read them.
+
+    Raises:
+        ConfigError: saying what to give.
+    """
+    if not isinstance(getattr(output, "k", None), dict):
+        raise ConfigError(
+            f"{verb}(output, clock): expected the Output that learner(views), climb or step gave, got {type(output).__name__}"
+        )
+
+
 _WRONG_TYPE = re.compile(r"same dtype|expected (m1|scalar type)|type \(.*should be the same|implemented for '")
 """How torch says that numbers are of the wrong type."""
 

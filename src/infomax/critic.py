@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from infomax.errors import DataError, check_number
+from infomax.errors import ConfigError, DataError, check_number
 
 
 def unsaid(kind: type, *verbs: str) -> None:
@@ -91,6 +91,60 @@ def alike(critic: Critic, a: Tensor, b: Tensor) -> None:
         raise DataError(
             f"{type(critic).__name__}: embeddings are N x D and M x D, of one width, not {tuple(a.shape)} and {tuple(b.shape)}"
         )
+
+
+def paired_scores(critic: Critic, a: Tensor, b: Tensor) -> Tensor:
+    """`critic.paired(a, b)`, where it is one score a pair; a sum or one a column would be averaged as if it were.
+
+    Args:
+        critic: any.
+        a, b: ... N D each.
+
+    Raises:
+        ConfigError: another shape than ... N.
+
+    Example:
+        >>> class Columns(Critic):
+        ...     def paired(self, a, b): return a * b
+        >>> paired_scores(Columns(), torch.ones(8, 4), torch.ones(8, 4))
+        Traceback (most recent call last):
+            ...
+        infomax.errors.ConfigError: Columns.paired gives shape (8, 4) for N x D of (8, 4) and (8, 4): return one score ...
+    """
+    return _of_shape(critic.paired(a, b), critic, "paired", a, b, a.shape[-2:-1])
+
+
+def crossed_scores(critic: Critic, a: Tensor, b: Tensor) -> Tensor:
+    """`critic.crossed(a, b)`, where it is one score a combination of rows.
+
+    Args:
+        critic: any.
+        a: ... N D.
+        b: ... M D.
+
+    Raises:
+        ConfigError: another shape than ... N M.
+
+    Example:
+        >>> crossed_scores(Dot(), torch.ones(8, 4), torch.ones(5, 4)).shape
+        torch.Size([8, 5])
+    """
+    return _of_shape(critic.crossed(a, b), critic, "crossed", a, b, (a.shape[-2], b.shape[-2]))
+
+
+def _of_shape(found: Any, critic: Critic, verb: str, a: Tensor, b: Tensor, scores: tuple[int, ...]) -> Tensor:
+    if isinstance(found, Tensor):
+        if found.shape == (*a.shape[:-2], *scores):
+            return found
+        lead = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])  # type: ignore[no-untyped-call]
+        if found.shape == (*lead, *scores):
+            return found
+    gives = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+    sides, of = ("N x D", "pair, N") if verb == "paired" else ("N x D and M x D", "combination of rows, N x M")
+    raise ConfigError(
+        f"{type(critic).__name__}.{verb} gives {gives} for {sides} of {tuple(a.shape)} and {tuple(b.shape)}: return one score "
+        f"a {of} = {' x '.join(map(str, scores))}"
+    )
 
 
 class Dot(Critic):

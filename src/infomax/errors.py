@@ -113,6 +113,35 @@ def check_number(what: str, value: object, *, least: float = 0.0, above: bool = 
         raise ConfigError(f"{what} must be {wanted}, not {textwrap.shorten(repr(value), 60)}")
 
 
+def check_part(of: str, given: object, kind: type, example: str = "") -> None:
+    """Refuse what is no part of that kind, such as a number in the place of a critic, or a class that was not called.
+
+    Args:
+        of: what it is to be a part of.
+        given: what was given.
+        kind: the class of the part.
+        example: code that makes one.
+
+    Raises:
+        ConfigError: in one line.
+
+    Example:
+        >>> check_part("Alignment", 0.1, dict, "dict()")
+        Traceback (most recent call last):
+            ...
+        infomax.errors.ConfigError: Alignment: expected a dict, such as dict(), got 0.1
+    """
+    if isinstance(given, kind):
+        if hasattr(kind, "named_modules") and "_modules" not in vars(given):  # of torch, which nothing here imports
+            name = type(given).__name__
+            raise ConfigError(f"{of}: {name} has not been set up: begin its __init__ with super().__init__()")
+        return
+    got = repr(given) if given is None or isinstance(given, str | int | float) else type(given).__name__
+    if isinstance(given, type):
+        got = f"the class {given.__name__}: call it, {given.__name__}(...)"
+    raise ConfigError(f"{of}: expected a {kind.__name__}, {f'such as {example}, ' if example else ''}got {got}")
+
+
 class NumericsError(InfomaxError, ArithmeticError):
     """A NaN or infinity, or a batch on which an objective is not defined."""
 

@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar, get_args
 
 import torch
@@ -190,11 +190,15 @@ def drawn(module: nn.Module) -> nn.Module:
     return module
 
 
-def copied(module: M) -> M:
+def copied(module: M, instead: Mapping[nn.Module, nn.Module] | None = None) -> M:
     """A copy with weights of its own, also where a part holds a tensor that it computes of its parameters.
 
     So do `torch.nn.utils.weight_norm`, which has `weight` of `weight_g` and `weight_v` anew before each forward pass, and
     lightly's DINO head by it: torch copies no such tensor, for its graph. Here the copy holds its values until then.
+
+    Args:
+        module: any.
+        instead: what stands in the copy in the place of some of its parts.
 
     Example:
         >>> net = nn.Linear(2, 3)
@@ -203,7 +207,8 @@ def copied(module: M) -> M:
         True
     """
     held = [t for m in module.modules() for t in vars(m).values() if isinstance(t, Tensor) and t.grad_fn is not None]
-    return copy.deepcopy(module, {id(t): t.detach().clone() for t in held})
+    others = {id(part): other for part, other in (instead or {}).items()}
+    return copy.deepcopy(module, {id(t): t.detach().clone() for t in held} | others)
 
 
 @torch.no_grad()

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from infomax.critic import Critic, unsaid
-from infomax.errors import check_number
+from infomax.critic import Critic, paired_scores, unsaid
+from infomax.errors import check_number, check_part
 from infomax.moments import standardize
 
 
@@ -42,6 +42,10 @@ class Alignment(Joint):
         critic: reads the true pairs.
         weight: multiplies the mean (VICReg's 25); 1 leaves it in nats.
 
+    Raises:
+        ConfigError: what is no critic, or a weight that is negative or no number; when it looks, a critic whose `paired` gives
+            another shape than N.
+
     Example:
         >>> import torch
         >>> from infomax import Cosine
@@ -53,13 +57,14 @@ class Alignment(Joint):
 
     def __init__(self, critic: Critic, weight: float = 1.0) -> None:
         super().__init__()
+        check_part("Alignment", critic, Critic, "im.Cosine(0.1)")
         check_number("Alignment: weight", weight)
         self.critic, self.weight = critic, weight
         self.symmetric = self.symmetric and critic.symmetric
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """... N D, ... N D -> ... ."""
-        return self.weight * self.critic.paired(a, b).mean(-1)
+        return self.weight * paired_scores(self.critic, a, b).mean(-1)
 
 
 class CorrelationDiagonal(Joint):

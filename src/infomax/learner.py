@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from infomax.checks import a_number, comparable, explained, of_one_type, rows_of, trained_by, two_sides
+from infomax.checks import a_number, an_output, comparable, explained, of_one_type, rows_of, trained_by, two_sides
 from infomax.clock import Clock
-from infomax.errors import ConfigError, DataError, NumericsError, check_number, nearest, warn
+from infomax.errors import ConfigError, DataError, NumericsError, check_number, check_part, nearest, warn
 from infomax.finite import not_finite
 from infomax.joint import Joint
 from infomax.marginal.base import Marginal, Views, check_writes, separates, writes
@@ -62,9 +62,11 @@ class Learner(nn.Module):
         rules: learning rate and weight decay of some parameters, unless a run asks otherwise (`infomax.training.rules`).
 
     Raises:
-        ConfigError: parts in another order than this, a marginal that does nothing, or a scale that is not above 0.
-        DataError: when it looks: fewer than two views, views of different length, a batch of one, or embeddings not N x D or
-            not of floating point.
+        ConfigError: what is no part, as a class that was not called; parts in another order than this; a marginal that does
+            nothing; or a scale that is not above 0.
+        DataError: when it looks: fewer than two views, views of different length, a batch of one, or embeddings that are not
+            of floating point or have no N x D: of one index, or of more where the views are images. Of other views, leading
+            indices are independent problems (... N D), each with a loss of its own; `im.check(learner, views)` refuses them.
 
     Attributes:
         f, g: the branches; g is None where there is no second one.
@@ -92,11 +94,8 @@ class Learner(nn.Module):
         rules: Rules | None = None,
     ) -> None:
         super().__init__()
-        for part, kind in ((target, Target), (joint, Joint), *((m, Marginal) for m in marginals)):
-            if not isinstance(part, kind):
-                raise ConfigError(
-                    f"Learner(branch, target, joint, *marginals): expected a {kind.__name__}, got {type(part).__name__}"
-                )
+        for part, kind in ((branch, nn.Module), (target, Target), (joint, Joint), *((m, Marginal) for m in marginals)):
+            check_part("Learner(branch, target, joint, *marginals)", part, kind)
         for marginal in marginals:
             check_writes(marginal)
         check_number("a learner's scale", scale, above=True)
@@ -331,7 +330,16 @@ class Learner(nn.Module):
                     p.grad = None
 
     def after_step(self, output: Output, clock: Clock) -> None:
-        """The M-step of the target, then what the marginals remember."""
+        """The M-step of the target, then what the marginals remember: after the optimizer's step, as `step` does.
+
+        Args:
+            output: of the batch, as the learner gave it.
+            clock: where the run stands.
+
+        Raises:
+            ConfigError: what is no output of a learner.
+        """
+        an_output(output, "after_step")
         self.target.m_step(self.f, self.g, clock)
         self.observe(output, clock)
 
@@ -342,6 +350,9 @@ class Learner(nn.Module):
             output: of the batch.
             clock: where the run stands.
 
+        Raises:
+            ConfigError: what is no output of a learner.
+
         Example:
             >>> import infomax as im
             >>> learner = im.methods.moco_v2(nn.Linear(8, 4), projector=(4,), queue=64)
@@ -349,6 +360,7 @@ class Learner(nn.Module):
             >>> int(learner.marginals[0].pointer)
             16
         """
+        an_output(output, "observe")
         k = {j: v.detach() for j, v in output.k.items()}
         for m in self.marginals:
             m.observe(k, clock)

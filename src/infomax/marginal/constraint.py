@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from infomax.clock import Clock
-from infomax.errors import ConfigError, NumericsError
+from infomax.errors import ConfigError, NumericsError, check_part
 from infomax.heads import Branch, Head, Prototypes, copied, head, reset
 from infomax.marginal.base import Collapse, Marginal, Views
 from infomax.moments import covariance
@@ -22,6 +22,9 @@ class Predictor(Marginal):
         net: maps N x D to N x D.
         twin: a second one for the second encoder, where both climb in turn (SDMI-NoDV-Pred of fig. 7).
 
+    Raises:
+        ConfigError: a net that is no module.
+
     Example:
         >>> z = {0: torch.ones(2, 3)}
         >>> student, target = Predictor(nn.Linear(3, 3)).constrain(z, z, Clock())
@@ -33,6 +36,7 @@ class Predictor(Marginal):
 
     def __init__(self, net: nn.Module, *, twin: bool = False) -> None:
         super().__init__()
+        check_part("Predictor", net, nn.Module, "im.mlp(256, 64, 256)")
         self.net = net
         self.twin = reset(copied(net)) if twin else None
 
@@ -167,7 +171,7 @@ class Sinkhorn(Marginal):
         views: target views, each with a queue of its own, where there is any.
 
     Raises:
-        ConfigError: a number that cannot be; when it looks, more views that give targets than queues.
+        ConfigError: no `Prototypes`, or a number that cannot be; when it looks, more views that give targets than queues.
 
     Example:
         >>> term = Sinkhorn(Prototypes(4, 3))
@@ -192,6 +196,7 @@ class Sinkhorn(Marginal):
         views: int = 2,
     ) -> None:
         super().__init__()
+        check_part("Sinkhorn", prototypes, Prototypes, "im.Prototypes(128, 300)")
         if not (temperature > 0 and epsilon > 0) or queue < 0 or iterations < 1 or views < 1:
             raise ConfigError(
                 f"Sinkhorn codes: temperature {temperature} and epsilon {epsilon} must be > 0, queue {queue} >= 0, "

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infomax.clock import Clock
-from infomax.critic import Critic, Dot, is_product
-from infomax.errors import ConfigError, NumericsError, check_number
+from infomax.critic import Critic, Dot, crossed_scores, is_product, paired_scores
+from infomax.errors import ConfigError, NumericsError, check_number, check_part
 from infomax.kernels import log_mean_exp, log_sum_exp, mean_log_sum_exp
 from infomax.kernels.blocks import diagonal
 from infomax.marginal.base import Marginal, Views
@@ -40,6 +40,7 @@ class DonskerVaradhan(Marginal):
             leaves them out; the mean over all pairs reads lower.
 
     Raises:
+        ConfigError: what is no critic; when it looks, a critic whose `crossed` gives another shape than N x M.
         NumericsError: when it looks at one row, which has no pair i != j.
 
     Where sources differ: the paper's Algorithms 1-2 write DV(.; tau) without saying where tau enters; here T = cos/tau in
@@ -56,6 +57,7 @@ class DonskerVaradhan(Marginal):
 
     def __init__(self, critic: Critic, *, all_pairs: bool = False) -> None:
         super().__init__()
+        check_part("DonskerVaradhan", critic, Critic, "im.Cosine(0.1)")
         self.critic, self.all_pairs = critic, all_pairs
         self.symmetric = self.symmetric and critic.symmetric
 
@@ -66,7 +68,7 @@ class DonskerVaradhan(Marginal):
             raise NumericsError(f"DonskerVaradhan: {n} row holds no pair i != j; give at least two")
         if is_product(self.critic) and tiled(a) and not self.all_pairs:
             return log_mean_exp(*self.critic.factors(a, b))
-        t = self.critic.crossed(a, b)
+        t = crossed_scores(self.critic, a, b)
         if self.all_pairs:
             return t.flatten(-2).logsumexp(-1) - math.log(n * n)
         return without_diagonal(t).flatten(-2).logsumexp(-1) - math.log(n * (n - 1))
@@ -86,7 +88,8 @@ class InfoNCE(Marginal):
         width: D of the embeddings; needed with a queue.
 
     Raises:
-        ConfigError: an empty queue, one without width, or one together with `own_view`.
+        ConfigError: what is no critic; an empty queue, one without width, or one together with `own_view`; when it looks, a
+            critic whose scores are of another shape than N and N x M.
 
     Where sources differ: eq. 20 of the paper has a mean inside the logarithm *and* + log N, which reads log N too high.
 
@@ -106,6 +109,7 @@ class InfoNCE(Marginal):
         self, critic: Critic, *, own_view: bool = False, queue: int | None = None, width: int | None = None
     ) -> None:
         super().__init__()
+        check_part("InfoNCE", critic, Critic, "im.Cosine(0.1)")
         if queue is not None and queue < 1:
             raise ConfigError(f"a queue of {queue} keys: give at least 1")
         if queue is not None and (width is None or own_view):
@@ -121,10 +125,13 @@ class InfoNCE(Marginal):
         if self.has_queue:
             # a copy: observe() overwrites the queue in place while a graph may still refer to it
             keys = self.queue.to(a.dtype, copy=True)
-            return torch.cat([self.critic.paired(a, b).unsqueeze(-1), self.critic.crossed(a, keys)], -1)
+            positives = paired_scores(self.critic, a, b)
+            return torch.cat([positives.unsqueeze(-1), crossed_scores(self.critic, a, keys)], -1)
         if not self.own_view:
-            return self.critic.crossed(a, b)
-        t = self.critic.crossed(a, torch.cat([a, b], -2))  # at once, as a batch of some dozens is mostly overhead
+            return crossed_scores(self.critic, a, b)
+        t = crossed_scores(
+            self.critic, a, torch.cat([a, b], -2)
+        )  # at once, as a batch of some dozens is mostly overhead
         n = a.shape[-2]
         itself = torch.eye(n, 2 * n, dtype=torch.bool, device=t.device)
         return t.masked_fill(itself, -math.inf)
@@ -187,6 +194,7 @@ class TaylorDonskerVaradhan(Marginal):
 
     def __init__(self, critic: Dot, *, coefficient: float = 0.5) -> None:
         super().__init__()
+        check_part("TaylorDonskerVaradhan", critic, Critic, "im.Cosine(0.1)")
         if not is_product(critic):
             own = ", whose paired or crossed is its own: change factors instead" if isinstance(critic, Dot) else ""
             raise ConfigError(

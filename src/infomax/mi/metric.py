@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from infomax.arrays import as_tensor
-from infomax.critic import Bilinear, Cosine, Critic, Dot
+from infomax.critic import Bilinear, Cosine, Critic, Dot, crossed_scores, paired_scores
 from infomax.errors import ConfigError, DataError, NumericsError, check_number, nearest
 from infomax.mi.bounds import LOG2
 from infomax.mi.ceilings import CEILINGS, ceiling
@@ -224,10 +224,10 @@ class _Tempered(Critic):
         self.inner, self.tau = critic, tau
 
     def paired(self, a: Tensor, b: Tensor) -> Tensor:
-        return self.inner.paired(a, b) / self.tau
+        return paired_scores(self.inner, a, b) / self.tau
 
     def crossed(self, a: Tensor, b: Tensor) -> Tensor:
-        return self.inner.crossed(a, b) / self.tau
+        return crossed_scores(self.inner, a, b) / self.tau
 
 
 def _tensor(z: Tensor | NDArray[Any], side: str) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from infomax.compiled import missing
-from infomax.critic import Critic, is_product
+from infomax.critic import Critic, crossed_scores, is_product, paired_scores
 from infomax.kernels.blocks import largest_score, panels, size, tame, without_true_pairs
 from infomax.kernels.softplus import folded_log_sum, foldings, softplus
 from infomax.mi.bounds import LOG2
@@ -74,7 +74,7 @@ def sums(critic: Critic, a: Tensor, b: Tensor, *, clip: float, moments: bool = T
             return _compiled(left, right_t, positives, (scores, squares), clip)
         score = _product(left, right_t)
     else:
-        score, positives = _crossed(critic, a, b), critic.paired(a, b).double()
+        score, positives = _crossed(critic, a, b), paired_scores(critic, a, b).double()
     log_rows, softplus, clipped, candidate = (
         positives.new_empty(n) if k == 0 else positives.new_zeros(n) for k in range(4)
     )
@@ -225,7 +225,7 @@ def _crossed(critic: Critic, a: Tensor, b: Tensor) -> Score:
     def score(rows: slice, out: Tensor) -> None:
         width = max(1, size(a) // (len(out) * a.shape[1]))  # a critic may look at N x M x D numbers
         for j in range(0, len(b), width):
-            out[:, j : j + width] = critic.crossed(a[rows], b[j : j + width])
+            out[:, j : j + width] = crossed_scores(critic, a[rows], b[j : j + width])
 
     return score
 
