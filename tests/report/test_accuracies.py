@@ -1,5 +1,7 @@
 """The page's table of accuracies: those of the runs, and what they are to be measured by."""
 
+import pytest
+
 from infomax.report.accuracies import ON, caption, rows
 from infomax.report.subject import Subject
 
@@ -103,8 +105,9 @@ def test_of_several_runs_the_data_that_all_have_stand_together_and_others_are_na
     a, b, c = run("a"), run("b"), Subject("c", "jmi", {"data": {"name": "d"}}, [])
     a.evaluation |= {"/x/split": OTHER, "/x/labelled": OTHER}
     b.evaluation = {"/x/split": OTHER}
-    said = [(row["run"], row[ON]) for row in rows([a, b, c])]  # c was not evaluated
-    assert said == [("`a`", "`d`, at 32 px"), ("`a`", "`split`, other data"), ("`b`", "`split`, other data")]
+    said = [(row["run"], row[ON]) for row in rows([a, b, c])]
+    of_split = [("`a`", "`split`, other data"), ("`b`", "`split`, other data"), ("`c`", "not evaluated")]
+    assert said == [("`a`", "`d`, at 32 px"), *of_split]
     assert caption([a, b, c]).endswith("Also evaluated, on data that not all were: `labelled` (`a`).")
 
 
@@ -115,3 +118,71 @@ def test_what_one_run_was_trained_on_and_another_was_tried_on_is_one_data_set():
     b.evaluation = {"e": b.evaluation["d"], "/x/d.npz": OTHER}
     said = [(row["run"], row[ON]) for row in rows([a, b])]
     assert said == [("`b`", "`e`, at 32 px"), ("`a`", "`d`, at 32 px"), ("`b`", "`d.npz`, other data")]
+
+
+def seeded(name, of, linear, learner="there", tmp=None, **found):
+    """One of several seeds, evaluated; a linear accuracy of None: it was not."""
+    stands = {"method": "jmi", "data": "d", "source": "d", "trained": {"epoch": 6, "finished": True}, "weights": name}
+    made = run(name, **stands | {"linear": linear, "seed": 0, "content": {"images": "x"}} | found)
+    made.config.update(method={"method": "jmi"}, encoder={"name": "mlp"}, training={"seed": of, "lr": 0.1, "epochs": 6})
+    made.evaluation = {} if linear is None else made.evaluation
+    made.learner, made.path = learner, tmp
+    return made
+
+
+def means(*runs):
+    return [(row["run"], row[LINEAR], row[ON]) for row in rows(runs) if "mean" in row["run"]]
+
+
+def test_runs_that_differ_in_their_seed_alone_have_a_mean_with_its_sd_and_n():
+    one, two, other = seeded("a", 0, 82.5), seeded("b", 1, 83.0), seeded("c", 0, 50.0)
+    other.config["training"]["lr"] = 0.2
+    for s in (one, two, other):
+        s.learner = None  # whose weights are not asked for
+    said = means(one, other, two)
+    assert said == [("`JMI, lr 0.1`, mean over seeds", "82.75 ± 0.35 (sd of 2 runs)", "`d`, at 32 px")]
+    assert [row["run"] for row in rows([one, other, two])][:3] == ["`a`", "`c`", "`b`"]
+    assert "mean over seeds: of runs that differ in their seed alone, ± the sd over them" in caption([one, other, two])
+    assert "No mean" not in caption([one, other, two])
+    assert means(one, other) == [] and "mean" not in caption([one, other])
+
+
+def test_a_second_encoder_has_a_mean_too():
+    runs = [seeded(n, k, 80.0 + k, None, g={"linear": 70.0 + 2 * k}) for k, n in enumerate("ab")]
+    assert means(*runs)[0][1] == "80.50 ± 0.71 (sd of 2 runs); g: 71.00 ± 1.41 (sd of 2 runs)"
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        ({"trained": {"epoch": 3, "finished": False}}, "epochs done (6, 3)"),
+        ({"weights": "a"}, "`a` and `b` have the same weights"),
+        ({"size": 16, "default_size": 16}, "different --size (32, 16)"),
+        ({"seed": 1}, "different --seed (0, 1)"),
+        ({"content": {"images": "y"}}, "the data have changed between their evaluations"),
+    ],
+)
+def test_why_seeds_have_no_mean_is_said(found, why):
+    runs = seeded("a", 0, 82.5, None), seeded("b", 1, 83.0, None, **found)
+    assert means(*runs) == [] and why in caption(runs) and "No mean of `JMI`: " in caption(runs)
+
+
+def test_what_an_earlier_version_found_has_no_mean():
+    runs = seeded("a", 0, 82.5, None), seeded("b", 1, 83.0, None)
+    del runs[0].evaluation["d"]["weights"]
+    assert means(*runs) == [] and "an earlier version evaluated them" in caption(runs)
+
+
+def test_a_run_that_was_not_evaluated_says_so_in_its_place_with_the_command(tmp_path):
+    a, b, c = seeded("a", 0, 82.5, None), seeded("b", 1, None, tmp=tmp_path / "my runs"), seeded("c", 2, 83.0, None)
+    said = rows([a, b, c])
+    assert [row["run"] for row in said] == ["`a`", "`b`", "`c`", "`JMI`, mean over seeds"]
+    assert said[1][LINEAR] is None and said[3][LINEAR].endswith("(sd of 2 runs)")
+    assert said[1][ON].endswith(f"infomax evaluate '{tmp_path}/my runs'`") and said[1][ON].startswith(
+        "not evaluated: `"
+    )
+    a.evaluation = c.evaluation = {"/x/other": a.evaluation["d"] | {"own": False, "source": "/x/other"}}
+    assert rows([a, b, c])[1][ON].endswith("my runs' --data /x/other`")
+    b.learner = None  # such as one put together by hand: the command could not build it
+    assert rows([a, b, c])[1][ON] == "not evaluated"
+    assert rows([b]) == []

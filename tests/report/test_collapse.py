@@ -9,8 +9,9 @@ import pytest
 import infomax as im
 from infomax import Clock
 from infomax.cli.pages import reported
-from infomax.report import mi_panels
-from infomax.report.collapse import seen, state, verdict
+from infomax.report import Page, mi_panels
+from infomax.report.collapse import readings, seen, state, verdict, verdicts
+from infomax.report.curves import within_epochs
 from infomax.report.figures import Panel
 from infomax.report.subject import Subject
 from infomax.training.watch import FILE, Watch
@@ -49,6 +50,33 @@ def test_of_a_healthy_run_it_says_so_with_the_figures_of_the_watch():
     ]
     both = seen(run(watched((0.9, 62.0, 0.0), (0.8, 15.0, 2.0), phases=(0, 1))))
     assert [row["run"] for row in both] == ["`a`, f", "`a`, g"]
+
+
+@pytest.mark.parametrize(
+    ("readings", "said"),
+    [
+        ((-1.5, -0.2), "below 0"),
+        ((-1.0, 2.0, 2.0), "0.53 (below 0 at the start, 0.53 at most)"),
+        ((0.5, -3.0), "below 0 (0.50 at the start, 0.50 at most)"),
+    ],
+)
+def test_information_below_0_has_no_figure_in_the_watchs_table(readings, said):
+    (row,) = seen(run(watched(*((0.9, 30.0, mi) for mi in readings))))
+    assert row["information between views, nats"] == said
+
+
+def test_runs_of_one_verdict_have_it_once_with_the_range_of_their_numbers():
+    def ended(name, rank):
+        last = {"epoch": 40, "std": 0.36, "effective_rank": rank}
+        return Subject(name, "jmi", {}, [OPEN, last], watched=informed)
+
+    informed = watched((0.7, 48.0, 0.0), *[(0.5, 4.6, 0.6)] * 8)
+    healthy, new = run(watched((0.9, 62.0, 0.0), (0.8, 15.0, 2.0))), Subject("new", "jmi", {}, [])
+    runs = [ended("a", 3.4), healthy, ended("b", 2.9), ended("c", 3.0), new]
+    (few, first), (fine, second) = verdicts(runs)
+    assert [s.name for s in few] == ["a", "b", "c"] and fine == [healthy] and second == verdict(healthy)
+    assert first == verdict(runs[0]).replace("3.4", "2.9 to 3.4")
+    assert verdicts(runs[:1]) == [(runs[:1], verdict(runs[0]))]
 
 
 def test_of_a_collapse_it_has_the_epoch_what_was_seen_and_where_it_stands():
@@ -139,3 +167,18 @@ def test_pages_say_it_before_any_number_and_their_figures_what_is_normal(tmp_pat
 def test_a_run_is_drawn_through_at_an_epoch_that_only_another_has():
     figure = mi_panels([Panel({"a": [0.0, math.nan, 1.0], "b": [0.0, 0.5, math.nan]})], epochs=[1, 1.5, 2])
     assert all(trace.connectgaps for trace in figure.data)
+
+
+def test_of_a_short_log_the_readings_of_the_watch_are_curves():
+    short = run(watched((0.9, 62.0, 0.1), (0.8, 15.0, 2.0), phases=(0, 1)))
+    assert [row["std"] for row in readings(short)] == [0.9, 0.8] and readings(run({})) == []  # of f
+
+    def page(rows, read):
+        return within_epochs(Page("t"), {"a": [OPEN] * rows, "b": []}, {"a": read, "b": []}).html()
+
+    drawn = page(1, readings(short))
+    figure = json.loads(drawn.split('id="data-0">')[1].split("</script>")[0])
+    assert "Within the epochs" in drawn and [trace["name"] for trace in figure["data"]] == ["a"] * 3
+    assert "InfoNCE, cos/0.1, of a batch" in {said["text"] for said in figure["layout"]["annotations"]}
+    for rows, read in ((10, readings(short)), (1, []), (1, readings(short)[:1]), (0, readings(short))):
+        assert "Within the epochs" not in page(rows, read)

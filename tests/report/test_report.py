@@ -21,8 +21,9 @@ from infomax.data import Dataset, sbm
 from infomax.errors import ConfigError, DataError
 from infomax.report import samples
 from infomax.report.curves import spectra
+from infomax.report.kinds import named_apart
 from infomax.report.run import _asked, report, write
-from infomax.report.subject import Subject, named_apart
+from infomax.report.subject import Subject
 from infomax.training.frames import FILE, Frames
 
 

@@ -306,6 +306,18 @@ def test_each_encoder_is_compared_with_itself():
     assert watch.state["suspicious"] == 0
 
 
+def test_every_reading_is_kept_with_the_epoch_that_it_is_of():
+    watch = Watch("mine")
+    for step, phase in ((0, 0), (5, 1), (7, 0), (10, 0)):
+        watch.note({"std": 1.0 - step / 30, "effective_rank": 9.0, "mi_infonce": 0.0}, Clock(step, 10, 1000, phase))
+    first, second = (been["readings"] for been in watch.state["phases"].values())
+    assert [(row["epoch"], row["std"]) for row in first] == [(0.0, 1.0), (0.7, 0.7667), (1.0, 0.6667)]
+    assert [row["epoch"] for row in second] == [0.5]
+    old = Watch("mine", seen={"phases": {"0": {"rank": 9.0, "std": 1.0, "level": 0.0, "information": 0.0}}})
+    old.note({"std": 1.0, "effective_rank": 9.0, "mi_infonce": 0.0}, Clock(30, 10, 1000))  # of a version that kept none
+    assert [row["epoch"] for row in old.state["phases"]["0"]["readings"]] == [3.0]
+
+
 def test_what_was_seen_outlives_a_stop():
     def see(watch, rank, step):
         watch.note({"std": 1.0, "effective_rank": rank, "mi_infonce": 1.0}, Clock(step, 10, 1000))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infomax.data.content import same_statistics
+from infomax.data.content import changed, same_statistics
 from infomax.evaluate.protocols import spread_of
 from infomax.words import many
 
@@ -58,6 +58,30 @@ def lines(over: Mapping[str, Any], of: str = "", came: str = "") -> list[str]:
     return own + (lines(over["g"], "of g: ", came) if "g" in over else [])
 
 
+def kinds(configs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Which runs differ in their seed alone, by what they were asked: the places of each kind, the kind of the first run first.
+
+    A run whose method or encoder was put together by hand is a kind of its own: what it is was not kept.
+
+    Args:
+        configs: what each was asked.
+
+    Example:
+        >>> asked = {"method": {"method": "jmi"}, "encoder": {"name": "mlp"}}
+        >>> kinds([asked | {"training": {"lr": lr, "seed": k}} for k, lr in enumerate((0.1, 0.2, 0.1))])
+        [[0, 2], [1]]
+    """
+    made: list[list[int]] = []
+    for k, config in enumerate(configs):
+        known = config.get("method") and config.get("encoder")
+        kin = next((kind for kind in made if known and not differences([configs[kind[0]], config])), None)
+        if kin is None:
+            made.append([k])
+        else:
+            kin.append(k)
+    return made
+
+
 def apart(
     names: Sequence[str], all_found: Sequence[Mapping[str, Any]], configs: Sequence[Mapping[str, Any]]
 ) -> str | None:
@@ -68,6 +92,8 @@ def apart(
         all_found: what was found of each.
         configs: what each was asked.
     """
+    if any(not {"method", "data", "source", "trained", "weights"} <= f.keys() for f in all_found):
+        return "an earlier version evaluated them, and did not keep of what: evaluate them again"
     methods = list(dict.fromkeys(f["method"] for f in all_found))
     if len(methods) > 1:
         return f"the runs are of different methods ({', '.join(methods)})"
@@ -75,6 +101,12 @@ def apart(
     if len(on) > 1:
         said = on.values() if len(set(on.values())) == len(on) else on
         return f"the runs were evaluated on different data ({', '.join(said)}): give one to all by --data"
+    if any(changed(all_found[0].get(key), f.get(key)) for key in ("content", "content_of_test") for f in all_found):
+        return "the data have changed between their evaluations: evaluate them again"
+    for key in ("size", "seed"):
+        asked = list(dict.fromkeys(str(f.get(key)) for f in all_found))
+        if len(asked) > 1:
+            return f"the runs were evaluated by different --{key} ({', '.join(asked)})"
     differ = differences(configs)
     budgets = {(c.get("training") or {}).get("budget") for c in configs}
     if budgets != {None} and len(budgets) == 1:  # of one time, in which each came as far as it could
@@ -100,19 +132,50 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:
         >>> differences([{"training": {"lr": 0.1, "seed": 0}}, {"training": {"lr": 0.2, "seed": 1}}])
         ['training lr (0.1, 0.2)']
     """
-    found = []
-    for part in ("method", "encoder", "views", "training"):
-        inner = [dict(c.get(part) or {}) for c in configs]
-        for key in dict.fromkeys(k for one in inner for k in one if k not in WITHOUT_EFFECT.get(part, ())):
-            values = [one.get(key) for one in inner]
-            if any(value != values[0] for value in values):
-                found.append(f"{part} {key} ({', '.join(dict.fromkeys(map(_short, values)))})")
+    found = [f"{what} ({', '.join(dict.fromkeys(map(_short, values)))})" for what, values in _varied(configs).items()]
     data = [c.get("data") or {} for c in configs]
     if any(d.get("samples") != data[0].get("samples") or not same_statistics(data[0], d) for d in data):
         named = list(dict.fromkeys(f"{d.get('name')}, {many(d.get('samples', 0), 'sample')}" for d in data))
         found.append(
             f"data trained on ({'; '.join(named)})" if len(named) > 1 else "data trained on (their statistics)"
         )
+    return found
+
+
+def told_by(configs: Sequence[Mapping[str, Any]], most: int = 3) -> list[str]:
+    """By what each of some settings is told from the others, shortly: the data, then options, as far as it takes.
+
+    Args:
+        configs: what each was asked.
+        most: things that are named.
+
+    Returns:
+        One text a setting; all are empty where nothing tells them apart.
+
+    Example:
+        >>> told_by([{"training": {"lr": lr}, "encoder": {"name": "mlp"}} for lr in (0.1, 0.2)])
+        ['lr 0.1', 'lr 0.2']
+    """
+    things = {"data": [(c.get("data") or {}).get("name") for c in configs], **_varied(configs)}
+    said: list[str] = [""] * len(configs)
+    for what, values in things.items():
+        short = what.removeprefix("training ").removeprefix("method ").removesuffix(" name")
+        if all(value == values[0] for value in values) or len(set(said)) == len(said) or most == 0:
+            continue
+        said = [f"{before}{', ' * bool(before)}{short} {_short(v, 20)}" for before, v in zip(said, values, strict=True)]
+        most -= 1
+    return said
+
+
+def _varied(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The options in which runs differ, but for those without an effect and the data: of each its values, one a run."""
+    found = {}
+    for part in ("method", "encoder", "views", "training"):
+        inner = [dict(c.get(part) or {}) for c in configs]
+        for key in dict.fromkeys(k for one in inner for k in one if k not in WITHOUT_EFFECT.get(part, ())):
+            values = [one.get(key) for one in inner]
+            if any(value != values[0] for value in values):
+                found[f"{part} {key}"] = values
     return found
 
 

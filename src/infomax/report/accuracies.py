@@ -4,12 +4,16 @@ Below them stands what they are to be measured by.
 """
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infomax.errors import command
 from infomax.evaluate.baselines import INIT, UNTRAINED, of_source
-from infomax.evaluate.findings import Shown, of_what, shown
+from infomax.evaluate.findings import TESTED_ON, Shown, is_own, of_what, shown
 from infomax.evaluate.protocols import BASELINES
+from infomax.evaluate.seeds import apart, lengths, summary
+from infomax.report.kinds import kinds
 from infomax.report.markdown import literal
 from infomax.report.subject import Subject
 from infomax.words import many
@@ -27,8 +31,13 @@ Group = Sequence[tuple[Subject, Shown]]
 
 
 def rows(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
-    """A table of accuracies: a row a run, then what they are to be measured by; so for each data set that all were tried on."""
-    made = [row for group in _groups(subjects)[0] for row in _rows(group)]
+    """A table of accuracies: a row a run, their means over seeds, then what they are to be measured by.
+
+    So for each data set that all were tried on; a run that was on none has a row where another was.
+    """
+    groups = [group for group in _groups(subjects)[0] if group]
+    main = max(groups, key=len, default=None)
+    made = [row for group in groups for row in _rows(group, subjects, all_named=group is main)]
     heads = [head for head in ("run", *PROTOCOLS.values(), ON) if any(head in row for row in made)]
     return [{head: row.get(head) for head in heads} for row in made]
 
@@ -53,9 +62,22 @@ def _groups(subjects: Sequence[Subject]) -> tuple[list[Group], dict[str, list[st
     return groups, rest
 
 
-def _rows(group: Group) -> list[dict[str, str]]:
-    """The rows of some runs, then of what they are to be measured by, what is the same for several runs once."""
-    made = [{"run": literal(s.name), **cells} for s, one in group if (cells := accuracies(s, one))]
+def _rows(group: Group, subjects: Sequence[Subject], *, all_named: bool) -> list[dict[str, str]]:
+    """The rows of some runs, then their means over seeds, then what they are to be measured by, the same for several runs once.
+
+    Args:
+        group: the runs, on one data set.
+        subjects: all of the page.
+        all_named: whether those of them that were not evaluated have a row that says so.
+    """
+    cells_of = {s.name: cells for s, one in group if (cells := accuracies(s, one))}
+    if all_named and cells_of:
+        bare = [s for s in subjects if not shown(s.evaluation, s.config["data"])]
+        cells_of |= {s.name: {ON: _not_evaluated(s, group[0][1])} for s in bare}
+    made = [{"run": literal(s.name), **cells_of[s.name]} for s in subjects if s.name in cells_of]
+    made += [
+        {"run": f"{literal(name)}, mean over seeds", **cells} for name, cells in _over_seeds(group, subjects)[0].items()
+    ]
     beside: dict[str, dict[tuple[tuple[str, str], ...], list[str]]] = {}
     for s, one in group:
         for what, cells in baselines(one).items():
@@ -65,6 +87,43 @@ def _rows(group: Group) -> list[dict[str, str]]:
             of = f" ({', '.join(names)})" if len(same) > 1 else ""
             made.append({"run": f"{what}{of}", **dict(row)})
     return made
+
+
+def _not_evaluated(s: Subject, other: Shown) -> str:
+    """That a run was not evaluated, and how to evaluate it: where another was on data that are not its own, on those."""
+    if s.path is None or s.learner is None:
+        return "not evaluated"
+    usual = other.own or is_own(other.data, s.config["data"]) or TESTED_ON in other.found
+    on = "" if usual else f" --data {shlex.quote(other.data)}"
+    return f"not evaluated: {literal(command(f'evaluate {shlex.quote(str(s.path))}{on}'))}"
+
+
+def _over_seeds(group: Group, subjects: Sequence[Subject]) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+    """By kind of run: the columns of the mean over its seeds; or why there is none."""
+    of = {s.name: (s, one) for s, one in group if _cells(one.found)}
+    means: dict[str, dict[str, str]] = {}
+    why: dict[str, str] = {}
+    for name, kind in kinds(subjects):
+        same = [of[s.name] for s in kind if s.name in of]
+        found = [one.found for _, one in same]
+        if len(same) < 2:
+            continue
+        if said := apart([literal(s.name) for s, _ in same], found, [s.config for s, _ in same]):
+            why[name] = said
+            continue
+        over, came = summary(found), lengths(found)
+        cells = {
+            said: "; g: ".join(_mean(by[key], came) for by in (over, over.get("g", {})) if key in by)
+            for key, said in PROTOCOLS.items()
+            if key in over
+        }
+        on = dict.fromkeys(accuracies(s, one)[ON] for s, one in same)
+        means[name] = cells | ({ON: "; ".join(on)} if cells else {})
+    return means, why
+
+
+def _mean(over: Mapping[str, Any], came: str) -> str:
+    return f"{over['mean']:.2f} ± {over['sd']:.2f} (sd of {many(over['n'], 'run')}{came})"
 
 
 def accuracies(s: Subject, one: Shown) -> dict[str, str]:
@@ -122,8 +181,12 @@ def caption(subjects: Sequence[Subject]) -> str:
     if raw := sorted(beside - {"untrained", "as it began"}):
         said.append(f"{' and '.join(raw)}: the same protocols without an encoder")
     others = [f"{literal(name)} ({', '.join(map(literal, runs))})" for name, runs in rest.items()]
+    all_means = [_over_seeds(group, subjects) for group in groups]
+    if any(means for means, _ in all_means):
+        said.append("mean over seeds: of runs that differ in their seed alone, ± the sd over them")
+    none = {f" No mean of {literal(name)}: {reason}." for _, why in all_means for name, reason in why.items()}
     also = f" Also evaluated, on data that not all were: {', '.join(others)}." if others else ""
-    return "; ".join(said) + "." + also
+    return "; ".join(said) + "." + "".join(sorted(none)) + also
 
 
 def spread(found: Mapping[str, Any], key: str) -> str | None:

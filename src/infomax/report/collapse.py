@@ -4,12 +4,13 @@ They are what the watch over it saw and said (docs/collapse.md), and the gauges 
 """
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infomax.report.markdown import literal
 from infomax.report.subject import Subject
-from infomax.training.collapse import HEALTHY, LITTLE, few_left, flag, hardly_informed, state_of
+from infomax.training.collapse import HEALTHY, LITTLE, few_left, flag, hardly_informed, lower_bound, state_of
 
 
 def state(s: Subject) -> str:
@@ -52,7 +53,7 @@ def _little(watched: Mapping[str, Any]) -> str:
 
 READ_BY_THE_WATCH = (
     "What the watch over a collapse read last, off batches under way, which it centres. Std is near 1 where the embedding is "
-    "open, and 0 of a point; that the rank falls is normal."
+    "open, and 0 of a point; that the rank falls is normal. Information is a lower bound: below 0 it says nothing."
 )
 
 
@@ -63,12 +64,50 @@ def seen(s: Subject) -> list[dict[str, str]]:
     for phase, been in phases.items():
         now, of = been["now"], f", {'fg'[int(phase)]}" if len(phases) > 1 else ""
         row = {"run": literal(s.name) + of}
-        row["information between views, nats"] = (
-            f"{been['level']:z.2f} ({been.get('random', math.nan):z.2f} at the start, {been['information']:z.2f} at most)"
-        )
+        row["information between views, nats"] = _information(been)
         row["effective rank"] = f"{now['effective_rank']:.1f} ({been['rank']:.1f} at the start)"
         row["std"] = f"{now['std']:.2f} ({been['std']:.2f} at most)"
         if "scale" in now:
             row["raw std"] = f"{now['scale']:.2g} (it was {been['scale']:.2g})"
         rows.append(row)
     return rows
+
+
+def readings(s: Subject) -> Sequence[Mapping[str, float]]:
+    """All that the watch read of a run, of two encoders the first, in order; of a run of an earlier version nothing."""
+    first: Mapping[str, Any] = next(iter(s.watched.get("phases", {}).values()), {})
+    return list(first.get("readings", []))
+
+
+def _information(been: Mapping[str, Any]) -> str:
+    """What was read of the information between views: of the last where it is below 0 no figure, nor of the others."""
+    now, start, most = (
+        lower_bound(been.get(key, math.nan), f"{been.get(key, math.nan):z.2f}", brief=True)
+        for key in ("level", "random", "information")
+    )
+    return now if now == start == most else f"{now} ({start} at the start, {most} at most)"
+
+
+_NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
+
+
+def verdicts(subjects: Sequence[Subject]) -> list[tuple[list[Subject], str]]:
+    """The verdicts of a page, each with the runs that it is of: once where they are equal, or but for their numbers.
+
+    Those then have their least and their largest: `effective rank 2.9 to 3.4`.
+    """
+    alike: dict[str, list[Subject]] = {}
+    for s in subjects:
+        if text := verdict(s):
+            alike.setdefault(_NUMBER.sub("#", text), []).append(s)
+    made = []
+    for same in alike.values():
+        texts = [verdict(s) for s in same]
+        ranges = iter([_range(column) for column in zip(*map(_NUMBER.findall, texts), strict=True)])
+        made.append((same, _NUMBER.sub(lambda _, ranges=ranges: next(ranges), texts[0])))  # type: ignore[misc]
+    return made
+
+
+def _range(numbers: Sequence[str]) -> str:
+    least, most = min(numbers, key=float), max(numbers, key=float)
+    return least if least == most else f"{least} to {most}"

@@ -10,6 +10,7 @@ from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.training.frames import Frames
 from infomax.training.monitor import TAU
+from infomax.training.watch import ROWS
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -28,6 +29,7 @@ _DRAWN = {"epoch", "skipped", "bound", "effective_rank", "std", "online_n", *OPT
 _DRAWN |= {f"{key}{end}" for key in ONLINE for end in ("", "_se")}
 _DRAWN |= {f"{part}_{name}" for part in ("mi", "ceiling") for name in ESTIMATES}
 SPECTRA = 6  # epochs of a spectrum
+SHORT = 10  # rows of a log, below which its curves tell little of how they ran
 
 
 class _Logs:
@@ -141,6 +143,33 @@ def mi_and_gauges(page: Page, histories: Histories, styles: Mapping[str, Style] 
         )
         draw(more, f"Optimisation, and whatever else was logged.{error}")
     return page
+
+
+def within_epochs(
+    page: Page, histories: Histories, readings: Histories, styles: Mapping[str, Style] | None = None
+) -> Page:
+    """Add what the watch over a collapse read off batches under way, where the log of a run has few rows.
+
+    Args:
+        page: to which it is added.
+        histories: rows of the logs, by name.
+        readings: rows of the watch by name, in order; of a run that has none, nothing.
+        styles: how each is drawn; by default as its method.
+    """
+    logs = _Logs({name: rows for name, rows in readings.items() if len(rows) > 1})
+    if not logs.epochs or not any(0 < len(histories[name]) < SHORT for name in logs.rows):
+        return page
+    panels = [
+        logs.panel("mi_infonce", f"InfoNCE, cos/{TAU:g}, of a batch", "nats"),
+        logs.panel("effective_rank", "effective rank, centred", "dimensions", from_zero=True),
+        logs.panel("std", "std of the unit embedding x sqrt(D)", "", {"open": 1.0}, from_zero=True),
+    ]
+    return page.figure(
+        mi_panels(panels, epochs=logs.epochs, styles=styles),
+        f"Within the epochs: what the watch over a collapse read, of {ROWS} samples at most of a batch under way, most densely "
+        "in the first fifth of a run. Each is of other samples in new views, with batch norms as they train, so that they are "
+        "noisy, and do not compare with the curves above. Of SDMI's two encoders it is the first.",
+    )
 
 
 def spectra(frames: Mapping[str, Frames]) -> "Figure":

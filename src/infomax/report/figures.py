@@ -120,7 +120,7 @@ def mi_panels(
         horizontal_spacing=0.3 / columns if columns > 1 else 0,
         vertical_spacing=0.3 / rows if rows > 1 else 0,
     )
-    shown: set[str] = set()
+    shown: dict[str, str] = {}  # lines of the legend
     for k, panel in enumerate(panels):
         row, column = k // columns + 1, k % columns + 1
         _draw_panel(figure, panel, epochs, row, column, shown, styles or {})
@@ -129,7 +129,7 @@ def mi_panels(
         figure.update_xaxes(
             title_text="epoch", title_standoff=4, dtick=_whole(epochs), rangemode="tozero", row=row, col=column
         )
-    letters = sum(len((styles or {}).get(name, style(name)).label) + 8 for name in shown)
+    letters = sum(len(label) + 8 for label in shown.values())
     legend_lines = 1 + max(len(shown) // 6, letters // 110)
     height = 340 * rows + 60 + 24 * legend_lines
     figure.update_layout(
@@ -155,7 +155,7 @@ def _draw_panel(
     epochs: Sequence[float] | None,
     row: int,
     column: int,
-    shown: set[str],
+    shown: dict[str, str],
     styles: Mapping[str, Style],
 ) -> None:
     values = {method: np.atleast_2d(np.asarray(curve, dtype=float)) for method, curve in panel.curves.items()}
@@ -176,36 +176,37 @@ def _draw_panel(
         tops.append(float(upper[seen].max()))
         bottoms.append(float(lower[seen].min()))
         look = styles.get(method) or style(method)
+        group = look.group or method
         if said:
-            figure.add_trace(_drawn_band(x[seen], lower[seen], upper[seen], look, method), row, column)
-        figure.add_trace(_drawn_mean(x, mean, said, look, method, legend=method not in shown), row, column)
-        shown.add(method)
+            figure.add_trace(_drawn_band(x[seen], lower[seen], upper[seen], look, group), row, column)
+        figure.add_trace(_drawn_mean(x, mean, said, look, group, legend=group not in shown), row, column)
+        shown[group] = look.group or look.label
     if panel.log:
         figure.update_yaxes(type="log", row=row, col=column)
     else:
         _draw_levels(figure, panel, max(tops, default=0.0), min(bottoms, default=0.0), row, column)
 
 
-def _drawn_mean(x: Floats, mean: Floats, said: list[str], look: Style, method: str, *, legend: bool) -> "Scatter":
+def _drawn_mean(x: Floats, mean: Floats, said: list[str], look: Style, group: str, *, legend: bool) -> "Scatter":
     from plotly.graph_objects import Scatter
 
     points, label = np.isfinite(mean).sum(), plain(look.label)
     return Scatter(
         x=x,
         y=mean,
-        name=label,
+        name=plain(look.group) or label,
         # a line of one point is nothing, and of two that lie close nearly so
         mode="markers" if points == 1 else "lines+markers" if points < FEW else "lines",
         connectgaps=True,  # at an epoch that only another run has a row of
         line={"color": look.colour, "dash": look.dash, "width": 2},
-        legendgroup=method,
+        legendgroup=group,
         showlegend=legend,
         text=said or None,
         hovertemplate=f"{label}, epoch %{{x}}: %{{y:.4f}}{' %{text}' if said else ''}<extra></extra>",
     )
 
 
-def _drawn_band(x: Floats, lower: Floats, upper: Floats, look: Style, method: str) -> "Scatter":
+def _drawn_band(x: Floats, lower: Floats, upper: Floats, look: Style, group: str) -> "Scatter":
     from plotly.graph_objects import Scatter
 
     return Scatter(
@@ -216,7 +217,7 @@ def _drawn_band(x: Floats, lower: Floats, upper: Floats, look: Style, method: st
         line={"width": 0},
         mode="lines",
         hoverinfo="skip",
-        legendgroup=method,
+        legendgroup=group,
         showlegend=False,
     )
 

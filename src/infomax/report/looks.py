@@ -18,11 +18,12 @@ NEUTRAL = "#87919C"
 
 
 class Style(NamedTuple):
-    """How a method is drawn: name in print, line colour, plotly dash."""
+    """How a curve is drawn: name in print, line colour, plotly dash, the line of the legend that it shares, else its own."""
 
     label: str
     colour: str
     dash: str = "solid"
+    group: str = ""
 
 
 _STYLES = {

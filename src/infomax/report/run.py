@@ -13,14 +13,15 @@ from torch import Tensor
 from infomax.errors import ConfigError, warn
 from infomax.extras import getting, installed
 from infomax.report import accuracies, explorer, gallery, pictures
-from infomax.report.collapse import READ_BY_THE_WATCH, seen, state, verdict
-from infomax.report.curves import mi_and_gauges, spectra
+from infomax.report.collapse import READ_BY_THE_WATCH, readings, seen, state, verdicts
+from infomax.report.curves import mi_and_gauges, spectra, within_epochs
 from infomax.report.explorer import Map, Pane, Shown
+from infomax.report.kinds import named_apart
 from infomax.report.looks import style
 from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.report.samples import CLUSTERS, MOST_POINTS, Samples, clusters, samples_of
-from infomax.report.subject import Subject, find_data, named_apart
+from infomax.report.subject import Subject, find_data
 from infomax.training.collapse import collapsed, lower_bound
 from infomax.training.frames import principal
 from infomax.words import many
@@ -64,7 +65,9 @@ def write(
     if watched := [row for s in subjects for row in seen(s)]:
         page.table(watched, READ_BY_THE_WATCH)
     place = len(page.body)
-    mi_and_gauges(page.section("Curves"), {s.name: s.history for s in subjects}, looks)
+    histories = {s.name: s.history for s in subjects}
+    mi_and_gauges(page.section("Curves"), histories, looks)
+    within_epochs(page, histories, {s.name: readings(s) for s in subjects}, looks)
     known = samples_of(subjects)
     if known:
         page.block("", style=pictures.STYLE + gallery.used_sheets(known))
@@ -117,11 +120,11 @@ def _number(row: Mapping[str, Any], key: str, digits: int = 2) -> str:
 
 def _verdicts(page: Page, subjects: Sequence[Subject]) -> None:
     """Whether each run has collapsed, before any of its numbers."""
-    said = {s.name: verdict(s) for s in subjects if s.history}
+    said = verdicts(subjects)
     if len(subjects) == 1:
-        page.text("".join(said.values()))
+        page.text("".join(text for _, text in said))
     else:
-        page.text("\n".join(f"- {literal(name)}: {text}" for name, text in said.items()))
+        page.text("\n".join(f"- {', '.join(literal(s.name) for s in same)}: {text}" for same, text in said))
 
 
 def _glance(s: Subject) -> dict[str, object]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from infomax.data.content import same_statistics
 from infomax.errors import ConfigError, DataError, command
-from infomax.report.looks import CLASSES, Style, style
 from infomax.training.checkpoint import written
 from infomax.training.folder import never_begun, read_config, read_frames, read_log
 from infomax.training.frames import Frames
@@ -207,21 +206,3 @@ def _fit(subject: Subject, *, strict: bool) -> None:
             raise
         subject.data = None
         subject.missing.append(f"{error}.")
-
-
-def named_apart(subjects: Sequence[Subject]) -> dict[str, Style]:
-    """Give every run a name of its own, and a look: its method's for one run, a colour each for several."""
-    if len(subjects) == 1:
-        return {subjects[0].name: style(subjects[0].method)._replace(label=subjects[0].name)}
-    for subject in subjects:
-        twins = [other for other in subjects if other.name == subject.name]
-        for number, twin in enumerate(twins, 1):
-            if len(twins) > 1:
-                parents = [str(t.path.resolve().parent.name) if t.path else "" for t in twins]
-                here = parents[number - 1]
-                twin.name = f"{here}/{twin.name}" if len(set(parents)) == len(twins) else f"{twin.name} ({number})"
-    dashes = ("solid", "dash", "dot", "dashdot")
-    return {
-        s.name: Style(s.name, CLASSES[k % len(CLASSES)], dashes[k // len(CLASSES) % len(dashes)])
-        for k, s in enumerate(subjects)
-    }

@@ -25,19 +25,21 @@ def collapsed(row: Row) -> bool | None:
     return monitor.collapsed(row) if known else None
 
 
-def lower_bound(value: Any, said: str, digits: int = 2) -> str:
+def lower_bound(value: Any, said: str, digits: int = 2, *, brief: bool = False) -> str:
     """What is said of a reading of a lower bound of mutual information: of one below 0 that alone.
 
     Args:
         value: of the reading, in nats; what is no number is said as it is.
         said: the reading as text.
         digits: behind its point; what they round to 0 is 0.
+        brief: where what that means is said beside it.
 
     Example:
         >>> lower_bound(1.5, "1.50 of at most 5.55 nats"), lower_bound(-0.3, "-0.30 of at most 5.55 nats")
         ('1.50 of at most 5.55 nats', 'below 0 (says nothing)')
     """
-    return "below 0 (says nothing)" if isinstance(value, int | float) and value < -0.5 / 10**digits else said
+    below = isinstance(value, int | float) and value < -0.5 / 10**digits
+    return f"below 0{'' if brief else ' (says nothing)'}" if below else said
 
 
 def flag(history: Sequence[Row], watched: Mapping[str, Any]) -> str:

@@ -194,6 +194,8 @@ class Watch:
                 been["best_random"] = best
             been["best"] = been.get("best", best) + SMOOTH * (best - been.get("best", best))
         been["now"] = dict(gauges)
+        at = {"epoch": round(clock.step / clock.steps_per_epoch, 4)}
+        been.setdefault("readings", []).append(at | {key: float(f"{value:.4g}") for key, value in gauges.items()})
         been["std"] = max(been["std"], std)
         been["level"] += SMOOTH * (mi - been["level"])
         been["information"] = max(been["information"], been["level"])
