@@ -154,15 +154,47 @@ def test_an_option_beside_resume_that_no_run_has_is_told_the_nearest(monkeypatch
 
 @pytest.mark.parametrize("read_back", [False, True])
 @pytest.mark.parametrize("labels", ["hash", None])
-def test_what_judges_a_run_is_said_alike_when_it_ends_and_when_it_had_ended(capsys, read_back, labels):
+@pytest.mark.parametrize("kind", ["images", "signals"])
+def test_what_judges_a_run_is_said_alike_when_it_ends_and_when_it_had_ended(capsys, read_back, labels, kind):
     row = {"epoch": 1, "mi_infonce": 1.0, "ceiling_infonce": 6.0, "bound": 1.0, "effective_rank": 9.0, "std": 0.9}
     has = {"history": [row], "watched": {}, "updates": 3, "data": None if read_back else "photos"}
-    config = {"data": {"content": {"labels": labels}}, "views": {"size": None}}
+    config = {"data": {"content": {"labels": labels}, "kind": kind}, "views": {"size": None}}
     ended(SimpleNamespace(learner=SimpleNamespace(name="jmi"), config=config, size=None, **has), "runs/a")
     said = capsys.readouterr().out.replace("uv run ", "").splitlines()
     if labels is None:
-        assert said[-1] == "with labelled data, one folder a class: infomax evaluate runs/a --data LABELLED"
+        how = "one folder a class" if kind == "images" else "an .npz of x and labels"
+        assert said[-1] == f"with labelled data, {how}: infomax evaluate runs/a --data LABELLED"
         assert said[-2].endswith("next: infomax report runs/a")
     else:
         judged = "infomax evaluate runs/a"
         assert said[-1].endswith(f"next: {judged}, or infomax report runs/a" if read_back else f"next: {judged}")
+
+
+def said_at_the_end(capsys, best=1.0, data="photos"):
+    row = {
+        "epoch": 1,
+        "mi_infonce": min(best, 1.0),
+        "ceiling_infonce": 6.0,
+        "bound": 1.0,
+        "effective_rank": 9.0,
+        "std": 0.9,
+    }
+    watched = {"said": None, "suspicious": 0, "phases": {"0": {"rank": 10.0, "best": best}}}
+    config = {"data": {"content": {"labels": "hash"}, "kind": "rows"}, "views": {"size": None}}
+    has = {"history": [row], "watched": watched, "updates": 3, "data": data, "config": config, "size": None}
+    ended(SimpleNamespace(learner=SimpleNamespace(name="jmi"), **has), "runs/a")
+    return capsys.readouterr().out.replace("uv run ", "").splitlines()
+
+
+def test_the_end_of_a_run_says_that_hardly_any_information_is_read(capsys):
+    clause = ": no sign of collapse, but hardly any information read between the views"
+    assert said_at_the_end(capsys, best=0.1)[0].endswith(f"std 0.90{clause}")
+    assert said_at_the_end(capsys)[0].endswith("std 0.90")
+
+
+def test_a_run_on_one_class_is_not_told_to_evaluate_on_it(capsys):
+    said = said_at_the_end(capsys, data=SimpleNamespace(labels=torch.zeros(9)))
+    assert said[-2] == "wrote runs/a; next: infomax report runs/a"
+    assert said[-1].startswith("all its labels are one, and an accuracy needs two classes; with labelled data, an .npz")
+    assert said[-1].endswith(": infomax evaluate runs/a --data LABELLED")
+    assert said_at_the_end(capsys, data=SimpleNamespace(labels=torch.arange(9)))[-1].endswith("evaluate runs/a")

@@ -203,6 +203,17 @@ class Classifier(nn.Sequential):
         super().__init__(nn.Conv2d(3, 6, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 10))
 
 
+def test_an_encoder_for_other_features_of_nodes_is_told_how_it_is_built() -> None:
+    pytest.importorskip("torch_geometric")
+    graph = im.data.sbm(nodes=30)
+    with pytest.raises(ConfigError, match=r"the data have 32 features: im.encoders.get\('gcn', channels=32\)"):
+        im.train(im.methods.bgrl(encoders.get("gcn")), graph, epochs=1, progress=False)
+    with pytest.raises(ConfigError, match=r"gcn: features is said by im.encoders.get\('gcn', channels=\)"):
+        encoders.get("gcn", features=32)
+    with pytest.raises(ConfigError, match=r"mlp: inputs is said by im.encoders.get\('mlp', channels=, size=\)"):
+        encoders.get("mlp", inputs=32)
+
+
 def test_gcn_is_the_formula() -> None:
     graph = sbm(nodes=40, features=8)
     net = encoders.get("gcn", channels=8, hidden=16, width=4)

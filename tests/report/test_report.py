@@ -17,7 +17,7 @@ import infomax as im
 from infomax import progress
 from infomax.cli import main
 from infomax.cli.pages import reported
-from infomax.data import Dataset, sbm
+from infomax.data import Dataset, Graph, sbm
 from infomax.errors import ConfigError, DataError
 from infomax.report import samples
 from infomax.report.curves import spectra
@@ -206,6 +206,24 @@ def test_points_signals_and_graphs(tmp_path, toy):
     run = im.train(im.methods.bgrl(im.encoders.get("gcn", channels=graph.channels)), graph, epochs=1, progress=False)
     text = run.report(tmp_path / "graph.html").read_text()
     assert "node 0" in text and "neighbours" in text and "no pictures" in text
+
+
+def test_data_that_were_given_in_python_are_asked_for_there(tmp_path):
+    made = sbm(nodes=60)
+    graph = Graph(made.x, made.edge_index)
+    learner = im.methods.bgrl(im.encoders.get("gcn", channels=graph.channels))
+    im.train(learner, graph, epochs=1, progress=False, out=tmp_path / "graph")
+    with pytest.warns(
+        UserWarning, match=r"given in Python. Give them: `im.Run.load\('.*graph'\).report\(data=...\)`\.$"
+    ):
+        im.Run.load(tmp_path / "graph").report(tmp_path / "a.html")
+    rows = Dataset(torch.randn(40, 4, generator=torch.Generator().manual_seed(0)))
+    learner = im.methods.jmi(im.encoders.get("mlp", channels=4, size=1), projector=(8,))
+    im.train(learner, rows, epochs=1, batch_size=20, progress=False, out=tmp_path / "rows")
+    with pytest.warns(
+        UserWarning, match=r"report\(data=...\)`, or, of a file, `.*infomax report .*rows --data PATH`\.$"
+    ):
+        im.Run.load(tmp_path / "rows").report(tmp_path / "b.html")
 
 
 def test_a_learner_put_together_by_hand_has_its_curves(tmp_path):

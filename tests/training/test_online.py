@@ -12,7 +12,7 @@ import infomax as im
 from infomax.data import Dataset, Graph
 from infomax.evaluate.features import features
 from infomax.evaluate.numbers import binomial_error
-from infomax.evaluate.splits import some_held
+from infomax.evaluate.splits import some_classes, some_held, splits
 from infomax.parallel import local_slice
 from infomax.training.feed import Feed
 from infomax.training.online import Online, OnlineProbe, as_text
@@ -131,8 +131,11 @@ def test_data_of_which_nothing_can_be_held_out_are_refused():
     run = fit(data=Dataset(x, every), epochs=1)
     with pytest.raises(im.DataError, match=r"has no class of two samples.*nothing to test on"):
         run.evaluate(protocols="knn")
-    with pytest.raises(im.DataError, match="names no test nodes: there is nothing"):
-        some_held(Graph(x, torch.zeros(2, 0, dtype=torch.int64), every % 2), torch.zeros(0))
+    edges = torch.zeros(2, 0, dtype=torch.int64)
+    with pytest.raises(im.DataError, match=r"names no test nodes: there is nothing.*Graph\(\.\.\., test=\.\.\.\)"):
+        some_held(Graph(x, edges, every % 2, train=every[:9]), torch.zeros(0))
+    with pytest.raises(im.DataError, match="names no nodes to learn from: give"):
+        some_classes(Graph(x, edges, every % 2, test=every[:9]), every[:0])
 
 
 def test_nodes_of_a_graph_are_tried_on_its_test_split():
@@ -148,6 +151,24 @@ def test_nodes_of_a_graph_are_tried_on_its_test_split():
     with pytest.raises(im.DataError, match="names no nodes to learn from"):
         im.train(learner(), data, epochs=1, progress=False, **ONLINE)
     assert 0 <= run.history[-1]["online_probe"] <= 100
+
+
+def test_of_a_graph_without_a_split_every_fifth_labelled_node_of_a_class_is_held_out():
+    pytest.importorskip("torch_geometric")
+    named = im.data.load("sbm")
+    labels = named.labels.clone()
+    labels[:7] = -1  # without one
+    data = Graph(named.x, named.edge_index, labels)
+    learner = im.methods.bgrl(im.encoders.get("gcn", channels=data.channels), predictor=(16,))
+    run = im.train(learner, data, epochs=1, lr=1e-2, progress=False, **ONLINE)
+    held = torch.cat([(labels == c).nonzero()[1::5, 0] for c in range(3)])
+    fit, tested, how = splits(data, None)
+    assert tested.tolist() == held.sort().values.tolist() and len(fit) == 293 - len(held) and min(fit) == 7
+    assert run.history[-1]["online_n"] == len(held)
+    found = run.evaluate(protocols="linear")
+    assert (found["train"], found["test"], found["how"]) == (293 - len(held), len(held), how)
+    assert how == "every 5th node of each class held out as test"
+    assert splits(named, None)[2] == "the graph's own split"
 
 
 def test_the_scale_of_features_does_not_matter():

@@ -94,3 +94,63 @@ def test_a_run_warns_once_of_views_that_are_not_normalised_as_whole_images_are(t
     with warnings.catch_warnings(action="error"):
         im.Run.resume(tmp_path / "run", data=data, views=ended(), progress=False)
         fit(ended(transforms.Normalize(data.mean, data.std)))
+
+
+SIGNALS = im.data.Dataset(torch.randn(40, 3, 64, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 2)
+
+
+def of_signals(views="auto", encoder="resnet1d", precision="32-true", **options):
+    torch.manual_seed(0)
+    learner = im.methods.simclr(im.encoders.get(encoder, channels=3, **options), projector=(8,))
+    asked = {"epochs": 1, "batch_size": 20, "progress": False, "precision": precision}
+    return im.train(learner, SIGNALS, views=views, **asked)
+
+
+def test_views_of_any_floats_are_brought_to_the_type_of_the_weights():
+    def doubled(batch, index, *, seed, epoch):
+        return batch.double(), batch.double() + 0.125
+
+    def single(batch, index, *, seed, epoch):
+        return batch, batch + 0.125
+
+    one, other = (of_signals(views).learner.state_dict() for views in (doubled, single))
+    assert all(torch.allclose(t, other[name]) for name, t in one.items())
+    assert next(of_signals(single, precision="64-true").learner.parameters()).dtype == torch.float64
+
+
+def test_views_that_are_numpy_arrays_are_refused_by_their_number():
+    def mixed(batch, index, *, seed, epoch):
+        return batch, batch.numpy()
+
+    with pytest.raises(im.ConfigError, match=r"views=mixed: view 1 is a numpy array of float32: give torch tensors"):
+        of_signals(mixed)
+
+
+def test_views_of_neighbours_find_them_by_the_index():
+    seen = []
+
+    def adjacent(batch, index, *, seed, epoch):
+        assert torch.equal(batch, SIGNALS.images[index]) and batch.dtype == torch.float32
+        seen.extend(index.tolist())
+        return batch, SIGNALS.images[(index + 1).clamp(max=len(SIGNALS) - 1)]
+
+    of_signals(adjacent)
+    assert set(seen) == set(range(40))
+
+
+def test_an_encoder_for_other_data_is_told_which_takes_these():
+    with pytest.raises(
+        im.ConfigError, match=r"resnet8 is for images: for signals take resnet1d \(--encoder auto does\)"
+    ):
+        of_signals(encoder="resnet8")
+
+
+def test_one_signal_is_told_how_it_is_given():
+    run = of_signals()
+    with pytest.raises(
+        im.DataError, match=r"trained on 3 channels. Give signals N x 3 x L; one signal x, 3 x L, as x\[None\]"
+    ):
+        run.embed(SIGNALS.images[0])
+    with pytest.raises(im.DataError, match=r"\(2 channels\): it was trained on 3 channels"):
+        run.embed(SIGNALS.images[:, :2])
+    assert run.embed(SIGNALS.images[0][None])[0].shape[0] == 1

@@ -283,15 +283,26 @@ def ended(run: Run, out: str) -> None:
     if online := as_text(last):
         print(online)
     judge, look = judging(out, run.config), typed(f"report {shlex.quote(out)}")
+    lone = _of_one_class(run)
+    judged = labelled(run.config) and not lone
     if run.data is None:  # a run that had ended was read back, without its data
         print(f"{out} had ended: nothing was done; {longer(out)}")
-        print(f"next: {f'{judge}, or {look}' if labelled(run.config) else look}")
+        print(f"next: {f'{judge}, or {look}' if judged else look}")
     else:
         if seen := _seen(run):
             print(seen)
-        print(f"wrote {out}; next: {judge if labelled(run.config) else look}")
-    if not labelled(run.config):
-        print(f"with labelled data, one folder a class: {judge}")
+        print(f"wrote {out}; next: {judge if judged else look}")
+    if not judged:
+        images = run.config["data"].get("kind", "images") == "images"
+        but = "all its labels are one, and an accuracy needs two classes; " if lone else ""
+        other = f"{judge} --data LABELLED" if lone else judge
+        print(f"{but}with labelled data, {'one folder a class' if images else 'an .npz of x and labels'}: {other}")
+
+
+def _of_one_class(run: Run) -> bool:
+    """Whether data at hand have labels, all of them the same, so that `evaluate` would refuse them."""
+    labels = None if run.data is None else getattr(run.data, "labels", None)
+    return labels is not None and len(labels) > 0 and bool((labels == labels[0]).all())
 
 
 def longer(run: str) -> str:

@@ -4,6 +4,7 @@ encoder = infomax.encoders.get("resnet18", channels=3, size=32)
 encoder.width  # 512
 """
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -174,4 +175,7 @@ def _build(name: str, channels: int, size: int, options: dict[str, Any]) -> nn.M
     try:
         return _BUILDERS[name](channels, size, **options)
     except TypeError as error:
+        if twice := re.search("multiple values for argument '(features|inputs|channels)'", str(error)):
+            by = "channels=, size=" if name == "mlp" else "channels="
+            raise ConfigError(f"encoder {name}: {twice[1]} is said by im.encoders.get({name!r}, {by})") from error
         raise ConfigError(f"encoder {name}: {str(error).split('__init__() ')[-1]}") from error

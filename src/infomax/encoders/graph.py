@@ -41,7 +41,7 @@ class GCN(nn.Module):
                 from torch_geometric.nn import GCNConv
         except ImportError as error:
             raise ConfigError(f"encoder gcn needs torch-geometric: {getting('graph')}") from error
-        self.width = width
+        self.features, self.width = features, width
         # BGRL's batch norm forgets slowly: its momentum .99 is .01 in torch's convention.
         self.conv1, self.norm1, self.act1 = GCNConv(features, hidden), nn.BatchNorm1d(hidden, momentum=0.01), nn.PReLU()
         self.conv2, self.norm2, self.act2 = GCNConv(hidden, width), nn.BatchNorm1d(width, momentum=0.01), nn.PReLU()
@@ -54,6 +54,11 @@ class GCN(nn.Module):
             x = graph
         else:
             x, edge_index = graph
+        if x.shape[1] != self.features:
+            raise ConfigError(
+                f"encoder gcn was made for {self.features} features a node, and the data have {x.shape[1]} features: "
+                f"im.encoders.get('gcn', channels={x.shape[1]})"
+            )
         x = self.act1(self.norm1(self.conv1(x, edge_index)))
         out: Tensor = self.act2(self.norm2(self.conv2(x, edge_index)))
         return out

@@ -255,12 +255,12 @@ def fits(run: "Run", data: Dataset, size: int | None = None) -> int | None:
     if isinstance(data, Graph):
         what = many(data.channels, "feature") + " a node of a graph"
     else:
-        what = many(data.channels, "channel" if data.is_images else "dimension")
+        what = many(data.channels, "channel" if data.is_images or data.is_signals else "dimension")
     if size is not None and not data.is_images:
         raise ConfigError(f"size={size} of {data.name!r} ({what}): only images are brought to a size; leave it out")
     cannot = f"an encoder trained on {asked['name']!r} cannot take {data.name!r} ({what})"
     if len(asked["mean"]) != data.channels:
-        raise DataError(f"{cannot}: it was trained on {many(len(asked['mean']), 'channel')}. Give data of its own kind")
+        raise DataError(f"{cannot}: it was trained on {_trained_on(asked)}")
     some = data if isinstance(data, Graph) else Dataset(data.images[:2], mean=data.mean, std=data.std)
     own = run_size(run.config)
     side = whole_size(run, data) if size is None else view_size(data, size)
@@ -277,6 +277,16 @@ def fits(run: "Run", data: Dataset, size: int | None = None) -> int | None:
     if isinstance(seen, Exception):
         raise DataError(f"{cannot}: {(str(seen) or type(seen).__name__).splitlines()[0]}") from seen
     return own
+
+
+def _trained_on(asked: Mapping[str, Any]) -> str:
+    """Which shape a run's data had, and how others of its kind are given."""
+    n, kind = len(asked["mean"]), asked.get("kind")
+    if kind == "signals":
+        return f"{many(n, 'channel')}. Give signals N x {n} x L; one signal x, {n} x L, as x[None]"
+    if kind in ("rows", "nodes"):
+        return f"{many(n, 'dimension' if kind == 'rows' else 'feature')}. Give N x {n}"
+    return f"{many(n, 'channel')}. Give data of its own kind"
 
 
 def _tried(encoder: nn.Module, some: Dataset, side: int | None) -> Tensor | Exception:

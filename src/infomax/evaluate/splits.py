@@ -17,14 +17,16 @@ from infomax.words import many
 HELD_OUT = 5  # every fifth sample of a class is the test set of data that come without one
 NAMED = 5  # classes that a warning names
 AS_GIVEN = "train and test as given"
+PUBLIC = ("cora", "citeseer")  # graphs whose split is everybody's
 
 
 def splits(
     data: Dataset, test: Dataset | None, how: str = "the test split of the data set"
 ) -> tuple[Tensor, Tensor, str]:
     """Rows of train and test within their sets, and how the split came about: where there is a test set, as `how` says."""
-    if isinstance(data, Graph):
-        return data.train, data.test, "the graph's public split"
+    if isinstance(data, Graph) and (len(data.train) or len(data.val) or len(data.test)):
+        whose = "public" if data.origin is not None and data.origin[0] in PUBLIC else "own"
+        return data.train, data.test, f"the graph's {whose} split"
     n = len(data)
     if test is not None:
         return torch.arange(n), torch.arange(len(test)), how
@@ -38,16 +40,25 @@ def splits(
         held = (
             rank % HELD_OUT == 1
         )  # the second, seventh, ...: a class of one is learnt from, a class of two tested too
+    told = torch.ones(n, dtype=torch.bool)
+    if isinstance(data, Graph) and data.labels is not None:
+        told = data.labels >= 0  # others mark nodes without a label
+        held &= told
     which = "" if data.labels is None else " of each class"
     lone = len(_untested(data, held)) if data.labels is not None else 0
     but = f" (none of {many(lone, 'class', 'classes')} of one sample)" if lone else ""
-    return (~held).nonzero()[:, 0], held.nonzero()[:, 0], f"every {HELD_OUT}th sample{which} held out as test{but}"
+    one = "node" if isinstance(data, Graph) else "sample"
+    return (
+        (told & ~held).nonzero()[:, 0],
+        held.nonzero()[:, 0],
+        f"every {HELD_OUT}th {one}{which} held out as test{but}",
+    )
 
 
 def _untested(data: Dataset, held: Tensor) -> list[int]:
     """The labels that no sample has which is held out."""
     assert data.labels is not None
-    every = torch.unique(data.labels)
+    every = torch.unique(data.labels[data.labels >= 0] if isinstance(data, Graph) else data.labels)
     lone: list[int] = every[~torch.isin(every, data.labels[held])].tolist()
     return lone
 
@@ -64,8 +75,12 @@ def some_held(data: Dataset, held: Tensor, test: Dataset | None = None) -> None:
         DataError: naming what they lack.
     """
     if not len(held):
-        what = "names no test nodes" if isinstance(data, Graph) else "has no class of two samples, to hold one out of"
-        raise DataError(f"{data.name!r} {what}: there is nothing to test on")
+        if isinstance(data, Graph) and len(data.train) + len(data.val):
+            raise DataError(
+                f"{data.name!r} names no test nodes: there is nothing to test on; give im.data.Graph(..., test=...), or no "
+                f"split at all, for every {HELD_OUT}th node of a class"
+            )
+        raise DataError(f"{data.name!r} has no class of two samples, to hold one out of: there is nothing to test on")
     if test is None and not isinstance(data, Graph) and (lone := _untested(data, held)):
         names = [repr(data.classes[c] if data.classes and 0 <= c < len(data.classes) else c) for c in lone[:NAMED]]
         more = f" and {len(lone) - NAMED:,} more" if len(lone) > NAMED else ""
@@ -88,6 +103,8 @@ def some_classes(data: Dataset, fit: Tensor, otherwise: str = "") -> None:
     """
     assert data.labels is not None
     classes = torch.unique(data.labels[fit]).tolist()
+    if not classes:
+        raise DataError(f"{data.name!r} names no nodes to learn from: give im.data.Graph(..., train=...)")
     if len(classes) == 1:
         raise DataError(
             f"{data.name!r}: all {len(fit)} training labels are {classes}; an accuracy needs two classes: give data with "

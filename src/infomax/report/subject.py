@@ -177,9 +177,16 @@ def find_data(subjects: Sequence[Subject], given: Any = None, root: str | None =
             found = known[source]
             if isinstance(found, str):
                 where = "RUN" if subject.path is None else shlex.quote(str(subject.path))
+                asks, why = f"`{command(f'report {where} --data PATH')}`", f"were not found ({found})"
+                if asked.get("source", "") is None:  # a run of before does not tell
+                    why = "were given in Python"
+                    in_python = "`im.Run.load(...).report(data=...)`"
+                    if subject.path is not None:
+                        in_python = f"`im.Run.load({str(subject.path)!r}).report(data=...)`"
+                    # no file holds a graph of one's own
+                    asks = in_python if asked.get("kind") == "nodes" else f"{in_python}, or, of a file, {asks}"
                 subject.missing.append(
-                    "Thumbnails, features, neighbours and view pairs need the data, which were not found "
-                    f"({found}). Give them: `{command(f'report {where} --data PATH')}`."
+                    f"Thumbnails, features, neighbours and view pairs need the data, which {why}. Give them: {asks}."
                 )
                 continue
             subject.data, subject.own = found, _same(found, asked)

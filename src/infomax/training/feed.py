@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeGuard
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -189,6 +190,12 @@ class Feed:
         if not isinstance(made, tuple | list) or len(made) < 2:
             got = f"{len(made)}" if isinstance(made, tuple | list) else with_article(type(made).__name__)
             raise ConfigError(f"views={name} gave {got}: give a tuple or list of at least 2 views of the batch")
+        for number, view in enumerate(made):
+            if isinstance(view, np.ndarray):
+                raise ConfigError(
+                    f"views={name}: view {number} is a numpy array of {view.dtype}: give torch tensors, as by "
+                    "torch.from_numpy(view).float()"
+                )
         rows = [len(v) for v in made if isinstance(v, Tensor)]
         if index is not None and any(n != len(index) for n in rows):
             raise ConfigError(f"views={name} gave views of {rows} rows for {len(index)} samples: give one a sample")

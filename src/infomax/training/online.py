@@ -13,13 +13,13 @@ the run are the same bits with and without.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from infomax.data import Dataset, Graph, gather
+from infomax.data import Dataset, gather
 from infomax.data.order import spread
 from infomax.errors import DataError
 from infomax.evaluate.knn import knn_predict
@@ -124,7 +124,8 @@ class Online:
         self.bank = torch.arange(len(data)) if feed.whole else spread(data.images, gauged)  # as `Feed.fixed` has them
         # a graph's nodes are all encoded for its gauges, those of its test split too
         self.held = None if feed.whole else _some(data if test is None else test, held, len(data), data)
-        truth = data.labels[data.test] if isinstance(data, Graph) else cast(Dataset, self.held).labels
+        self.tested = held  # of a graph; of other data `held` has them
+        truth = data.labels[held] if self.held is None else self.held.labels
         assert truth is not None
         self.truth = torch.where(torch.isin(truth, classes), torch.searchsorted(classes, truth), -1)
         self.encoder, self.data, self.size = learner.encoder, data, size
@@ -190,7 +191,7 @@ class Online:
 
         z = _first(heard, len(self.bank))
         if self.held is None:
-            queries, learns = z[cast(Graph, self.data).test.to(z.device)], self.learns
+            queries, learns = z[self.tested.to(z.device)], self.learns
         else:
             queries, learns = features(self.encoder, self.held, self.size, progress=False).to(z), self.learns[self.bank]
         truth = self.truth.to(z.device)

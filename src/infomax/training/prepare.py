@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from infomax.clock import Clock
+from infomax.data import Dataset
 from infomax.data.content import content
 from infomax.encoders.width import measured_width, width_of
 from infomax.errors import ConfigError, InfomaxError
@@ -21,7 +22,7 @@ from infomax.target import Twin
 from infomax.training import checkpoint, sharding
 from infomax.training import wandb as weights_and_biases
 from infomax.training.checkpoint import described
-from infomax.training.defaults import check_names, dataset, read_for, view_function, view_size
+from infomax.training.defaults import auto_encoder, check_names, dataset, read_for, view_function, view_size
 from infomax.training.devices import Place, checked, chosen, compile_branch, place, uncompiled
 from infomax.training.feed import Feed
 from infomax.training.interrupt import interval
@@ -115,10 +116,12 @@ def prepare(
             by_rank(None)  # the first process's clock is that of all: it begins when the last has read its data
     length = Length(0, options.budget)  # what is tried out below, and compiled by torch, is on the budget too
     made = view_function(samples, views, options.size, options.local_views)
-    feed = Feed(samples, made, options.batch_size, options.seed, where.device, where.dtype)
     learner.accumulate = options.accumulate
     if where.dtype is not None:
         learner.to(where.dtype)
+    # views come as the weights are: a function of the user's gives float64 as easily
+    weights = next((p.dtype for p in learner.encoder.parameters() if p.is_floating_point()), where.dtype)
+    feed = Feed(samples, made, options.batch_size, options.seed, where.device, weights)
     if machine["strategy"] == "fsdp" and world() > 1:
         same_start(learner.cpu().to(memory_format=torch.contiguous_format).train())
         climbs = sharding.sharded(learner, where.device)
@@ -154,9 +157,16 @@ def prepare(
     return Job(Run(learner, config, data=samples), climbs, feed, optimiser, where, options, length)
 
 
-def _hint(learner: Learner, view: Any) -> str:
+MADE_FOR = {"mlp": ("images", "rows"), "toy": ("rows",), "resnet1d": ("signals",), "gcn": ("nodes",)}
+"""The kinds of data that encoders are for; all others are for images."""
+
+
+def _hint(learner: Learner, view: Any, data: Dataset) -> str:
     """What to do where an encoder cannot take a view, if that can be told."""
     encoder, what = learner.encoder, getattr(learner.encoder, "recipe", None)
+    name = what.get("name") if isinstance(what, dict) else None
+    if name is not None and data.kind not in (kinds := MADE_FOR.get(name, ("images",))):
+        return f"; {name} is for {' or '.join(kinds)}: for {data.kind} take {auto_encoder(data)} (--encoder auto does)"
     if not isinstance(view, Tensor) or view.ndim != 4:
         return ""
     what = what if isinstance(what, dict) and "name" in what else {}  # else an attribute of the user's own
@@ -205,7 +215,7 @@ def _try_out_one(learner: Learner, feed: Feed, view: Any) -> None:
     except InfomaxError:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
-        said = f"{str(error) or type(error).__name__}".splitlines()[0] + _hint(learner, view)
+        said = f"{str(error) or type(error).__name__}".splitlines()[0] + _hint(learner, view, feed.data)
         raise ConfigError(f"the encoder cannot take views of {feed.data.name!r} of shape {shape}: {said}") from error
     if not isinstance(z, Tensor) or z.ndim != 2 or (isinstance(view, Tensor) and len(z) != len(view)):
         got = f"embeddings of shape {tuple(z.shape)}" if isinstance(z, Tensor) else with_article(type(z).__name__)
