@@ -1,4 +1,5 @@
 import math
+import re
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -109,14 +110,17 @@ def test_labels_below_0_are_no_class(tmp_path: Path) -> None:
     [
         ({"pixels": np.zeros((2, 2, 2))}, "no array named images or x (seen: pixels)"),
         ({"x": np.full((2, 2, 2, 1), 3.0)}, "float images range over [3, 3]"),
-        ({"x": np.full((2, 2, 2), -1)}, "integer images range over [-1, -1]"),
+        (
+            {"x": np.full((2, 2, 2), -1)},
+            "integer images range over [-1, -1]: give values in 0..255; of signals N x C x L floats",
+        ),
         ({"x": np.full((2, 2), np.nan)}, "NaN or infinite"),
         ({"x": np.array([[-1e300, 1e300]])}, "range over [-1e+300, 1e+300], beyond what 32 bits hold"),
         ({"x": np.zeros((2, 2, 2, 2, 2))}, "shape (2, 2, 2, 2, 2)"),
         ({"x": np.zeros((0, 2))}, "at least one"),
         ({"x": np.array([["a"]])}, "give numbers"),
         ({"x": np.zeros((3, 2)), "y": np.zeros(2, int)}, "3 samples but labels of shape (2,)"),
-        ({"x": np.zeros((3, 2)), "y": np.zeros(3)}, "labels of type float64"),
+        ({"x": np.zeros((3, 2)), "y": np.full(3, 0.5)}, "labels of type float64"),
     ],
 )
 def test_arrays_that_do_not_fit_say_why(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
@@ -130,11 +134,19 @@ def test_files_that_are_no_arrays_say_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a readable"):
         load(tmp_path / "a.npz")
     np.save(tmp_path / "b.npy", np.array([{"an": "object"}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="not a readable"):
+    with pytest.raises(DataError, match=r"not a readable .* \(it holds Python objects, .* cut or pad them"):
         load(tmp_path / "b.npy")
     (tmp_path / "c.csv").write_text("1,2")
-    with pytest.raises(DataError, match=r"give an .npy or .npz file"):
+    with pytest.raises(
+        DataError, match=r"give an .npy or .npz file; .* np\.genfromtxt\('c\.csv', delimiter=\",\", skip_h"
+    ):
         load(tmp_path / "c.csv")
+    (tmp_path / "recordings.csv").write_text("1,2")
+    with pytest.raises(DataError, match=r"no file '.*recordings\.npy': give one of"):  # and not recordings.csv
+        load(tmp_path / "recordings.npy")
+    (tmp_path / "c.csv").with_name("photos").mkdir()
+    with pytest.raises(DataError, match=r"did you mean '.*photos'"):
+        load(tmp_path / "fotos")
     np.save(tmp_path / "d.npy", np.zeros((3, 2)))
     with pytest.raises(NoSuchSplit, match="no test split"):
         load(tmp_path / "d.npy", split="test")
@@ -299,13 +311,17 @@ class Frame:
         ),
         (
             lambda: torch.tensor([[1.0, 2.0], [NAN, 2.0]]),
-            "NaN or infinite values in 1 of 2 samples, the first 1: clean",
+            "NaN or infinite values in 1 of 2 samples, the first 1; 25 % of the cells, in column 0: fill them, as by the col",
         ),
-        (lambda: np.array([[1.0], [2.0], [np.inf]]), "NaN or infinite values in 1 of 3 samples, the first 2: clean"),
-        (lambda: torch.full((3, 2, 9), NAN), "NaN or infinite values in 3 of 3 samples, the first 0"),
+        (
+            lambda: np.array([[1.0], [2.0], [np.inf]]),
+            "NaN or infinite values in 1 of 3 samples, the first 2; 33 % of the cells, in col",
+        ),
+        (lambda: np.full((3, 9), NAN), r".* 100 % of the cells, in columns 0, 1, 2, 3, 4, \.\.\. \(9 in all\): fill"),
+        (lambda: torch.full((3, 2, 9), NAN), "NaN or infinite values in 3 of 3 samples, the first 0: clean them, or"),
         (lambda: torch.rand(3, 4, dtype=torch.complex64), "an array of type torch.complex64: give numbers"),
         (lambda: torch.rand(3, 4).to(torch.float8_e4m3fn), "an array of type torch.float8_e4m3fn: give numbers"),
-        (lambda: np.array([[1, "a"]], dtype=object), "an array of type object: give numbers"),
+        (lambda: np.array([[1, "a"]], dtype=object), "an array of type object: give numbers .* cut or pad"),
         (lambda: np.array([["a"]]), "an array of type <U1: give numbers"),
         (lambda: np.ma.masked_array(np.ones((2, 2)), [[1, 0], [0, 0]]), "an array with masked entries: fill them"),
         (lambda: torch.eye(3).to_sparse(), "a sparse_coo tensor: give a dense one"),
@@ -356,7 +372,7 @@ def test_an_edge_from_nowhere_names_its_node() -> None:
 
 def test_a_dataset_of_ones_own_that_cannot_be_says_why() -> None:
     with pytest.raises(DataError, match=r"mine: labels of type torch\.float32: give whole numbers"):
-        Dataset(torch.zeros(3, 2), torch.zeros(3), name="mine")
+        Dataset(torch.zeros(3, 2), torch.tensor([0.0, 1.0, NAN]), name="mine")
     with pytest.raises(DataError, match=r"labels of type float64: give whole numbers"):
         Dataset(torch.zeros(3, 2), [0.5, 1.0, 2.0])  # type: ignore[arg-type]
     for gap in (math.nan, None, 1):
@@ -421,3 +437,78 @@ def test_columns_that_32_bits_round_to_few_steps_are_said(tmp_path: Path) -> Non
         years = np.stack([np.arange(2000, 2050), np.full(50, 2**40 + 1), 2**24 + 2 * np.arange(50)], 1)
         for x in (noise * 1e-30, noise * 1e30, times - [0, 1.7e9, 0], years):
             load(saved(tmp_path, x=x))
+
+
+@pytest.mark.parametrize("of", [np.asarray, torch.as_tensor, list])
+@pytest.mark.parametrize("labels", [[2.0, 0.0, 1.0], [True, False, True]])
+def test_labels_of_whole_floats_and_of_yes_and_no_are_numbers(of: Any, labels: list[Any], tmp_path: Path) -> None:
+    wanted = [int(one) for one in labels]
+    pairs = load(list(zip(torch.zeros(3, 2), labels, strict=True)))
+    for data in (
+        Dataset(torch.zeros(3, 2), of(labels)),
+        pairs,
+        load(saved(tmp_path, x=np.zeros((3, 2)), y=np.array(labels))),
+    ):
+        assert data.labels is not None and data.labels.dtype == torch.int64 and data.labels.tolist() == wanted
+
+
+@pytest.mark.parametrize("x", [np.zeros((5, 3), np.float32), torch.zeros(5, 2, 9), np.zeros((5, 8, 8, 3), np.uint8)])
+@pytest.mark.parametrize("y", [[0, 1, 0, 1, 1], np.array(list("abaab")), torch.tensor([0, 1, 0, 1, 1])])
+def test_a_pair_of_samples_and_labels_is_a_data_set(x: Any, y: Any) -> None:
+    data = load((x, y))
+    assert len(data) == 5 and data.labels is not None and len(set(data.labels.tolist())) == 2
+    with pytest.raises(
+        DataError,
+        match=r"two arrays, of shapes \(4, .* and \(5,\): of images and labels .*infomax\.data\.Dataset\(x, y\)",
+    ):
+        load((x[:4], y))
+
+
+def test_a_pair_of_train_and_test_is_refused_and_a_list_of_two_pictures_is_two_samples() -> None:
+    picture = np.zeros((8, 8, 3), np.uint8)
+    assert len(load([picture, picture])) == 2 and len(load(((picture, 0), (picture, 1)))) == 2
+    with pytest.raises(
+        DataError, match=r"two arrays, of shapes \(5, 3\) and \(2, 3\): .*\(of images and labels: infomax"
+    ):
+        load((np.zeros((5, 3)), torch.zeros(2, 3)))
+
+
+def test_sparse_matrices_say_what_to_give() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    for make in (sparse.coo_matrix, sparse.csr_array):
+        for call in (load, Dataset):
+            with pytest.raises(
+                DataError, match=r"a sparse matrix of shape \(3, 3\): of a table give x\.toarray\(\); of a gr"
+            ):
+                call(make(np.eye(3)))
+
+
+def test_signals_whose_readings_stand_where_channels_do_are_said(tmp_path: Path) -> None:
+    x = GENERATOR.normal(size=(6, 30, 3)).astype(np.float32)
+    said = r"30 channels of 3 readings each: if it is N x L x C, transpose: x\.transpose\(0, 2, 1\)"
+    for give in (lambda: load(saved(tmp_path, x=x)), lambda: Dataset(torch.from_numpy(x)), lambda: load(list(x))):
+        with pytest.warns(UserWarning, match=said) as warned:
+            give()
+        assert len(warned) == 1
+    with pytest.warns(UserWarning, match="12 channels of 1 reading each"):
+        Dataset(np.zeros((5, 12, 1)))  # type: ignore[arg-type]
+    Dataset(x.transpose(0, 2, 1))  # type: ignore[arg-type]
+    Dataset(np.full((5, 3, 3), 7.0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("n", "value"), [(40, 1e30), (6000, -3e38)])
+def test_one_value_that_takes_its_channel_from_all_others_is_said(n: int, value: float, tmp_path: Path) -> None:
+    x = GENERATOR.normal(size=(n, 3, 7)).astype(np.float32)
+    x[5, 1, 4] = value
+    said = re.escape(f"data.npz: sample 5 holds {value:g} in channel 1, where nine tenths of the values lie within")
+    with pytest.warns(UserWarning, match=said):
+        load(saved(tmp_path, x=x))
+    with pytest.warns(UserWarning, match=r"sample 5 holds .* in column 1"):
+        Dataset(x[:, :, 4])  # type: ignore[arg-type]
+
+
+def test_columns_that_are_rare_heavy_or_of_two_scales_are_no_lost_ones() -> None:
+    rare = (GENERATOR.random(5000) < 0.01).astype(float)
+    heavy = GENERATOR.standard_cauchy(5000)
+    mixed = np.where(GENERATOR.random(5000) < 0.4, 1.0, 1e-9 * GENERATOR.normal(size=5000))
+    Dataset(np.stack([rare, heavy, mixed], 1))  # type: ignore[arg-type]

@@ -29,6 +29,7 @@ NAMES = (
     "digits", "gaussians", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet", "imagenet100", "cora", "citeseer", "sbm",
 )  # fmt: skip
 """The data sets known by name."""
+_ARRAYS = (".npy", ".npz")
 
 __all__ = ["NAMES", "Dataset", "Graph", "batches", "default_root", "gather", "gaussians", "load", "sbm", "statistics"]
 
@@ -49,11 +50,11 @@ def load(
     """Load a data set by name, an array file, a folder of images, or shards; or make one of what is at hand.
 
     Args:
-        data: one of `NAMES`; or the path of an `.npy` or `.npz` file (`images` or `x`, and `labels` or `y`);
-            or a folder of images (one folder a class gives labels; flat or nested gives none); or shards, `.parquet` or
-            WebDataset's `.tar`: a folder, a pattern such as `shards/train-{000..146}.tar`, or `hf:user/name`. Or an array,
-            a tensor, or what has a length and gives samples by number (a torch Dataset, a list), as `infomax.train` takes
-            them, without `root`, `split`, `resize`, `shrink` and `stray`.
+        data: one of `NAMES`; or the path of an `.npy` or `.npz` file (`images` or `x`, and `labels` or `y`; with `edge_index`
+            a graph); or a folder of images (one folder a class gives labels; flat or nested gives none); or shards, `.parquet`
+            or WebDataset's `.tar`: a folder, a pattern such as `shards/train-{000..146}.tar`, or `hf:user/name`. Or an array or
+            a tensor, one and its labels `(x, y)`, or what has a length and gives samples by number (a torch Dataset, a list),
+            as `infomax.train` takes them, without `root`, `split`, `resize`, `shrink` and `stray`.
         root: where the files of a named set lie or shall lie; by default the environment's INFOMAX_DATA, else
             `~/.cache/infomax`.
         split: `train` or `test`. Graphs have one; their node ids are in `Graph.train`, `val` and `test`.
@@ -69,7 +70,7 @@ def load(
         stray: of a folder: keep also the few pictures beside folders of classes, directly in it, though it has no labels then.
 
     Returns:
-        A `Dataset`; for cora and sbm a `Graph`.
+        A `Dataset`; for cora, citeseer, sbm and data with an `edge_index` a `Graph`.
 
     Raises:
         DataError: nothing by this name or path, what is no data at all, or data that is missing, empty, corrupt or out of
@@ -163,14 +164,29 @@ def _read(
     path = Path(name).expanduser()
     if path.is_dir():
         return read_folder(path, split, scale, on_error, hold, stray)
-    if path.is_file() and path.suffix.lower() in (".npy", ".npz"):
+    if path.is_file() and path.suffix.lower() in _ARRAYS:
         return read_array(path, split)
     if path.is_file() and path.suffix.lower() in EXTENSIONS:
         raise DataError(f"{path}: one picture: give its folder, or in Python a list: run.embed([path])")
+    if path.is_file() and path.suffix.lower() in (".csv", ".tsv", ".txt"):
+        mark = "," if path.suffix.lower() == ".csv" else "\\t"
+        raise DataError(
+            f"{path}: text is not read: give an .npy or .npz file; of a table of numbers np.savez({path.stem + '.npz'!r}, "
+            f'x=a[:, :-1], labels=a[:, -1]), a = np.genfromtxt({path.name!r}, delimiter="{mark}", skip_header=1), where '
+            "the last column is the label; of labels of files pairs, in Python: im.train(learner, [(path, label), ...]), "
+            "run.evaluate(the same)"
+        )
     if path.is_file():
         raise DataError(
             f"{path}: a file of this kind is not known: give an .npy or .npz file, or a folder of images; files with labels "
             "in a list are given in Python, as pairs: im.train(learner, [(path, label), ...]), run.evaluate(the same)"
         )
-    known = nearest(name, NAMES, beside(path))
+    known = nearest(name, NAMES, _beside(path))
     raise DataError(f"no data set and no file {name!r}: {known}, or a folder of images or an .npz file")
+
+
+def _beside(path: Path) -> str:
+    """Name what is called nearly as a path that does not exist, where that can be read: see `beside`."""
+    hint = beside(path)
+    offered = Path(hint.removeprefix("did you mean ").removesuffix("? ")[1:-1])
+    return hint if offered.is_dir() or offered.suffix.lower() in (*_ARRAYS, ".tar", ".parquet") else ""

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from infomax.data.labels import of_numbers, of_one_kind, of_words
+from infomax.data.edges import of_parts
+from infomax.data.labels import of_numbers, of_one_kind, of_words, whole
 from infomax.data.machine import free_memory
 from infomax.data.normalisation import statistics
-from infomax.data.samples import as_samples
+from infomax.data.samples import as_samples, warn_of_odd
 from infomax.data.sets import Dataset
 from infomax.errors import DataError, NoSuchSplit
 
@@ -39,7 +40,11 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     except _UNREADABLE as error:
         reason = " ".join(str(error).split())
         if "pickle" in reason:  # numpy's advice, of any file that it does not know, is to load what may run code
-            reason = "it holds Python objects" if _is_array_file(path) else "it is no array file"
+            reason = (
+                "it holds Python objects, signals of unequal lengths, say: cut or pad them to one"
+                if _is_array_file(path)
+                else "it is no array file"
+            )
         raise DataError(f"{path}: not a readable .npy or .npz file of plain arrays ({reason})") from error
 
 
@@ -50,7 +55,7 @@ def _is_array_file(path: Path) -> bool:
 
 def read_array(path: Path, split: str) -> Dataset:
     """Read a `.npy` array of samples, or an `.npz` with `images` (or `x`) and, where known, `labels` (or `y`), whole
-    numbers or words, and `classes`, their names.
+    numbers or words, and `classes`, their names; an `.npz` with `edge_index` is a graph (see `of_parts`), of one split.
 
     An `.npz` with two splits names them `x_train`, `y_train`, `x_test`, `y_test` (or `images_...`, `labels_...`).
 
@@ -62,6 +67,8 @@ def read_array(path: Path, split: str) -> Dataset:
         DataError: an unreadable file, or no fitting key. NoSuchSplit: no such split.
     """
     arrays = read_arrays(path)
+    if "edge_index" in arrays:
+        return of_parts(arrays, str(path))
     x = _find(arrays, _IMAGE_KEYS, split)
     if x is None:
         if split != "train" and _find(arrays, _IMAGE_KEYS, "train") is not None:
@@ -75,6 +82,8 @@ def read_array(path: Path, split: str) -> Dataset:
         of_train = _find(arrays, _IMAGE_KEYS, "train")
         train = samples if of_train is None else as_samples(of_train, str(path))
     mean, std = statistics(train)
+    if train.is_floating_point():
+        warn_of_odd(train, str(path))
     labels, classes = _labelled(arrays, split, len(samples), str(path))
     two = all(_find(arrays, _IMAGE_KEYS, each) is not None for each in ("train", "test"))
     return Dataset(samples, labels, classes, str(path), mean, std, split=split if two else None)
@@ -95,7 +104,7 @@ def _labelled(arrays: dict[str, np.ndarray], split: str, n: int, name: str) -> t
     classes = None if named is None else [str(c) for c in named]
     if y is None:
         return None, classes
-    y = _flat(y)
+    y = whole(_flat(y))
     if y.dtype.kind not in "iuU":
         raise DataError(f"{name}: labels of type {y.dtype}: give whole numbers, or words")
     if y.shape != (n,):

@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
+from infomax.data.edges import of_parts
 from infomax.data.folder import OnError
 from infomax.data.items import of_items
+from infomax.data.samples import not_sparse
 from infomax.data.sets import Dataset
 from infomax.errors import DataError
 
 
 def of_given(data: Any, on_error: OnError = "skip") -> Dataset:
-    """A data set of an array or tensor, of what gives samples by number, or as it is.
+    """A data set of an array or tensor, of one and its labels, of what gives samples by number, or as it is.
 
     Args:
         data: what there is.
@@ -25,6 +28,11 @@ def of_given(data: Any, on_error: OnError = "skip") -> Dataset:
         return data
     if isinstance(data, Tensor):
         return Dataset(data if data.is_meta else data.cpu())
+    not_sparse(data, type(data).__name__)
+    if isinstance(data, tuple) and len(data) == 2 and getattr(data[0], "ndim", 0) >= 2 and _is_array(data[1]):
+        return _labelled(*data)
+    if hasattr(data, "edge_index"):  # torch_geometric's Data
+        return of_parts(data.to_dict() if hasattr(data, "to_dict") else vars(data), type(data).__name__)
     if hasattr(data, "__array__"):
         return Dataset(data)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, Mapping | bytes):
@@ -38,3 +46,27 @@ def of_given(data: Any, on_error: OnError = "skip") -> Dataset:
         f"data of type {type(data).__name__}: give the name or path of a data set, one array or tensor of N samples, what has "
         f"a length and gives samples by number (a torch Dataset, a list), or an infomax.data.Dataset{inside}"
     )
+
+
+def _labelled(samples: Any, other: Any) -> Dataset:
+    """A data set of an array and a vector of as many labels.
+
+    Raises:
+        DataError: of another number of labels, or two arrays of samples, as of train and test.
+    """
+    shapes = f"two arrays, of shapes {tuple(samples.shape)} and {tuple(np.shape(other))}"
+    if np.ndim(other) > 1:
+        raise DataError(
+            f"{shapes}: give one, and of train and test the second where it is tested on (of images and labels: "
+            "infomax.data.Dataset(x, y), a whole number or word a sample)"
+        )
+    if len(samples) != len(other):
+        raise DataError(f"{shapes}: of images and labels give as many of both, infomax.data.Dataset(x, y)")
+    return Dataset(samples, other)
+
+
+def _is_array(given: Any) -> bool:
+    """Whether this holds numbers or words along a dimension, a list of them too."""
+    if isinstance(given, list):
+        return all(isinstance(one, str) or np.ndim(one) == 0 for one in given)
+    return getattr(given, "ndim", 0) >= 1

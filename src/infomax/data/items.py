@@ -248,6 +248,8 @@ def _sample(raw: Any) -> Tensor:
         raise DataError(
             f"{len(raw)} images a sample, views perhaps: give the picture itself, views= makes the two"
         )  # lightly's transforms give a list of them
+    if hasattr(raw, "edge_index"):  # of torch_geometric's data sets
+        raise DataError("a graph: its nodes are the samples; of a set of one graph give that itself, data[0]")
     if isinstance(raw, list):
         raw = np.asarray(raw)
     if not isinstance(raw, Tensor | np.ndarray) or raw.ndim not in (1, 2, 3):
@@ -277,7 +279,9 @@ def _together(samples: list[Tensor], name: str) -> Tensor | list[Tensor]:
         samples = [one.expand(-1, -1, channels) for one in samples]
     elif len({one.shape for one in samples}) > 1:
         shapes = sorted({str(tuple(one.shape)) for one in samples})
-        raise DataError(f"{name}: samples of shapes {', '.join(shapes[:3])}: give all of one length")
+        raise DataError(
+            f"{name}: samples of shapes {', '.join(shapes[:3])}: give all of one length (cut or pad signals)"
+        )
     same = len({one.shape for one in samples}) == 1
     return torch.stack(samples) if same else [one.contiguous() for one in samples]
 
@@ -366,7 +370,8 @@ def _labels(
 def _plain(label: Any) -> Any:
     """A label as Python has it, out of an array of one element too, as MedMNIST's are."""
     held = isinstance(label, Tensor | np.ndarray | np.generic) and math.prod(label.shape) == 1
-    return label.item() if held else label
+    value = label.item() if held else label
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _told(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Labels as files hold them, whole numbers or words, as numbers of classes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +49,28 @@ def of_numbers(values: np.ndarray, name: str) -> Tensor | None:
     """
     values = values.astype(np.int64)
     return None if some_missing(values < 0, name) else torch.from_numpy(values)
+
+
+def whole(values: Any) -> Any:
+    """Labels as int64 that are yes and no, or floats and all whole (as `numpy.genfromtxt` reads them); others as they are.
+
+    Args:
+        values: an array or a tensor.
+
+    Example:
+        >>> whole(np.array([2.0, 0.0])).tolist(), whole(torch.tensor([True, False])).tolist(), whole(np.array([0.5])).tolist()
+        ([2, 0], [1, 0], [0.5])
+    """
+    if isinstance(values, Tensor):
+        floats = values.is_floating_point() and values.layout == torch.strided and not values.is_meta
+        fits = values.dtype == torch.bool or (
+            floats and bool(((values.trunc() == values) & (values.abs() < 2**53)).all())
+        )
+        return values.to(torch.int64) if fits else values
+    fits = values.dtype == np.bool_ or (
+        values.dtype.kind == "f" and bool(((np.trunc(values) == values) & (np.abs(values) < 2**53)).all())
+    )
+    return values.astype(np.int64) if fits else values
 
 
 def some_missing(missing: np.ndarray, name: str) -> bool:

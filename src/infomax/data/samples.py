@@ -1,11 +1,14 @@
 """What may be samples: arrays and tensors as images, points or signals."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from infomax.errors import DataError, warn
 from infomax.views.image import plane_by_plane
+from infomax.words import many
 
 
 def as_samples(given: np.ndarray | Tensor, name: str) -> Tensor:
@@ -61,7 +64,8 @@ def as_samples(given: np.ndarray | Tensor, name: str) -> Tensor:
         array = array * np.uint8(255)
     elif low < 0 or high > 255:
         raise DataError(
-            f"{name}: integer images range over [{low:g}, {high:g}]: give values in 0..255 (signals: floats)"
+            f"{name}: integer images range over [{low:g}, {high:g}]: give values in 0..255; "
+            "of signals N x C x L floats, x.astype('float32')"
         )
     if array.ndim == 3:
         array = array[..., None]
@@ -80,7 +84,8 @@ def _range(given: np.ndarray | Tensor, name: str) -> tuple[float, float]:
             raise DataError(f"{name}: an array with masked entries: fill them, or leave such samples out")
         numbers = given.dtype.kind in "fiub"
     if not numbers:
-        raise DataError(f"{name}: an array of type {given.dtype}: give numbers (floats of 16 bits or more)")
+        unequal = "; signals of unequal lengths: cut or pad them to one" if given.dtype == object else ""
+        raise DataError(f"{name}: an array of type {given.dtype}: give numbers (floats of 16 bits or more){unequal}")
     if given.ndim not in (2, 3, 4) or 0 in given.shape:
         raise DataError(
             f"{name}: an array of shape {tuple(given.shape)}: give images N x H x W (x C), points N x D or "
@@ -88,14 +93,24 @@ def _range(given: np.ndarray | Tensor, name: str) -> tuple[float, float]:
         )
     low, high = map(float, torch.aminmax(given.detach()) if isinstance(given, Tensor) else (given.min(), given.max()))
     if not np.isfinite(low + high):
-        bad = ~(torch.isfinite(given) if isinstance(given, Tensor) else np.isfinite(given)).reshape(len(given), -1).all(
-            1
-        )
+        whole = torch.isfinite(given).numpy(force=True) if isinstance(given, Tensor) else np.isfinite(given)
+        rows = np.flatnonzero(~whole.reshape(len(given), -1).all(1))
         raise DataError(
-            f"{name}: NaN or infinite values in {int(bad.sum()):,} of {len(given):,} samples, the first "
-            f"{int(bad.nonzero()[0][0])}: clean them, or leave such samples out"
+            f"{name}: NaN or infinite values in {len(rows):,} of {len(given):,} samples, the first {rows[0]}"
+            f"{_columns(whole) if given.ndim == 2 else ': clean them'}, or leave such samples out"
         )
     return low, high
+
+
+def _columns(whole: np.ndarray) -> str:
+    """Which columns of a table have gaps and how many cells are such, and how they are filled."""
+    gaps = ~whole
+    columns, share = np.flatnonzero(gaps.any(0)).tolist(), float(f"{100 * gaps.mean():.2g}")
+    some = ", ".join(map(str, columns[:5])) + f", ... ({len(columns)} in all)" * (len(columns) > 5)
+    return (
+        f"; {share:g} % of the cells, in {'column' if len(columns) == 1 else 'columns'} {some}: fill them, as by the "
+        "columns' medians with a mask of the gaps as further columns (docs/data.md)"
+    )
 
 
 def _warn_of_squares(samples: np.ndarray | Tensor, low: float, high: float, name: str) -> None:
@@ -124,6 +139,59 @@ def _warn_of_steps(array: np.ndarray, held: np.ndarray, name: str) -> None:
         )
 
 
+_SEEN = 4096
+"""Values of a channel that stand for all of them."""
+_FAR = 1e6
+"""Beyond so many times the distance of nine tenths of the values from the median, the rest is not told from the mean."""
+
+
+def warn_of_odd(samples: Tensor, name: str) -> None:
+    """Warn of signals whose readings stand where channels do, and of one value so large that its channel is lost to all others.
+
+    Args:
+        samples: N x D or N x C x L floats, finite.
+        name: of the data.
+
+    Warns:
+        UserWarning: naming the channel, the sample and the value.
+
+    Example:
+        >>> import warnings
+        >>> x = torch.randn(50, 3)
+        >>> x[7, 1] = 1e30
+        >>> with warnings.catch_warnings(record=True, action="always") as said:
+        ...     warn_of_odd(x, "mine")
+        >>> str(said[0].message).partition(":")[2].partition(",")[0]
+        ' sample 7 holds 1e+30 in column 1'
+    """
+    if samples.ndim == 3 and (shape := tuple(samples.shape[1:]))[0] > shape[1]:
+        warn(
+            f"{name}: {shape[0]} channels of {many(shape[1], 'reading')} each: if it is N x L x C, transpose: "
+            "x.transpose(0, 2, 1) of an array, x.transpose(1, 2) of a tensor"
+        )
+    others, wide = (0, 2)[: samples.ndim - 1], samples if samples.ndim == 3 else samples[..., None]
+    n, length = len(wide), wide.shape[2]
+    if n * length > _SEEN:  # drawn, as steps would beat with what is periodic
+        places = torch.randint(n * length, (_SEEN,), generator=torch.Generator().manual_seed(0))
+    else:
+        places = torch.arange(n * length)
+    seen = wide[places // length, :, places % length]
+    median = seen.median(0).values
+    spread = (seen - median).abs().kthvalue(max(1, int(0.9 * len(seen))), 0).values
+    over, under = samples.amax(others) - median, median - samples.amin(others)
+    lost = ((torch.maximum(over, under) > _FAR * spread) & (spread > 0)).nonzero()[:, 0].tolist()
+    if lost:
+        c, what = lost[0], "column" if samples.ndim == 2 else "channel"
+        column = wide[:, c].flatten()
+        at = int(column.argmax() if over[c] >= under[c] else column.argmin())
+        more = f" (so it is in {len(lost)} {what}s)" * (len(lost) > 1)
+        warn(
+            f"{name}: sample {at // length} holds {float(column[at]):g} in {what} {c}, where nine tenths of the values lie "
+            f"within {float(spread[c]):.3g} of {float(median[c]):.3g}{more}: divided by the standard deviation that it makes, "
+            "all others are the same: clip it, or leave the sample out"
+        )
+
+
 def dense(given: Tensor, name: str) -> None:
     """Refuse tensors whose numbers do not lie in memory one by one.
 
@@ -133,3 +201,16 @@ def dense(given: Tensor, name: str) -> None:
     kind = "quantized" if given.is_quantized else "meta" if given.is_meta else str(given.layout).removeprefix("torch.")
     if kind != "strided":
         raise DataError(f"{name}: a {kind} tensor: give a dense one with its numbers, such as x.to_dense()")
+
+
+def not_sparse(given: Any, name: str) -> None:
+    """Refuse SciPy's sparse matrices, which have a length for nobody.
+
+    Raises:
+        DataError: saying what to give of a table, and of a graph.
+    """
+    if hasattr(given, "toarray") and hasattr(given, "nnz"):
+        raise DataError(
+            f"{name}: a sparse matrix of shape {tuple(given.shape)}: of a table give x.toarray(); of a graph "
+            "infomax.data.Graph(x, edge_index), edge_index being numpy.stack(x.nonzero()) of the adjacency"
+        )

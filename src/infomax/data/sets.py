@@ -10,9 +10,9 @@ from torch import Tensor
 
 from infomax.arrays import as_tensor
 from infomax.data.encoded import SAMPLE, Encoded
-from infomax.data.labels import of_words
+from infomax.data.labels import of_words, whole
 from infomax.data.normalisation import statistics
-from infomax.data.samples import as_samples, dense
+from infomax.data.samples import as_samples, dense, not_sparse, warn_of_odd
 from infomax.errors import DataError
 from infomax.words import many
 
@@ -40,6 +40,9 @@ class Dataset:
         origin: name or path, and root, by which `load` found this train split; None: it came otherwise.
         split: `train` or `test`, where the data have both; None: these are all there are.
         unlabelled: why there are no labels, where a layout looks as if there were; whoever asks for labels says it.
+
+    Warns:
+        UserWarning: of signals that seem to be N x L x C, and of one value so large that its channel is lost.
 
     Raises:
         DataError: no samples, samples that cannot be, not one label a sample, labels that are no whole numbers, or labels
@@ -98,6 +101,8 @@ class Dataset:
             if isinstance(some, Encoded):
                 some = some.take(some.spread(SAMPLE).tolist())
             self.mean, self.std = statistics(some)
+            if isinstance(some, Tensor) and some.is_floating_point():
+                warn_of_odd(some, self.name)
 
     def __len__(self) -> int:
         """N, the number of samples."""
@@ -279,6 +284,7 @@ def _is_mask(given: Tensor) -> bool:
 
 
 def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
+    not_sparse(given, name)
     if isinstance(given, Tensor) or hasattr(given, "__array__"):  # of pandas, say
         return as_samples(given if isinstance(given, Tensor | np.ndarray) else np.asarray(given), name)
     if not isinstance(given, Iterable | Encoded):
@@ -326,7 +332,7 @@ def _as_labels(given: Any, classes: list[str] | None, name: str) -> tuple[Tensor
             array = np.array(values)
     if isinstance(array, np.ndarray) and array.dtype.kind == "U":
         return of_words(array, classes, name)
-    return _whole(array, "labels", name), classes
+    return _whole(whole(array), "labels", name), classes
 
 
 def _whole(given: Any, what: str, name: str) -> Tensor:

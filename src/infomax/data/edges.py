@@ -1,0 +1,52 @@
+"""A graph by the names that torch_geometric gives to its parts: `x`, `edge_index`, `y`, `train_mask`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from infomax.data.sets import Graph
+from infomax.errors import DataError, warn
+
+_FEATURES, _LABELS = ("x", "X", "features"), ("y", "Y", "labels", "label")
+_UNUSED = ("edge_attr", "edge_weight")
+
+
+def of_parts(parts: Mapping[str, Any], name: str) -> Graph:
+    """A graph of its parts; of the nodes to learn from, to choose by and to report on, masks or ids.
+
+    Args:
+        parts: `x` and `edge_index`; where known `y` (or `labels`), `classes`, and `train_mask`, `val_mask`, `test_mask` (or
+            `train`, `val`, `test`).
+        name: what was asked for.
+
+    Raises:
+        DataError: no features of the nodes, or what `Graph` refuses.
+
+    Example:
+        >>> import numpy as np
+        >>> of_parts({"x": np.eye(3), "edge_index": np.array([[0, 1], [1, 0]]), "train_mask": np.eye(3)[0] > 0}, "mine")
+        Graph('mine', 3 nodes of 3, edge_index 2 x 2, no labels, 1 train)
+    """
+
+    def part(*names: str) -> Any:
+        return next((parts[one] for one in names if parts.get(one) is not None), None)
+
+    x, edges, y, classes = part(*_FEATURES), part("edge_index"), part(*_LABELS), part("classes")
+    if edges is None:
+        raise DataError(f"{name}: a graph without edges: give edge_index, 2 x E whole numbers (of none 2 x 0)")
+    if x is None:
+        raise DataError(
+            f"{name}: edge_index, but no features of the nodes: name them x, N x F numbers (of nodes without any, their "
+            "degrees, say), or make an infomax.data.Graph(x, edge_index, y)"
+        )
+    if unused := [one for one in _UNUSED if parts.get(one) is not None]:
+        warn(f"{name}: {' and '.join(unused)} of a graph is not used: its edges are there or not")
+    return Graph(
+        x,
+        edges,
+        y.reshape(-1) if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1 else y,
+        part("train_mask", "train"),
+        part("val_mask", "val"),
+        part("test_mask", "test"),
+        None if classes is None else [str(one) for one in classes],
+        name,
+    )

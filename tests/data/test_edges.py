@@ -1,0 +1,42 @@
+"""Graphs by the names that torch_geometric gives to their parts, from a file and at hand."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import infomax as im
+from infomax.errors import DataError
+
+X, EDGES, Y = np.eye(4, dtype=np.float32), np.array([[0, 1, 1, 2], [1, 0, 2, 1]]), np.array([0, 1, 0, -1])
+
+
+def test_an_npz_with_edges_is_a_graph_and_never_a_table(tmp_path: Path) -> None:
+    mask = np.array([True, False, True, False])
+    np.savez(
+        tmp_path / "g.npz", x=X, edge_index=EDGES, y=Y[:, None], train_mask=mask, test_mask=~mask, val=np.array([3])
+    )
+    graph = im.data.load(tmp_path / "g.npz")
+    assert isinstance(graph, im.data.Graph) and graph.edge_index.tolist() == EDGES.tolist()
+    assert graph.labels is not None and graph.labels.tolist() == Y.tolist()
+    assert [ids.tolist() for ids in (graph.train, graph.val, graph.test)] == [[0, 2], [3], [1, 3]]
+    assert graph.origin is not None and len(im.data.load(graph.origin[0], split="test")) == 4
+    np.savez(tmp_path / "g.npz", edge_index=EDGES, y=Y)
+    with pytest.raises(DataError, match=r"g\.npz: edge_index, but no features of the nodes: name them x"):
+        im.data.load(tmp_path / "g.npz")
+
+
+def test_a_graph_of_torch_geometric_is_one() -> None:
+    geometric = pytest.importorskip("torch_geometric.data", reason="needs torch-geometric (the extra graph)")
+    mask = torch.tensor([True, False, True, False])
+    data = geometric.Data(torch.from_numpy(X), torch.from_numpy(EDGES), y=torch.from_numpy(Y), test_mask=mask)
+    graph = im.data.load(data)
+    assert isinstance(graph, im.data.Graph) and graph.test.tolist() == [0, 2] and graph.train.tolist() == []
+    with pytest.raises(DataError, match=r"a graph: its nodes are the samples; .* give that itself, data\[0\]"):
+        im.data.load([data])
+    with pytest.raises(DataError, match="Data: a graph without edges: give edge_index"):
+        im.data.load(geometric.Data(torch.eye(3)))
+    with pytest.warns(UserWarning, match="edge_attr of a graph is not used"):
+        im.data.load(SimpleNamespace(x=X, edge_index=EDGES, edge_attr=np.ones(4)))
