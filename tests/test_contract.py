@@ -2,6 +2,7 @@ import copy
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -383,3 +384,20 @@ def test_it_is_there_with_the_package_and_takes_nothing_with_it():
     code = "import sys, infomax as im; assert callable(im.check)"
     code += "; assert not {'torchvision', 'lightning', 'sklearn'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_it_is_tried_on_the_processor_whatever_the_default_device():
+    learner = im.methods.byol(nn.Linear(8, 4), projector=(4,), predictor=(4,))
+    with torch.device("meta"):
+        assert {line.found for line in im.check(learner)} == {"ok"}
+
+
+def test_a_number_of_numpy_is_one():
+    class Price(im.Marginal):
+        def penalty(self, a, b):
+            return np.float32(1)
+
+    plain = Plain()
+    views = [torch.randn(8, 4), torch.randn(8, 4)]
+    bounds = [Learner(nn.Identity(), Shared(), Alignment(plain), m)(views).bound for m in (InfoNCE(plain), Price())]
+    assert bounds[1].isfinite()

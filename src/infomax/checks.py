@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -85,6 +86,8 @@ def a_number(found: Any, a: Tensor, b: Tensor, verb: str) -> Tensor | float:
     Raises:
         ConfigError: another shape, or no number at all.
     """
+    if isinstance(found, np.generic):
+        found = found.item()
     if isinstance(found, int | float) or (isinstance(found, Tensor) and found.shape == a.shape[:-2]):
         return found
     lead = torch.Size(torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]))  # type: ignore[no-untyped-call]

@@ -40,3 +40,28 @@ def test_a_graph_of_torch_geometric_is_one() -> None:
         im.data.load(geometric.Data(torch.eye(3)))
     with pytest.warns(UserWarning, match="edge_attr of a graph is not used"):
         im.data.load(SimpleNamespace(x=X, edge_index=EDGES, edge_attr=np.ones(4)))
+
+
+def test_masks_of_several_splits_are_told_to_be_one(tmp_path: Path) -> None:
+    np.savez(tmp_path / "g.npz", x=X, edge_index=EDGES, y=Y, train_mask=np.zeros((4, 10), bool))
+    with pytest.raises(DataError, match=r"train_mask of 10 splits: give one of them, as train_mask\[:, 0\]"):
+        im.data.load(tmp_path / "g.npz")
+
+
+def test_a_set_of_graphs_is_told_to_give_its_graph() -> None:
+    class Graphs:
+        edge_index = EDGES
+
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, k: int) -> SimpleNamespace:
+            return SimpleNamespace(x=X, edge_index=EDGES)
+
+    with pytest.raises(DataError, match=r"data\[0\]"):
+        im.data.load(Graphs())
+
+
+def test_labels_beside_an_array_may_be_a_column_or_a_tuple() -> None:
+    for labels in (Y[:, None] + 1, tuple(Y + 1)):
+        assert im.data.load((X, labels)).labels.tolist() == (Y + 1).tolist()

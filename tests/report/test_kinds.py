@@ -63,3 +63,9 @@ def test_the_name_of_a_kind_is_no_markup_in_a_legend():
     looks = named_apart(runs)
     figure = mi_panels([Panel({name: [0.0, 1.0] for name in looks})], styles=looks)
     assert figure.data[0].name == "&lt;b&gt;mine&lt;/b&gt;, 2 seeds"
+
+
+def test_kinds_that_cannot_be_named_apart_are_numbered():
+    few, many = run("a"), run("b")
+    few.config["data"]["samples"], many.config["data"]["samples"] = 100, 200
+    assert [kind.name for kind in kinds([few, many])] == ["JMI (1)", "JMI (2)"]

@@ -302,7 +302,7 @@ def ended(run: Run, out: str) -> None:
 def _of_one_class(run: Run) -> bool:
     """Whether data at hand have labels, all of them the same, so that `evaluate` would refuse them."""
     labels = None if run.data is None else getattr(run.data, "labels", None)
-    return labels is not None and len(labels) > 0 and bool((labels == labels[0]).all())
+    return labels is not None and len(labels[labels >= 0].unique()) == 1
 
 
 def longer(run: str) -> str:

@@ -38,6 +38,10 @@ def of_parts(parts: Mapping[str, Any], name: str) -> Graph:
             f"{name}: edge_index, but no features of the nodes: name them x, N x F numbers (of nodes without any, their "
             "degrees, say), or make an infomax.data.Graph(x, edge_index, y)"
         )
+    masks = ("train_mask", "val_mask", "test_mask")
+    if several := [one for one in masks if getattr(parts.get(one), "ndim", 1) == 2]:
+        count = parts[several[0]].shape[1]
+        raise DataError(f"{name}: {', '.join(several)} of {count} splits: give one of them, as {several[0]}[:, 0]")
     if unused := [one for one in _UNUSED if parts.get(one) is not None]:
         warn(f"{name}: {' and '.join(unused)} of a graph is not used: its edges are there or not")
     return Graph(

@@ -31,7 +31,8 @@ def of_given(data: Any, on_error: OnError = "skip") -> Dataset:
     not_sparse(data, type(data).__name__)
     if isinstance(data, tuple) and len(data) == 2 and getattr(data[0], "ndim", 0) >= 2 and _is_array(data[1]):
         return _labelled(*data)
-    if hasattr(data, "edge_index"):  # torch_geometric's Data
+    if hasattr(data, "edge_index") and (hasattr(data, "to_dict") or not hasattr(data, "__getitem__")):
+        # torch_geometric's Data; its sets of graphs have the edges of all
         return of_parts(data.to_dict() if hasattr(data, "to_dict") else vars(data), type(data).__name__)
     if hasattr(data, "__array__"):
         return Dataset(data)
@@ -54,6 +55,8 @@ def _labelled(samples: Any, other: Any) -> Dataset:
     Raises:
         DataError: of another number of labels, or two arrays of samples, as of train and test.
     """
+    if np.ndim(other) == 2 and np.shape(other)[1] == 1:  # a column of a table
+        other = np.asarray(other).ravel()
     shapes = f"two arrays, of shapes {tuple(samples.shape)} and {tuple(np.shape(other))}"
     if np.ndim(other) > 1:
         raise DataError(
@@ -66,7 +69,7 @@ def _labelled(samples: Any, other: Any) -> Dataset:
 
 
 def _is_array(given: Any) -> bool:
-    """Whether this holds numbers or words along a dimension, a list of them too."""
-    if isinstance(given, list):
+    """Whether this holds numbers or words along a dimension, a list or tuple of them too."""
+    if isinstance(given, list | tuple):
         return all(isinstance(one, str) or np.ndim(one) == 0 for one in given)
     return getattr(given, "ndim", 0) >= 1

@@ -171,8 +171,9 @@ def warn_of_odd(samples: Tensor, name: str) -> None:
         )
     others, wide = (0, 2)[: samples.ndim - 1], samples if samples.ndim == 3 else samples[..., None]
     n, length = len(wide), wide.shape[2]
-    if n * length > _SEEN:  # drawn, as steps would beat with what is periodic
-        places = torch.randint(n * length, (_SEEN,), generator=torch.Generator().manual_seed(0))
+    most = min(_SEEN, max(512, 2**20 // wide.shape[1]))  # of a wide table fewer
+    if n * length > most:  # drawn, as steps would beat with what is periodic
+        places = torch.randint(n * length, (most,), generator=torch.Generator().manual_seed(0))
     else:
         places = torch.arange(n * length)
     seen = wide[places // length, :, places % length]

@@ -104,7 +104,7 @@ def apart(
     if any(changed(all_found[0].get(key), f.get(key)) for key in ("content", "content_of_test") for f in all_found):
         return "the data have changed between their evaluations: evaluate them again"
     for key in ("size", "seed"):
-        asked = list(dict.fromkeys(str(f.get(key)) for f in all_found))
+        asked = list(dict.fromkeys(str(f[key]) for f in all_found if key in f))  # a version of before did not keep it
         if len(asked) > 1:
             return f"the runs were evaluated by different --{key} ({', '.join(asked)})"
     differ = differences(configs)

@@ -41,7 +41,11 @@ def kinds(subjects: Sequence[Subject]) -> list[Kind]:
         told = seeds.told_by([subjects[places[k][0]].config for k in same])
         for k, by in zip(same, told, strict=True):
             names[k] = f"{label}, {by}" if by else label
-    return [Kind(name, [subjects[k] for k in kind]) for name, kind in zip(names, places, strict=True)]
+    made = list(names)
+    for k, name in enumerate(names):  # what tells them apart may be too much to name
+        if names.count(name) > 1:
+            made[k] = f"{name} ({names[: k + 1].count(name)})"
+    return [Kind(name, [subjects[k] for k in kind]) for name, kind in zip(made, places, strict=True)]
 
 
 def named_apart(subjects: Sequence[Subject]) -> dict[str, Style]:

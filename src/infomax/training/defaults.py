@@ -96,6 +96,8 @@ def begun_by(asked: Mapping[str, Any]) -> dict[str, Any]:
 def read_like(asked: Mapping[str, Any], size: int | None = None) -> dict[str, Any]:
     """The options of `load` by which pictures are read for the encoder of a run: as its own were, or larger for a size.
 
+    What `resize` made smaller stays so: it is a square of the user's own choice.
+
     But for `stray`, which says which pictures there are: those beside folders of classes would cost the others their labels.
 
     Args:

@@ -112,7 +112,7 @@ class Online:
         some_held(data, held, test)
         if not len(fit):
             raise DataError(f"{data.name!r} names no nodes to learn from: there is no online accuracy of it")
-        classes = torch.unique(data.labels)
+        classes = torch.unique(data.labels[data.labels >= 0])  # graphs mark nodes without a label
         if len(classes) < 2:
             options = " and ".join(f"--online-{n}" for n in self.asked)
             raise DataError(
