@@ -227,8 +227,12 @@ def nearest(name: str, options: Iterable[str], otherwise: str = "") -> str:
     return f"{hint}({listed})" if hint else f"give {listed}"
 
 
-def beside(path: Path) -> str:
+def beside(path: Path, serves: Callable[[Path], bool] = lambda _: True) -> str:
     """Name what is called nearly as a path that does not exist, in the same folder; nothing where there is none such.
+
+    Args:
+        path: that was asked for.
+        serves: whether what is there could be taken.
 
     Example:
         >>> import tempfile
@@ -238,7 +242,7 @@ def beside(path: Path) -> str:
         "did you mean '/photos'? "
     """
     try:
-        there = [p.name for p in path.parent.iterdir()]
+        there = [p.name for p in path.parent.iterdir() if serves(p)]
     except OSError:
         return ""
     close = difflib.get_close_matches(path.name, there, n=1)

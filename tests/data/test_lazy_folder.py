@@ -93,8 +93,9 @@ def test_a_page_decodes_of_many_files_those_alone_that_it_shows(
     monkeypatch.setattr(folder, "FEW", 4)
     load(tmp_path, shrink=256)  # as a run does; it notes what it found
     count: list[Path] = []
-    decoded = folder.decoded
-    monkeypatch.setattr(folder, "decoded", lambda file, *how: (count.append(file), decoded(file, *how))[1])
+    for name in ("decoded", "decoded_at"):
+        true = getattr(folder, name)
+        monkeypatch.setattr(folder, name, lambda file, *how, true=true: (count.append(file), true(file, *how))[1])
     lazy = load(tmp_path, shrink=256, hold=False)
     assert (
         not count

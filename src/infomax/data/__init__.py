@@ -181,12 +181,10 @@ def _read(
             f"{path}: a file of this kind is not known: give an .npy or .npz file, or a folder of images; files with labels "
             "in a list are given in Python, as pairs: im.train(learner, [(path, label), ...]), run.evaluate(the same)"
         )
-    known = nearest(name, NAMES, _beside(path))
-    raise DataError(f"no data set and no file {name!r}: {known}, or a folder of images or an .npz file")
+    known = nearest(name, NAMES, beside(path, _is_read))
+    raise DataError(f"no data set and no file {name!r}: {known}, or a folder of images or an .npy or .npz file")
 
 
-def _beside(path: Path) -> str:
-    """Name what is called nearly as a path that does not exist, where that can be read: see `beside`."""
-    hint = beside(path)
-    offered = Path(hint.removeprefix("did you mean ").removesuffix("? ")[1:-1])
-    return hint if offered.is_dir() or offered.suffix.lower() in (*_ARRAYS, ".tar", ".parquet") else ""
+def _is_read(path: Path) -> bool:
+    """Whether `load` could read what lies here, by its name."""
+    return path.is_dir() or path.suffix.lower() in (*_ARRAYS, ".tar", ".parquet")

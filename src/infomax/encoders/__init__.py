@@ -57,6 +57,9 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "gcn": lambda channels, size, **options: GCN(channels, **options),
 }
 
+MADE_FOR = {"mlp": ("images", "rows"), "toy": ("rows",), "resnet1d": ("signals",), "gcn": ("nodes",)}
+"""The kinds of data that encoders are for; all others are for images."""
+
 _LIBRARIES = {"torchvision": in_torchvision, "timm": in_timm}
 NAMES = (*_BUILDERS, "torchvision/NAME", "timm/NAME")
 """The encoders known by name."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from infomax import encoders
 from infomax.clock import Clock
 from infomax.data import Dataset
 from infomax.data.content import content
@@ -157,15 +158,11 @@ def prepare(
     return Job(Run(learner, config, data=samples), climbs, feed, optimiser, where, options, length)
 
 
-MADE_FOR = {"mlp": ("images", "rows"), "toy": ("rows",), "resnet1d": ("signals",), "gcn": ("nodes",)}
-"""The kinds of data that encoders are for; all others are for images."""
-
-
 def _hint(learner: Learner, view: Any, data: Dataset) -> str:
     """What to do where an encoder cannot take a view, if that can be told."""
     encoder, what = learner.encoder, getattr(learner.encoder, "recipe", None)
     name = what.get("name") if isinstance(what, dict) else None
-    if name is not None and data.kind not in (kinds := MADE_FOR.get(name, ("images",))):
+    if name is not None and data.kind not in (kinds := encoders.MADE_FOR.get(name, ("images",))):
         return f"; {name} is for {' or '.join(kinds)}: for {data.kind} take {auto_encoder(data)} (--encoder auto does)"
     if not isinstance(view, Tensor) or view.ndim != 4:
         return ""
