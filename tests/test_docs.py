@@ -392,6 +392,9 @@ def test_the_first_look_of_the_readme_is_that_of_its_file():
         bare = run["baselines"]["untrained"]
         cells = (f"{run[key]:.1f} ± {run[key + '_se']:.1f} ({bare[key]:.1f})" for key in ("linear", "knn"))
         assert f"{run['epochs']:.0f} epochs | {' | '.join(cells)} |" in page
+    page = " ".join(PAGES["docs/time_to_accuracy.md"].split())
+    (first,) = (run for run in runs if run["seed"] == 0 and run["views"] == 16)
+    assert f"a linear probe of {first['linear']:.1f} % and {first['knn']:.1f} % by nearest neighbours" in page
     (again,) = (run for run in runs if run["seed"] == 1)
     assert f"a second seed of the first has {again['linear']:.1f} and {again['knn']:.1f}" in page
     (wide,) = (run for run in before if run["views"] == 64)
@@ -458,7 +461,7 @@ def test_the_periodic_table_has_as_many_sentences_as_are_said():
 
 
 def test_what_is_said_of_the_watch_was_counted():
-    page = PAGES["docs/collapse.md"]
+    page = PAGES["docs/collapse_study.md"]
     for world in ("digits, wide", "digits, fast", "digits, sgd", "digits, batch 64"):
         rows = [r for r in read("results/collapse-digits-seed110.json")["rows"] if r["world"] == world]
         fell = [r for r in rows if r["collapsed"]]

@@ -22,7 +22,7 @@ from infomax.studies.toy.judge import come_out
 from infomax.studies.verdict import judged, shown
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("collapse.md", "reproduction.md", "performance.md", "time_to_accuracy.md", "toy.md")
+PAGES = ("collapse_study.md", "reproduction.md", "performance.md", "time_to_accuracy.md", "toy.md")
 NAMES = {"cifar10": "CIFAR-10 (JPEG copy)", "fashion-mnist": "Fashion-MNIST", "simclr": "SimCLR", "byol": "BYOL"}
 NAMES |= {"barlow-twins": "Barlow Twins", "vicreg": "VICReg"}
 BLOCK = re.compile(r"(<!-- results: (\S+?)(, seed by seed)? -->\n).*?(<!-- end -->)", re.DOTALL)

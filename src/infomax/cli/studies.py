@@ -358,7 +358,7 @@ def collapse(
         root: where named data sets lie.
         seeds: of every sentence and world.
         first_seed: the first of them. The thresholds were chosen on seed 0, and seeds 1 to 24 and 100 to 120 were looked at
-            before the watch was as it is (docs/collapse.md): the default repeats one of these; a trial of your own takes
+            before the watch was as it is (docs/collapse_study.md): the default repeats one of these; a trial of your own takes
             one from 121 on.
         workers: processes; by default one a core.
     """

@@ -33,7 +33,7 @@ read at several temperatures, and the most of them counts, as one alone may be f
 
 Two readings in a row must say so. `infomax study collapse` trains every method with and without its guard, and counts what is
 missed and what is called a collapse and is none; the thresholds were chosen on some of its worlds and seeds and tried on others
-(docs/collapse.md), `LOST_RANK` and `FEW` also on the recipes for a CPU, on CIFAR-10's copy and Imagenette.
+(docs/collapse_study.md), `LOST_RANK` and `FEW` also on the recipes for a CPU, on CIFAR-10's copy and Imagenette.
 """
 
 from collections.abc import Collection, Mapping
