@@ -49,6 +49,7 @@ def ema_tau(step: int | float, total: int, base: float, final: float = 1.0) -> f
     r"""Momentum of an averaged target: half a cosine from `base` up to `final`.
 
     $$ \tau_k = \mathrm{final} - \tfrac12 (\mathrm{final} - \mathrm{base}) (1 + \cos \pi k / K), $$
+
     exactly `final` at $k = K$ (which training, whose last step is $K - 1$, never reaches) and held there.
 
     Args:
