@@ -8,10 +8,18 @@ from tests.cli.command import SMALL
 
 import infomax as im
 from infomax.cli import main
+from infomax.data.machine import cores
 
 # under `uv run` commands in messages begin with it: the suite reads the same texts however it was started
 os.environ.pop("UV_RUN_RECURSION_DEPTH", None)
 torch.set_num_threads(1)  # the tensors here are small: more threads would only wait for each other
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Processes of `-n auto`: one a core for the whole suite, none where some files are named, which begin sooner so."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return min(cores(), 8) if whole else 0
 
 
 @pytest.fixture
