@@ -5,6 +5,7 @@ import ast
 import importlib
 import inspect
 import json
+import pkgutil
 import re
 import shlex
 import statistics
@@ -20,14 +21,15 @@ from cyclopts.exceptions import MissingArgumentError
 from PIL import Image
 
 import infomax as im
-from infomax import recipes, taxonomy
+from infomax import evaluate, recipes, sweep, taxonomy
 from infomax.cli import application
 from infomax.cli.train import from_file
 from infomax.studies.toy import judge as toy
 
 ROOT = Path(__file__).parents[1]
 PAGES = {page.relative_to(ROOT).as_posix(): page.read_text("utf-8") for page in (
-    ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))}  # fmt: skip
+    ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs/reference").glob("*.md")))}  # fmt: skip
 ENVIRONMENT = r"(?:[A-Z_]+=\S+ )*(?:taskset -c \d )?(?:uv run )?"
 
 
@@ -133,6 +135,25 @@ def test_every_name_is_in_the_package(page):
     assert [name for name in sorted(named) if not leads(name)] == []
 
 
+def in_the_reference():
+    """Every object that a page of the reference, or of the methods, shows."""
+    shown = set()
+    for page in (page for page in PAGES if page.startswith("docs/reference/") or page == "docs/methods.md"):
+        for name, members in re.findall(r"^::: (\S+)(?:\n +options:\n +members: \[(.*)\])?$", PAGES[page], re.M):
+            there = pkgutil.resolve_name(name)
+            names = members.split(", ") if members else vars(there) if inspect.ismodule(there) else ()
+            shown |= {id(there), *(id(getattr(there, name)) for name in names)}
+    return shown
+
+
+def test_every_public_name_is_in_the_reference():
+    shown = in_the_reference()
+    for room in (im, im.data, im.encoders, im.methods, im.mi, im.views, evaluate, sweep):
+        public = {name: getattr(room, name) for name in room.__all__}
+        things = {name: each for name, each in public.items() if inspect.isclass(each) or inspect.isfunction(each)}
+        assert things and [name for name, each in things.items() if id(each) not in shown] == [], room.__name__
+
+
 def anchors(text):
     """The ids that the headings of a page have."""
     heads = re.findall(r"^#+ (.+)$", text, re.M)
@@ -145,7 +166,8 @@ def test_every_link_and_file_is_there(page):
     for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", PAGES[page]):
         if not target.startswith("http"):
             assert (here / target).exists(), target
-            assert not anchor or anchor in anchors((here / (target or Path(page).name)).read_text("utf-8")), anchor
+            there = here / (target or Path(page).name)
+            assert not anchor or anchor in anchors(there.read_text("utf-8")) or leads(anchor), anchor
     for file in re.findall(r"`((?:results|benchmarks|examples|tests|src|docs)/[\w./*-]+\.\w+)`", PAGES[page]):
         assert list(ROOT.glob(file)), file
 
