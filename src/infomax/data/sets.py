@@ -89,7 +89,7 @@ class Dataset:
         if self.labels is not None and not isinstance(self, Graph) and bool((self.labels < 0).any()):
             raise DataError(
                 f"{self.name}: {int((self.labels < 0).sum()):,} labels below 0: number the classes from 0, and give samples "
-                "without a label apart, as data with labels=None"
+                "without a label apart, as data without labels"
             )
         if self.labels is not None and self.classes is not None and int(self.labels.max()) >= len(self.classes):
             raise DataError(
