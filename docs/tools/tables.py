@@ -233,7 +233,7 @@ def sixteen(results: dict[str, Any]) -> str:
 RACES = {
     ("infomax", "lightly"): "the recipes",
     ("infomax", "lightly-16"): "the recipes, lightly in 16 bits as well",
-    ("infomax", "lightly-muon"): "the recipes, lightly by Muon as well",
+    ("infomax", "lightly-muon"): "the recipes, lightly with Muon as well",
     ("infomax-32", "lightly"): "the recipes in 32 bits",
 }
 """Who races against whom, and what they run."""
