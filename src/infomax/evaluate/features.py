@@ -264,7 +264,7 @@ def fits(run: "Run", data: Dataset, size: int | None = None) -> int | None:
     some = data if isinstance(data, Graph) else Dataset(data.images[:2], mean=data.mean, std=data.std)
     own = run_size(run.config)
     side = whole_size(run, data) if size is None else view_size(data, size)
-    seen = _tried(run.learner.encoder, some, own)
+    seen, mend = _tried(run.learner.encoder, some, own), ""
     if side != own:
         larger = _tried(run.learner.encoder, some, side)
         if isinstance(larger, Tensor) and (isinstance(seen, Exception) or larger.shape == seen.shape):
@@ -273,9 +273,10 @@ def fits(run: "Run", data: Dataset, size: int | None = None) -> int | None:
             widths = f"{larger.shape[1]} features in place of {seen.shape[1]}"
             raise DataError(f"{cannot} at {size} pixels: it gives {widths}")
         if size is not None:
+            mend = f"; leave size out, and it sees {own} pixels" if isinstance(seen, Tensor) else ""
             seen, cannot = larger, f"{cannot} at {size} pixels"
     if isinstance(seen, Exception):
-        raise DataError(f"{cannot}: {(str(seen) or type(seen).__name__).splitlines()[0]}") from seen
+        raise DataError(f"{cannot}: {(str(seen) or type(seen).__name__).splitlines()[0]}{mend}") from seen
     return own
 
 
