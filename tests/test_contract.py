@@ -289,6 +289,35 @@ def test_the_learner_and_the_state_of_chance_stay_as_they_are():
     assert all(torch.equal(before[name], after[name]) and before[name].dtype == after[name].dtype for name in before)
 
 
+def test_of_a_long_queue_some_keys_are_read_and_those_that_are_no_numbers(monkeypatch):
+    read, penalty = set(), InfoNCE.penalty
+
+    def watched(self, a, b):
+        read.add(len(self.queue))
+        return penalty(self, a, b)
+
+    monkeypatch.setattr(InfoNCE, "penalty", watched)
+    learner = im.methods.moco_v2(nn.Linear(12, 8), projector=(4,))
+    assert {line.found for line in im.check(learner)} == {"ok"}
+    assert read == {1024} and len(learner.marginals[0].queue) == 65536
+    for wrong in (float("nan"), float("inf")):
+        learner.marginals[0].queue[40000, 1] = wrong
+        with pytest.raises(ConfigError, match=r"InfoNCE\.penalty: gives NaN or infinity of random embeddings"):
+            im.check(learner)
+
+
+def test_a_queue_of_ones_own_is_read_whole():
+    class Mine(InfoNCE):
+        def __init__(self):
+            super().__init__(Cosine(), queue=2000, width=8)
+            self.register_buffer("weights", torch.ones(2000))
+
+        def penalty(self, a, b):
+            return (self.critic.crossed(a, self.queue.to(a.dtype)) * self.weights).mean()
+
+    assert im.check(Learner(nn.Linear(12, 8), im.StopGradient(), Alignment(Cosine()), Mine()))
+
+
 def test_the_shape_is_that_of_the_batch():
     seen = []
 

@@ -28,9 +28,12 @@ from infomax.joint import Joint
 from infomax.learner import Learner
 from infomax.marginal.base import Marginal, Views, separates, writes
 from infomax.marginal.constraint import Sinkhorn, Whitening
+from infomax.marginal.partition import InfoNCE
 
 MOST_ROWS = 64
 """Of embeddings that are drawn, and of those that critics are tried on: some look at N x M x D numbers."""
+MOST_KEYS = 1024
+"""Of a queue of ours, where each key is read as every other: as many as take the kernel that the whole of it takes."""
 Look = Callable[[], Tensor]
 Term = Callable[[Tensor, Tensor], Any]
 BOUND, SYMMETRIC, ANY_ORDER = "the bound", "symmetric, as it says", "the same in any order of the rows"
@@ -62,7 +65,8 @@ class Checked(list[Line]):
 def check(learner: Learner, views: Sequence[Any] | None = None, *, gradient: bool = True, seed: int = 0) -> Checked:
     """Try on random embeddings what the parts of a learner promise: once, before a method of one's own is trained.
 
-    The joint term and the marginals are copied to float64 on the CPU; the learner stays as it is.
+    The joint term and the marginals are copied to float64 on the CPU, of the queue of an `InfoNCE` 1,024 keys; the learner
+    stays as it is.
 
     Args:
         learner: any, and above all one with a critic, joint term or marginal of one's own.
@@ -102,6 +106,7 @@ def check(learner: Learner, views: Sequence[Any] | None = None, *, gradient: boo
         if any(isinstance(m, Sinkhorn) for m in learner.marginals) and k is z:
             gradient = False
         parts = copied(learner, {branch: nn.Identity() for branch in (learner.f, learner.g) if branch is not None})
+        _shortened(parts)
         parts = parts.cpu().double()
         _parts(trial, parts, z, k, gradient)
     if trial.broken:
@@ -207,6 +212,13 @@ def _drawn(students: Sequence[int], targets: Sequence[int], joint: bool, n: int,
     x = torch.randn(n, d, dtype=torch.float64)
     z = {i: x + torch.randn_like(x) / 2 for i in students}
     return z, z if joint else {j: x + torch.randn_like(x) / 2 for j in targets}
+
+
+def _shortened(parts: Learner) -> None:
+    """Leave out keys of long queues, which every look passes over; the longest are kept, and before them what is no number."""
+    for m in parts.marginals:
+        if type(m) is InfoNCE and m.has_queue:
+            m.queue = m.queue[m.queue.norm(dim=1).argsort(descending=True)[:MOST_KEYS]]
 
 
 # ---- the promises --------------------------------------------------------------------------------------------------------

@@ -507,6 +507,35 @@ def test_one_value_that_takes_its_channel_from_all_others_is_said(n: int, value:
         Dataset(x[:, :, 4])  # type: ignore[arg-type]
 
 
+def test_of_a_wide_table_every_column_is_looked_at() -> None:
+    x = GENERATOR.normal(size=(600, 3000)).astype(np.float32)
+    x[17, 2999], x[599, 40] = -3e38, 1e20
+    within = np.sort(np.abs(x[:, 40] - np.median(x[:, 40])))[539]
+    with pytest.warns(UserWarning, match=r"sample 599 holds 1e\+20 in column 40, .* \(so it is in 2 columns\)") as said:
+        Dataset(x)  # type: ignore[arg-type]
+    told = re.search(r"lie within (\S+) of", str(said[0].message))
+    assert told and abs(float(told[1]) - within) < 0.3
+
+
+def test_statistics_wait_for_no_second_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    from infomax.data import normalisation
+
+    seen, summed = [], normalisation._summed
+
+    def watched(*given: Any, **more: Any) -> torch.Tensor:
+        seen.append(torch.get_num_threads())
+        return summed(*given, **more)
+
+    monkeypatch.setattr(normalisation, "_summed", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        statistics(torch.randn(40, 3))
+        assert seen == [1, 1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_columns_that_are_rare_heavy_or_of_two_scales_are_no_lost_ones() -> None:
     rare = (GENERATOR.random(5000) < 0.01).astype(float)
     heavy = GENERATOR.standard_cauchy(5000)

@@ -57,6 +57,26 @@ def test_all_of_data_is_learnt_from_and_all_of_test_tested_on():
     assert run.evaluate(test=test, protocols="knn")["knn"] == found["knn"], "what it was trained on"
 
 
+def test_an_array_and_its_labels_are_judged_as_they_are_trained_on():
+    (x, y), (other, of_other) = points(), points(30, seed=1)
+    run = trained((x, y))
+    names = np.array(["ant", "bee", "cat"])
+    wanted = run.evaluate(Dataset(x, y), test=Dataset(other, of_other), protocols="knn")["knn"]
+    for data, test in (
+        ((x, y), (other, of_other)),
+        ((x.numpy(), y.numpy()[:, None]), (other.numpy(), of_other.tolist())),
+        ((x, names[y]), (other, names[of_other].tolist())),
+    ):
+        found = run.evaluate(data, test=test, protocols="knn")
+        assert found["knn"] == wanted and (found["train"], found["test"]) == (60, 30)
+    assert run.evaluate((x, y), protocols="knn")["test"] == 12, "every fifth of a class"
+    for two in ((x, other), ((x, y), (other, of_other))):
+        with pytest.raises(ConfigError, match=r"data=\(train, test\) are two: give data=train, test=test"):
+            run.evaluate(two)
+    with pytest.raises(DataError, match=r"two arrays, of shapes \(60, 6\) and \(30,\)"):
+        run.evaluate((x, of_other))
+
+
 def test_classes_are_matched_by_their_names_and_the_users_labels_stay():
     (x, y), (other, of_other) = points(), points(30, seed=1)
     names = np.array(["ant", "bee", "cat"])

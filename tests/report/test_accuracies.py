@@ -82,6 +82,32 @@ def test_baselines_alone_are_shown_and_a_run_that_was_not_evaluated_has_no_row()
     assert rows([Subject("a", "jmi", {"data": {"name": "d"}}, [])]) == []
 
 
+def test_a_run_of_other_protocols_alone_has_its_row_by_their_names():
+    others = {
+        "knn_best": 80.0,
+        "knn_best_se": 2.0,
+        "few_1": {"mean": 60.0, "sd": 3.0, "n": 3, "labels": 6, "of": 300},
+        "few_10": {"mean": 70.0, "sd": 0.0, "n": 1, "labels": 30, "of": 300},
+        "finetune": {"mean": 95.0, "sd": 0.5, "n": 3},
+    }
+    one = Subject("a", "jmi", {"data": {"name": "d"}}, [], evaluation={"d": {"own": True, "test": 50, **others}})
+    (row,) = rows([one])
+    assert row == {
+        "run": "`a`",
+        "kNN, chosen, %": "80.0 ± 2.0 (n = 50)",
+        "1 % of labels, %": "60.0 ± 3.0 (3 draws of 6 labels)",
+        "10 % of labels, %": "70.0 (1 draw of 30 labels)",
+        "fine-tuned, %": "95.0 ± 0.5 (3 seeds)",
+        ON: "`d`",
+    }
+    usual = run("b", **others)
+    assert [*rows([usual])[0]] == ["run", LINEAR, KNN, ON], "as narrow as ever"
+    missing = Subject("c", "jmi", {"data": {"name": "d"}}, [])
+    assert [*rows([usual, missing])[0]] == ["run", LINEAR, KNN, ON]
+    both = rows([one, usual])
+    assert [r["kNN, chosen, %"] for r in both] == ["80.0 ± 2.0 (n = 50)"] * 2 and both[0][LINEAR] is None
+
+
 OTHER = {"own": False, "test": 50, "knn": 30.0, "knn_se": 2.0}
 
 

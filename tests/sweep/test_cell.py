@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from infomax import cli
 from infomax.data import load
-from infomax.errors import ConfigError
+from infomax.errors import ConfigError, DataError
 from infomax.evaluate import linear_probe
 from infomax.evaluate.splits import splits
 from infomax.sweep import Cell, Folder, read, run, settings, varied
@@ -317,6 +317,37 @@ def test_of_a_graph_the_validation_nodes_choose(tmp_path):
     assert torch.equal(split.held, graph.val) and torch.equal(split.fit, graph.train)
     complete(tmp_path, cell.name)
     assert folder.rows()[0].state == "finished", folder.rows()[0].error
+
+
+@pytest.mark.parametrize("named", [(), ("train", "test")])
+def test_of_a_graph_without_validation_nodes_a_fifth_of_train_chooses(tmp_path, named):
+    graph = load("sbm")
+    parts = {"x": graph.x, "edge_index": graph.edge_index, "y": graph.labels} | {n: getattr(graph, n) for n in named}
+    np.savez(tmp_path / "graph.npz", **parts)
+    cell = Cell.of({"method": "bgrl", "data": str(tmp_path / "graph.npz"), "epochs": 1})
+    folder = begun(tmp_path / "sweep", cell)
+    complete(folder.path, cell.name)
+    (row,) = folder.rows()
+    assert row.state == "finished", row.error
+    split = _Split.of(cell.options, {"data": None, "metric": "linear"})
+    train, test, _ = splits(load(str(tmp_path / "graph.npz")), None)  # as `evaluate` learns and tests
+    assert sorted([*split.fit.tolist(), *split.held.tolist()]) == sorted(train.tolist())
+    assert not {*split.held.tolist()} & {*test.tolist()} and 0.15 < len(split.held) / len(train) < 0.25
+    assert row.held == len(split.held)
+    assert f"({row.held} of {len(train)} nodes)" in folder.result(cell.name)["protocol"]
+
+
+def test_nodes_without_a_label_choose_nothing(tmp_path):
+    graph = load("sbm")
+    labels = torch.where(torch.arange(300) % 2 == 0, graph.labels, -1)
+    np.savez(tmp_path / "g.npz", x=graph.x, edge_index=graph.edge_index, y=labels, train=torch.arange(200))
+    split = _Split.of(
+        Cell.of({"method": "bgrl", "data": str(tmp_path / "g.npz")}).options, {"data": None, "metric": "knn"}
+    )
+    assert len(split.fit) + len(split.held) == 100 and bool((labels[torch.cat([split.fit, split.held])] >= 0).all())
+    np.savez(tmp_path / "g.npz", x=graph.x, edge_index=graph.edge_index, y=labels, test=torch.arange(200))
+    with pytest.raises(DataError, match="has no class of which a node could be held out of train"):
+        _Split.of(Cell.of({"method": "bgrl", "data": str(tmp_path / "g.npz")}).options, {"data": None, "metric": "knn"})
 
 
 def test_without_labels_a_gauge_may_choose_and_a_probe_may_not(tmp_path):

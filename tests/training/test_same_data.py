@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -310,3 +311,41 @@ def test_files_that_are_read_otherwise_are_told_as_that(tmp_path):
     with pytest.raises(im.ConfigError, match=said):
         resumed(out, load(tmp_path / "photos", resize=8))
     assert len(resumed(out, data).history) == 2
+
+
+def test_a_named_set_made_otherwise_in_python_is_asked_for_and_the_usual_one_is_found(tmp_path, capsys):
+    def trained(graph, out):
+        learner = im.methods.bgrl(im.encoders.get("gcn", channels=graph.channels))
+        im.train(learner, graph, epochs=1, progress=False, out=out)
+        return im.Run.load(out)
+
+    graph, out = im.data.sbm(nodes=60), tmp_path / "other"
+    run = trained(graph, out)
+    with pytest.raises(
+        im.DataError, match=r"'sbm' was given in Python, and is not the set of that name: give it again"
+    ):
+        run.evaluate(protocols="knn")
+    found = run.evaluate(graph, protocols="knn")
+    assert (found["samples"], found["own"]) == (60, True), "they are what it was trained on"
+    assert not run.evaluate(im.data.sbm(nodes=60, seed=1), protocols="knn")["own"]
+    with pytest.warns(UserWarning, match=r"need the data, which were given in Python\. Give them: `im\.Run\.load"):
+        run.report()
+    for asked in (["evaluate", str(out)], ["mi", str(out), str(out)]):
+        assert main(asked) == 2
+        said = capsys.readouterr().err
+        assert "'sbm' was given in Python" in said and len(said.splitlines()) == 1
+    usual = trained(im.data.sbm(), tmp_path / "usual")
+    found = usual.evaluate(protocols="knn")
+    assert (found["samples"], found["own"], found["changed"]) == (300, True, [])
+    with warnings.catch_warnings(action="error"):
+        usual.report()
+
+
+def test_data_without_a_name_are_not_looked_for_in_the_folder_at_hand(tmp_path, monkeypatch):
+    photos(tmp_path / "data")
+    x = torch.randint(0, 256, (12, 8, 8, 3), dtype=torch.uint8)
+    learner = im.methods.vicreg(im.encoders.get("mlp", channels=3, size=8), projector=(4,))
+    im.train(learner, (x, torch.arange(12) % 2), epochs=1, batch_size=6, progress=False, out=tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(im.DataError, match="'data' was given in Python, and lies under no name: give it again"):
+        im.Run.load("run").evaluate(protocols="knn")

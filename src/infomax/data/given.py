@@ -68,6 +68,19 @@ def _labelled(samples: Any, other: Any) -> Dataset:
     return Dataset(samples, other)
 
 
+def with_labels(data: Any) -> bool:
+    """Whether a pair is samples and their labels, and not two arrays of samples, as of train and test.
+
+    Example:
+        >>> x, y = np.zeros((4, 3)), np.zeros(4)
+        >>> with_labels((x, y)), with_labels((x, ["cat"] * 4)), with_labels((x, x)), with_labels(x)
+        (True, True, False, False)
+    """
+    if not isinstance(data, tuple) or len(data) != 2 or getattr(data[0], "ndim", 0) < 2 or not _is_array(data[1]):
+        return False
+    return np.ndim(data[1]) == 1 or (np.ndim(data[1]) == 2 and np.shape(data[1])[1] == 1)
+
+
 def _is_array(given: Any) -> bool:
     """Whether this holds numbers or words along a dimension, a list or tuple of them too."""
     if isinstance(given, list | tuple):

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from infomax.threads import one_thread
+
 _PART = 2**18
 """Numbers that are copied at a time to sum them: 2 MB."""
 
@@ -30,8 +32,9 @@ def statistics(images: Tensor | Sequence[Tensor]) -> tuple[tuple[float, ...], tu
         images = images if images.ndim == 3 else images.flatten(0, -2)
         n, channels = images.numel() / images.shape[1], images.shape[1]
         centre = torch.zeros(channels, dtype=torch.float64, device=images.device)
-        mean = _summed(images, centre, power=1) / n
-        return _as_tuples(mean.tolist(), (_summed(images, mean, power=2) / n).tolist())
+        with one_thread():  # parts are small, and on a machine that is not idle several threads wait for each other
+            mean = _summed(images, centre, power=1) / n
+            return _as_tuples(mean.tolist(), (_summed(images, mean, power=2) / n).tolist())
     parts = torch.split(images, 4096) if isinstance(images, Tensor) else images
     levels = np.zeros((images[0].shape[-1], 256))
     for part in parts:

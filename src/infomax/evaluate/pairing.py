@@ -10,7 +10,7 @@ from infomax.data import Dataset, Graph
 from infomax.errors import ConfigError, DataError, nearest
 from infomax.evaluate.features import feed_of, fits, unseen
 from infomax.modes import resting
-from infomax.training.defaults import dataset, read_by, read_like
+from infomax.training.defaults import dataset, read_by, read_like, source_of
 from infomax.training.monitor import BLOCK
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def two_runs(
         if why_not := unseen(run.config):
             raise ConfigError(f"{run.path}: {why_not}")
     asked = a.config["data"]
-    source = data if data is not None else a.data if a.data is not None else asked.get("source") or asked["name"]
+    source = data if data is not None else a.data if a.data is not None else source_of(asked, root)
     found = dataset(source, root or asked.get("root"), split, how=(read_by if data is None else read_like)(asked))
     said = _said(a, found, samples, layer_a, 0), _said(b, found, samples, layer_b, 1)
     # data may lie sorted by class, which `estimate_mi` could not tell from a time series

@@ -47,7 +47,7 @@ from infomax.target import Twin
 from infomax.training.collapse import lower_bound
 from infomax.training.completion import line as unfinished_line
 from infomax.training.completion import stands
-from infomax.training.defaults import begun_by, dataset, read_like
+from infomax.training.defaults import begun_by, dataset, read_like, source_of, unchanged
 from infomax.words import many
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def evaluate(
 
     Args:
         run: a run with its learner.
-        data: a data set, name or path; None: what the run was trained on. Without labels for "gauges" alone.
+        data: a data set, name or path, an array and its labels `(x, y)`, or whatever else training takes; None: what the
+            run was trained on. Without labels for "gauges" alone.
         test: other labelled data, as `data` may be: all of `data` is learnt from then, all of `test` tested on, and classes are
             matched by their names where both have them. None: the test split of `data`, or every fifth sample of a class.
         root: where named data sets lie.
@@ -194,7 +195,7 @@ def _asked_for(run: "Run", protocols: str | tuple[str, ...]) -> tuple[str, ...]:
 def _loaded(run: "Run", data: Any, root: str | None, size: int | None = None) -> tuple[Dataset, dict[str, Any]]:
     """The data, and what is to be said of where they are from: above all, whether they are what the run was trained on."""
     asked = run.config["data"]
-    source = data if data is not None else run.data if run.data is not None else asked.get("source") or asked["name"]
+    source = data if data is not None else run.data if run.data is not None else source_of(asked, root)
     try:
         train = dataset(source, root or asked.get("root"), how=read_like(asked, size))
     except DataError as error:
@@ -204,10 +205,11 @@ def _loaded(run: "Run", data: Any, root: str | None, size: int | None = None) ->
             f"{error}. It was trained on these: say where they lie now, or others with labels: --data DATA"
         ) from error
     origin = None if train.origin is None else train.origin[0]
-    own = data is None or is_own(origin, asked)
+    now = content(train)
+    given_again = asked.get("source", "") is None and now["images"] is not None and unchanged(train, asked, now)
+    own = data is None or is_own(origin, asked) or given_again
     if own and train is not source:
         train.name = asked["name"]  # however it was asked for
-    now = content(train)
     since = [NAMED[part] for part in _changed(asked, train, now)] if own else []
     return train, {"source": origin, "own": own and not since, "changed": since, "content": now}
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from infomax.data import Dataset, Graph
 from infomax.data.content import NAMED as PARTS
 from infomax.data.content import changed, content
+from infomax.data.given import with_labels
 from infomax.errors import ConfigError, DataError, NoSuchSplit, warn
 from infomax.training.defaults import dataset
 from infomax.words import many
@@ -30,16 +31,7 @@ def splits(
     n = len(data)
     if test is not None:
         return torch.arange(n), torch.arange(len(test)), how
-    if data.labels is None:
-        held = torch.arange(n) % HELD_OUT == 0
-    else:
-        rank = torch.zeros_like(data.labels)
-        for c in torch.unique(data.labels):
-            members = data.labels == c
-            rank[members] = torch.arange(int(members.sum()))
-        held = (
-            rank % HELD_OUT == 1
-        )  # the second, seventh, ...: a class of one is learnt from, a class of two tested too
+    held = torch.arange(n) % HELD_OUT == 0 if data.labels is None else every_fifth(data.labels)
     told = torch.ones(n, dtype=torch.bool)
     if isinstance(data, Graph) and data.labels is not None:
         told = data.labels >= 0  # others mark nodes without a label
@@ -53,6 +45,24 @@ def splits(
         held.nonzero()[:, 0],
         f"every {HELD_OUT}th {one}{which} held out as test{but}",
     )
+
+
+def every_fifth(labels: Tensor) -> Tensor:
+    """Which rows are held out: the second, seventh, ... of each class, so that a class of one is learnt from, and of a class of
+    two one is tested.
+
+    Args:
+        labels: N whole numbers.
+
+    Example:
+        >>> every_fifth(torch.tensor([0, 1, 1, 0, 2])).tolist()
+        [False, False, True, True, False]
+    """
+    rank = torch.zeros_like(labels)
+    for c in torch.unique(labels):
+        members = labels == c
+        rank[members] = torch.arange(int(members.sum()))
+    return rank % HELD_OUT == 1
 
 
 def _untested(data: Dataset, held: Tensor) -> list[int]:
@@ -137,18 +147,18 @@ def one_of_two(data: Any) -> None:
     Example:
         >>> one_of_two(({"a": 1}, {"b": 2}))
         Traceback (most recent call last):
-        infomax.errors.ConfigError: data=(train, test) are two: give data=train, test=test (of images and labels: ...)
+        infomax.errors.ConfigError: data=(train, test) are two: give data=train, test=test
     """
     if isinstance(data, Mapping) and {"train", "test"} <= data.keys():
         raise ConfigError("data={'train': ..., 'test': ...} are two: give data=data['train'], test=data['test']")
     if (
         isinstance(data, tuple)
         and len(data) == 2
-        and all(hasattr(one, "__len__") and type(one) is not tuple for one in data)
+        and not with_labels(data)
+        and all(hasattr(one, "__len__") for one in data)
+        and not any(type(one) is tuple and not with_labels(one) for one in data)  # (picture, label), (picture, label)
     ):
-        raise ConfigError(
-            "data=(train, test) are two: give data=train, test=test (of images and labels: infomax.data.Dataset(x, y))"
-        )
+        raise ConfigError("data=(train, test) are two: give data=train, test=test")
 
 
 def as_given(train: Dataset, test: Any, root: str | None, how: Mapping[str, Any]) -> tuple[Dataset, dict[str, Any]]:

@@ -18,11 +18,19 @@ from infomax.report.markdown import literal
 from infomax.report.subject import Subject
 from infomax.words import many
 
-PROTOCOLS = {"linear": "linear probe, %", "sgd": "SGD probe, %", "knn": "kNN, %"}
+USUAL = {"linear": "linear probe, %", "sgd": "SGD probe, %", "knn": "kNN, %"}
+LESS_USUAL = {
+    "knn_best": "kNN, chosen, %",
+    "few_1": "1 % of labels, %",
+    "few_10": "10 % of labels, %",
+    "finetune": "fine-tuned, %",
+}
+"""Columns only where a run would else have none."""
+PROTOCOLS = USUAL | LESS_USUAL
 ON = "evaluated on"
 ABOUT = (
-    "Accuracies are those of `infomax evaluate`, ± the binomial standard error of n test samples, or the sd of n seeds of the "
-    "protocol, on one encoder"
+    "Accuracies are those of `infomax evaluate`, ± the binomial standard error of n test samples, or the sd of n seeds (draws "
+    "of labels) of the protocol, on one encoder"
 )
 
 
@@ -38,7 +46,10 @@ def rows(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
     groups = [group for group in _groups(subjects)[0] if group]
     main = max(groups, key=len, default=None)
     made = [row for group in groups for row in _rows(group, subjects, all_named=group is main)]
-    heads = [head for head in ("run", *PROTOCOLS.values(), ON) if any(head in row for row in made)]
+    usual, others = USUAL.values(), LESS_USUAL.values()
+    alone = any(row.keys() & set(others) and not row.keys() & set(usual) for row in made)
+    heads = ["run", *usual, *(others if alone else ()), ON]
+    heads = [head for head in heads if any(head in row for row in made)]
     return [{head: row.get(head) for head in heads} for row in made]
 
 
@@ -199,6 +210,10 @@ def spread(found: Mapping[str, Any], key: str) -> str | None:
     value = found.get(key)
     if isinstance(value, Mapping) and "mean" in value:
         seeds = many(value["n"], "seed") if "n" in value else "? seeds"
+        if "labels" in value:  # of a share of them, at least two a class
+            seeds = f"{many(value['n'], 'draw')} of {many(value['labels'], 'label')}"
+            if value["n"] == 1:
+                return f"{value['mean']:.1f} ({seeds})"
         return f"{value['mean']:.1f} ± {value.get('sd', math.nan):.1f} ({seeds})"
     if not isinstance(value, int | float):
         return None

@@ -156,7 +156,7 @@ def find_data(subjects: Sequence[Subject], given: Any = None, root: str | None =
     Raises:
         DataError, ConfigError: data that are given, and cannot be loaded or are of another kind than a run's encoder takes.
     """
-    from infomax.training.defaults import dataset, read_by, read_like
+    from infomax.training.defaults import dataset, read_by, read_like, source_of
 
     known: dict[Any, Dataset | str] = {}
     if given is not None:
@@ -167,11 +167,11 @@ def find_data(subjects: Sequence[Subject], given: Any = None, root: str | None =
             subject.data = known[None]  # type: ignore[assignment]
             subject.own = _same(subject.data, asked)
         elif subject.data is None:
-            named, how = (asked.get("source") or asked.get("name"), root or asked.get("root")), read_by(asked)
-            source = (*named, *sorted(how.items()))
+            how, place = read_by(asked), root or asked.get("root")
+            source = (asked.get("source", asked.get("name")) or str(asked), place, *sorted(how.items()))
             if source not in known:
                 try:
-                    known[source] = dataset(*named, how=how | {"hold": False})
+                    known[source] = dataset(source_of(asked, root), place, how=how | {"hold": False})
                 except (DataError, ConfigError, OSError) as error:
                     known[source] = str(error)
             found = known[source]

@@ -24,7 +24,7 @@ from infomax.data.content import changed, content
 from infomax.errors import DataError, InfomaxError
 from infomax.evaluate.features import features, fits
 from infomax.evaluate.protocols import knn, linear
-from infomax.evaluate.splits import splits, test_of, whole_rows
+from infomax.evaluate.splits import every_fifth, splits, test_of, whole_rows
 from infomax.files import write_text
 from infomax.sweep.folder import Folder
 from infomax.sweep.metrics import JUDGED
@@ -199,19 +199,22 @@ class _Split:
         metric, rows = asked["metric"], torch.arange(len(data))
         if data.labels is None:
             return cls(metric, data, rows[:0], rows[:0], "")
-        if isinstance(data, Graph):
+        graph = isinstance(data, Graph)
+        if isinstance(data, Graph) and len(data.val):
             return cls(metric, data, data.train, data.val, "the graph's validation nodes; its test nodes are not used")
-        if test_of(data) is None:  # then `infomax probe` tests on every fifth row, which must not be chosen by
+        # what `infomax probe` tests on, which must not be chosen by: every fifth row, or a graph's own test nodes
+        if graph or test_of(data) is None:
             rows = splits(data, None)[0]
-        few = Dataset(torch.zeros(len(rows), 1), data.labels[rows])
-        fit, held, _ = splits(few, None)
+        rows = rows[data.labels[rows] >= 0]  # others mark nodes without a label
+        held = every_fifth(data.labels[rows])
         return cls(
             metric,
             data,
-            rows[fit],
+            rows[~held],
             rows[held],
-            f"frozen encoder; a fifth of each class of train held out ({len(held)} of {len(rows)} rows), and the test set "
-            "not used; the encoder has seen the images of both parts, without labels",
+            f"frozen encoder; a fifth of each class of train held out ({int(held.sum())} of {len(rows)} "
+            f"{'nodes' if graph else 'rows'}), and the test set not used; the encoder has seen the "
+            f"{'features of all nodes' if graph else 'images of both parts'}, without labels",
         )
 
     def judge(self, run: Run) -> dict[str, float]:
@@ -251,12 +254,8 @@ class _Split:
         if y is None:
             why = self.data.no_labels
         elif not len(held):
-            graph = isinstance(self.data, Graph)
-            why = (
-                "names no nodes for validation"
-                if graph
-                else "has no class of which a sample could be held out of train"
-            )
+            one = "node" if isinstance(self.data, Graph) else "sample"
+            why = f"has no class of which a {one} could be held out of train"
         elif len(found := torch.unique(y[fit]).tolist()) < 2:
             why = f"has labels of one class alone to learn from, {found}"
         if why and self.metric in JUDGED:

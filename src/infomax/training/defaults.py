@@ -9,12 +9,13 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from infomax.data import NAMES, Dataset, Graph, load
+from infomax.data.content import changed, content
 from infomax.data.encoded import SHRINK
 from infomax.data.folder import OnError
 from infomax.data.given import of_given
 from infomax.encoders import check, get
 from infomax.encoders.weights import PRETRAINED, located
-from infomax.errors import ConfigError, nearest, warn
+from infomax.errors import ConfigError, DataError, nearest, warn
 from infomax.training.feed import ViewFunction
 from infomax.views import RECIPES, Corruption, Gaussian, GraphViews, Signals, recipe
 from infomax.words import many
@@ -54,6 +55,48 @@ def dataset(
         more = f" ...{every}" if found.n_skipped > 5 else ""
         warn(f"{found.name}: {what} could not be read, left out: {', '.join(some)}{more}")
     return found
+
+
+def unchanged(data: Dataset, asked: Mapping[str, Any], known_by: Mapping[str, Any]) -> bool:
+    """Whether data are as many as those that a run was begun with, and nothing differs that is known of both.
+
+    Args:
+        data: what there is.
+        asked: the part `data` of the run's configuration.
+        known_by: the data's `content`.
+    """
+    return len(data) == asked.get("samples", len(data)) and not changed(asked.get("content"), known_by)
+
+
+def source_of(asked: Mapping[str, Any], root: str | None = None) -> str:
+    """The name or path by which a run's own data are had again.
+
+    Args:
+        asked: the part `data` of the run's configuration.
+        root: where named data sets lie now.
+
+    Raises:
+        DataError: they were given in Python and are not the set of that name, as `infomax.data.sbm(nodes=60)` is not "sbm".
+
+    Example:
+        >>> source_of({"name": "photos", "source": "/data/photos"})
+        '/data/photos'
+        >>> source_of({"name": "gaussians", "source": None, "samples": 10})
+        Traceback (most recent call last):
+        infomax.errors.DataError: 'gaussians' was given in Python, and is not the set of that name: give it again, ...
+    """
+    name = str(asked.get("name"))
+    source: str | None = asked.get("source", name)  # a run of before does not tell
+    if source is not None:
+        return source
+    if name in NAMES:
+        found = load(name, root or asked.get("root"))
+        if unchanged(found, asked, content(found)):
+            return name
+    why = "is not the set of that name" if name in NAMES else "lies under no name"
+    raise DataError(
+        f"{name!r} was given in Python, and {why}: give it again, in Python as the argument data, or as a file (--data FILE)"
+    )
 
 
 def read_for(size: int | None) -> dict[str, Any]:
