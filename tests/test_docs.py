@@ -325,6 +325,20 @@ def test_the_figures_of_the_views_are_those_of_the_file():
             speed, times = re.match(r"([\d,]+) \(([\d.]+)x", cell).groups()
             assert speed == f"{of[key]:,.0f}", name
             assert times == f"{of['infomax'] / of[key]:.{0 if float(times) > 100 else 1}f}", name
+    small, large, _ = (round(of["infomax"] / of["lightly"]) for of in found)
+    assert f"is {small} times as fast as lightly's at 32 pixels, and {large} times at 224" in PAGES["README.md"]
+
+
+def test_the_race_of_the_readme_is_that_of_its_file():
+    rows = [
+        line
+        for line in PAGES["docs/time_to_accuracy.md"].split("300 s against 600: twice the time")[1].splitlines()
+        if "**" in line
+    ][:8]
+    pairs = [float(ahead) for line in rows for ahead in line.split(" | ")[3].split(", ")]
+    assert f"in {sum(ahead > 0 for ahead in pairs)} of {len(pairs)} pairs of runs" in " ".join(
+        PAGES["README.md"].split()
+    )
 
 
 def test_the_figures_of_photos_are_those_of_the_file():

@@ -95,7 +95,7 @@ def test_the_last_lines_of_training_say_it_where_it_is_not_that_of_the_views(tmp
 def test_an_encoder_that_takes_one_size_alone_is_shown_that():
     run = trained("mlp")
     assert run.evaluate()["size"] == 8
-    with pytest.raises(DataError, match="at 9 pixels.*; leave size out, and it sees 8 pixels"):
+    with pytest.raises(DataError, match=r"at 9 pixels.*; leave size out, and it sees 8 pixels"):
         run.evaluate(size=9)
 
 
