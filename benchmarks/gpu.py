@@ -29,11 +29,11 @@ from torch import Tensor
 
 import infomax as im
 from infomax.data import Dataset
+from infomax.optim import build_optimizer
 from infomax.schedule import warmup_cosine
 from infomax.training.defaults import view_function
 from infomax.training.devices import compile_branch, place
 from infomax.training.feed import Feed
-from infomax.training.optim import build_optimizer
 
 METHODS = ("simclr", "sdmi", "jmi", "simsiam", "byol", "moco_v3", "vicreg", "barlow_twins")
 BARS = {"simclr": 1.5, "sdmi": 4.0}  # seconds an epoch on one H200

@@ -36,7 +36,7 @@ SMALL: dict[str, tuple[int, ...]] = {"projector": (256, 256), "predictor": (256,
 
 
 def sgd(module: nn.Module) -> torch.optim.Optimizer:
-    return im.training.optim.build_optimizer(module.parameters(), "sgd", lr=1e-3, weight_decay=1e-4)
+    return im.optim.build_optimizer(module.parameters(), "sgd", lr=1e-3, weight_decay=1e-4)
 
 
 def floor(encoder: nn.Module) -> Step:

@@ -56,9 +56,9 @@ from infomax import recipes
 from infomax.evaluate.features import encode
 from infomax.evaluate.knn import knn_accuracy
 from infomax.evaluate.probe import linear_probe
+from infomax.optim.muon import Muon
 from infomax.schedule import warmup_cosine
 from infomax.training.devices import chosen
-from infomax.training.muon import Muon
 
 METHODS = ("simclr", "byol", "barlow-twins", "vicreg")
 SETS = ("fashion-mnist", "cifar10")

@@ -193,7 +193,7 @@ def race(setting: Setting, rounds: int, largest: int) -> dict[str, float | str]:
 def share_of_training(rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds of processor time of a batch's views and of the update on them, medians: SimCLR on ResNet-8."""
     from infomax.learner import step
-    from infomax.training.optim import build_optimizer
+    from infomax.optim import build_optimizer
 
     found = {}
     for name, side, channels in (("28 px, 1 channel", 28, 1), ("32 px, 3 channels", 32, 3)):

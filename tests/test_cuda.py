@@ -10,10 +10,10 @@ from tests.views.test_dense import difference
 
 import infomax as im
 from infomax.data import Dataset
+from infomax.optim import build_optimizer
 from infomax.training.defaults import view_function
 from infomax.training.devices import compile_branch, place
 from infomax.training.feed import Feed
-from infomax.training.optim import build_optimizer
 from infomax.views import apply, dense, draw, recipe
 
 pytestmark = [

@@ -148,7 +148,7 @@ def in_the_reference():
 
 def test_every_public_name_is_in_the_reference():
     shown = in_the_reference()
-    for room in (im, im.data, im.encoders, im.methods, im.mi, im.views, evaluate, sweep):
+    for room in (im, im.data, im.encoders, im.methods, im.mi, im.optim, im.views, evaluate, sweep):
         public = {name: getattr(room, name) for name in room.__all__}
         things = {name: each for name, each in public.items() if inspect.isclass(each) or inspect.isfunction(each)}
         assert things and [name for name, each in things.items() if id(each) not in shown] == [], room.__name__

@@ -1,6 +1,6 @@
 """infomax: self-supervised representation learning as mutual-information maximisation."""
 
-from infomax import data, encoders, methods, mi, recipes, views
+from infomax import data, encoders, methods, mi, optim, recipes, views
 from infomax.clock import Clock
 from infomax.contract import check
 from infomax.critic import Bilinear, Chord, Cosine, Critic, Dot, Euclidean
@@ -67,6 +67,7 @@ __all__ = [
     "methods",
     "mi",
     "mlp",
+    "optim",
     "recipes",
     "step",
     "train",

@@ -59,7 +59,7 @@ class Learner(nn.Module):
         scale, offset: loss = scale * (offset + sum of the marginals' offsets - bound): the authors' official number, whose
             scale is part of the learning rate.
         name: for messages and tables.
-        rules: learning rate and weight decay of some parameters, unless a run asks otherwise (`infomax.training.rules`).
+        rules: learning rate and weight decay of some parameters, unless a run asks otherwise (`infomax.optim.rules`).
 
     Raises:
         ConfigError: what is no part, as a class that was not called; parts in another order than this; a marginal that does

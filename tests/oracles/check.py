@@ -33,8 +33,8 @@ from torch import Tensor, nn
 import infomax as im
 from infomax import mi
 from infomax.moments import standardize
+from infomax.optim import build_optimizer
 from infomax.schedule import ema_tau, warmup_cosine
-from infomax.training.optim import build_optimizer
 
 
 class Unsupported(Exception):

@@ -12,12 +12,12 @@ from infomax.cli.options import as_number, options_given
 from infomax.cli.train import ended, longer, options_of
 from infomax.errors import ConfigError, InfomaxError
 from infomax.locks import left as killed
+from infomax.optim.rules import read_rules
 from infomax.parallel import launched_rank
 from infomax.training import Run
 from infomax.training.checkpoint import step_of, written
 from infomax.training.folder import LOCK, read_config, read_log
 from infomax.training.length import limit_of
-from infomax.training.rules import read_rules
 from infomax.training.sharding import Strategy
 from infomax.words import many, with_dashes
 

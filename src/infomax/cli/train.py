@@ -15,12 +15,12 @@ from infomax.cli.options import as_token, described_arguments, head, is_head, op
 from infomax.cli.phrases import of_another
 from infomax.errors import ConfigError, DataError, InfomaxError, beside, nearest, unreadable
 from infomax.errors import command as typed
+from infomax.optim import OptimizerName
 from infomax.parallel import launched_rank, world
 from infomax.training import Run
 from infomax.training.devices import PrecisionName
 from infomax.training.folder import judging, labelled, read_config
 from infomax.training.online import as_text
-from infomax.training.optim import OptimizerName
 from infomax.training.sharding import Strategy
 from infomax.words import many, with_dashes
 

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from infomax import encoders, methods
 from infomax.encoders.weights import PRETRAINED
 from infomax.errors import InfomaxError
-from infomax.training import rules
+from infomax.optim import rules
 from infomax.training.defaults import check_names
 from infomax.training.options import Options, read_back
 from infomax.training.prepare import check_kept

@@ -15,6 +15,7 @@ from infomax.clock import Clock
 from infomax.compiled import Compiling
 from infomax.errors import command, warn
 from infomax.modes import modes_kept
+from infomax.optim.rules import rate
 from infomax.parallel import anywhere, even_slices, rank, synchronized
 from infomax.progress import lasts, meter
 from infomax.schedule import warmup_cosine
@@ -27,7 +28,6 @@ from infomax.training.folder import again
 from infomax.training.interrupt import Stopped, interval
 from infomax.training.length import FEW
 from infomax.training.prepare import Job, try_out
-from infomax.training.rules import rate
 from infomax.training.run import Run, begun
 from infomax.training.sharding import take_up
 from infomax.training.tensorboard import scalars

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from infomax.errors import ConfigError, nearest
 from infomax.learner import Rules
+from infomax.optim import OptimizerName
+from infomax.optim import check as check_optimizer
+from infomax.optim.rules import read_rules
 from infomax.pieces import Accumulate
 from infomax.pieces import check as check_pieces
 from infomax.training.devices import PrecisionName
 from infomax.training.length import limit_of
-from infomax.training.optim import OptimizerName
-from infomax.training.optim import check as check_optimizer
-from infomax.training.rules import read_rules
 
 
 def own(value: Any) -> Any:

@@ -18,6 +18,8 @@ from infomax.encoders.width import measured_width, width_of
 from infomax.errors import ConfigError, InfomaxError
 from infomax.learner import Learner
 from infomax.modes import resting
+from infomax.optim import build_optimizer
+from infomax.optim.rules import grouped, resolved
 from infomax.parallel import by_rank, same_start, world
 from infomax.target import Twin
 from infomax.training import checkpoint, sharding
@@ -28,9 +30,7 @@ from infomax.training.devices import Place, checked, chosen, compile_branch, pla
 from infomax.training.feed import Feed
 from infomax.training.interrupt import interval
 from infomax.training.length import Length
-from infomax.training.optim import build_optimizer
 from infomax.training.options import Options
-from infomax.training.rules import grouped, resolved
 from infomax.training.run import Run
 from infomax.words import with_article
 

@@ -15,6 +15,7 @@ from infomax.data.folder import OnError
 from infomax.errors import ConfigError, DataError, command, known_options, warn
 from infomax.heap import give_back
 from infomax.learner import Learner, Rules
+from infomax.optim import OptimizerName
 from infomax.parallel import launched_rank, rank
 from infomax.pieces import Accumulate
 from infomax.progress import say
@@ -38,7 +39,6 @@ from infomax.training.folder import (
 )
 from infomax.training.interrupt import noted_signals, outliving
 from infomax.training.loop import Loop, OnEpoch
-from infomax.training.optim import OptimizerName
 from infomax.training.options import Options, own
 from infomax.training.prepare import Job, prepare
 from infomax.training.run import Run, rebuilt
@@ -110,7 +110,7 @@ def train(
             at most 10.
         clip_norm: the longest gradient, of all parameters together; None: any.
         rules: for some parameters another weight decay, or a factor of the learning rate, {"bias": {"weight_decay": 0}}; see
-            `infomax.training.rules`. A method may bring its own.
+            `infomax.optim.rules`. A method may bring its own.
         accumulate: less memory for more work, and the same numbers: "views" holds the activations of one view at a time
             (7/6 of the work for two views; none where targets are another branch's, as in SDMI, BYOL, MoCo and DINO, which
             do so anyway); n > 1 those of an n-th of a view's rows, for encoders without batch norm (4/3).

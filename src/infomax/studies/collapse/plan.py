@@ -16,7 +16,7 @@ from infomax.heads import Branch
 from infomax.joint import Alignment
 from infomax.learner import CollapseWarning, Learner
 from infomax.marginal import Centering, DonskerVaradhan, InfoNCE, Predictor, Sinkhorn, VarianceCovariance, predictors
-from infomax.training.optim import OptimizerName
+from infomax.optim import OptimizerName
 
 METHODS = tuple(m for m in methods.METHODS if m != "bgrl")  # a graph's, and tried on one
 

@@ -16,8 +16,8 @@ from infomax.heads import Branch
 from infomax.joint import Alignment
 from infomax.learner import CollapseWarning, Learner
 from infomax.marginal import DonskerVaradhan, Predictor, predictors
+from infomax.optim import OptimizerName
 from infomax.target import StopGradient
-from infomax.training.optim import OptimizerName
 
 SDMI_FAMILY = ("sdmi", "simsiam", "byol", "moco_v3")
 JMI_FAMILY = ("jmi", "simclr", "barlow_twins", "vicreg")

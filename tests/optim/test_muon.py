@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import infomax as im
 from infomax.errors import ConfigError
-from infomax.training.muon import QUINTIC, STEPS, Muon, orthogonal
-from infomax.training.optim import build_optimizer
+from infomax.optim import build_optimizer
+from infomax.optim.muon import QUINTIC, STEPS, Muon, orthogonal
 
 
 def by_decomposition(m):

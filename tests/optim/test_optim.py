@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from infomax.errors import ConfigError
-from infomax.training.lars import LARS
-from infomax.training.muon import Muon
-from infomax.training.optim import build_optimizer
+from infomax.optim import build_optimizer
+from infomax.optim.lars import LARS
+from infomax.optim.muon import Muon
 
 ORACLES = Path(__file__).resolve().parents[3] / "shared" / "oracles"
 

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from infomax.errors import ConfigError, nearest
+from infomax.optim.lars import LARS
+from infomax.optim.muon import Muon
 from infomax.parallel import is_shard
-from infomax.training.lars import LARS
-from infomax.training.muon import Muon
+
+__all__ = ["LARS", "NAMES", "Muon", "OptimizerName", "build_optimizer"]
 
 OptimizerName = Literal["sgd", "lars", "larc", "adam", "adamw", "muon"]
 NAMES = get_args(OptimizerName)

@@ -8,12 +8,13 @@ import torch
 from torch import nn
 
 import infomax as im
+from infomax import optim
 from infomax.cli import main
+from infomax.optim import build_optimizer
+from infomax.optim.rules import PARTS, grouped, read_rules, resolved
 from infomax.schedule import warmup_cosine
-from infomax.training import optim, wandb
+from infomax.training import wandb
 from infomax.training.checkpoint import written
-from infomax.training.optim import build_optimizer
-from infomax.training.rules import PARTS, grouped, read_rules, resolved
 
 
 def learner(name="simsiam", **options):
