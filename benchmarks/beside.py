@@ -19,11 +19,11 @@ from origin import origin
 import infomax as im
 from infomax.clock import Clock
 from infomax.data import Dataset
-from infomax.training import monitor
 from infomax.training.defaults import view_function
 from infomax.training.feed import Feed
-from infomax.training.online import Online
-from infomax.training.watch import Watch
+from infomax.training.watch import monitor
+from infomax.training.watch.collapse import Watch
+from infomax.training.watch.online import Online
 
 
 def main() -> None:

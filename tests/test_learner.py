@@ -7,7 +7,7 @@ from torch import nn
 
 import infomax as im
 from infomax import Alignment, Clock, CollapseWarning, ConfigError, Cosine, DataError, DonskerVaradhan, Learner, Shared
-from infomax.training.watch import unguarded
+from infomax.training.watch.collapse import unguarded
 
 
 def two_views(n=16, count=2):

@@ -14,9 +14,10 @@ from infomax import cli
 from infomax.cli import resume
 from infomax.cli.train import ended
 from infomax.errors import ConfigError
-from infomax.training import checkpoint, monitor
+from infomax.training import checkpoint
 from infomax.training.folder import LOCK
 from infomax.training.run import Run
+from infomax.training.watch import monitor
 
 
 @pytest.mark.parametrize("at", ["infomax.training.defaults.dataset", "infomax.training.loop.Loop.run"])

@@ -9,8 +9,8 @@ from tests.cli.command import SMALL, run
 from infomax.mi import MIMetric
 from infomax.training.defaults import dataset, view_function
 from infomax.training.feed import Feed
-from infomax.training.monitor import two_sides
 from infomax.training.run import Run
+from infomax.training.watch.monitor import two_sides
 
 
 def test_a_path_that_is_not_there_names_the_one_beside_it(trained, tmp_path, capsys):

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from tests.cli.command import SMALL, run
 
-from infomax.training.collapse import LITTLE
 from infomax.training.run import Run
+from infomax.training.watch.state import LITTLE
 
 
 def test_train_probe_report(tmp_path, capsys):
@@ -53,7 +53,7 @@ def test_the_last_line_of_a_run_and_its_folder_say_what_its_page_says(tmp_path, 
         "--out",
         out,
     )
-    monkeypatch.setattr("infomax.training.collapse.few", lambda start: start)
+    monkeypatch.setattr("infomax.training.watch.state.few", lambda start: start)
     code, said, _ = run(capsys, *asked)
     (last,) = re.findall(r"^jmi after 2 epochs .*, std \d\.\d\d: few directions left$", said, re.MULTILINE)
     assert code == 0

@@ -11,7 +11,7 @@ from infomax.cli.pages import reported
 from infomax.report import Page, mi_curves, spheres
 from infomax.sweep.folder import Row
 from infomax.sweep.page import coordinates
-from infomax.training.frames import FILE, Frames
+from infomax.training.watch.frames import FILE, Frames
 
 pytestmark = pytest.mark.browser
 

@@ -14,7 +14,7 @@ from infomax.report.collapse import readings, seen, state, verdict, verdicts
 from infomax.report.curves import within_epochs
 from infomax.report.figures import Panel
 from infomax.report.subject import Subject
-from infomax.training.watch import FILE, Watch
+from infomax.training.watch.collapse import FILE, Watch
 
 OPEN, CLOSED = {"epoch": 1, "std": 0.9, "effective_rank": 30.0}, {"epoch": 2, "std": 0.01, "effective_rank": 1.0}
 

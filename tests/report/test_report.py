@@ -24,7 +24,7 @@ from infomax.report.curves import spectra
 from infomax.report.kinds import named_apart
 from infomax.report.run import _asked, report, write
 from infomax.report.subject import Subject
-from infomax.training.frames import FILE, Frames
+from infomax.training.watch.frames import FILE, Frames
 
 
 @pytest.mark.parametrize("kind", [torch.stack, list])

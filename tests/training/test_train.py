@@ -9,9 +9,9 @@ from torch import nn
 
 import infomax as im
 from infomax.errors import ConfigError
-from infomax.training import monitor
 from infomax.training.defaults import view_function
 from infomax.training.feed import Feed
+from infomax.training.watch import monitor
 
 
 def weights(run):

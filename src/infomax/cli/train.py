@@ -20,8 +20,8 @@ from infomax.parallel import launched_rank, world
 from infomax.training import Run
 from infomax.training.devices import PrecisionName
 from infomax.training.folder import judging, labelled, read_config
-from infomax.training.online import as_text
 from infomax.training.sharding import Strategy
+from infomax.training.watch.online import as_text
 from infomax.words import many, with_dashes
 
 
@@ -270,7 +270,7 @@ def ended(run: Run, out: str) -> None:
     last = run.history[-1]
     if launched_rank() > 0:
         return
-    from infomax.training.collapse import lower_bound, standing
+    from infomax.training.watch.state import lower_bound, standing
 
     mi = lower_bound(last["mi_infonce"], f"{last['mi_infonce']:z.2f} of at most {last['ceiling_infonce']:.2f} nats")
     epochs = f"{last['epoch']:g} epoch{'' if last['epoch'] == 1 else 's'}"

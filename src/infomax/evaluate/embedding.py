@@ -14,9 +14,9 @@ from infomax.evaluate.features import feed_of, unseen
 from infomax.evaluate.gauges import alignment, effective_rank, lidar, spectrum, std_per_dimension, uniformity
 from infomax.evaluate.numbers import unit
 from infomax.modes import resting
-from infomax.training.collapse import lower_bound
 from infomax.training.feed import Feed
-from infomax.training.monitor import TAU, two_sides
+from infomax.training.watch.monitor import TAU, two_sides
+from infomax.training.watch.state import lower_bound
 
 if TYPE_CHECKING:
     from infomax.training.run import Run

@@ -16,7 +16,7 @@ from infomax.modes import resting
 from infomax.progress import meter
 from infomax.training.defaults import auto_views, standardises, view_function, view_size
 from infomax.training.feed import Feed, ViewFunction
-from infomax.training.monitor import BLOCK
+from infomax.training.watch.monitor import BLOCK
 from infomax.views import RECIPES, Views, recipe
 from infomax.views.signal import standardised
 from infomax.words import many

@@ -11,7 +11,7 @@ from infomax.errors import ConfigError, DataError, nearest
 from infomax.evaluate.features import feed_of, fits, unseen
 from infomax.modes import resting
 from infomax.training.defaults import dataset, read_by, read_like, source_of
-from infomax.training.monitor import BLOCK
+from infomax.training.watch.monitor import BLOCK
 
 if TYPE_CHECKING:
     from infomax.training.run import Run

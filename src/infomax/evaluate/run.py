@@ -44,10 +44,10 @@ from infomax.evaluate.splits import AS_GIVEN, as_given, one_of_two, some_classes
 from infomax.learner import Learner
 from infomax.progress import meter
 from infomax.target import Twin
-from infomax.training.collapse import lower_bound
 from infomax.training.completion import line as unfinished_line
 from infomax.training.completion import stands
 from infomax.training.defaults import begun_by, dataset, read_like, source_of, unchanged
+from infomax.training.watch.state import lower_bound
 from infomax.words import many
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from infomax.critic import unsaid
 from infomax.errors import ConfigError, nearest
 
 Collapse = Literal["point", "directions", "nothing"]
-"""How an embedding collapses: to one point; to few directions; to lengths of 0 (`infomax.training.watch`)."""
+"""How an embedding collapses: to one point; to few directions; to lengths of 0 (`infomax.training.watch.collapse`)."""
 
 Views = dict[int, Tensor]
 """Embeddings by the number of their view: which views play the student, and which give targets."""
@@ -28,7 +28,7 @@ class Marginal(nn.Module):
     constrain({}, k)). Where the target is cut off too, one view's graph can be let go before the next one is made.
 
     `guards` says against which collapses it stands, by its weights; where no marginal of a sentence stands against one, the
-    watch over a run asks for less to call it (`infomax.training.watch`).
+    watch over a run asks for less to call it (`infomax.training.watch.collapse`).
 
     Example:
         >>> class Short(Marginal):

@@ -10,7 +10,7 @@ from typing import Any
 
 from infomax.report.markdown import literal
 from infomax.report.subject import Subject
-from infomax.training.collapse import HEALTHY, LITTLE, few_left, flag, hardly_informed, lower_bound, state_of
+from infomax.training.watch.state import HEALTHY, LITTLE, few_left, flag, hardly_informed, lower_bound, state_of
 
 
 def state(s: Subject) -> str:

@@ -8,9 +8,9 @@ from infomax.report.figures import Panel, mi_panels
 from infomax.report.looks import Style, plain, short, style, template
 from infomax.report.markdown import literal
 from infomax.report.page import Page
-from infomax.training.frames import Frames
-from infomax.training.monitor import TAU
-from infomax.training.watch import ROWS
+from infomax.training.watch.collapse import ROWS
+from infomax.training.watch.frames import Frames
+from infomax.training.watch.monitor import TAU
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

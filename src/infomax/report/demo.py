@@ -11,7 +11,7 @@ from infomax.report.curves import mi_and_gauges
 from infomax.report.looks import style
 from infomax.report.page import Page
 from infomax.report.scatter import scatters
-from infomax.training.monitor import collapsed
+from infomax.training.watch.monitor import collapsed
 
 if TYPE_CHECKING:
     from infomax.training.run import Run

@@ -15,7 +15,7 @@ from infomax.evaluate.features import views_of
 from infomax.report.page import Page
 from infomax.report.pictures import LARGE, SIDE, Sheet, fitted, lines, sheet, thumbnails
 from infomax.report.samples import Samples
-from infomax.training.monitor import two_sides
+from infomax.training.watch.monitor import two_sides
 from infomax.views import Signals, Views
 from infomax.words import many
 

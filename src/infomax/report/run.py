@@ -22,8 +22,8 @@ from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.report.samples import CLUSTERS, MOST_POINTS, Samples, clusters, samples_of
 from infomax.report.subject import Subject, find_data
-from infomax.training.collapse import collapsed, lower_bound
-from infomax.training.frames import principal
+from infomax.training.watch.frames import principal
+from infomax.training.watch.state import collapsed, lower_bound
 from infomax.words import many
 
 if TYPE_CHECKING:

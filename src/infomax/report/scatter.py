@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from infomax.report.looks import CLASSES, template
-from infomax.training.frames import principal
+from infomax.training.watch.frames import principal
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

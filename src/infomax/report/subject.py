@@ -11,9 +11,9 @@ from infomax.data.content import same_statistics
 from infomax.errors import ConfigError, DataError, command
 from infomax.training.checkpoint import written
 from infomax.training.folder import never_begun, read_config, read_frames, read_log
-from infomax.training.frames import Frames
 from infomax.training.run import Run, read_weights, rebuilt
-from infomax.training.watch import FILE as WATCH
+from infomax.training.watch.collapse import FILE as WATCH
+from infomax.training.watch.frames import Frames
 
 if TYPE_CHECKING:
     from infomax.data import Dataset

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infomax.training.monitor import COLLAPSED_STD
+from infomax.training.watch.monitor import COLLAPSED_STD
 
 LEFT = 0.25
 """Share of its siblings' spread or effective rank at the end, below which a run has collapsed."""

@@ -19,7 +19,7 @@ from infomax.learner import CollapseWarning, Learner
 from infomax.threads import one_thread
 from infomax.training import Run, train
 from infomax.training.folder import leaving_nothing
-from infomax.training.monitor import collapsed
+from infomax.training.watch.monitor import collapsed
 from infomax.views import recipe
 
 EPOCHS = 60

@@ -24,8 +24,8 @@ from infomax.files import write_text
 from infomax.locks import held
 from infomax.sweep.grid import Cell
 from infomax.training.checkpoint import plain, written
-from infomax.training.collapse import shows_collapse
 from infomax.training.folder import read_config, read_log, read_watched
+from infomax.training.watch.state import shows_collapse
 from infomax.words import many
 
 State = Literal["finished", "failed", "running", "begun", "waiting", "dropped"]

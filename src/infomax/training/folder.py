@@ -7,8 +7,8 @@
 | log.jsonl, log.csv | a line an epoch (also for TensorBoard, where that is installed) |
 | checkpoints/ | what a stopped run continues from |
 | nan.json | where the run ended, if it met a NaN: step, batch, samples |
-| embedding.safetensors | a few samples' embedding and its spectrum by epoch; see `infomax.training.frames` |
-| watch.json | what the watch over a collapse has seen and said; see `infomax.training.watch` |
+| embedding.safetensors | a few samples' embedding and its spectrum by epoch; see `infomax.training.watch.frames` |
+| watch.json | what the watch over a collapse has seen and said; see `infomax.training.watch.collapse` |
 | learner.safetensors | every parameter and buffer, both branches |
 | report.html | the page, once it is asked for |
 | run.lock | there while a process trains in the folder, or where one was killed; in nobody's way |
@@ -32,10 +32,10 @@ from infomax.locks import held, left, taken
 from infomax.parallel import rank
 from infomax.training.checkpoint import FOLDER, written
 from infomax.training.completion import stands
-from infomax.training.frames import FILE as FRAMES
-from infomax.training.frames import Frames
 from infomax.training.log import FILE as LOG
-from infomax.training.watch import FILE as WATCH
+from infomax.training.watch.collapse import FILE as WATCH
+from infomax.training.watch.frames import FILE as FRAMES
+from infomax.training.watch.frames import Frames
 
 PAGES = ("report.html", "comparison.html")
 """What `infomax report` writes into the folder of a run, of it alone and of several."""

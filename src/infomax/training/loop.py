@@ -19,11 +19,9 @@ from infomax.optim.rules import rate
 from infomax.parallel import anywhere, even_slices, rank, synchronized
 from infomax.progress import lasts, meter
 from infomax.schedule import warmup_cosine
-from infomax.training import checkpoint, monitor
+from infomax.training import checkpoint
 from infomax.training import wandb as weights_and_biases
-from infomax.training.beside import Beside
 from infomax.training.checkpoint import Position
-from infomax.training.collapse import state_of
 from infomax.training.folder import again
 from infomax.training.interrupt import Stopped, interval
 from infomax.training.length import FEW
@@ -32,6 +30,9 @@ from infomax.training.run import Run, begun
 from infomax.training.sharding import take_up
 from infomax.training.tensorboard import scalars
 from infomax.training.update import update
+from infomax.training.watch import monitor
+from infomax.training.watch.beside import Beside
+from infomax.training.watch.state import state_of
 from infomax.turns import in_turn
 from infomax.words import many
 

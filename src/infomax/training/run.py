@@ -20,14 +20,14 @@ from infomax.files import write_bytes
 from infomax.learner import Learner
 from infomax.parallel import rank, world
 from infomax.training.checkpoint import distinct, fill, step_of, written
-from infomax.training.collapse import standing
 from infomax.training.completion import line, stands
 from infomax.training.folder import again, read_config, read_frames, read_log, read_watched
-from infomax.training.frames import FILE as FRAMES
-from infomax.training.frames import Frames
 from infomax.training.log import Log
 from infomax.training.sharding import Strategy
-from infomax.training.watch import FILE as WATCH
+from infomax.training.watch.collapse import FILE as WATCH
+from infomax.training.watch.frames import FILE as FRAMES
+from infomax.training.watch.frames import Frames
+from infomax.training.watch.state import standing
 
 if TYPE_CHECKING:
     from infomax.evaluate.export import Exported

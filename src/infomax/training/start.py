@@ -137,7 +137,7 @@ def train(
         intervals: read mutual information with its limits there: some 20 ms more an epoch, at 1000 samples.
         online_probe, online_knn: of labelled data, beside the run and off its gradient: a linear probe and nearest
             neighbours of the encoder's features, tried after every epoch on test samples: nothing is to be chosen by
-            them (`infomax.training.online`).
+            them (`infomax.training.watch.online`).
         on_epoch: called with the run after every epoch (in the first process), when its row is the last of `run.history` and
             its weights are in the folder: to log, to keep a copy, to draw. Where it returns True the run ends there, with a
             checkpoint: early stopping. A part of an epoch, with which a run by time may end, counts as one.

@@ -16,7 +16,7 @@ from infomax.studies.toy.judge import BANDS, CONVERGED, MONOTONE, NEAR_IDEAL, NE
 from infomax.studies.toy.results import ESTIMATORS, PAPER, ROWS, row_of
 from infomax.studies.toy.train import Arrays
 from infomax.studies.verdict import Comparison, above, below, between, claim, share_above
-from infomax.training.monitor import COLLAPSED_STD
+from infomax.training.watch.monitor import COLLAPSED_STD
 
 Settings = Mapping[str, Mapping[str, Arrays]]
 """Setting -> method -> arrays, as the study trained them."""

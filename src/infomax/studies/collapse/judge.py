@@ -7,7 +7,7 @@ from typing import Any
 from infomax.studies.collapse.plan import ABLATIONS, METHODS, WORLDS, base_of
 from infomax.studies.collapsed import collapsed
 from infomax.studies.verdict import claim, never
-from infomax.training.watch import EARLY
+from infomax.training.watch.collapse import EARLY
 
 Row = Mapping[str, Any]
 

@@ -13,7 +13,7 @@ from infomax.studies.collapse.plan import WORLDS, Cell, build
 from infomax.studies.curves.train import flagged, some_of, view_of
 from infomax.training.defaults import dataset
 from infomax.training.start import train
-from infomax.training.watch import ADVICE
+from infomax.training.watch.collapse import ADVICE
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from infomax.studies.collapsed import collapsed
 from infomax.studies.curves.plan import FIG2, JMI_FAMILY, LABELS, SDMI_FAMILY
 from infomax.studies.verdict import Comparison, above, below, between, claim, never, share_above, shown, within
-from infomax.training.monitor import COLLAPSED_STD
-from infomax.training.watch import EARLY
+from infomax.training.watch.collapse import EARLY
+from infomax.training.watch.monitor import COLLAPSED_STD
 from infomax.words import many
 
 Floats = npt.NDArray[np.float64]

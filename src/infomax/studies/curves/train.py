@@ -25,8 +25,8 @@ from infomax.target import Twin
 from infomax.training.defaults import dataset, encoder_for, view_function, view_size
 from infomax.training.devices import place
 from infomax.training.feed import Feed, ViewFunction
-from infomax.training.monitor import TAU, read, two_sides
 from infomax.training.start import train
+from infomax.training.watch.monitor import TAU, read, two_sides
 from infomax.views import recipe
 
 GAUGED = 1000

@@ -24,7 +24,7 @@ from infomax.studies.periodic.grammar import Sentence, invalid, known_as, names,
 from infomax.studies.periodic.train import BUDGETS, Cell, run_cell, world
 from infomax.studies.pool import Answer, run_kept
 from infomax.studies.verdict import Comparison, between, claim, never, shown
-from infomax.training.monitor import COLLAPSED_STD
+from infomax.training.watch.monitor import COLLAPSED_STD
 from infomax.words import many
 
 __all__ = ["BUDGETS", "as_text", "run"]

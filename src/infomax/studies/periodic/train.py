@@ -19,8 +19,8 @@ from infomax.learner import CollapseWarning
 from infomax.studies.curves.train import halves, view_of
 from infomax.studies.periodic.grammar import Sentence, build
 from infomax.training.defaults import dataset
-from infomax.training.monitor import collapsed
 from infomax.training.start import train
+from infomax.training.watch.monitor import collapsed
 
 SHOTS, DRAWS = 5, 50
 """Labels a class of the few-label accuracy, and how often they are drawn."""

@@ -10,7 +10,7 @@ from infomax.report import style
 from infomax.studies.curves.plan import JMI_FAMILY, SDMI_FAMILY
 from infomax.studies.toy.jobs import METHODS
 from infomax.studies.toy.results import ESTIMATORS, PAPER, ROWS
-from infomax.training.monitor import COLLAPSED_STD
+from infomax.training.watch.monitor import COLLAPSED_STD
 from infomax.words import many
 
 BANDS = {

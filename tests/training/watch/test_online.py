@@ -15,7 +15,7 @@ from infomax.evaluate.numbers import binomial_error
 from infomax.evaluate.splits import some_classes, some_held, splits
 from infomax.parallel import local_slice
 from infomax.training.feed import Feed
-from infomax.training.online import Online, OnlineProbe, as_text
+from infomax.training.watch.online import Online, OnlineProbe, as_text
 
 ONLINE = {"online_probe": True, "online_knn": True}
 

@@ -11,8 +11,8 @@ from infomax.data import Dataset, sbm
 from infomax.errors import DataError
 from infomax.evaluate.gauges import spectrum
 from infomax.training import loop
-from infomax.training.frames import FILE, MOST_FRAMES, MOST_SAMPLES, Frames
 from infomax.training.interrupt import Stopped
+from infomax.training.watch.frames import FILE, MOST_FRAMES, MOST_SAMPLES, Frames
 
 
 def frames(n: int = 40, seed: int = 0) -> Frames:

@@ -11,12 +11,12 @@ from infomax.clock import Clock
 from infomax.errors import ConfigError, NumericsError
 from infomax.learner import Output
 from infomax.parallel import rank
-from infomax.training import monitor
 from infomax.training.checkpoint import MACHINE, Position
-from infomax.training.online import Online
 from infomax.training.own_views import looked_at
 from infomax.training.prepare import Job
-from infomax.training.watch import Watch, reads_lengths, unguarded
+from infomax.training.watch import monitor
+from infomax.training.watch.collapse import Watch, reads_lengths, unguarded
+from infomax.training.watch.online import Online
 
 
 class Beside:

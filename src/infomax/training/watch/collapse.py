@@ -28,7 +28,7 @@ What none of its marginals stands against (`unguarded`: of a sentence without a 
 covariance term the loss of directions) has nothing that would stop it; the same signs then mean more. `CLOSED_BARE` of the
 spread (or of the lengths) is enough by itself, and `LOST_RANK_BARE` of the rank, at any time.
 
-That hardly anything was learnt is no sign, and told of a run's end (`infomax.training.collapse`). For it the information is
+That hardly anything was learnt is no sign, and told of a run's end (`infomax.training.watch.state`). For it the information is
 read at several temperatures, and the most of them counts, as one alone may be far below 0 where another reads a nat.
 
 Two readings in a row must say so. `infomax study collapse` trains every method with and without its guard, and counts what is
@@ -47,7 +47,7 @@ from infomax.errors import ConfigError, warn
 from infomax.learner import CollapseWarning, Learner
 from infomax.marginal import Sinkhorn, Whitening
 from infomax.marginal.base import Collapse, Marginal, Views, writes
-from infomax.training.monitor import COLLAPSED_RANK, COLLAPSED_STD, TAU
+from infomax.training.watch.monitor import COLLAPSED_RANK, COLLAPSED_STD, TAU
 
 FILE = "watch.json"
 

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infomax.training import monitor
-from infomax.training.watch import few
+from infomax.training.watch import monitor
+from infomax.training.watch.collapse import few
 
 Row = Mapping[str, Any]
 HEALTHY, FEW_LEFT = "no sign of collapse", "few directions left"

@@ -13,12 +13,12 @@ from tqdm import tqdm
 import infomax as im
 from infomax import Clock
 from infomax.marginal import Centering, Decorrelation, VarianceCovariance
-from infomax.training import collapse, monitor
-from infomax.training.beside import Beside
 from infomax.training.checkpoint import Position
 from infomax.training.options import Options
 from infomax.training.prepare import prepare
-from infomax.training.watch import ADVICE, FILE, Watch, reads_lengths, unguarded
+from infomax.training.watch import monitor, state
+from infomax.training.watch.beside import Beside
+from infomax.training.watch.collapse import ADVICE, FILE, Watch, reads_lengths, unguarded
 
 SMALL = {"projector": (64, 32), "predictor": (32,), "queue": 512}
 
@@ -394,8 +394,8 @@ def test_what_was_seen_is_in_the_folder_whether_a_run_was_stopped_or_not(tmp_pat
 
 
 def test_an_epoch_reads_a_few_rows_and_not_all_of_before(monkeypatch):
-    read, of = [], collapse.collapsed
-    monkeypatch.setattr(collapse, "collapsed", lambda row: read.append(row) or of(row))
+    read, of = [], state.collapsed
+    monkeypatch.setattr(state, "collapsed", lambda row: read.append(row) or of(row))
     learner = im.methods.simclr(im.encoders.get("mlp", channels=1, size=8, hidden=8), projector=())
     epochs = 12
     im.train(learner, "digits", epochs=epochs, batch_size=1024, gauge_samples=16, progress=False)
