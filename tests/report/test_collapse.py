@@ -11,7 +11,7 @@ from infomax import Clock
 from infomax.cli.pages import reported
 from infomax.report import Page, mi_panels
 from infomax.report.collapse import readings, seen, state, verdict, verdicts
-from infomax.report.curves import within_epochs
+from infomax.report.curves import _Logs, within_epochs
 from infomax.report.figures import Panel
 from infomax.report.subject import Subject
 from infomax.training.watch.collapse import FILE, Watch
@@ -182,3 +182,10 @@ def test_of_a_short_log_the_readings_of_the_watch_are_curves():
     assert "InfoNCE, cos/0.1, of a batch" in {said["text"] for said in figure["layout"]["annotations"]}
     for rows, read in ((10, readings(short)), (1, []), (1, readings(short)[:1]), (0, readings(short))):
         assert "Within the epochs" not in page(rows, read)
+
+
+def test_seconds_of_a_part_of_an_epoch_are_no_point_of_their_curve():
+    rows = [{"epoch": 1.0, "seconds": 3.0, "loss": 2.0}, {"epoch": 1.4, "seconds": 0.5, "loss": 1.0}]
+    logs = _Logs({"run": rows})
+    assert logs.column("run", "loss") == [2.0, 1.0]
+    assert logs.column("run", "seconds") == [3.0, pytest.approx(float("nan"), nan_ok=True)]

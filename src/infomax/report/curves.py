@@ -37,7 +37,8 @@ class _Logs:
 
     def __init__(self, histories: Histories) -> None:
         self.rows = {
-            name: {float(row["epoch"]): row for row in rows if "epoch" in row} for name, rows in histories.items()
+            name: {float(row["epoch"]): _of_whole(row) for row in rows if "epoch" in row}
+            for name, rows in histories.items()
         }
         self.epochs = sorted({epoch for rows in self.rows.values() for epoch in rows})
 
@@ -111,7 +112,7 @@ def mi_and_gauges(page: Page, histories: Histories, styles: Mapping[str, Style] 
         who = " " if len(logs.rows) == 1 else " of " + ", ".join(literal(name) for name in within) + " "
         after = ", ".join(f"{epoch:g}" for epoch in within.values())
         page.text(
-            f"The log{who}ends within an epoch, after {after}: loss, bound and seconds of the last point are of a part of one."
+            f"The log{who}ends within an epoch, after {after}: loss and bound of the last point are of a part of one."
         )
     shaded = " The shaded band is the reading's 95 % interval." if logs.has("mi_infonce_lo") else ""
     draw(
@@ -235,6 +236,12 @@ def _mixed(share: float) -> str:
     """From grey to vermilion, legible on light and dark."""
     early, late = (150, 160, 170), (213, 94, 0)
     return "rgb({},{},{})".format(*(round(a + (b - a) * share) for a, b in zip(early, late, strict=True)))
+
+
+def _of_whole(row: Mapping[str, float]) -> Mapping[str, float]:
+    """A row without its seconds where it is of a part of an epoch: a drop in a curve of seconds an epoch would say nothing."""
+    whole = float(row["epoch"]).is_integer()
+    return {key: value for key, value in row.items() if whole or key != "seconds"}
 
 
 def _number(value: object) -> float:
