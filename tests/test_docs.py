@@ -496,6 +496,20 @@ def test_the_periodic_table_has_as_many_sentences_as_are_said():
         assert row("docs/reproduction.md", f"| {name} |")[0].split()[0] == str(counted)
 
 
+def test_the_overview_of_the_reproduction_counts_the_ledger():
+    rows = [r for r in read("results/claims.json")["claims"] if r["source"] != "infomax"]
+    counted = {(r["study"], r["on"]): [0, 0, 0] for r in rows}
+    for r in rows:
+        counted[r["study"], r["on"]][("holds", "does not hold", "not decidable").index(r["verdict"])] += 1
+    table = PAGES["docs/reproduction.md"].split("## Overview")[1].split("The commands:")[0]
+    said = re.findall(r"\| (\d+), (\d+), (\d+) \|$", table, re.M)
+    assert sorted([*map(int, cells)] for cells in said) == sorted(counted.values())
+    of = {"**Fig. 7**": ("fig7", "digits"), "**Fig. 2**": ("fig2", "digits"), "**Table 1**": ("table1", "several sets")}
+    for name, study in of.items():
+        assert re.search(rf"^\| {re.escape(name)}.* \| {', '.join(map(str, counted[study]))} \|$", table, re.M)
+    assert f"the {len(rows)} claims of the paper" in table
+
+
 def test_what_is_said_of_the_watch_was_counted():
     page = PAGES["docs/collapse_study.md"]
     for world in ("digits, wide", "digits, fast", "digits, sgd", "digits, batch 64"):
