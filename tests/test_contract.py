@@ -430,3 +430,19 @@ def test_a_number_of_numpy_is_one():
     views = [torch.randn(8, 4), torch.randn(8, 4)]
     bounds = [Learner(nn.Identity(), Shared(), Alignment(plain), m)(views).bound for m in (InfoNCE(plain), Price())]
     assert bounds[1].isfinite()
+
+
+@pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
+def test_parts_are_not_blamed_for_what_is_around_the_call(around):
+    learner = im.methods.byol(nn.Linear(8, 4), projector=(4,), predictor=(4,))
+    for one in (learner, of(Cosine(0.1))):
+        with around():
+            assert {line.found for line in im.check(one)} == {"ok"}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_traced_module_is_a_branch():
+    cosine, net = Cosine(0.1), torch.jit.trace(nn.Linear(6, 4), torch.randn(2, 6))
+    learner = Learner(net, Shared(), Alignment(cosine), InfoNCE(cosine))
+    learner([torch.randn(8, 6), torch.randn(8, 6)]).loss.backward()
+    assert all(p.grad is not None for p in learner.parameters()) and im.check(learner)

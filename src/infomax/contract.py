@@ -100,7 +100,12 @@ def check(learner: Learner, views: Sequence[Any] | None = None, *, gradient: boo
     """
     check_part("im.check", learner, Learner)
     trial = _Trial()
-    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),  # where a call is without, all gradients would seem to be cut off
+        torch.device("cpu"),
+        torch.random.fork_rng(devices=[]),
+    ):
         torch.default_generator.manual_seed(seed)  # the CPU's alone
         z, k = _random(learner) if views is None else _like(learner, views)
         if any(isinstance(m, Sinkhorn) for m in learner.marginals) and k is z:

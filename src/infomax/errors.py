@@ -132,7 +132,7 @@ def check_part(of: str, given: object, kind: type, example: str = "") -> None:
         infomax.errors.ConfigError: Alignment: expected a dict, such as dict(), got 0.1
     """
     if isinstance(given, kind):
-        if hasattr(kind, "named_modules") and "_modules" not in vars(given):  # of torch, which nothing here imports
+        if hasattr(kind, "named_modules") and not hasattr(given, "_modules"):  # of torch, which nothing here imports
             name = type(given).__name__
             raise ConfigError(f"{of}: {name} has not been set up: begin its __init__ with super().__init__()")
         return

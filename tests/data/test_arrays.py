@@ -11,6 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from infomax.data import Dataset, Graph, load, statistics
+from infomax.data.given import of_given
 from infomax.errors import DataError, NoSuchSplit
 from infomax.training.defaults import dataset
 
@@ -408,8 +409,9 @@ def test_a_graph_takes_masks_and_any_whole_numbers() -> None:
     assert graph.x is graph.images and graph.x.dtype == torch.float32 and graph.edge_index.dtype == torch.int64
     assert [ids.tolist() for ids in (graph.train, graph.val, graph.test)] == [[0, 2], [1], [0, 2]]
     old = mask.to(torch.uint8)
-    of_bytes = Graph(torch.eye(3), edges, train=old, val=old * 2, test=old.numpy())  # type: ignore[arg-type]
-    assert [ids.tolist() for ids in (of_bytes.train, of_bytes.val, of_bytes.test)] == [[0, 2], [2, 0, 2], [0, 2]]
+    every = torch.tensor([2, 0, 1], dtype=torch.uint8)
+    of_bytes = Graph(torch.eye(3), edges, train=old, val=every, test=old.numpy())  # type: ignore[arg-type]
+    assert [ids.tolist() for ids in (of_bytes.train, of_bytes.val, of_bytes.test)] == [[0, 2], [2, 0, 1], [0, 2]]
     for ids, said in ((mask[:2], "type torch.bool"), (torch.tensor([3]), r"shape \(1,\) names no nodes of 0\.\.2")):
         with pytest.raises(DataError, match=f"train of {said}"):
             Graph(torch.eye(3), torch.zeros(2, 0, dtype=torch.int64), train=ids)
@@ -421,6 +423,26 @@ def test_a_graph_takes_masks_and_any_whole_numbers() -> None:
         assert {part.dtype for part in (graph.edge_index, graph.train, graph.val)} == {torch.int64}
     with pytest.raises(DataError, match="features of nodes of shape"):
         Graph(torch.zeros(3, 2, 4), torch.zeros(2, 0, dtype=torch.int64))
+
+
+def test_what_stands_behind_a_mask_is_no_label() -> None:
+    y = np.ma.array([0, 7, 1], mask=[False, True, False])
+    x = torch.zeros(3, 2)
+    for make in (lambda: Dataset(x, y), lambda: of_given((x, y)), lambda: of_given((x, y[:, None]))):
+        with pytest.raises(DataError, match="labels with masked entries: leave samples without a label out"):
+            make()
+    assert Dataset(torch.zeros(2, 2), y[[0, 2]]).labels.tolist() == [0, 1]  # type: ignore[union-attr]
+
+
+def test_a_mask_of_whole_numbers_is_no_list_of_ids_and_no_node_counts_twice() -> None:
+    none = torch.zeros(2, 0, dtype=torch.int64)
+    for mask in (torch.tensor([1, 0, 1, 0]), np.array([1, 0, 1, 0], np.uint64), [1, 0, 1, 0]):
+        graph = Graph(torch.eye(4), none, train=mask, test=torch.tensor([0, 1]))  # type: ignore[arg-type]
+        assert (graph.train.tolist(), graph.test.tolist()) == ([0, 2], [0, 1]), "two ids of four nodes are no mask"
+    assert Graph(torch.eye(2), none, train=torch.tensor([0, 1])).train.tolist() == [0, 1], "both nodes, as they were"
+    for ids in ([3, 1, 3], [1, 2, 2, 0]):
+        with pytest.raises(DataError, match=r"train names node [23] more than once: give each id once, or a mask of 4"):
+            Graph(torch.eye(4), none, train=ids)  # type: ignore[arg-type]
 
 
 def test_columns_that_32_bits_round_to_few_steps_are_said(tmp_path: Path) -> None:

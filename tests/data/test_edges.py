@@ -1,5 +1,6 @@
 """Graphs by the names that torch_geometric gives to their parts, from a file and at hand."""
 
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -48,6 +49,19 @@ def test_masks_of_several_splits_are_told_to_be_one(tmp_path: Path) -> None:
         im.data.load(tmp_path / "g.npz")
 
 
+def test_a_split_by_other_names_is_said_not_to_be_used(tmp_path: Path) -> None:
+    parts = {"x": X, "edge_index": EDGES, "y": Y, "latest": Y}
+    np.savez(tmp_path / "g.npz", **parts, idx_train=np.array([0, 1]), test_idx=np.array([2]), val=np.array([3]))
+    with pytest.warns(
+        UserWarning, match=r"idx_train and test_idx of a graph are not used: call the nodes to learn from"
+    ):
+        graph = im.data.load(tmp_path / "g.npz")
+    assert isinstance(graph, im.data.Graph) and graph.val.tolist() == [3] and not len(graph.train)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        im.data.load(SimpleNamespace(**parts, train_mask=Y == 0, val_mask=None, test=Y == 1))
+
+
 def test_a_set_of_graphs_is_told_to_give_its_graph() -> None:
     class Graphs:
         edge_index = EDGES
@@ -65,3 +79,27 @@ def test_a_set_of_graphs_is_told_to_give_its_graph() -> None:
 def test_labels_beside_an_array_may_be_a_column_or_a_tuple() -> None:
     for labels in (Y[:, None] + 1, tuple(Y + 1)):
         assert im.data.load((X, labels)).labels.tolist() == (Y + 1).tolist()
+
+
+class OfAGpu(torch.Tensor):
+    """Numbers that numpy is refused, and that others lie beside only once they are on the CPU."""
+
+    def __array__(self, *args: object) -> np.ndarray:
+        raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu()")
+
+    def cpu(self, *args: object) -> torch.Tensor:  # type: ignore[override]
+        return self.as_subclass(torch.Tensor)
+
+
+def test_tensors_of_a_gpu_are_brought_to_the_cpu_with_their_labels() -> None:
+    x, edges, y, mask = (
+        torch.as_tensor(one).as_subclass(OfAGpu) for one in (X, EDGES, Y + 1, np.array([True, False, True, False]))
+    )
+    for labels in (y, y[:, None]):
+        data = im.data.load((x, labels))
+        assert type(data.images) is type(data.labels) is torch.Tensor and data.labels.tolist() == (Y + 1).tolist()
+    assert type(im.data.load([(one, 0) for one in x]).images) is torch.Tensor
+    graph = im.data.load(SimpleNamespace(x=x, edge_index=edges, y=y, train_mask=mask, test=y[1:3] + 0))
+    assert isinstance(graph, im.data.Graph) and graph.test.tolist() == [2, 1]
+    held = (graph.x, graph.edge_index, graph.labels, graph.train, graph.test)
+    assert {type(one) for one in held} == {torch.Tensor}

@@ -210,3 +210,47 @@ def test_the_command_takes_one_too_and_keeps_it_beside_the_runs_own(tmp_path, ca
     np.savez("held.npz", x=x.numpy(), y=y.numpy())
     assert main(["evaluate", "run", "--test", "held.npz", "--protocols", "linear"]) == 0
     assert "has changed since: what was found before (knn) is dropped" in capsys.readouterr().err
+
+
+class Nodes(nn.Module):
+    """The features of the nodes as they are."""
+
+    width = 8
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, graph):
+        return self.scale * (graph.x if isinstance(graph, Graph) else graph[0])
+
+
+def test_nodes_without_a_label_are_in_no_part_of_a_graphs_own_split():
+    x, every = torch.randn(60, 8), torch.arange(60)
+    x[every, every % 3] += 4
+    bare, edges = torch.where(every < 30, -1, every % 3), torch.zeros(2, 0)
+    x[:30] = x[30:]  # which would be the nearest, and of a class of their own
+    whole = Graph(x, edges, bare, train=every[:50], test=every[50:])
+    run = im.Run.of(Nodes(), whole)
+    found = run.evaluate(whole, protocols="linear,knn")
+    assert (found["train"], found["test"], found["how"]) == (
+        20,
+        10,
+        "the graph's own split (without 30 nodes that have no label)",
+    )
+    known = run.evaluate(Graph(x, edges, bare, train=every[30:50], test=every[50:]), protocols="linear,knn")
+    assert (found["linear"], found["knn"]) == (known["linear"], known["knn"]) and found["knn"] > 80
+    assert known["how"] == "the graph's own split"
+    learner = im.methods.bgrl(Nodes(), predictor=(8,))
+    epoch = im.train(learner, whole, epochs=1, progress=False, online_knn=True, online_probe=True).history[-1]
+    assert epoch["online_n"] == 10 and epoch["online_knn"] > 80
+
+
+def test_a_node_to_learn_from_and_to_test_on_is_refused():
+    every = torch.arange(40)
+    graph = Graph(torch.randn(40, 8), torch.zeros(2, 0), every % 2, train=every[:30], test=every[25:], name="mine")
+    run = im.Run.of(Nodes(), graph)
+    with pytest.raises(
+        DataError, match=r"'mine': 5 nodes in train and in test: no accuracy would say anything of other"
+    ):
+        run.evaluate(graph, protocols="knn")

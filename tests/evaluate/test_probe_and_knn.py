@@ -166,6 +166,7 @@ def test_a_class_of_one_and_a_class_never_seen():
         (lambda z, y: ev.linear_probe(z / 0, y, z, y), NumericsError, "in the training features"),
         (lambda z, y: ev.linear_probe(z, torch.arange(4), z, y), DataError, "none can be held out"),
         (lambda z, y: ev.fit_probe(z, 0 * y, penalty=1.0), DataError, "two classes are needed"),
+        (lambda z, y: ev.sgd_probe(z, 0 * y, z, 0 * y), DataError, "two classes are needed"),
         (lambda z, y: ev.fit_probe(z, y, penalty=-1.0), ConfigError, "zero or more"),
     ],
 )

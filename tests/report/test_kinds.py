@@ -1,10 +1,14 @@
 """Runs that differ in their seed alone are one kind: a name, a colour, a line of the legend."""
 
+import json
+from functools import partial
+
 from infomax.evaluate.seeds import kinds as by_seed
 from infomax.report.figures import Panel, mi_panels
 from infomax.report.kinds import kinds, named_apart
 from infomax.report.looks import style
 from infomax.report.subject import Subject
+from infomax.training.checkpoint import described
 
 
 def run(name, method="jmi", seed=0, **training):
@@ -31,6 +35,22 @@ def test_kinds_are_told_apart_by_what_they_were_asked():
 def test_what_was_put_together_by_hand_is_of_no_kind():
     for part in ("method", "encoder"):
         assert by_seed([run("a").config | {part: None}, run("b", seed=1).config | {part: None}]) == [[0], [1]]
+
+
+def test_views_by_functions_of_one_name_may_be_others():
+    def kinds_of(views):
+        own = json.loads(json.dumps({"views": {"own": described(views)}}))
+        return by_seed([run("a").config | own, run("b", seed=1).config | own])
+
+    def inside():
+        pass
+
+    class Own:
+        pass
+
+    for views in (inside, lambda: None, Own(), partial(inside, 2)):
+        assert kinds_of(views) == [[0], [1]], described(views)
+    assert kinds_of(run) == kinds_of(partial(run, 2)) == [[0, 1]]
 
 
 def test_seeds_share_their_methods_colour_and_a_line_of_the_legend():

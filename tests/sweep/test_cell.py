@@ -319,6 +319,26 @@ def test_of_a_graph_the_validation_nodes_choose(tmp_path):
     assert folder.rows()[0].state == "finished", folder.rows()[0].error
 
 
+def test_a_graph_is_chosen_by_nodes_of_its_validation_alone(tmp_path):
+    graph, every = load("sbm"), torch.arange(300)
+    labels = graph.labels.clone()
+    labels[[0, 200]] = -1
+    asked = {"data": None, "metric": "linear"}
+
+    def split(**parts):
+        np.savez(tmp_path / "g.npz", x=graph.x, edge_index=graph.edge_index, y=labels, **parts)
+        return _Split.of(Cell.of({"method": "bgrl", "data": str(tmp_path / "g.npz"), "epochs": 1}).options, asked)
+
+    made = split(train=every[:150], val=every[150:220], test=every[220:])
+    assert made.fit.tolist() == every[1:150].tolist() and len(made.held) == 69 and 200 not in made.held
+    for parts, said in (
+        ({"train": every[:160], "val": every[150:220]}, "10 nodes in train and in val"),
+        ({"train": every[:150], "val": every[150:220], "test": every[219:]}, "1 node in val and in test"),
+    ):
+        with pytest.raises(DataError, match=said):
+            split(**parts)
+
+
 @pytest.mark.parametrize("named", [(), ("train", "test")])
 def test_of_a_graph_without_validation_nodes_a_fifth_of_train_chooses(tmp_path, named):
     graph = load("sbm")

@@ -1,5 +1,6 @@
 """A graph by the names that torch_geometric gives to its parts: `x`, `edge_index`, `y`, `train_mask`."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,8 @@ from infomax.errors import DataError, warn
 
 _FEATURES, _LABELS = ("x", "X", "features"), ("y", "Y", "labels", "label")
 _UNUSED = ("edge_attr", "edge_weight")
+_OF_A_SPLIT = re.compile(r"(?:^|_)(?:train|val|valid|test)(?:_|$)")
+"""In a name: that it may be of a part of a split."""
 
 
 def of_parts(parts: Mapping[str, Any], name: str) -> Graph:
@@ -20,6 +23,9 @@ def of_parts(parts: Mapping[str, Any], name: str) -> Graph:
 
     Raises:
         DataError: no features of the nodes, or what `Graph` refuses.
+
+    Warns:
+        UserWarning: weights of edges, or parts of a split by other names, which are not used.
 
     Example:
         >>> import numpy as np
@@ -44,6 +50,12 @@ def of_parts(parts: Mapping[str, Any], name: str) -> Graph:
         raise DataError(f"{name}: {', '.join(several)} of {count} splits: give one of them, as {several[0]}[:, 0]")
     if unused := [one for one in _UNUSED if parts.get(one) is not None]:
         warn(f"{name}: {' and '.join(unused)} of a graph is not used: its edges are there or not")
+    known = {one for name in ("train", "val", "test") for one in (name, f"{name}_mask")}
+    if others := [one for one in parts if _OF_A_SPLIT.search(one) and one not in known and parts[one] is not None]:
+        warn(
+            f"{name}: {' and '.join(others)} of a graph {'is' if len(others) == 1 else 'are'} not used: call the nodes to "
+            "learn from, to choose by and to report on train, val and test (or train_mask, val_mask, test_mask), ids or masks"
+        )
     return Graph(
         x,
         edges,

@@ -55,8 +55,9 @@ def _labelled(samples: Any, other: Any) -> Dataset:
     Raises:
         DataError: of another number of labels, or two arrays of samples, as of train and test.
     """
+    samples, other = (one.cpu() if isinstance(one, Tensor) and not one.is_meta else one for one in (samples, other))
     if np.ndim(other) == 2 and np.shape(other)[1] == 1:  # a column of a table
-        other = np.asarray(other).ravel()
+        other = np.asanyarray(other).ravel()
     shapes = f"two arrays, of shapes {tuple(samples.shape)} and {tuple(np.shape(other))}"
     if np.ndim(other) > 1:
         raise DataError(

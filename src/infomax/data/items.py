@@ -263,6 +263,8 @@ def _sample(raw: Any) -> Tensor:
             f"an image of floats over [{float(raw.min()):g}, {float(raw.max()):g}]: scale them to [0, 1], or give bytes; where "
             "its transform normalises, leave that out, since views are normalised here"
         )
+    if isinstance(raw, Tensor) and not raw.is_meta:
+        raw = raw.cpu()
     return as_samples(raw[None], "it")[0].contiguous()
 
 

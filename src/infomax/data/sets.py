@@ -209,14 +209,14 @@ class Graph(Dataset):
         x: N x F features.
         edge_index: 2 x E whole numbers; an undirected edge stands in it twice.
         labels: N whole numbers, or `None`.
-        train: ids of the nodes whose labels may be learnt from, or a mask of N booleans (or 0 and 1 as uint8).
+        train: ids of the nodes whose labels may be learnt from, or a mask of N booleans (or whole numbers 0 and 1).
         val: of the nodes to choose by.
         test: of the nodes to report on.
         classes: name of each label, or `None`.
         name: what was asked for.
 
     Raises:
-        DataError: an edge to a node, or an id of one, that is not there.
+        DataError: an edge to a node, or an id of one, that is not there; an id that is given twice.
 
     Example:
         >>> graph = Graph(torch.eye(3), torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
@@ -237,7 +237,8 @@ class Graph(Dataset):
         classes: list[str] | None = None,
         name: str = "graph",
     ) -> None:
-        super().__init__(images=x, labels=labels, classes=classes, name=name)
+        of_device = isinstance(x, Tensor) and not x.is_meta
+        super().__init__(images=x.cpu() if of_device else x, labels=labels, classes=classes, name=name)
         if not isinstance(self.images, Tensor) or self.images.ndim != 2:
             raise DataError(f"{name}: features of nodes of shape {tuple(x.shape)}: give N x F numbers")
         self.x = self.images
@@ -266,21 +267,31 @@ class Graph(Dataset):
         """Ids of nodes, given as such or as a mask."""
         if given is None:
             return torch.zeros(0, dtype=torch.int64)
-        if not isinstance(given, Tensor) and (array := np.asarray(given)).dtype in (np.bool_, np.uint8):
+        if not isinstance(given, Tensor) and (array := np.asarray(given)).dtype.kind in "bui":
             given = as_tensor(array)
         if isinstance(given, Tensor) and given.shape == (len(self),) and _is_mask(given):
-            return given.nonzero()[:, 0]
+            return given.cpu().to(torch.bool).nonzero()[:, 0]
         ids = _whole(given, what, self.name)
         if ids.ndim != 1 or (len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(self)):
             raise DataError(
                 f"{self.name}: {what} of shape {tuple(ids.shape)} names no nodes of 0..{len(self) - 1}: give their ids, or a "
                 f"mask of {len(self)} booleans"
             )
+        found, count = torch.unique(ids, return_counts=True)
+        if len(found) < len(ids):
+            raise DataError(
+                f"{self.name}: {what} names node {int(found[count > 1][0])} more than once: give each id once, or a mask of "
+                f"{len(self)} booleans"
+            )
         return ids
 
 
 def _is_mask(given: Tensor) -> bool:
-    return given.dtype == torch.bool or (given.dtype == torch.uint8 and bool((given <= 1).all()))
+    """Whether as many values as there are nodes say of each whether it is meant; 0 and 1 may be the ids of two nodes."""
+    if given.dtype == torch.bool or given.is_floating_point() or given.is_complex():
+        return given.dtype == torch.bool
+    values = given.to(torch.int64)  # torch compares few kinds of unsigned numbers
+    return (given.dtype == torch.uint8 or len(given) > 2) and bool(((values == 0) | (values == 1)).all())
 
 
 def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
@@ -318,6 +329,8 @@ def _as_images(given: Any, name: str) -> Tensor | list[Tensor] | Encoded:
 
 
 def _as_labels(given: Any, classes: list[str] | None, name: str) -> tuple[Tensor, list[str] | None]:
+    if np.ma.is_masked(given):  # numpy would give what stands behind the mask
+        raise DataError(f"{name}: labels with masked entries: leave samples without a label out")
     try:
         array = given if isinstance(given, Tensor) else np.asarray(given)
     except ValueError as error:  # lists of unequal lengths
@@ -336,7 +349,7 @@ def _as_labels(given: Any, classes: list[str] | None, name: str) -> tuple[Tensor
 
 
 def _whole(given: Any, what: str, name: str) -> Tensor:
-    """Whole numbers as int64: the same tensor, where they are."""
+    """Whole numbers as int64 on the CPU, where all that asks for them computes: the same tensor, where they are."""
     if isinstance(given, Tensor):
         dense(given, f"{name}: {what}")
     else:
@@ -345,7 +358,7 @@ def _whole(given: Any, what: str, name: str) -> Tensor:
             raise DataError(f"{name}: {what} up to {array.max()}: give whole numbers below 2^63")
         given = torch.from_numpy(array.astype(np.int64)) if array.dtype.kind in "iu" or array.size == 0 else array
     if isinstance(given, Tensor) and given.numel() == 0:  # floats, where nothing is said of their type
-        return given.to(torch.int64)
+        return given.cpu().to(torch.int64)
     if (
         not isinstance(given, Tensor)
         or given.dtype.is_floating_point
@@ -354,4 +367,4 @@ def _whole(given: Any, what: str, name: str) -> Tensor:
     ):
         words = ", or words" if what == "labels" else ""
         raise DataError(f"{name}: {what} of type {given.dtype}: give whole numbers{words}")
-    return given.to(torch.int64)
+    return given.cpu().to(torch.int64)

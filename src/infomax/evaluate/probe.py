@@ -116,9 +116,7 @@ def fit_probe(
     if not penalty >= 0:
         raise ConfigError(f"probe: the penalty must be zero or more, got {penalty}")
     _check(features, labels, "training")
-    classes, target = torch.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        raise DataError(f"probe: all {len(labels)} training labels are {classes.tolist()}; two classes are needed")
+    classes, target = _classes(labels)
     keep_freed()
     x, mean, scale = standardise(features)
     if start is not None and torch.equal(start.classes, classes):
@@ -225,3 +223,11 @@ def _check(features: Tensor, labels: Tensor, what: str) -> None:
             f"probe: {what} features must be N D with N labels, got {tuple(features.shape)} and {tuple(labels.shape)}"
         )
     finite(features, "probe", f"the {what} features")
+
+
+def _classes(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The classes, ascending, and the number of each label among them; of one every accuracy would be 100 %."""
+    classes, target = torch.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise DataError(f"probe: all {len(labels)} training labels are {classes.tolist()}; two classes are needed")
+    return classes, target

@@ -1,5 +1,6 @@
 """The mean and spread of accuracies over runs: where they differ in their seed alone, else why there is none."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ WITHOUT_EFFECT = {
     "views": ("made",),  # from the others and the data
 }
 """Options that are the seed, or that only watch: runs that differ in them are of one kind."""
+_UNTOLD = re.compile("<locals>|<lambda>| object>")
+"""In the name of a function of views: that it does not tell what the function does."""
 
 
 def summary(all_found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -61,7 +64,8 @@ def lines(over: Mapping[str, Any], of: str = "", came: str = "") -> list[str]:
 def kinds(configs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     """Which runs differ in their seed alone, by what they were asked: the places of each kind, the kind of the first run first.
 
-    A run whose method or encoder was put together by hand is a kind of its own: what it is was not kept.
+    A run whose method or encoder was put together by hand is a kind of its own: what it is was not kept. So is one whose views
+    were a function made in a function, a lambda or an object: others of its name may have done something else.
 
     Args:
         configs: what each was asked.
@@ -73,7 +77,8 @@ def kinds(configs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     """
     made: list[list[int]] = []
     for k, config in enumerate(configs):
-        known = config.get("method") and config.get("encoder")
+        own = (config.get("views") or {}).get("own") or ""
+        known = config.get("method") and config.get("encoder") and not _UNTOLD.search(own)
         kin = next((kind for kind in made if known and not differences([configs[kind[0]], config])), None)
         if kin is None:
             made.append([k])

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from infomax.errors import ConfigError
 from infomax.evaluate.numbers import Rows, binomial_error, tensors
-from infomax.evaluate.probe import LinearProbe, ProbeResult, _accuracy, _check, standardise, stratified
+from infomax.evaluate.probe import LinearProbe, ProbeResult, _accuracy, _check, _classes, standardise, stratified
 from infomax.heap import keep_freed
 
 RATES = tuple(0.003 * 10 ** (k / 4) for k in range(12))
@@ -65,7 +65,7 @@ def sgd_probes(
             f"decays {list(decays)}, epochs={epochs}, batch={batch}"
         )
     _check(features, labels, "training")
-    classes, target = torch.unique(labels, return_inverse=True)
+    classes, target = _classes(labels)
     keep_freed()
     x, mean, scale = standardise(features)
     n, width, count = len(x), len(classes), len(rates)

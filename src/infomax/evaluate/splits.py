@@ -1,6 +1,7 @@
 """Which samples an accuracy is learnt from, and which it is tested on."""
 
 import copy
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,10 +25,17 @@ PUBLIC = ("cora", "citeseer")  # graphs whose split is everybody's
 def splits(
     data: Dataset, test: Dataset | None, how: str = "the test split of the data set"
 ) -> tuple[Tensor, Tensor, str]:
-    """Rows of train and test within their sets, and how the split came about: where there is a test set, as `how` says."""
+    """Rows of train and test within their sets, and how the split came about: where there is a test set, as `how` says.
+
+    Raises:
+        DataError: a graph with a node in both.
+    """
     if isinstance(data, Graph) and (len(data.train) or len(data.val) or len(data.test)):
         whose = "public" if data.origin is not None and data.origin[0] in PUBLIC else "own"
-        return data.train, data.test, f"the graph's {whose} split"
+        train, test_nodes = own_nodes(data, "train", "test")
+        bare = len(data.train) + len(data.test) - len(train) - len(test_nodes)
+        but = f" (without {many(bare, 'node')} that have no label)" if bare else ""
+        return train, test_nodes, f"the graph's {whose} split{but}"
     n = len(data)
     if test is not None:
         return torch.arange(n), torch.arange(len(test)), how
@@ -45,6 +53,31 @@ def splits(
         held.nonzero()[:, 0],
         f"every {HELD_OUT}th {one}{which} held out as test{but}",
     )
+
+
+def own_nodes(data: Graph, *parts: str) -> list[Tensor]:
+    """The nodes with a label in parts of a graph's own split, none of them in two.
+
+    Args:
+        data: the graph.
+        parts: `train`, `val` or `test`, those that are to have no node in common.
+
+    Raises:
+        DataError: naming two that have.
+
+    Example:
+        >>> graph = Graph(torch.eye(3), torch.zeros(2, 0), torch.tensor([0, -1, 1]), train=[0, 1], test=[2])
+        >>> [nodes.tolist() for nodes in own_nodes(graph, "train", "test")]
+        [[0], [2]]
+    """
+    nodes = {part: getattr(data, part) for part in parts}
+    for a, b in itertools.combinations(parts, 2):
+        if both := int(torch.isin(nodes[a], nodes[b]).sum()):
+            raise DataError(
+                f"{data.name!r}: {many(both, 'node')} in {a} and in {b}: no accuracy would say anything of other nodes; give "
+                "each node in one of train, val and test"
+            )
+    return [n if data.labels is None else n[data.labels[n] >= 0] for n in nodes.values()]
 
 
 def every_fifth(labels: Tensor) -> Tensor:

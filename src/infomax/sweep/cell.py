@@ -24,7 +24,7 @@ from infomax.data.content import changed, content
 from infomax.errors import DataError, InfomaxError
 from infomax.evaluate.features import features, fits
 from infomax.evaluate.protocols import knn, linear
-from infomax.evaluate.splits import every_fifth, splits, test_of, whole_rows
+from infomax.evaluate.splits import every_fifth, own_nodes, splits, test_of, whole_rows
 from infomax.files import write_text
 from infomax.sweep.folder import Folder
 from infomax.sweep.metrics import JUDGED
@@ -201,7 +201,9 @@ class _Split:
             return cls(metric, data, rows[:0], rows[:0], "")
         graph = isinstance(data, Graph)
         if isinstance(data, Graph) and len(data.val):
-            return cls(metric, data, data.train, data.val, "the graph's validation nodes; its test nodes are not used")
+            fit, held = own_nodes(data, "train", "val")
+            own_nodes(data, "val", "test")
+            return cls(metric, data, fit, held, "the graph's validation nodes; its test nodes are not used")
         # what `infomax probe` tests on, which must not be chosen by: every fifth row, or a graph's own test nodes
         if graph or test_of(data) is None:
             rows = splits(data, None)[0]
