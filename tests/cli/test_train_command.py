@@ -148,6 +148,24 @@ def test_what_was_found_is_said_before_training(trained, tmp_path, capsys):
     assert code == 0 and "1,442 images, views of 8 px, 10 classes (not used)" in said and "batches of 1442" in said
 
 
+def test_folders_that_count_as_classes_are_named_and_no_judge_by_themselves(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for folder in ("2024", "2025"):
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        for k in range(9):
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(tmp_path / "photos" / folder / f"{k}.png")
+    asked = ["train", "--method", "jmi", "--projector", "8", "--data", tmp_path / "photos", "--epochs", "1"]
+    code, said, _ = run(capsys, *asked, "--batch-size", "8", "--out", tmp_path / "run")
+    assert code == 0 and ", 2 folders as classes: 2024, 2025 (not used); " in said
+    assert "2 batches of 8 in each pass over the data (2 samples left out, others each time): a smaller" in said
+    assert (
+        f"its folders count as classes there; with other labelled data: infomax evaluate {tmp_path / 'run'} --data"
+        in said
+    )
+    code, said, _ = run(capsys, "train", *SMALL, "--epochs", "1", "--out", tmp_path / "digits")
+    assert code == 0 and "folders count as" not in said and "folders as" not in said
+
+
 def test_classes_that_are_looked_at_are_not_called_unused(tmp_path, capsys):
     for option in ("--online-probe", "--online-knn"):
         code, said, _ = run(capsys, "train", *SMALL, "--epochs", "1", "--out", tmp_path / option, option)

@@ -188,7 +188,12 @@ def train(
     samples = dataset(data, root, on_error=on_error, how=read_for(size))
     learner = im.methods.build(method, encoder_for(samples, encoder, size, init), **options)
     if launched_rank() == 0:
-        print(_begun(learner, samples, size, batch_size, online_probe or online_knn), flush=True)
+        print(
+            _begun(learner, samples, size, batch_size, online_probe or online_knn, folder=_by_folder(samples, data)),
+            flush=True,
+        )
+        if said := _few_updates(samples, batch_size):
+            print(said, flush=True)
         if init is not None and size is None and (said := _of_other_views(init, samples)):
             print(said, flush=True)
         if precision == "auto":
@@ -208,7 +213,11 @@ def train(
     ended(run, out)
 
 
-def _begun(learner: Any, samples: Any, size: int | None, batch_size: int, online: bool) -> str:
+_NAMED = 6
+"""Folders up to which they are named: who has one a year or camera, and not one a class, sees it there."""
+
+
+def _begun(learner: Any, samples: Any, size: int | None, batch_size: int, online: bool, folder: bool) -> str:
     """What was found, before anything is computed: data, encoder, batch."""
     from infomax.data import Graph
     from infomax.training.defaults import view_size
@@ -219,7 +228,9 @@ def _begun(learner: Any, samples: Any, size: int | None, batch_size: int, online
     known = ""
     if samples.labels is not None:
         classes = len(samples.classes or samples.labels[samples.labels >= 0].unique())
-        known = f", {many(classes, 'class', 'classes')}{'' if online else ' (not used)'}"
+        named = f": {', '.join(samples.classes)}" if folder and samples.classes and classes <= _NAMED else ""
+        what_classes = f"{many(classes, 'folder')} as classes" if folder else many(classes, "class", "classes")
+        known = f", {what_classes}{named}{'' if online else ' (not used)'}"
     size_of = sum(p.numel() for p in learner.encoder.parameters())
     rest = sum(p.numel() for p in learner.f.parameters()) - size_of
     whole = ", all there are" if n < batch_size else ""
@@ -229,6 +240,23 @@ def _begun(learner: Any, samples: Any, size: int | None, batch_size: int, online
         f"{samples.name}: {what}{known}; {learner.name}: {net['name']}, {_millions(size_of)} M parameters, and "
         f"{_millions(rest)} M of heads{cut if few else ''}"
     )
+
+
+def _by_folder(samples: Any, source: str | None) -> bool:
+    """Whether classes are the folders that pictures lie in: perhaps years or cameras, and nothing to be judged by."""
+    classes = samples.classes if samples.labels is not None else None
+    return bool(source and classes) and all((Path(str(source)) / str(name)).is_dir() for name in classes or ())
+
+
+def _few_updates(samples: Any, batch_size: int) -> str:
+    """How many batches there are, where they are few, and what they leave out; nothing from ten on."""
+    from infomax.data import Graph
+
+    each, rest = divmod(len(samples), batch_size)
+    if isinstance(samples, Graph) or not 2 <= each < 10:  # of one it is said already
+        return ""
+    left = f" ({many(rest, 'sample')} left out, others each time)" if rest else ""
+    return f"{each} batches of {batch_size} in each pass over the data{left}: a smaller --batch-size makes more updates"
 
 
 def _millions(number: int) -> str:
@@ -297,6 +325,8 @@ def ended(run: Run, out: str) -> None:
         but = "all its labels are one, and an accuracy needs two classes; " if lone else ""
         other = f"{judge} --data LABELLED" if lone else judge
         print(f"{but}with labelled data, {'one folder a class' if images else 'an .npz of x and labels'}: {other}")
+    elif run.data is not None and _by_folder(run.data, run.config["data"].get("source")):
+        print(f"its folders count as classes there; with other labelled data: {judge} --data LABELLED")
 
 
 def _of_one_class(run: Run) -> bool:
