@@ -1,4 +1,4 @@
-"""Where a run stands: the only thing besides the views that a step may depend on."""
+"""The position within a run: the only thing besides the views that an update may depend on."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,10 @@ class Clock(NamedTuple):
     """The position of one update within a run.
 
     Args:
-        step: updates done before this one.
-        steps_per_epoch: updates an epoch (for the two-encoder prototype: its E- and its M-pass together).
-        total: updates of the whole run. Schedules have ended from there on: give it wherever `step` counts.
-        phase: which block of parameters climbs: 0 = E-step (f), 1 = M-step (g).
+        step: number of updates made before this one.
+        steps_per_epoch: number of updates per epoch (for the two-encoder prototype: its E-pass and M-pass together).
+        total: number of updates in the whole run, at which schedules end. Give it whenever you count `step`.
+        phase: which block of parameters is trained: 0 = E-step (f), 1 = M-step (g).
 
     Example:
         >>> Clock(step=25, steps_per_epoch=10, total=100).epoch
@@ -24,7 +24,7 @@ class Clock(NamedTuple):
 
     @property
     def epoch(self) -> int:
-        """Whole epochs done."""
+        """Number of complete epochs."""
         return self.step // self.steps_per_epoch
 
     @property

@@ -1,13 +1,15 @@
-"""Whether the parts of a sentence keep what they promise: `im.check(learner)`, for parts of one's own.
+"""Checks that the parts of a learner keep their promises: `im.check(learner)`, for parts of your own.
 
-An update takes a part at its word: that the diagonal of a critic's `crossed` is its `paired`, that what says `symmetric` may
-be read one way round. Only shapes are looked at in every update; here each promise is tried on random embeddings.
+Training relies on what a part promises: that the diagonal of a critic's `crossed` is its `paired`, that a part that
+declares itself `symmetric` is. In an update only shapes are checked; here each promise is tried on random embeddings.
 
-Of a critic: `paired` gives N scores and `crossed` N x M, the diagonal of the one is the other, a score is of its own two rows
-alone, and `symmetric` and `of_directions` are true where they are said. Of a joint term and a `penalty`: one finite number a
-pair of views, in any order of the rows, `symmetric`, and a gradient that is that of the value. Of a `constrain`: both sides by
-view, with their rows, `symmetric`, `separates`. Of an `offset`: a finite number. Of the bound: finite, in float32 as in
-float64, the same in any order of the rows, and a gradient that is that of the value.
+- critic: `paired` gives N scores and `crossed` N x M; the diagonal of the one is the other; a score depends on its own two
+  rows alone; `symmetric` and `of_directions` are true where declared
+- joint term and `penalty`: one finite number per pair of views, the same for any order of the rows; `symmetric`; the
+  gradient is that of the value
+- `constrain`: both sides by view, with their rows; `symmetric`; `separates`
+- `offset`: a finite number
+- bound: finite, the same in float32 and float64 and for any order of the rows; the gradient is that of the value
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -63,25 +65,28 @@ class Checked(list[Line]):
 
 
 def check(learner: Learner, views: Sequence[Any] | None = None, *, gradient: bool = True, seed: int = 0) -> Checked:
-    """Try on random embeddings what the parts of a learner promise: once, before a method of one's own is trained.
+    """Test on random embeddings what the parts of a learner promise: do it once before training a method of your own.
 
-    The joint term and the marginals are copied to float64 on the CPU, of the queue of an `InfoNCE` 1,024 keys; the learner
-    stays as it is.
+    The joint term and the marginals are copied to float64 on the CPU (of the queue of an `InfoNCE`, 1,024 keys); the
+    learner itself is not changed.
 
     Args:
-        learner: any, and above all one with a critic, joint term or marginal of one's own.
-        views: a batch, once per view: it is encoded (by a copy), and the embeddings that are tried have the shape of its own.
-            None: embeddings past the encoder, of 8 columns, or of the branch's width where the parts hold weights or a memory.
-        gradient: whether to hold the gradient by autograd against differences (`torch.autograd.gradcheck`, fast mode); False
-            where a part cuts its gradient off on purpose. Sinkhorn's codes, which do, are left out by themselves.
-        seed: of the embeddings.
+        learner: any learner, in particular one with a critic, joint term or marginal of your own.
+        views: a batch, once per view. It is encoded (by a copy), and the random embeddings get the shape of its
+            embeddings. None: the embeddings have 8 columns, or the branch's width if the parts hold weights or a
+            memory.
+        gradient: whether to compare the gradient by autograd with differences (`torch.autograd.gradcheck`, fast mode).
+            Set False if a part detaches its gradient on purpose. Sinkhorn's codes, which do, are left out
+            automatically.
+        seed: random seed of the embeddings.
 
     Returns:
-        One line a promise. What varies from call to call, as a random draw, is left out of the comparisons, and says so.
+        One line per promise. What varies from call to call, such as a random draw, is left out of the comparisons, and
+            the line says so.
 
     Raises:
-        ConfigError: with a line for every promise that does not hold: whose it is, what was found, and what to do.
-        DataError: views that cannot be compared, or an encoder that does not give N x D.
+        ConfigError: one line for every promise that does not hold: which part, what was found, and what to do.
+        DataError: views that cannot be compared, or an encoder that does not return N x D.
 
     Example:
         >>> from infomax import Alignment, Cosine, Critic, DonskerVaradhan, InfoNCE, Shared

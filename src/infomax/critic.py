@@ -1,7 +1,7 @@
-"""Critics T(a, b): how strongly two embeddings are said to belong together.
+"""Critics T(a, b): how strongly two embeddings are judged to belong together.
 
 Shapes in this package: N pairs in a batch, D width of an embedding, M other rows to compare with, K prototypes.
-A critic reads either the N true pairs (`paired`) or every combination (`crossed`); the diagonal of `crossed(a, b)` is
+A critic scores either the N true pairs (`paired`) or every combination (`crossed`); the diagonal of `crossed(a, b)` is
 `paired(a, b)`. Leading dimensions (`... N D`) are a batch of independent problems, such as the seeds of an ensemble.
 """
 
@@ -151,10 +151,10 @@ class Dot(Critic):
     """T(a, b) = a . b / temperature (paper, eq. 12).
 
     Args:
-        temperature: divides the product; > 0, no unit.
+        temperature: divisor of the product; > 0, without unit.
 
     Raises:
-        ConfigError: a temperature that is not positive.
+        ConfigError: the temperature is not positive.
 
     Example:
         >>> a = torch.eye(2)
@@ -194,10 +194,10 @@ class Cosine(Dot):
     """T(a, b) = cos(a, b) / temperature (paper, eq. 14; the temperature as in Algorithms 1 and 2).
 
     Args:
-        temperature: T lies in [-1/temperature, 1/temperature].
+        temperature: divisor of the cosine; T lies in [-1/temperature, 1/temperature].
 
     Raises:
-        ConfigError: a temperature that is not positive.
+        ConfigError: the temperature is not positive.
 
     Example:
         >>> a = torch.tensor([[3.0, 4.0]])
@@ -235,7 +235,7 @@ def is_product(critic: nn.Module) -> TypeGuard[Dot]:
 class Chord(Critic):
     """T(a, b) = 1 - |a/|a| - b/|b||^2 / 2, BYOL's regression of unit vectors (arXiv:2006.07733, eq. 2).
 
-    Equal to the cosine, except where a row is all zero: there it reads 1/2, as the authors' code does, and not 0.
+    Equal to the cosine, except if a row is all zero: then it is 1/2, as in the authors' code, and not 0.
 
     Example:
         >>> a = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
@@ -282,11 +282,11 @@ class Bilinear(Critic):
     """T(a, b) = a^T W b / temperature with a learned W (arXiv:1807.03748, eq. 3).
 
     Args:
-        width: D of both embeddings; W starts as the identity.
-        temperature: divides the product.
+        width: D, the width of both embeddings; W starts as the identity.
+        temperature: divisor of the product.
 
     Raises:
-        ConfigError: a temperature that is not positive.
+        ConfigError: the temperature is not positive.
 
     Example:
         >>> Bilinear(3).crossed(torch.ones(2, 3), torch.ones(4, 3)).shape

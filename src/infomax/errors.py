@@ -1,4 +1,4 @@
-"""Errors that say what was asked, of what, and what to do; the command line prints them as one line."""
+"""Errors that say what was asked, on what, and what to do; the command line prints them as one line."""
 
 import difflib
 import errno
@@ -72,7 +72,7 @@ LISTED, SHOWN = 24, 8
 
 
 class InfomaxError(Exception):
-    """Base of every error that a user can mend."""
+    """Base class of every error that the user can correct."""
 
 
 class ConfigError(InfomaxError, ValueError):
@@ -80,7 +80,7 @@ class ConfigError(InfomaxError, ValueError):
 
 
 class DataError(InfomaxError, ValueError):
-    """Data that is missing, empty, corrupt or of the wrong shape."""
+    """Data that are missing, empty, corrupt or of the wrong shape."""
 
 
 class NoSuchSplit(DataError):

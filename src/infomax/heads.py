@@ -1,4 +1,4 @@
-"""What stands on top of an encoder: projectors, predictors, prototypes."""
+"""Modules on top of an encoder: projectors, predictors, prototypes."""
 
 import copy
 import itertools
@@ -15,11 +15,11 @@ from infomax.words import with_article
 
 M = TypeVar("M", bound=nn.Module)
 Head = tuple[int, ...] | nn.Module
-"""A network by the widths of its layers, `(2048, 256)`; `()` is none at all; or a module of one's own."""
+"""A network given by the widths of its layers, `(2048, 256)`; `()` for none; or a module of your own."""
 
 
 LastNorm = Literal["none", "affine", "plain"]
-"""Batch norm after the last layer: none, with affine part, or without."""
+"""Batch norm after the last layer: `none`, with `affine` part, or `plain` (without affine part)."""
 
 
 def mlp(
@@ -31,10 +31,10 @@ def mlp(
     """Linear layers with batch norm and activation between them.
 
     Args:
-        widths: of the input and of each layer's output.
+        widths: widths of the input and of each layer's output.
         norm: batch norm after each hidden layer (whose bias is then left out).
-        last_norm: batch norm after the last layer: none, with affine part, or without (`plain`, as SimSiam).
-        activation: makes a module.
+        last_norm: batch norm after the last layer: `none`, with `affine` part, or without (`plain`, as in SimSiam).
+        activation: function that returns a module.
 
     Raises:
         ConfigError: an unknown `last_norm`.
@@ -65,7 +65,7 @@ def head(
     last_norm: LastNorm = "none",
     activation: Callable[[], nn.Module] = nn.ReLU,
 ) -> nn.Module:
-    """Build a head from its layers' widths, on an input of the given width; a module is taken as it is."""
+    """Build a head from the widths of its layers, for an input of the given width; a module is returned as it is."""
     if isinstance(spec, nn.Module):
         return spec
     if not isinstance(spec, tuple | list) or any(not isinstance(w, int) or w < 1 for w in spec):
@@ -86,11 +86,11 @@ def _module(encoder: object) -> nn.Module:
 
 
 class Branch(nn.Module):
-    """An encoder and its projector: view -> N x D. Features for later use are the encoder's, before the projector.
+    """An encoder and its projector: view -> N x D. The features for later use are the encoder's, before the projector.
 
     Args:
         encoder: any module that maps a batch of views to N x width.
-        projector: layers' widths, `()` for none, or a module.
+        projector: widths of its layers, `()` for none, or a module.
         norm, last_norm, activation: as in `mlp`.
 
     Example:
@@ -120,7 +120,7 @@ class Branch(nn.Module):
 
     @property
     def width(self) -> int:
-        """D of the embedding."""
+        """D, the width of the embedding."""
         return width_of(self.encoder if isinstance(self.projector, nn.Identity) else self.projector)
 
     def forward(self, view: object) -> Tensor:
@@ -136,14 +136,14 @@ class Branch(nn.Module):
 
 
 class Prototypes(nn.Module):
-    """K rows to score an embedding against: z/|z| . p_k; ... D -> ... K.
+    """K rows that an embedding is scored against: z/|z| . p_k; ... D -> ... K.
 
     Args:
-        width: D of the embedding.
-        count: K.
-        unit: score against p_k/|p_k|, with the gradient through that norm (DINO); otherwise against p_k as they stand
+        width: D, the width of the embedding.
+        count: K, the number of prototypes.
+        unit: score against p_k/|p_k|, with the gradient through that norm (DINO); otherwise against p_k as they are
             (SwAV, which re-normalises them in place with `normalize_` after each step).
-        frozen_epochs: epochs at the start in which they do not move.
+        frozen_epochs: number of epochs at the start in which they are not updated.
 
     Example:
         >>> Prototypes(4, 7)(torch.randn(2, 4)).shape
@@ -166,7 +166,7 @@ class Prototypes(nn.Module):
 
     @torch.no_grad()
     def normalize_(self) -> None:
-        """Unit rows, in place and outside the gradient."""
+        """Normalise the rows to length 1, in place and outside the gradient."""
         self.weight.copy_(F.normalize(self.weight, dim=1))
 
     def forward(self, z: Tensor) -> Tensor:

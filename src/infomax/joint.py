@@ -1,6 +1,6 @@
-"""Joint terms E_p(a,b)[T]: what pulls the two views of a sample together.
+"""Joint terms E_p(a,b)[T]: they pull the two views of a sample together.
 
-A joint term maps `... N D, ... N D -> ...`, in nats, to be maximised.
+A joint term maps `... N D, ... N D -> ...`, in nats, and is maximised.
 """
 
 from typing import Any
@@ -39,12 +39,12 @@ class Alignment(Joint):
     """weight * mean_i T(a_i, b_i), the joint term of eq. 14.
 
     Args:
-        critic: reads the true pairs.
-        weight: multiplies the mean (VICReg's 25); 1 leaves it in nats.
+        critic: the critic T, which scores the true pairs.
+        weight: factor of the mean (VICReg: 25); with 1 it is in nats.
 
     Raises:
-        ConfigError: what is no critic, or a weight that is negative or no number; when it looks, a critic whose `paired` gives
-            another shape than N.
+        ConfigError: an argument that is not a critic, or a weight that is negative or not a number; when it is called,
+            a critic whose `paired` returns another shape than N.
 
     Example:
         >>> import torch
@@ -68,10 +68,10 @@ class Alignment(Joint):
 
 
 class CorrelationDiagonal(Joint):
-    """-scale * sum_i (1 - C_ii)^2, C the correlation matrix between the views (arXiv:2103.03230, eq. 1).
+    """-scale * sum_i (1 - C_ii)^2, with C the correlation matrix between the views (arXiv:2103.03230, eq. 1).
 
     Args:
-        scale: multiplies the sum.
+        scale: factor of the sum.
 
     Example:
         >>> import torch

@@ -1,7 +1,7 @@
-"""A method is a sentence, `Learner(branch, target, joint, *marginals)`, and one step serves them all.
+"""A method is a sentence, `Learner(branch, target, joint, *marginals)`, and one update rule serves all methods.
 
-z, k  = target.look(f, g, views)                         students and targets, N x D a view
-z, k  = together(z, k)                                   of all processes, where there are several
+z, k  = target.look(f, g, views)                         students and targets, N x D per view
+z, k  = together(z, k)                                   from all processes, if there are several
 z, k  = constrain(z, k)                                  each marginal in turn
 bound = mean over pairs i != j of joint(z_i, k_j) - sum of penalties(z_i, k_j)       in nats, maximised
 loss  = scale * (offset - bound)                         the authors' own number
@@ -32,15 +32,15 @@ Rules = Mapping[str, Mapping[str, float | str]]
 
 
 class CollapseWarning(UserWarning):
-    """Nothing holds the embedding open, or it has begun to close."""
+    """Nothing keeps the embedding from collapsing, or it has begun to collapse."""
 
 
 class NotFiniteError(NumericsError):
-    """A loss or gradient is NaN or infinite; the weights are as they were before the step."""
+    """A loss or gradient is NaN or infinite; the weights are as they were before the update."""
 
 
 class Output(NamedTuple):
-    """What one look at a batch gives: the authors' loss, the bound in nats, students and targets by number of view."""
+    """The result for one batch: the authors' loss, the bound in nats, and students and targets by view index."""
 
     loss: Tensor
     bound: Tensor
@@ -49,30 +49,32 @@ class Output(NamedTuple):
 
 
 class Learner(nn.Module):
-    """A self-supervised method: joint - marginal, climbed by f (and by g, as the target says).
+    """A self-supervised method: joint - marginal, maximised by f (and by g, if the target says so).
 
     Args:
         branch: f, a module that maps a view to N x D (usually a `Branch`: encoder and projector).
-        target: what g is, and how it moves.
-        joint: pulls a pair together.
-        *marginals: keep the embedding from collapsing; without any, a `CollapseWarning` is given.
-        scale, offset: loss = scale * (offset + sum of the marginals' offsets - bound): the authors' official number, whose
-            scale is part of the learning rate.
-        name: for messages and tables.
-        rules: learning rate and weight decay of some parameters, unless a run asks otherwise (`infomax.optim.rules`).
+        target: what g is, and how it is updated.
+        joint: the term that pulls the two views of a sample together.
+        *marginals: the terms that keep the embedding from collapsing; without any, a `CollapseWarning` is given.
+        scale, offset: loss = scale * (offset + sum of the marginals' offsets - bound): the authors' official loss. Its
+            scale acts like a factor of the learning rate.
+        name: name for messages and tables.
+        rules: learning-rate factors and weight decays of some parameters, which a run's own rules override
+            (`infomax.optim.rules`).
 
     Raises:
-        ConfigError: what is no part, as a class that was not called; parts in another order than this; a marginal that does
-            nothing; or a scale that is not above 0.
-        DataError: when it looks: fewer than two views, views of different length, a batch of one, or embeddings that are not
-            of floating point or have no N x D: of one index, or of more where the views are images. Of other views, leading
-            indices are independent problems (... N D), each with a loss of its own; `im.check(learner, views)` refuses them.
+        ConfigError: an argument that is not such a part (such as a class that was not instantiated), parts in another
+            order, a marginal that does nothing, or a scale that is not above 0.
+        DataError: when it is called: fewer than two views, views of different length, a batch of one sample, or
+            embeddings that are not floating point or not N x D. With one dimension they are refused, with more only if
+            the views are images. For other views, leading dimensions are independent problems (... N D), each with its
+            own loss; `im.check(learner, views)` refuses them.
 
     Attributes:
-        f, g: the branches; g is None where there is no second one.
-        accumulate: how the encoding of a batch is cut to save memory; the numbers stay the same, and a cut that would change
-            them is refused (see `infomax.pieces`).
-        recipe: the method and options it was built with, where a function of `infomax.methods` built it; else empty.
+        f, g: the branches; g is None if there is no second one.
+        accumulate: how the encoding of a batch is split to save memory. The numbers stay the same; a split that would
+            change them is refused (see `infomax.pieces`).
+        recipe: the method and options it was built with, if a function of `infomax.methods` built it; else empty.
 
     Example:
         >>> from infomax import Alignment, Cosine, InfoNCE, Shared
@@ -112,10 +114,10 @@ class Learner(nn.Module):
             warn(f"{name!r} has {what}: nothing keeps its embedding from collapsing", CollapseWarning)
 
     def edit(self, **parts: Any) -> "Learner":
-        """The same sentence with some words changed: `target`, `joint`, `marginals`, `scale`, `offset`, `name`, `rules`.
+        """A copy of the sentence with other `target`, `joint`, `marginals`, `scale`, `offset`, `name` or `rules`: an ablation.
 
-        What is not named is shared with the first learner, the branch and the marginals' memory too; g is made anew.
-        This is how an ablation is written.
+        Parts that are not named are shared with the first learner, including the branch and the marginals' memory; g is
+        built anew.
 
         Example:
             >>> import infomax as im
@@ -138,7 +140,7 @@ class Learner(nn.Module):
         return edited
 
     def extra_repr(self) -> str:
-        """What is no module: the name, the target, and how the loss is made of the bound."""
+        """What is not a module: the name, the target, and how the loss follows from the bound."""
         return f"{self.name!r}, target={self.target!r}, scale={self.scale:g}, offset={self.offset:g}"
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -155,7 +157,7 @@ class Learner(nn.Module):
 
     @property
     def accumulate(self) -> Accumulate:
-        """How the encoding of a batch is cut."""
+        """How the encoding of a batch is split."""
         return self._accumulate
 
     @accumulate.setter
@@ -165,21 +167,21 @@ class Learner(nn.Module):
 
     @property
     def symmetric(self) -> bool:
-        """Whether the pair (i, j) and the pair (j, i) have the same score."""
+        """Whether the pairs (i, j) and (j, i) have the same score."""
         return self.joint.symmetric and all(m.symmetric for m in self.marginals)
 
     def score(self, z: Views, k: Views, clock: Clock = Clock()) -> Tensor:  # noqa: B008  (a Clock cannot change)
-        """The bound of students and targets, N x D each by number of view, in nats: a scalar, or one value a leading index.
+        """The bound for given students and targets, in nats: a scalar, or one value per leading index.
 
-        It is read in at least 32 bits, whatever the embeddings are in, under autocast too.
+        It is computed in at least 32 bits, whatever the type of the embeddings, also under autocast.
 
         Args:
-            z: the students, N x D each, with gradient.
-            k: the targets; the very same dictionary where both sides are the same embeddings.
-            clock: where the run stands.
+            z: the students by view index, N x D each, with gradient.
+            k: the targets by view index, N x D each; the very same dictionary if both sides are the same embeddings.
+            clock: position in the run.
 
         Raises:
-            DataError: no two of them that are different views, or embeddings not of floating point.
+            DataError: no pair of different views, or embeddings that are not floating point.
 
         Example:
             >>> import infomax as im
@@ -217,11 +219,11 @@ class Learner(nn.Module):
         return bound if isinstance(bound, Tensor) else a.new_full(a.shape[:-2], bound)
 
     def loss(self, bound: Tensor, n: int) -> Tensor:
-        """The authors' official loss of a bound over n rows: scale * (offset - bound)."""
+        """The authors' official loss for a bound over n rows: scale * (offset - bound)."""
         return self.scale * (self.offset + sum(m.offset(n) for m in self.marginals) - bound)
 
     def forward(self, views: Sequence[Any], clock: Clock = Clock()) -> Output:  # noqa: B008
-        """Look at one batch of views (the global ones first)."""
+        """Compute loss and bound of one batch of views (the global ones first)."""
         comparable(self.name, views)
         rests = None if self.g is None else self._encoder(self.g)
         try:
@@ -239,21 +241,21 @@ class Learner(nn.Module):
 
     @property
     def by_view(self) -> bool:
-        """Whether the views need not share a graph: targets are cut off, and the bound is a sum over the students."""
+        """Whether the views can have separate graphs: targets are detached, and the bound is a sum over the students."""
         whole = all(getattr(type(self), verb) is getattr(Learner, verb) for verb in ("forward", "score", "loss"))
         apart = isinstance(self.target, Apart) and type(self.target).look is Apart.look
         return whole and apart and all(separates(m) for m in self.marginals)
 
     def climb(self, views: Sequence[Any], clock: Clock = Clock(), precision: Precision = FULL) -> Output:  # noqa: B008
-        """Add the gradients of one batch's loss to those that are there; the output carries no graph.
+        """Add the gradients of one batch's loss to the parameters' gradients; the output carries no graph.
 
-        Where it can (`by_view`), the gradients of one view are taken before the next is encoded: half the activations of
-        two views, the same work and the same numbers.
+        If possible (`by_view`), the gradients of one view are computed before the next view is encoded. This needs half
+        the activations of two views, for the same computation and the same numbers.
 
         Args:
             views: the batch, once per view.
-            clock: where the run stands.
-            precision: in which numbers to compute.
+            clock: position in the run.
+            precision: floating-point precision of the computation.
 
         Example:
             >>> import infomax as im
@@ -297,13 +299,13 @@ class Learner(nn.Module):
         return Output(self.loss(bound, n), bound, z, k)
 
     def refuse_frozen(self, clock: Clock) -> None:
-        """Refuse an update that would move nothing: all parameters are frozen of the branch that climbs and of what compares.
+        """Refuse an update that could change nothing, as all parameters of what it trains are frozen.
 
         Args:
-            clock: where the run stands; of two encoders its phase says which one climbs.
+            clock: position in the run; with two encoders its phase says which one is trained.
 
         Raises:
-            ConfigError: saying which, and what to do.
+            ConfigError: the message says which branch, and what to do.
         """
         target = self.target
         branch = target.branches(self.f, self.g, clock)[0] if isinstance(target, Apart) else self.f
@@ -323,35 +325,35 @@ class Learner(nn.Module):
         return branch if whole else InPieces(branch, self.accumulate)
 
     def rest(self, clock: Clock) -> None:
-        """Let go the gradients of what is frozen in the first epochs (the prototypes of DINO and SwAV)."""
+        """Drop the gradients of parts that are frozen in the first epochs (the prototypes of DINO and SwAV)."""
         for m in self.modules():
             if getattr(m, "frozen_epochs", 0) > clock.epoch:
                 for p in m.parameters():
                     p.grad = None
 
     def after_step(self, output: Output, clock: Clock) -> None:
-        """The M-step of the target, then what the marginals remember: after the optimizer's step, as `step` does.
+        """The target's M-step, then the marginals' memory: to be called after the optimizer's step, as `step` does.
 
         Args:
-            output: of the batch, as the learner gave it.
-            clock: where the run stands.
+            output: the learner's output for the batch.
+            clock: position in the run.
 
         Raises:
-            ConfigError: what is no output of a learner.
+            ConfigError: `output` is not the output of a learner.
         """
         an_output(output, "after_step")
         self.target.m_step(self.f, self.g, clock)
         self.observe(output, clock)
 
     def observe(self, output: Output, clock: Clock) -> None:
-        """What the marginals remember of a batch (a queue, a centre): a part of `after_step`, for updates of several batches.
+        """Let the marginals remember a batch (a queue, a centre): a part of `after_step`, for updates of several batches.
 
         Args:
-            output: of the batch.
-            clock: where the run stands.
+            output: the learner's output for the batch.
+            clock: position in the run.
 
         Raises:
-            ConfigError: what is no output of a learner.
+            ConfigError: `output` is not the output of a learner.
 
         Example:
             >>> import infomax as im
@@ -389,24 +391,25 @@ def step(
     clip_norm: float | None = None,
     precision: Precision = FULL,
 ) -> Output:
-    """One update, the same for every method.
+    """Make one update; the same for every method.
 
     Args:
-        learner: what climbs.
-        views: the batch (of several processes: this one's slice), once per view.
-        optimizer: of the learner's parameters. A branch that did not climb keeps no gradient, and rests.
-        clock: where the run stands.
-        clip_norm: the gradient, of all parameters together, is shortened to this norm where it is longer.
-        precision: in which numbers to compute.
+        learner: the method to train.
+        views: the batch, once per view (with several processes: this process's slice).
+        optimizer: an optimizer over the learner's parameters. A branch that is not trained in this update has no
+            gradient, and is not changed.
+        clock: position in the run.
+        clip_norm: maximum norm of the gradient, over all parameters; None: no clipping.
+        precision: floating-point precision of the computation.
 
     Raises:
-        NotFiniteError: where the loss or the gradient is not finite; the weights are untouched then.
-        ConfigError: an optimizer that holds none of the learner's parameters, or a branch that is to climb and is frozen.
-        DataError: views that are none, such as images in bytes, unless the encoder takes them.
+        NotFiniteError: the loss or the gradient is not finite; the weights are then unchanged.
+        ConfigError: an optimizer without any of the learner's parameters, or a frozen branch that is to be trained.
+        DataError: views that cannot be used, such as images in bytes, unless the encoder takes them.
 
     Warns:
-        UserWarning: once, of two encoders that climb in turn where the second one never has: at the clock's end, or after
-            a hundred updates without a clock.
+        UserWarning: once, if of two encoders trained in turn the second one never was: at the clock's end, or after a
+            hundred updates without a clock.
 
     Example:
         >>> import infomax as im

@@ -1,7 +1,7 @@
-r"""Schedules: plain functions from a step to a number, so that a resumed run needs the step and nothing else.
+r"""Schedules: plain functions from a step to a number, so that a resumed run needs only the step.
 
-Every step counts from 0: the value for the first update is the value at `step=0`. `total` is the number of updates in
-the run, and a step at or past it holds the final value.
+Steps count from 0: the value for the first update is that at `step=0`. `total` is the number of updates in
+the run; from there on the value is the final one.
 """
 
 import math
@@ -16,13 +16,14 @@ def warmup_cosine(step: int | float, total: int, warmup: int, base: float, final
     $$ \mathrm{lr}_k = \mathrm{base}\, k / W \ (k < W), \qquad
        \mathrm{final} + \tfrac12 (\mathrm{base} - \mathrm{final}) (1 + \cos \pi \tfrac{k - W}{K - W}) \ (k \ge W). $$
 
-    The first step has rate 0 and the peak comes at step W exactly, as in MoCo v3, BYOL, Barlow Twins, VICReg, SimCLR
-    and BGRL. (DINO and SwAV end their warm-up *at* the peak and so reach it twice; lightly starts at base / W.)
+    The first step has learning rate 0 and the peak is reached exactly at step W, as in MoCo v3, BYOL, Barlow Twins,
+    VICReg, SimCLR and BGRL. (DINO and SwAV end their warm-up *at* the peak and so reach it twice; lightly starts at
+    base / W.)
 
     Args:
-        step: $k$, updates done so far; a fraction is allowed.
-        total: $K$, updates in the run.
-        warmup: $W$, updates of the warm-up, 0 for none.
+        step: $k$, number of updates made so far; a fraction is allowed.
+        total: $K$, number of updates in the run.
+        warmup: $W$, number of warm-up updates; 0 for none.
         base: the peak.
         final: the value at $K$ and after.
 
@@ -46,14 +47,14 @@ def warmup_cosine(step: int | float, total: int, warmup: int, base: float, final
 
 
 def ema_tau(step: int | float, total: int, base: float, final: float = 1.0) -> float:
-    r"""Momentum of an averaged target: half a cosine from `base` up to `final`.
+    r"""Momentum of a moving-average target: half a cosine from `base` up to `final`.
 
     $$ \tau_k = \mathrm{final} - \tfrac12 (\mathrm{final} - \mathrm{base}) (1 + \cos \pi k / K), $$
 
-    exactly `final` at $k = K$ (which training, whose last step is $K - 1$, never reaches) and held there.
+    It is exactly `final` at $k = K$ (which training, whose last step is $K - 1$, never reaches) and after.
 
     Args:
-        step: $k$, updates of the target done before this one.
+        step: $k$, number of earlier updates of the target.
         total: $K$.
         base: the momentum of the first update (0.996 in BYOL's long run, 0.99 in MoCo v3 and BGRL).
         final: the momentum at $K$ and after (0.999 in the CIFAR recipe of MoCo v2+).
@@ -77,15 +78,15 @@ def ema_tau(step: int | float, total: int, base: float, final: float = 1.0) -> f
 
 
 def teacher_temperature(epoch: int, warmup: int, start: float = 0.04, final: float = 0.04) -> float:
-    r"""DINO's teacher temperature: a line from `start` to `final` over the first `warmup` epochs, ends included.
+    r"""DINO's teacher temperature: linear from `start` to `final` over the first `warmup` epochs, both ends included.
 
     $$ t_e = \mathrm{start} + (\mathrm{final} - \mathrm{start}) \frac{e}{W - 1} \ (e < W), \qquad \mathrm{final} \ (e
     \ge W). $$
 
     Args:
         epoch: $e$, counted from 0.
-        warmup: $W$; 0 gives `final` throughout.
-        start: the temperature of the first epoch (too high a start makes training unstable).
+        warmup: $W$; with 0, the temperature is `final` throughout.
+        start: the temperature of the first epoch (too high a value makes training unstable).
         final: the temperature from the last warm-up epoch on.
 
     Raises:

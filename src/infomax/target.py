@@ -1,14 +1,15 @@
-"""What is g, and what is its M-step? The only place where a gradient is stopped.
+"""Targets: what g is, and its M-step. The only place where a gradient is stopped.
 
-A target looks at the views with the student f and the second branch g, and returns both sides by number of view:
-`z`, which climb, and `k`, which they are compared with. The bound is the mean over the pairs (z_i, k_j), i != j.
+A target encodes the views with the student f and the second branch g, and returns both sides by view index: `z`, the
+students, which are trained, and `k`, the targets that they are compared with. The bound is the mean over the pairs
+(z_i, k_j), i != j.
 
 | target | g | M-step | paper |
 |---|---|---|---|
 | `Shared` | f itself, with gradient | none: one joint update (JMI) | Algorithm 2 |
-| `StopGradient` | f, without gradient | g becomes f after every step | eq. 8 |
-| `EMA` | a slow copy of f | xi <- tau xi + (1 - tau) theta | eq. 9 |
-| `Twin` | a second encoder | g climbs the same bound in turn | eqs. 4-5, Algorithm 1 |
+| `StopGradient` | f, without gradient | g becomes f after every update | eq. 8 |
+| `EMA` | a moving average of f | xi <- tau xi + (1 - tau) theta | eq. 9 |
+| `Twin` | a second encoder | g maximises the same bound in turn | eqs. 4-5, Algorithm 1 |
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ def encode(branch: nn.Module, views: Sequence[Any], which: Sequence[int]) -> Vie
 
 
 def held(branch: nn.Module, views: Sequence[Any], which: Sequence[int]) -> Views:
-    """The embeddings of a branch that does not climb: no graph, and nothing of the input's either."""
+    """The embeddings of a branch that is not being trained: without a graph, and without one for the input either."""
     with torch.no_grad():
         return {i: z.detach() for i, z in encode(branch, views, which).items()}
 
@@ -43,8 +44,9 @@ class Target:
     """Where the second side of a pair comes from; subclass it and override what differs.
 
     Args:
-        views: how many of the views give targets (the first ones: the global crops of a multi-crop); None: all.
-        one_way: compare view 0 with the target of view 1 only, and not the other way round (MoCo v1, v2); for two views.
+        views: number of views that give targets (the first ones: the global crops of a multi-crop); None: all.
+        one_way: compare view 0 with the target of view 1 only, and not the other way round (MoCo v1, v2); for two
+            views.
     """
 
     m_step_is: str | None = None  # how g moves; None: it does not, f climbs jointly
@@ -54,7 +56,7 @@ class Target:
         self.views, self.one_way = views, one_way
 
     def sides(self, n: int) -> tuple[list[int], list[int]]:
-        """Which of n views play the student, and which give targets."""
+        """Which of n views are students, and which give targets."""
         if self.one_way:
             if n > 2:
                 raise ConfigError(
@@ -65,22 +67,22 @@ class Target:
         return list(range(n)), list(range(n if self.views is None else min(n, self.views)))
 
     def second(self, f: nn.Module) -> nn.Module | None:
-        """Make g from f, once, when the learner is built."""
+        """Build g from f, once, when the learner is built."""
         return None
 
     def look(self, f: nn.Module, g: nn.Module | None, views: Sequence[Any], clock: Clock) -> tuple[Views, Views]:
-        """Students z and targets k, by number of view."""
+        """Students z and targets k, by view index."""
         raise NotImplementedError(f"{type(self).__name__} defines no look(f, g, views, clock)")
 
     def m_step(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> None:
-        """Move g, after the optimizer's step on f."""
+        """Update g, after the optimizer's step on f."""
 
     def order(self, batches: int) -> Iterator[tuple[int, int]]:
         """The updates of one epoch as (batch, phase)."""
         return ((batch, 0) for batch in range(batches))
 
     def sweep(self, epoch: int, phase: int) -> int:
-        """The pass over the data that an update belongs to: each is shuffled anew, and has views of its own."""
+        """The pass over the data that an update belongs to; each pass has its own shuffling and its own views."""
         return epoch
 
     def __repr__(self) -> str:
@@ -89,7 +91,7 @@ class Target:
 
 
 class Shared(Target):
-    """g = f, and gradients flow to both sides: joint optimisation (JMI).
+    """g = f, with gradients through both sides: joint optimisation (JMI).
 
     Example:
         >>> z, k = Shared().look(nn.Identity(), None, [torch.zeros(2, 3), torch.ones(2, 3)], Clock())
@@ -107,7 +109,7 @@ class Shared(Target):
 
 
 class StopGradient(Target):
-    """g = SG(f), paper eq. 8: the target is the student of this very step, cut off from the gradient.
+    """g = SG(f), paper eq. 8: the target is the student of this very update, detached from the gradient.
 
     Example:
         >>> z, k = StopGradient().look(nn.Linear(3, 3), None, [torch.zeros(2, 3)] * 3, Clock())
@@ -126,18 +128,18 @@ class StopGradient(Target):
 
 
 class Apart(Target):
-    """Targets come from another branch than the students, and without gradient.
+    """The targets come from another branch than the students, and without gradient.
 
-    They are then known before any student is encoded, so that the views need not share a graph: the gradients of one view
-    are taken before the next is encoded (see `infomax.pieces`).
+    They are then known before any student is encoded, so that the views can have separate graphs: the gradients of one
+    view are computed before the next is encoded (see `infomax.pieces`).
     """
 
     def branches(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> tuple[nn.Module, nn.Module]:
-        """What encodes the students, and what the targets."""
+        """The branch that encodes the students, and the one that encodes the targets."""
         raise NotImplementedError(f"{type(self).__name__} defines no branches(f, g, clock)")
 
     def look(self, f: nn.Module, g: nn.Module | None, views: Sequence[Any], clock: Clock) -> tuple[Views, Views]:
-        """Targets by the branch that rests, then students by the one that climbs."""
+        """Targets from the branch that is not being trained, then students from the one that is."""
         climbs, rests = self.branches(f, g, clock)
         student, target = self.sides(len(views))
         k = held(rests, views, target)
@@ -147,20 +149,22 @@ class Apart(Target):
 class EMA(Apart):
     """g is a moving average of f, paper eq. 9: xi <- tau xi + (1 - tau) theta, after the optimizer's step.
 
-    Parameters only: batch-norm buffers are each branch's own, as in the official codes of BYOL, MoCo, DINO and BGRL.
+    Only parameters are averaged: each branch has its own batch-norm buffers, as in the official codes of BYOL, MoCo,
+    DINO and BGRL.
 
     Args:
-        momentum: tau; at the start where it anneals.
-        anneal: raise tau to `final` over the run by `ema_tau`.
-        final: tau at the end of a run in which it anneals.
-        start: `copy` of f, or `fresh` weights (BGRL).
+        momentum: tau; with `anneal`, tau at the start.
+        anneal: raise tau to `final` over the run, with `ema_tau`.
+        final: tau at the end of a run with `anneal`.
+        start: `copy` of f, or `fresh` random weights (BGRL).
         views, one_way: as in `Target`.
 
     Raises:
-        ConfigError: a momentum outside [0, 1], another start, or an encoder whose lazy layers have no weights yet.
+        ConfigError: a momentum outside [0, 1], another `start`, or an encoder whose lazy layers have no weights yet.
 
     Warns:
-        UserWarning: a momentum that has annealed to 1 by a clock at or past its `total`, which is 1 where it was not given.
+        UserWarning: the momentum has annealed to 1 because the clock is at or past its `total` (which is 1 if it was
+            not given).
 
     Example:
         >>> target, f = EMA(momentum=0.9, anneal=False), nn.Linear(1, 1, bias=False)
@@ -204,7 +208,7 @@ class EMA(Apart):
         return f, g
 
     def tau(self, clock: Clock) -> float:
-        """The momentum of this step."""
+        """The momentum of this update."""
         return ema_tau(clock.step, clock.total, self.momentum, self.final) if self.anneal else self.momentum
 
     @torch.no_grad()
@@ -242,13 +246,13 @@ def rounded_by_chance(x: Tensor, seed: int) -> Tensor:
 
 
 class Twin(Apart):
-    """g is a second encoder that climbs the same bound in turn, paper eqs. 4-5 and Algorithm 1.
+    """g is a second encoder that maximises the same bound in turn, paper eqs. 4-5 and Algorithm 1.
 
     Args:
-        every: what alternates: a whole E-pass over the data, then a whole M-pass (`epoch`, Algorithm 1), or an E- and an
-            M-update for each batch (`batch`).
-        other: the second encoder, which climbs in its turns as the first does, so not a frozen one; None: the first one's
-            architecture with fresh weights.
+        every: what alternates: a whole E-pass over the data, then a whole M-pass (`epoch`, Algorithm 1), or an E-update
+            and an M-update on each batch (`batch`).
+        other: the second encoder. It is trained like the first, so it must not be frozen. None: the first one's
+            architecture with fresh random weights.
 
     Raises:
         ConfigError: another `every`, or an encoder whose lazy layers have no weights yet.
@@ -268,11 +272,11 @@ class Twin(Apart):
         self.every, self.other = every, other
 
     def second(self, f: nn.Module) -> nn.Module:
-        """An encoder of its own, independently initialised."""
+        """A second encoder, independently initialised."""
         return reset(copied(f)) if self.other is None else self.other
 
     def branches(self, f: nn.Module, g: nn.Module | None, clock: Clock) -> tuple[nn.Module, nn.Module]:
-        """E-step: f climbs and g is held; M-step: the other way round."""
+        """E-step: f is trained and g is held fixed; M-step: the other way round."""
         if g is None:
             raise ConfigError("a Twin looks with the second encoder that second(f) made")
         return (f, g) if clock.phase == 0 else (g, f)
@@ -284,5 +288,5 @@ class Twin(Apart):
         return ((batch, phase) for batch in range(batches) for phase in (0, 1))
 
     def sweep(self, epoch: int, phase: int) -> int:
-        """The M-pass of Algorithm 1 draws its own batches; per batch, both steps see the same one."""
+        """The M-pass of Algorithm 1 draws its own batches; with `every="batch"`, both steps see the same batch."""
         return 2 * epoch + phase if self.every == "epoch" else epoch

@@ -1,14 +1,15 @@
-"""The paper's table 2, computed from what a learner is made of, never typed.
+"""The paper's table 2, computed from the parts of a learner.
 
-EM where the target has an M-step, Joint where it has none; explicit where the one penalty of all marginals is the
-log-partition of the very critic that the joint term averages, so that joint - marginal is a bound on the mutual information
-and reads it at its best; EM is the SDMI paradigm, Joint the JMI one.
+EM if the target has an M-step, Joint if it has none. Explicit if the marginals have exactly one penalty, and that is
+the log-partition of the very critic that the joint term averages: joint - marginal is then a bound on the mutual
+information, and attains it with the optimal critic. EM is the SDMI paradigm, Joint the JMI paradigm.
 
-Of two critics, E_p[T] - log E[e^S], there is no bound: both terms of the paper's eq. 14 read one T, and with S = T - c the
-difference is c too high, whatever c is. So it is a surrogate, as is a weighted joint term beside an unweighted log-partition
-(there S = T / weight), and a joint term that reads no critic. Two critics are one where they are one object, or of one class
-and setting and, where they learn, of the same parameters. A second penalty makes a surrogate too: with T + c, one joint term
-less two log-partitions is c lower, whatever c is, and two bounds (a joint term of weight 2) read twice the information.
+With two different critics, E_p[T] - log E[e^S] is not a bound: both terms of the paper's eq. 14 use one T, and with S =
+T - c the difference is too high by c, whatever c is. So it is a surrogate. The same holds for a weighted joint term
+with an unweighted log-partition (there S = T / weight), and for a joint term without a critic. Two critics count as one
+if they are the same object, or of the same class and settings and, if they learn, with the same parameters. A second
+penalty makes a surrogate too: with T + c, one joint term minus two log-partitions is lower by c, whatever c is, and two
+bounds (a joint term of weight 2) read twice the information.
 """
 
 from numbers import Real
@@ -36,7 +37,7 @@ PRINTED = {
     "swav": ("Joint", "MI surrogate", "JMI"),
     "bgrl": ("Joint", "MI surrogate", "JMI"),
 }
-"""The rows as the paper prints them: the one thing here that is copied, to be compared with."""
+"""The rows as the paper prints them, for comparison: the only thing here that is copied."""
 
 WHY = {
     "swav": "its codes carry no gradient: one side is held while the other climbs",
@@ -46,7 +47,7 @@ WHY = {
 
 
 class Row(NamedTuple):
-    """One method in table 2; `paper` is the printed row where the paper has one, `differs` the reason where it disagrees."""
+    """One method in table 2. `paper` is the printed row, if the paper has one; `differs` the reason, if it disagrees."""
 
     name: str
     branches: str
@@ -60,7 +61,7 @@ class Row(NamedTuple):
 
 
 def describe(learner: Learner) -> Row:
-    """Where a learner stands in the taxonomy.
+    """The place of a learner in the taxonomy.
 
     Example:
         >>> import infomax as im
@@ -111,7 +112,7 @@ def _what(critic: Critic) -> list[Any]:
 
 
 def table() -> list[Row]:
-    """Table 2 for every method of the package, each built (without memory) and described."""
+    """Table 2 for every method of the package; each is built (without memory) and described."""
     from infomax.methods import METHODS
 
     rows = []
@@ -127,7 +128,7 @@ def as_json() -> list[dict[str, Any]]:
 
 
 def as_text() -> str:
-    """The table for a terminal, and under it the rows where the paper prints something else, with the reason.
+    """The table for a terminal, followed by the rows that the paper prints differently, with the reason.
 
     Example:
         >>> print(as_text().splitlines()[2].split("|")[0].strip())

@@ -122,7 +122,7 @@ def test_the_help_of_studies_names_what_may_be_named(capsys):
     assert set(re.findall(r"[a-z_0-9]+", shown(capsys, "study", "mi")["--tasks"])) >= set(TASKS)
     assert set(re.findall(r"[a-z_0-9]+", shown(capsys, "study", "table1")["--methods"])) >= set(PRINTED)
     train = shown(capsys, "train")
-    assert "at least 1" in train["--epochs"] and "Not beside a budget" in train["--epochs"]
+    assert "at least 1" in train["--epochs"] and "Cannot be combined with --budget" in train["--epochs"]
     assert "in place of epochs" in train["--budget"]
 
 

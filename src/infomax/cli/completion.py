@@ -6,9 +6,9 @@ from infomax.errors import ConfigError
 
 
 def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
-    """Print what makes a shell complete commands and options: eval "$(infomax completion bash)" in ~/.bashrc.
+    """Print a shell's completion script: eval "$(infomax completion bash)" in ~/.bashrc, and likewise for zsh.
 
-    Of fish: infomax completion fish | source.
+    For fish: infomax completion fish | source.
 
     Args:
         shell: bash, zsh or fish.

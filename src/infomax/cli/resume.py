@@ -37,15 +37,15 @@ def continued(
     keep: int | None = None,
     wandb: str | None = None,
 ) -> None:
-    """Continue a run that was stopped; on CPU it ends in the same weights, bit for bit, as one that never was.
+    """Continue a run that was stopped. On a CPU it ends with the same weights, bit for bit, as a run that was never stopped.
 
     Args:
         resume: folder of the run.
-        data: where its data lie now, if they were moved; others than it was begun with are refused.
-        root: where named data sets lie now, if they were moved.
-        device, devices, strategy: where to compute this time; by default where it began.
-        checkpoint_every, keep: how often a checkpoint is written this time, and how many stay; by default as it began.
-        wandb: project to log to this time, or none; by default as it began.
+        data: path of the data, if they were moved. Data other than the run's own are refused.
+        root: folder of the named data sets, if it was moved.
+        device, devices, strategy: where to compute this time; by default as before.
+        checkpoint_every, keep: interval and number of checkpoints this time; by default as before.
+        wandb: project to log to this time, or none; by default as before.
     """
     with suppress(InfomaxError):  # of a damaged log, say: what goes on says it
         if launched_rank() == 0 and (said := goes_on(Path(resume))):

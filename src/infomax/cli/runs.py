@@ -14,7 +14,7 @@ def methods(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     """Print every method and its place in the paper's table 2, computed from its parts.
 
     Args:
-        json: a list of objects instead of a table.
+        json: print a list of objects instead of a table.
     """
     from infomax import taxonomy
 
@@ -27,10 +27,10 @@ def methods(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
 
 
 def recipes(name: str | None = None) -> None:
-    """List the recipes that the package brings, with the accuracy to expect and the cost; or print one as a file.
+    """List the recipes of this package, with expected accuracy and cost; or print one as a file for `--config`.
 
     Args:
-        name: of a recipe, as reference/simclr-cifar10.
+        name: name of a recipe, such as reference/simclr-cifar10.
     """
     from infomax import recipes as known
 
@@ -54,15 +54,15 @@ def probe(
     size: int | None = None,
     json: bool = False,
 ) -> None:
-    """Judge a run's frozen encoder by a linear probe, nearest neighbours and gauges.
+    """Evaluate a run's frozen encoder with a linear probe, nearest neighbours and gauges.
 
     Args:
         run: folder of a run.
-        data: labelled data; by default what it was trained on.
-        test: other labelled data: all of the first are learnt from then, and all of these tested on.
-        root: where named data sets lie.
-        size: side in pixels at which whole images are seen; by default, at which things are about as large as in the run's
-            views, at most the images' own.
+        data: labelled data; by default the data that the run was trained on.
+        test: other labelled data as test set. All of `data` is then used for fitting, and all of `test` for testing.
+        root: folder of the named data sets.
+        size: side in pixels at which whole images are shown to the encoder; by default the size at which objects appear
+            about as large as in the run's views, at most the images' own.
         json: print one object instead of lines.
     """
     from infomax.evaluate.run import as_text
@@ -87,19 +87,19 @@ def evaluate(
     seed: int = 0,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Judge frozen encoders by every protocol, keep features and findings in their folders, and say the spread over runs.
+    """Evaluate frozen encoders with every protocol, keep features and findings in the runs' folders, and compare runs.
 
     Args:
-        runs: folders of runs; several that differ in their seed alone also give mean and deviation.
-        data: labelled data; by default what each was trained on.
-        test: other labelled data: all of the first are learnt from then, and all of these tested on.
-        root: where named data sets lie.
-        protocols: linear, sgd, knn, knn-best, few, baselines (the encoder untrained, raw pixels), gauges (off views, without
-            labels), several with commas between, or all.
-        finetune: also train the encoder itself on the labels, over three seeds: minutes on a CPU.
-        size: side in pixels at which whole images are seen; by default, at which things are about as large as in the run's
-            views, at most the images' own.
-        seed: of splits and draws.
+        runs: folders of runs. Several runs that differ only in their seed also give a mean and standard deviation.
+        data: labelled data; by default the data that each run was trained on.
+        test: other labelled data as test set. All of `data` is then used for fitting, and all of `test` for testing.
+        root: folder of the named data sets.
+        protocols: all, or several of these, separated by commas: linear, sgd, knn, knn-best, few, baselines (the
+            untrained encoder and the raw samples), gauges (on views, without labels).
+        finetune: also fine-tune the encoder on the labels, with three seeds: takes minutes on a CPU.
+        size: side in pixels at which whole images are shown to the encoder; by default the size at which objects appear
+            about as large as in the run's views, at most the images' own.
+        seed: random seed of splits and draws.
         json: print one object instead of lines.
     """
     from infomax.data import NAMES
@@ -127,19 +127,19 @@ def embed(
     duplicates: float | None = None,
     pairs: int | None = None,
 ) -> None:
-    """Write the features of every sample to a file; name the samples that stand alone, or come twice.
+    """Write the features of every sample to a file; optionally print outliers and near-duplicates.
 
     Args:
         run: folder of a run.
-        data: as in `infomax train`.
+        data: as --data of `infomax train`.
         out: a new .npz or .parquet file.
-        root: where named data sets lie.
-        split: train or test, of data that have both.
-        head: the embedding behind the projector, in place of the encoder's features.
-        size: as of evaluate.
-        outliers: print so many samples that are farthest from their neighbours.
+        root: folder of the named data sets.
+        split: train or test, for data that have both.
+        head: write the embedding behind the projector instead of the encoder's features.
+        size: as --size of `infomax evaluate`.
+        outliers: print this many samples: those farthest from their neighbours.
         duplicates: print pairs of at least this cosine similarity, such as 0.99.
-        pairs: of them so many, the closest; 20 by default.
+        pairs: how many of these pairs to print, the closest first; by default 20.
     """
     from infomax.evaluate.command import embedded
 
@@ -149,14 +149,14 @@ def embed(
 
 
 def export(run: str, *, out: str, encoder: Literal["f", "g"] = "f", size: int | None = None) -> None:
-    """Write a run's encoder to one file for elsewhere, and hold what it says against the encoder.
+    """Write a run's encoder to one file for use elsewhere, and compare its outputs with the encoder's.
 
     Args:
         run: folder of a run.
-        out: a new file: .onnx or .pt2 (torch.export), a program with the normalisation inside, which takes float images N x C x
-            H x W in [0, 1]; or .safetensors, the weights, with mean, std and size.
-        encoder: f, or g: the second one, which sdmi trains and others move slowly behind f.
-        size: side in pixels at which whole images are to be seen; by default as of evaluate.
+        out: a new file. .onnx or .pt2 (torch.export): a program that includes the normalisation and takes float images
+            N x C x H x W in [0, 1]; .safetensors: the weights, with mean, std and size.
+        encoder: f, or g, the second encoder: sdmi trains it, and in other methods it follows f as a moving average.
+        size: side in pixels at which whole images are to be shown to the encoder; by default as in `infomax evaluate`.
     """
     from infomax.evaluate.export import new_file
 
@@ -172,15 +172,15 @@ def inspect(
     pairs: int | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Name the samples that stand alone, or come twice, in features that `infomax embed` wrote; nothing is encoded.
+    """Print outliers and near-duplicates among features that `infomax embed` wrote; nothing is encoded again.
 
-    Without an option: ten that stand alone, and pairs of cosine 0.99.
+    Without --outliers and --duplicates it prints ten outliers and the pairs of cosine similarity 0.99 or more.
 
     Args:
-        file: .npz or .parquet.
-        outliers: print so many samples that are farthest from their neighbours.
+        file: a .npz or .parquet file.
+        outliers: print this many samples: those farthest from their neighbours.
         duplicates: print pairs of at least this cosine similarity, such as 0.99.
-        pairs: of them so many, the closest; 20 by default.
+        pairs: how many of these pairs to print, the closest first; by default 20.
         json: print one object {file, rows, width, outliers, duplicates} instead of lines.
     """
     from infomax.evaluate.inspect import inspected
@@ -195,14 +195,16 @@ def report(
     root: str | None = None,
     umap: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Write one self-contained page: of a run, of several side by side, of a sweep or of a study.
+    """Write one self-contained HTML page: of a run, of several runs side by side, of a sweep or of a study.
 
     Args:
-        folders: of a run, of several runs to compare, of a sweep or of a study.
-        out: the page; by default report.html in the (first) run's folder, index.html in a sweep's or study's.
-        data: for thumbnails, neighbours and view pairs; by default what each run was trained on, where it is found.
-        root: where named data sets lie.
-        umap: lay the features out by UMAP as well (needs umap-learn).
+        folders: folder of a run, of several runs to compare, of a sweep or of a study.
+        out: path of the page; by default report.html in a run's folder, comparison.html in the first of several runs'
+            folders, index.html in that of a sweep or study.
+        data: data for thumbnails, neighbours and view pairs; by default the data that each run was trained on, if
+            found.
+        root: folder of the named data sets.
+        umap: also show the features projected by UMAP (needs umap-learn).
     """
     from infomax.cli.pages import reported
 
@@ -223,18 +225,18 @@ def views(
     epoch: int = 0,
     root: str | None = None,
 ) -> None:
-    """Write a page that shows the views of some samples beside their sources, and what was drawn for each.
+    """Write a page that shows the views of some samples beside the originals, with the parameters drawn for each.
 
     Args:
-        data: as of train.
-        out: the page; an existing file is never overwritten.
-        recipe: as --views of train.
-        count: samples, spread over the data.
-        size: as of train.
-        local_views: as of train.
-        seed: of the run whose views these are.
-        epoch: of that run, counted from 0.
-        root: where named data sets lie.
+        data: as --data of `infomax train`.
+        out: path of the page; an existing file is never overwritten.
+        recipe: as --views of `infomax train`.
+        count: number of samples, spread over the data.
+        size: as --size of `infomax train`.
+        local_views: as --local-views of `infomax train`.
+        seed: seed of the run whose views are shown.
+        epoch: epoch of that run, counted from 0.
+        root: folder of the named data sets.
     """
     from infomax.report.views import views_page
 
@@ -245,11 +247,11 @@ def views(
 
 
 def demo(*, out: str = "runs/demo", seed: int = 0) -> None:
-    """Train five methods on scikit-learn's digits, watch one collapse, and write a page: some three minutes on one core.
+    """Train five methods and a collapsing ablation on scikit-learn's digits, and write a page: about 3 minutes, one core.
 
     Args:
-        out: folder for the page and the numbers; a number is added where it exists.
-        seed: of weights, shuffles and views.
+        out: folder for the page and the numbers; if it exists, a number is added to its name.
+        seed: random seed of weights, shuffling and views.
     """
     from infomax.studies.demo import run
 
@@ -273,28 +275,31 @@ def mi(
     layer_b: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Estimate the mutual information between two files of samples, or two runs, in nats, with what is known of its error.
+    """Estimate the mutual information, in nats, between two files of samples or between two runs, with its uncertainty.
 
-    Two runs are read off two views of the same samples, the first seen by the one and the second by the other.
+    Two runs are compared on two views of the same samples: the first run sees the first view, the second run the
+    second.
 
     Args:
-        x: a .npy file, one row a sample; file.npz:key, one array of several; or the folder of a run.
-        y: likewise; row i belongs to row i of x. Or the folder of a run, the same or another. Left out where x is an .npz of
-            the two arrays x and y.
-        method: auto; gaussian, ksg or discrete; or a bound, read from a critic trained for it: infonce, dv, nwj, tuba,
-            interpolated, jsd_lower, xi_jsd, smile.
-        critic: of a bound, and of no other method; by default separable.
-        margins: coordinates to read in: ranks made Gaussian (by default), standardised, or as they are; not of auto, which
-            tries its own, nor of discrete.
-        k: neighbours of ksg, and of no other method; by default 5.
-        seed: of folds and weights.
-        tau: read with the fixed critic cos/tau, as curves of training are, in place of an estimate; sides of one width.
-        data: of runs, as of train; by default what the first was trained on.
-        root: where named data sets lie.
-        samples: of runs, how many pairs; by default 1000.
-        layer: of runs: features (the encoder's), f or g (behind the projector), or a submodule of f by its name.
-        layer_b: of the second run; by default as the first.
-        json: one object {mi, lo, hi, open_ended, method, flags, readings, ...} instead of a table; what is unknown is null.
+        x: a .npy file with one row per sample; file.npz:key, one array of an .npz; or the folder of a run.
+        y: likewise; row i belongs to row i of x. Or the folder of a run, the same or another. Leave it out if x is an
+            .npz with the two arrays x and y.
+        method: auto; gaussian, ksg or discrete; or a bound, computed with a critic trained for it: infonce, dv, nwj,
+            tuba, interpolated, jsd_lower, xi_jsd or smile.
+        critic: critic of a bound (bounds only); by default separable.
+        margins: how the margins are transformed first: rank (to Gaussian, by rank; the default), standard
+            (standardised) or none. Not for auto, which tries its own, nor for discrete.
+        k: number of neighbours of ksg (ksg only); by default 5.
+        seed: random seed of folds and weights.
+        tau: instead of an estimate, evaluate the bounds with the fixed critic cos/tau, as the training curves do. Both
+            sides need the same width.
+        data: for runs: data, as --data of `infomax train`; by default the data that the first run was trained on.
+        root: folder of the named data sets.
+        samples: for runs: number of pairs; by default 1000.
+        layer: for runs: features (of the encoder), f or g (behind the projector), or the name of a submodule of f.
+        layer_b: the same for the second run; by default as for the first.
+        json: print one object {mi, lo, hi, open_ended, method, flags, readings, ...} instead of a table; what is
+            unknown is null.
     """
     from infomax.mi.command import run
 

@@ -41,11 +41,11 @@ def toy(
     """The five Gaussians: trajectories on the sphere, MI curves, angle gaps, ablations (figs. 3-7, table 3).
 
     Args:
-        out: folder for results.json, figures and the page, made anew.
-        seeds: independent repetitions of every method, trained at once.
-        n: samples, a multiple of 5, at least 10.
-        epochs: of the full-batch and of the mini-batch runs, at least 2.
-        mini_batch: samples a batch in the mini-batch runs; by default a fifth of n, 500 of 2500.
+        out: folder for results.json, figures and the page. It must be new or empty.
+        seeds: number of independent repetitions of every method; all are trained at once.
+        n: number of samples, a multiple of 5, at least 10.
+        epochs: epochs of the full-batch and of the mini-batch runs, at least 2.
+        mini_batch: samples per batch in the mini-batch runs; by default a fifth of n, 500 of 2500.
     """
     from infomax.studies.toy import run
     from infomax.studies.toy.judge import come_out
@@ -62,12 +62,13 @@ def toy(
 
 
 def theory(*, out: str, seed: int = 0, draws: int = 200) -> None:
-    """Measure what the paper proves or assumes: bounds, ceilings, surrogates, monotonicity; a verdict for each.
+    """Check by measurement what the paper proves or assumes (bounds, ceilings, surrogates, monotonicity), with verdicts.
 
     Args:
-        out: folder for results.json and figures, made anew.
-        seed: of every sample and weight.
-        draws: repetitions of a cheap check; dearer ones take a share of them. With few the undecided reads "does not hold".
+        out: folder for results.json and figures. It must be new or empty.
+        seed: random seed of every sample and weight.
+        draws: repetitions of a cheap check; more expensive checks use a fixed share of them. With few repetitions, an
+            undecided claim reads "does not hold".
     """
     from infomax.studies.theory import run
 
@@ -83,17 +84,18 @@ def study_mi(
     methods: list[str] | None = None,
     nulls: int = 0,
 ) -> None:
-    """Estimators of mutual information against tasks of known truth: mean, sd, coverage of the limits, seconds.
+    """Compare estimators of mutual information on tasks of known truth: mean, sd, coverage of the limits, seconds.
 
     Args:
-        out: folder for results.json, made anew; by default nothing is kept.
-        seeds: samples of each task.
-        n: pairs a sample.
-        tasks: names, one option each: gaussian, gaussian_6, gaussian_10, gaussian_sparse, cubed, student, spiral, warped,
-            sphere_clusters, five_gaussians, shared_sign, swiss_roll, additive_noise, cross, categories, independent,
-            independent_cauchy; by default all.
-        methods: names, one option each, as --method of infomax mi; by default auto, gaussian, ksg, infonce.
-        nulls: independent data sets to count false alarms of auto on.
+        out: folder for results.json. It must be new or empty. By default nothing is kept.
+        seeds: number of samples drawn of each task.
+        n: pairs per sample.
+        tasks: name of a task; may be given several times: gaussian, gaussian_6, gaussian_10, gaussian_sparse, cubed,
+            student, spiral, warped, sphere_clusters, five_gaussians, shared_sign, swiss_roll, additive_noise, cross,
+            categories, independent, independent_cauchy; by default all.
+        methods: name of an estimator, as --method of `infomax mi`; may be given several times; by default auto,
+            gaussian, ksg, infonce.
+        nulls: number of independent data sets on which the false alarms of auto are counted.
     """
     from infomax.studies.mi import DEFAULT, run
 
@@ -103,18 +105,18 @@ def study_mi(
 _FIGURE = """
 
     Args:
-        out: folder for results.json, the figure and the page; one in which the same was stopped goes on.
-        data: as of train; by default the budget's.
-        root: where named data sets lie.
+        out: folder for results.json, the figure and the page. A study that was stopped is continued in the same folder.
+        data: as --data of `infomax train`; by default the budget's.
+        root: folder of the named data sets.
         budget: minutes (two CPU cores: digits, 60 epochs, 3 seeds), hour (one GPU: cifar10, 20 epochs, 1 seed) or paper
             (cifar10, 1000 epochs, 3 seeds).
-        seeds: in place of the budget's.
-        epochs: likewise, at least 2, for one is no curve.
-        samples: likewise, at least 8.
-        encoder: in place of the budget's.
-        size: side of the views, and of the images that are probed, in pixels, at least 4; by default the images' own, at
+        seeds: number of seeds, instead of the budget's.
+        epochs: number of epochs, instead of the budget's; at least 2, for a curve.
+        samples: number of training samples, instead of the budget's; at least 8.
+        encoder: encoder, instead of the budget's.
+        size: side in pixels of the views, and of the images that are probed, at least 4; by default the images' own, at
             most 96.
-        workers: runs side by side; by default one a core.
+        workers: number of runs at once; by default one per core, and 1 on a GPU.
         device: cpu, cuda, cuda:1 or auto.
     """
 
@@ -149,30 +151,34 @@ def _figure(name: str, says: str) -> Callable[..., None]:
 
 
 fig2 = _figure(
-    "fig2", "MI over training, eight methods, three estimators and their ceilings; the claims judged by it (fig. 2)."
+    "fig2",
+    "MI over training: eight methods, three estimators and their ceilings, and the claims judged by it (fig. 2).",
 )
 fig7 = _figure(
     "fig7",
-    "The ablations: SDMI without marginal, with predictors instead; SimSiam without predictor, with cos-DV (fig. 7).",
+    "MI curves of ablations: SDMI without marginal, or with predictors; SimSiam without predictor, or with cos-DV (fig. 7).",
 )
 
 _TABLE = """
 
-    The paper's numbers stand beside what came out here, and what differs. One folder serves all tables; the same command
-    goes on where it was stopped, and what is finished is never run again.
+    The paper's numbers are shown beside ours, with the differences. One folder serves all tables. Repeat the same command to
+    continue a table that was stopped: what is finished is not run again.
 
     Args:
-        out: folder of the tables, made anew or gone on with.
+        out: folder of the tables; new, or that of the tables to continue.
         data: a named set, or a path, of images with labels; may be given several times; by default the budget's.
-        methods: of sdmi, simsiam, byol, moco_v3, jmi, simclr, barlow_twins and vicreg, one option each; by default all eight.
+        methods: sdmi, simsiam, byol, moco_v3, jmi, simclr, barlow_twins or vicreg; may be given several times; by default
+            all eight.
         budget: minutes (two CPU cores), hour (one GPU) or paper.
-        seeds: runs of each method and data set (tables 1 and 7).
-        root: where named data sets lie.
-        epochs, encoder, size: in place of the budget's.
-        samples: training images, at most, and a third as many of the test set; by default the budget's.
-        elsewhere: of table1: a folder of runs that were trained and evaluated elsewhere, or a JSON file of rows; may be given
-            several times.
-        runner, workers, gpus, address: where cells run, as of infomax sweep.
+        seeds: number of runs of each method and data set (tables 1 and 7).
+        root: folder of the named data sets.
+        epochs: number of epochs, instead of the budget's.
+        encoder: encoder, instead of the budget's.
+        size: side of the views in pixels, instead of the budget's.
+        samples: maximum number of training images; of the test set a third as many are used. By default the budget's.
+        elsewhere: table1 only: a folder of runs that were trained and evaluated elsewhere, or a JSON file of rows; may be
+            given several times.
+        runner, workers, gpus, address: where cells run; as the same option of `infomax sweep`.
         device: cpu, cuda or auto.
         retry: run failed cells again.
     """
@@ -221,14 +227,19 @@ def _table(name: str, says: str) -> Callable[..., None]:
     return command
 
 
-table1 = _table("table1", "Linear probing: all methods, all data sets, mean and deviation over seeds (table 1).")
-table4 = _table("table4", "Sweep-1: the search space, run over every method (table 4).")
-table5 = _table(
-    "table5", "Sweep-1: how many configurations each method has, and how many are finished (table 5); trains nothing."
+table1 = _table(
+    "table1", "Linear probing: all methods and data sets, mean and standard deviation over seeds (table 1)."
 )
-table6 = _table("table6", "What sweep-1 and sweep-2 select of each method, on held-out rows of train (table 6).")
+table4 = _table("table4", "Sweep-1: the search space, run for every method (table 4).")
+table5 = _table(
+    "table5", "Sweep-1: number of configurations of each method, and how many are finished (table 5); trains nothing."
+)
+table6 = _table(
+    "table6", "The settings that sweep-1 and sweep-2 select for each method, on held-out training samples (table 6)."
+)
 table7 = _table(
-    "table7", "The settings of ImageNet100 and TinyImageNet, or what stands for them, and what they come to (table 7)."
+    "table7",
+    "The settings for ImageNet100 and TinyImageNet, or the data in their place, and the accuracies they reach (table 7).",
 )
 
 
@@ -248,19 +259,24 @@ def claims(
     earlier: str | None = None,
     workers: int | None = None,
 ) -> None:
-    """The ledger: every claim of the paper and of our errata, the experiment, the measured figure, the verdict.
+    """The ledger: every claim of the paper and of our errata, with the experiment, the measured figure and the verdict.
 
     Args:
-        out: folder for results.json, claims.md and the page, with the studies that were run; one in which the same was stopped
-            goes on.
+        out: folder for results.json, claims.md and the page, and for the studies that are run. A ledger that was
+            stopped is continued in the same folder.
         budget: minutes (two CPU cores), hour (one GPU) or paper.
-        data: of figs. 2 and 7; by default the budget's.
-        root: where named data sets lie.
-        toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies to read, or their JSON files (of toy its
-            folder, for every seed is needed); fig2 and fig7 can be given again for other data, and collapse for other
-            seeds. The first four are run where they are not given.
-        earlier: a ledger, its folder or results.json: rows of studies that are not given are taken from it, and none is run.
-        workers: processes; by default one a core.
+        data: data of figs. 2 and 7; by default the budget's.
+        root: folder of the named data sets.
+        toy: folder of a finished study to read (not a JSON file, since every seed is needed); if not given, it is run.
+        theory: folder of a finished study to read, or its JSON file; if not given, it is run.
+        fig2, fig7: folder of a finished study to read, or its JSON file; may be given several times, for different
+            data; if not given, it is run.
+        periodic, table1: folder of a finished study to read, or its JSON file; it is never run here.
+        collapse: folder of a finished study to read, or its JSON file; may be given several times, for different seeds;
+            it is never run here.
+        earlier: an earlier ledger, its folder or results.json. Rows of studies that are not given are taken from it,
+            and no study is run.
+        workers: number of processes; by default one per core.
     """
     from infomax.studies import claims as ledger
 
@@ -298,21 +314,22 @@ def periodic_table(
     workers: int | None = None,
     device: str | None = None,
 ) -> None:
-    """Every valid sentence of target x joint x marginals, named or never tried, and the best unnamed ones again.
+    """Train every valid sentence of target, joint term and marginals, named or new; then repeat the best unnamed ones.
 
     Args:
-        out: folder for results.json, the table and the page; one in which the same was stopped goes on.
+        out: folder for results.json, the table and the page. A study that was stopped is continued in the same folder.
         data: digits, gaussians, or fashion-mnist (a larger budget); by default the budget's.
-        root: where named data sets lie.
+        root: folder of the named data sets.
         budget: minutes (two CPU cores, digits), hour (one GPU, 2048 images of fashion-mnist) or paper (all of them).
-        seeds: of every sentence; by default the budget's, as of what follows.
+        seeds: number of seeds of every sentence. By default the budget's, as for epochs, samples, best and best-seeds.
         epochs: passes over the data.
-        samples: rows of the data to train on.
-        size: side of the views, and of the images that are judged, in pixels; by default the images' own.
-        best: unnamed sentences to run again, beside all named ones.
-        best_seeds: fresh seeds of that second round.
-        workers: processes; by default one a core, and 1 on a GPU.
-        device: cpu, cuda, cuda:1 or auto; by default auto, but the CPU for minutes.
+        samples: number of training samples.
+        size: side in pixels of the views, and of the images on which the encoders are evaluated; by default the images'
+            own.
+        best: number of unnamed sentences to run again, along with all named ones.
+        best_seeds: number of new seeds in that second round.
+        workers: number of processes; by default one per core, and 1 on a GPU.
+        device: cpu, cuda, cuda:1 or auto; by default auto, except with the budget minutes: cpu.
     """
     from infomax.studies import periodic
 
@@ -344,23 +361,24 @@ def collapse(
     first_seed: int = 100,
     workers: int | None = None,
 ) -> None:
-    """Does the watch over a run see every collapse in time, and leave the rest alone? Every method, with and without its guard.
+    """Test the collapse watch on every method, with and without its guard: does it report all collapses, and in time?
 
     Args:
-        out: folder for results.json and the page; one in which the same was stopped goes on.
-        worlds: names, one option each: digits, points, "digits, fast", "digits, sgd", "digits, muon", "digits, batch 64",
-            "digits, wide", fashion-mnist, cifar10; by default all but the last two.
-        sentences: names, one option each, as simclr: every method but bgrl; "simclr without guard", and so of all but swav,
-            dino and w_mse; "swav without balance", "dino without centre", "dino without sharpening", "w_mse without whitening",
-            "vicreg without variance", "vicreg without covariance"; and guarded otherwise, "sdmi with predictors", "simsiam with
-            cos-DV", "moco_v3 without predictor", "moco_v3 without InfoNCE"; by default all. A whole method runs along with
-            its ablation, which is judged by it.
-        root: where named data sets lie.
-        seeds: of every sentence and world.
-        first_seed: the first of them. The thresholds were chosen on seed 0, and seeds 1 to 24 and 100 to 120 were looked at
-            before the watch was as it is (docs/collapse_study.md): the default repeats one of these; a trial of your own takes
-            one from 121 on.
-        workers: processes; by default one a core.
+        out: folder for results.json and the page. A study that was stopped is continued in the same folder.
+        worlds: name of a training setup; may be given several times: digits, points, "digits, fast", "digits, sgd",
+            "digits, muon", "digits, batch 64", "digits, wide", fashion-mnist, cifar10; by default all but the last two.
+        sentences: name of a method or ablation; may be given several times: every method but bgrl, such as simclr;
+            "simclr without guard", and likewise for all others except swav, dino and w_mse; "swav without balance",
+            "dino without centre", "dino without sharpening", "w_mse without whitening", "vicreg without variance",
+            "vicreg without covariance"; and methods with another guard: "sdmi with predictors", "simsiam with cos-DV",
+            "moco_v3 without predictor", "moco_v3 without InfoNCE"; by default all. With an ablation, its whole method
+            is run too: the ablation is judged against it.
+        root: folder of the named data sets.
+        seeds: number of seeds of every sentence and world.
+        first_seed: first seed. The thresholds were chosen on seed 0, and seeds 1 to 24 and 100 to 120 were looked at
+            before the watch took its present form (docs/collapse_study.md): the default repeats one of these; a trial
+            of your own takes one from 121 on.
+        workers: number of processes; by default one per core.
     """
     from infomax.studies import collapse as study
 

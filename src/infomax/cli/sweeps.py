@@ -23,23 +23,26 @@ def sweep(
     set: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = (),
     list: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Train every cell of a grid, judge each on a held-out part of train, and keep them all in one folder.
+    """Train every cell of a grid, evaluate each on a held-out part of the training data, and keep all of them in one folder.
 
-    The same command goes on where it was stopped: finished cells are not run again, half-finished ones resume, and a cell
-    that fails says why and does not stop the others.
+    Repeat the same command to continue a sweep that was stopped: finished cells are not run again, and unfinished ones
+    resume. A cell that fails reports why and does not stop the others.
 
     Args:
-        grid: a YAML file, or a grid that the package brings, such as paper/sweep1-sdmi; see docs/sweeps.md.
-        out: folder of the sweep, made anew or gone on with.
-        runner: local (processes of this machine), ray (a cluster) or submitit (SLURM).
-        workers: cells at once; by default as many as there are GPUs; without one, one. With ray: as many as have room.
-        threads: CPU threads a cell.
-        gpus: a cell's share of GPUs, such as 0.25 for four on one; by default one where there are any.
-        address: of a Ray cluster, or auto for the one this machine belongs to; by default one is started here.
-        retries: how often a cell goes on whose process or machine died, or whose time SLURM said was up.
+        grid: a YAML file, or the name of a grid of this package, such as paper/sweep1-sdmi; see docs/sweeps.md.
+        out: folder of the sweep; new, or that of the sweep to continue.
+        runner: local (processes on this machine), ray (a cluster) or submitit (SLURM).
+        workers: number of cells that run at once; by default as many as there are GPUs, or one without a GPU. With ray:
+            as many as the cluster has room for.
+        threads: CPU threads per cell.
+        gpus: share of GPUs per cell, such as 0.25 for four cells on one GPU; by default one, if there are any.
+        address: with ray: address of the cluster, or auto for the one that this machine belongs to; by default one is
+            started here. With submitit: slurm, local or debug.
+        retries: how often a cell is continued after its process or machine died, or after SLURM reported that its time
+            was up.
         retry: run the failed cells again.
-        set: a fixed option in place of the file's, as epochs=5; may be given several times.
-        list: print the grids that the package brings.
+        set: override an option of the file with a fixed value, such as epochs=5; may be given several times.
+        list: list the grids of this package.
     """
     from infomax.sweep import command
 
@@ -53,11 +56,11 @@ def sweep(
 
 
 def status(folder: str, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
-    """Say how the cells of a sweep stand.
+    """Show how the cells of a sweep stand.
 
     Args:
-        folder: of the sweep.
-        json: every cell with its options and metrics.
+        folder: folder of the sweep.
+        json: print every cell with its options and metrics, as JSON.
     """
     from infomax.sweep import command
 
@@ -71,13 +74,13 @@ def best(
     goal: Goal | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Print the best setting of a sweep, chosen on a held-out part of train, or by a gauge; over seeds, by its mean.
+    """Print the best setting of a sweep, chosen on a held-out part of the training data or by a gauge; by the mean over seeds.
 
     Args:
-        folder: of the sweep.
-        by: metric; by default the grid's.
-        goal: max or min; by default the grid's of its own metric, and of others what is known of them.
-        json: one object {options, mean, sd, n, tied, ...}; tied: the options of others that are as good.
+        folder: folder of the sweep.
+        by: metric; by default that of the grid.
+        goal: max or min; by default the grid's goal for its own metric, and the known direction for other metrics.
+        json: print one object {options, mean, sd, n, tied, ...}; tied: the options of other settings that are as good.
     """
     from infomax.sweep import command
 
@@ -91,13 +94,13 @@ def table(
     goal: Goal | None = None,
     csv: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Print the settings of a sweep, the best first, with their spread over seeds.
+    """Print the settings of a sweep, best first, with their spread over seeds.
 
     Args:
-        folder: of the sweep.
-        by: metric; by default the grid's.
-        goal: max or min; by default the grid's of its own metric, and of others what is known of them.
-        csv: a line a cell, with all of its metrics.
+        folder: folder of the sweep.
+        by: metric; by default that of the grid.
+        goal: max or min; by default the grid's goal for its own metric, and the known direction for other metrics.
+        csv: print one line per cell, with all of its metrics, as CSV.
     """
     from infomax.sweep import command
 
@@ -105,13 +108,13 @@ def table(
 
 
 def page(folder: str, *, out: str | None = None, by: str | None = None, goal: Goal | None = None) -> None:
-    """Write one self-contained page of a sweep: parallel coordinates, what each option does, every cell.
+    """Write one self-contained HTML page of a sweep: parallel coordinates, the effect of each option, every cell.
 
     Args:
-        folder: of the sweep.
-        out: the page; by default index.html in the folder.
-        by: metric; by default the grid's.
-        goal: max or min; by default the grid's of its own metric, and of others what is known of them.
+        folder: folder of the sweep.
+        out: path of the page; by default index.html in the sweep's folder.
+        by: metric; by default that of the grid.
+        goal: max or min; by default the grid's goal for its own metric, and the known direction for other metrics.
     """
     from infomax.sweep.page import write
 

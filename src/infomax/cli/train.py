@@ -65,60 +65,73 @@ def train(
     wandb: str | None = None,
     **options: Any,
 ) -> None:
-    """Train a method on unlabeled data and keep the run in a new folder.
+    """Train a method on unlabelled data and write the run to a new folder.
 
-    `--config FILE.yaml` takes options from a file, under the same names, or from a recipe that the package brings, such as
-    reference/simclr-cifar10 (`infomax recipes` lists them); those given beside it win. `--print-config` prints all of them,
-    resolved, as such a file, and stops. `--resume RUN` continues a run that was stopped, however it was.
+    `--config FILE.yaml` reads options from a file, under the same names. In place of a file it takes the name of a
+    recipe of this package, such as reference/simclr-cifar10 (`infomax recipes` lists them). Options on the command line
+    override those of the file. `--print-config` prints all options, resolved, as such a file and exits. `--resume RUN`
+    continues a run that was stopped, for whatever reason.
 
     Args:
-        method: see `infomax methods`; its own options are listed below, after `--method NAME --help`.
-        data: digits, gaussians, fashion-mnist, cifar10, cifar100, tiny-imagenet, imagenet100, cora, citeseer, sbm; a folder
-            of images; a .npy file, or an .npz file with `images` or `x`; shards, .tar or .parquet: a folder, a pattern, or
-            hf:user/name.
-        out: folder of the run, made anew.
-        encoder: resnet8, resnet18, resnet34, resnet50, resnet1d, mlp, toy, gcn, timm/NAME, torchvision/NAME; auto takes a
-            small one.
-        init: weights that the encoder begins with: pretrained, those that torchvision or timm publish; a run's folder; or a
-            file of them. By default they are drawn at random.
-        views: simclr, weak, byol, vicreg, w-mse, swav, dino, small, small-grey, gentle, none of images; signals; tabular,
-            noise; auto: by data.
-        epochs: passes over the data, at least 1; of sdmi an epoch is an E- and an M-pass. Not beside a budget.
-        budget: a time to train for, in place of epochs, to whose end the schedules fall: 300s, 5min or 2h of the clock (of
-            several processes, the first one's), or "300s cpu" of the processor, all threads and processes together; reading
-            the data is not on it, nor are kernels that a new machine compiles once.
-        batch_size: samples a batch, of all processes together.
-        optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam, adamw or muon.
-        lr: peak learning rate, at this batch size.
-        lr_batch: the batch that lr is meant for, which then grows with the batch: lr x batch_size / lr_batch.
-        weight_decay: as the optimizer takes it.
-        warmup_epochs: of the learning rate; by default a tenth of the run, at most 10.
-        clip_norm: the longest gradient, of all parameters together; by default any.
-        rules: of some parameters other decays, or other rates as factors of lr, as YAML: "{bias: {weight_decay: 0},
-            encoder: {lr: 0.1}}".
-        accumulate: views: hold one view's activations at a time; n > 1: those of an n-th of its rows, without batch norm.
-        on_nan: at a NaN or infinity stop, saying where, or skip the update.
-        precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true or 64-true; auto: bf16-mixed where the hardware has it,
-            else 32-true.
-        compile: compile the branches by torch.compile.
-        cuda_graphs: with --compile on a GPU: as CUDA graphs, which need less of the host (new, and little tried).
-        size: side of the views in pixels; by default that of the images, at most 96. Of signals: readings a view.
-        local_views: small views of swav and dino; by default none below 96 pixels, else 6 and 8.
-        seed: of weights, shuffles and views.
-        root: where named data sets lie; official files there are used before anything is downloaded.
+        method: a name from `infomax methods`. `--method NAME --help` also lists the method's own options.
+        data: digits, gaussians, fashion-mnist, cifar10, cifar100, tiny-imagenet, imagenet100, cora, citeseer or sbm; a
+            folder of images; a .npy file, or an .npz file with `images` or `x`; or shards (.tar or .parquet): a folder,
+            a pattern, or hf:user/name.
+        out: folder of the run. It must be new or empty.
+        encoder: resnet8, resnet18, resnet34, resnet50, resnet1d, mlp, toy, gcn, timm/NAME or torchvision/NAME; auto: a
+            small one that fits the data.
+        init: initial weights of the encoder: pretrained (published by torchvision or timm), the folder of a run, or a
+            weights file. By default they are random.
+        views: augmentation recipe. For images: simclr, weak, byol, vicreg, w-mse, swav, dino, small, small-grey, gentle
+            or none; for signals: signals; for tables: tabular; for points: noise; for graphs: graph; auto: chosen by
+            the data.
+        epochs: passes over the data, at least 1. An epoch of sdmi is an E-pass and an M-pass. Cannot be combined with
+            --budget.
+        budget: training time, in place of epochs: 300s, 5min or 2h of wall-clock time, or "300s cpu" of processor time
+            (all threads and processes together). The schedules are adjusted to end with it. Reading the data before
+            training does not count, nor does compiling this package's kernels, once, on a new machine. With several
+            processes, the first one's clock counts.
+        batch_size: samples per batch, over all processes.
+        optimizer: sgd (momentum 0.9), lars, larc (LARS whose steps are never larger than those of sgd), adam, adamw or
+            muon.
+        lr: peak learning rate, for this batch size; or for --lr-batch, if that is given.
+        lr_batch: batch size that lr is meant for. The learning rate is then scaled linearly: lr x batch_size /
+            lr_batch.
+        weight_decay: weight decay, as the optimizer defines it.
+        warmup_epochs: epochs over which the learning rate rises; by default a tenth of the run, at most 10.
+        clip_norm: maximum norm of the gradient, over all parameters; by default no clipping.
+        rules: learning-rate factors and weight decays for some parameters, as YAML: "{bias: {weight_decay: 0}, encoder:
+            {lr: 0.1}}".
+        accumulate: use less memory. views: hold the activations of one view at a time; n > 1: those of an n-th of a
+            view's rows at a time (only without batch norm).
+        on_nan: at a NaN or infinity, stop and say where, or skip the update.
+        precision: 32-true, bf16-mixed, 16-mixed (CUDA only), bf16-true or 64-true; auto: bf16-mixed if the hardware
+            supports it, else 32-true.
+        compile: compile the branches with torch.compile.
+        cuda_graphs: with --compile on a GPU, use CUDA graphs, which take less of the host's time (new, and little
+            tried).
+        size: side of the views in pixels; by default that of the images, at most 96. For signals: time steps per view.
+        local_views: number of small views in the recipes swav and dino; by default none below 96 pixels, else 6 (swav)
+            and 8 (dino).
+        seed: random seed of weights, shuffling and views.
+        root: folder of the named data sets. Official files found there are used; only missing ones are downloaded.
         on_error: at an image that cannot be decoded, skip it and name it, or stop.
-        device: cpu, cuda or auto.
-        devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
-        strategy: how they hold the learner: ddp, each all of it; fsdp, each a shard of its branches, for large encoders.
-        checkpoint_every: a number of updates, or a time such as 90s or 10min; always at the start and when stopped.
-        keep: the last checkpoints to keep.
-        gauge_samples: samples, with views fixed for the run, off which the gauges of the log and of the last line are read
-            after every epoch; those of the bar are of the batch under way.
-        intervals: read mutual information with its limits there: some 20 ms more an epoch, at 1000 samples.
-        online_probe: of labelled data: a linear probe that learns beside the run, off its gradient, tried after every epoch on
-            test samples: nothing is to be chosen by it.
-        online_knn: likewise nearest neighbours of the encoder's features.
-        wandb: project of Weights & Biases to log to as well (WANDB_MODE=offline: to disk); needs its package.
+        device: cpu, cuda, cuda:1 or auto.
+        devices: number of processes, one per GPU. n processes compute what one would. Under torchrun, its number is
+            used.
+        strategy: how the processes hold the learner: ddp: each holds all of it; fsdp: each holds a shard of its
+            branches, for large encoders.
+        checkpoint_every: interval of checkpoints: a number of updates, or a time such as 90s or 10min. One is always
+            written at the start and when the run is stopped.
+        keep: number of checkpoints to keep, the most recent ones.
+        gauge_samples: number of samples, with views that stay the same for the run, on which the gauges of the log and
+            of the last line are computed after every epoch; those of the bar are of the batch under way.
+        intervals: add confidence limits to the mutual information there; about 20 ms more per epoch, for 1000 samples.
+        online_probe: for labelled data: train a linear probe alongside the run, without affecting it, and test it after
+            every epoch. It uses test samples: do not choose anything by it.
+        online_knn: the same with nearest neighbours of the encoder's features.
+        wandb: Weights & Biases project to log to as well (with WANDB_MODE=offline: to disk only). Needs the wandb
+            package.
     """
     import torch
 
@@ -372,7 +385,7 @@ def train_command(argv: list[str]) -> Callable[..., None]:
         train(**arguments)
 
     command.__name__, command.__doc__ = "train", inspect.getdoc(train)
-    shown = Parameter(negative="", help="Print all options, resolved, as a file for --config, and stop.")
+    shown = Parameter(negative="", help="Print all options, resolved, as a file for --config, and exit.")
     printing = inspect.Parameter(
         "print_config", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, shown]
     )

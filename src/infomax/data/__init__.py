@@ -1,10 +1,10 @@
-"""Data: named sets, arrays, folders of images, shards, graphs; and the order in which they are visited.
+"""Data: named sets, arrays, folders of images, shards, graphs; and the order in which samples are visited.
 
     data = infomax.data.load("photos/")           # or "digits", "cora", "mine.npz", "shards/*.tar", "hf:user/name"
     for index in infomax.data.batches(len(data), 256, seed=0, epoch=0): ...
 
-Images are decoded once, to uint8, where memory holds them, else on use: the same bytes. The statistics for normalisation
-are those of the data's own train split.
+Images are decoded once, to uint8, if they fit in memory, otherwise on use; the bytes are the same. The statistics for
+normalisation are those of the training split of the same data.
 """
 
 import os
@@ -47,35 +47,40 @@ def load(
     hold: bool = True,
     stray: bool = False,
 ) -> Dataset:
-    """Load a data set by name, an array file, a folder of images, or shards; or make one of what is at hand.
+    """Load a data set by name, from an array file, a folder of images or shards; or make one of objects in memory.
 
     Args:
-        data: one of `NAMES`; or the path of an `.npy` or `.npz` file (`images` or `x`, and `labels` or `y`; with `edge_index`
-            a graph); or a folder of images (one folder a class gives labels; flat or nested gives none); or shards, `.parquet`
-            or WebDataset's `.tar`: a folder, a pattern such as `shards/train-{000..146}.tar`, or `hf:user/name`. Or an array or
-            a tensor, one and its labels `(x, y)`, or what has a length and gives samples by number (a torch Dataset, a list),
-            as `infomax.train` takes them, without `root`, `split`, `resize`, `shrink` and `stray`.
-        root: where the files of a named set lie or shall lie; by default the environment's INFOMAX_DATA, else
-            `~/.cache/infomax`.
-        split: `train` or `test`. Graphs have one; their node ids are in `Graph.train`, `val` and `test`.
-        resize: for a folder or shards: shorter side in pixels, middle square; by default neither.
-        shrink: for a folder or shards: pictures whose shorter side is at least twice this are read at the least of 1/2, 1/4
-            and 1/8 of their sides that leaves it so many pixels, whole, JPEGs some six times faster; None: as they are.
-        on_error: for folders, shards and samples by number: `skip` what cannot be decoded, and name it, or `stop`. A folder
-            leaves such files out (`Dataset.skipped`); of shards, which are not gone through before they are used, the next
-            whole sample takes its place (`Encoded.replaced`).
-        download: whether the missing files of fashion-mnist and cifar may be downloaded.
-        seed: of the generated sets (gaussians, sbm).
-        hold: of a folder: decode all images at once where memory holds them; else those of a large one on use.
-        stray: of a folder: keep also the few pictures beside folders of classes, directly in it, though it has no labels then.
+        data: one of `NAMES`; or the path of an `.npy` or `.npz` file (`images` or `x`, and `labels` or `y`; with
+            `edge_index` a graph); or a folder of images (with one folder per class there are labels; flat or nested
+            folders give none); or shards, `.parquet` or WebDataset's `.tar`: a folder, a pattern such as
+            `shards/train-{000..146}.tar`, or `hf:user/name`. Or an object in memory, as `infomax.train` takes them: an
+            array or tensor, a pair `(x, y)` with labels, or anything with a length that returns samples by index (a
+            torch Dataset, a list). Objects in memory cannot be combined with `root`, `split`, `resize`, `shrink` and
+            `stray`.
+        root: folder where the files of a named set are, or are downloaded to; by default the environment variable
+            INFOMAX_DATA, else `~/.cache/infomax`.
+        split: `train` or `test`. Graphs have a single split; their node ids are in `Graph.train`, `val` and `test`.
+        resize: for a folder or shards: resize the shorter side to this many pixels and take the central square; by
+            default neither.
+        shrink: for a folder or shards: a picture whose shorter side is at least twice this many pixels is read at 1/2,
+            1/4 or 1/8 of its sides: the smallest of these that leaves at least this many. It is still read whole; JPEGs
+            load about six times as fast. None: full size.
+        on_error: for folders, shards and samples by index: `skip` samples that cannot be decoded, and name them, or
+            `stop`. A folder leaves such files out (`Dataset.skipped`). Shards are not checked beforehand; there the
+            next sample that can be decoded is used instead (`Encoded.replaced`).
+        download: whether missing files of fashion-mnist and cifar may be downloaded.
+        seed: random seed of the generated sets (gaussians, sbm).
+        hold: for a folder: True decodes all images at once if they fit in memory; False decodes the images of a large
+            folder on use in any case.
+        stray: for a folder of class folders: also keep the few pictures directly in it. There are then no labels.
 
     Returns:
         A `Dataset`; for cora, citeseer, sbm and data with an `edge_index` a `Graph`.
 
     Raises:
-        DataError: nothing by this name or path, what is no data at all, or data that is missing, empty, corrupt or out of
-            range; its kind NoSuchSplit: a folder or array file without the split asked for.
-        ConfigError: an option that cannot be, or that is not of data at hand.
+        DataError: nothing by this name or path, an object that is no data, or data that are missing, empty, corrupt or
+            out of range. Its subclass NoSuchSplit: a folder or array file without the requested split.
+        ConfigError: an impossible option, or one that cannot be combined with objects in memory.
 
     Example:
         >>> data = load("digits")

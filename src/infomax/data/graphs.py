@@ -1,4 +1,4 @@
-"""Graphs: Cora from a file, and a generated one with communities."""
+"""Graphs: Cora and CiteSeer from files, and a generated one with communities."""
 
 import warnings
 from pathlib import Path
@@ -36,23 +36,23 @@ def sbm(
 ) -> Graph:
     """Generate a stochastic block model with noisy node features.
 
-    Nodes i < j are joined with probability `within` in one community and `between` across two;
-    `x_i = signal * e_(c_i) + N(0, I)`, e_c a unit vector of the community.
+    Nodes i < j are joined with probability `within` inside a community and `between` across two communities;
+    `x_i = signal * e_(c_i) + N(0, I)`, with e_c a unit vector of the community.
 
     Args:
-        nodes: N, split evenly.
+        nodes: N, split evenly among the communities.
         communities: number of communities, which are the labels.
         features: F, at least the number of communities.
         within: probability of an edge inside a community.
         between: probability of an edge across communities.
-        signal: size of the community's mark in the features, in standard deviations of the noise.
-        seed: of the graph.
+        signal: strength of the community in the features, in standard deviations of the noise.
+        seed: random seed of the graph.
 
     Returns:
-        A `Graph` with a tenth of the nodes to train on, a tenth to choose by, the rest to test.
+        A `Graph` with a tenth of the nodes for training, a tenth for validation and the rest for testing.
 
     Raises:
-        ConfigError: fewer features or nodes than communities, or no probabilities.
+        ConfigError: fewer features or nodes than communities, or numbers that are not probabilities.
 
     Example:
         >>> graph = sbm(nodes=60, communities=3)

@@ -24,7 +24,7 @@ FORMAT = 3
 
 
 def default_root() -> Path:
-    """Where data sets lie unless a root is given: the environment's INFOMAX_DATA, else `~/.cache/infomax`."""
+    """The folder of data sets if no root is given: the environment variable INFOMAX_DATA, else `~/.cache/infomax`."""
     return Path(os.environ.get("INFOMAX_DATA") or Path.home() / ".cache" / "infomax")
 
 

@@ -1,5 +1,6 @@
-"""A data set of one's own: whatever gives samples by their numbers, such as torch's, torchvision's and the Hub's data sets, a
-list of pictures, of arrays, or of files."""
+"""Data sets of your own: anything that returns samples by index, such as the data sets of torch, torchvision and the
+Hub, or a list of pictures, arrays or files.
+"""
 
 import io
 import math
@@ -88,12 +89,13 @@ class Items(Replacing):
 
 
 def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
-    """A data set of what gives samples by their numbers: it has a length, and `given[i]` is a sample or a sample and its label.
+    """Make a data set of anything with a length that returns samples by index, with or without their labels.
 
-    It is gone through once. Where all of it fits in memory it is kept there, else images are asked for again when they are
-    used; then labels are taken of its `targets` or its column of labels, where it has any.
+    `given[i]` is a sample, or a sample and its label. All samples are read once. If they fit in memory they are kept
+    there. Otherwise images are requested again when they are used, and labels are taken from `targets` or from the column
+    of labels, if there is one.
 
-    | a sample | taken for |
+    | a sample | is read as |
     |---|---|
     | a PIL image, a path, the bytes of a file | an image |
     | integers H x W (x C) or C x H x W, floats in [0, 1] C x H x W or H x W x C | an image |
@@ -101,22 +103,23 @@ def of_items(given: Any, on_error: OnError = "skip") -> Dataset:
     | numbers D | a point, or the row of a table |
     | (sample, label, ...), {"image": sample, "label": label} | a sample with its label, a whole number or a word |
 
-    Samples that are paths, or that the data set has in `samples` or `imgs` as (path, label), as torchvision's `ImageFolder`
-    does, are called by them (`Dataset.files`): as they were given, or below the data set's `root`.
+    Samples that are paths, or that the data set lists in `samples` or `imgs` as (path, label), as torchvision's
+    `ImageFolder` does, are named by their paths (`Dataset.files`): as given, or relative to the data set's `root`.
 
-    Views are made here: give pictures as they are, without random transforms and without a normalisation.
+    The augmentations are applied by infomax: give pictures without random transforms and without normalisation.
 
     Args:
         given: a map-style data set, or a list.
-        on_error: `skip` leaves out samples that cannot be had, and names them in `Dataset.skipped`; where memory does
-            not hold all, the next whole one takes the place of one met later (`Dataset.replaced`); `stop` raises at the first.
+        on_error: `skip` leaves out samples that cannot be read, and names them in `Dataset.skipped`; if not all fit in
+            memory, the next readable one replaces one that fails later (`Dataset.replaced`). `stop` raises at the
+            first.
 
     Raises:
-        DataError: none that can be had, samples of several kinds, or of a kind that is not known.
+        DataError: no sample can be read, samples of several kinds, or of an unknown kind.
 
     Warns:
-        UserWarning: where a sample is another one when it is asked for again; where labels are no
-            labels, some are missing, or they are not to be had without all images.
+        UserWarning: a sample differs when it is requested again; or the labels are not labels, some are missing, or
+            they cannot be had without reading all images.
 
     Example:
         >>> data = of_items([(np.zeros((8, 8), np.uint8), "a"), (np.ones((8, 8), np.uint8), "b")])

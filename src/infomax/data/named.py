@@ -33,9 +33,9 @@ _FASHION = [
 
 
 def digits(split: str = "train") -> Dataset:
-    """Give scikit-learn's 1,797 handwritten digits, 8 x 8 grey, values 0..16 stretched to 0..255.
+    """Load scikit-learn's 1,797 handwritten digits, 8 x 8 grey, values 0..16 scaled to 0..255.
 
-    Of every class, each fifth image is test: 1,442 train, 355 test, the same on every machine.
+    Every fifth image of each class is test data: 1,442 train, 355 test, the same on every machine.
 
     Args:
         split: `train` or `test`.
@@ -67,8 +67,8 @@ def gaussians(n: int = 2500, sigma: float = 0.05, split: str = "train", seed: in
     Args:
         n: number of points, a multiple of 5.
         sigma: standard deviation of each Gaussian.
-        split: `train` or `test`; the test split is a fresh sample.
-        seed: of the sample.
+        split: `train` or `test`; the test split is an independent sample.
+        seed: random seed of the sample.
 
     Raises:
         ConfigError: n is not a positive multiple of 5, or sigma is negative.

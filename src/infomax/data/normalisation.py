@@ -15,8 +15,8 @@ _PART = 2**18
 
 
 def statistics(images: Tensor | Sequence[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, images on the [0, 1] scale, each image of a list weighing by its
-    pixels.
+    """Mean and standard deviation of each channel, for images in [0, 1]; the images of a list are weighted by their
+    number of pixels.
 
     Args:
         images: N x H x W x C uint8, a list of H x W x C uint8, or N x D or N x C x L floats.

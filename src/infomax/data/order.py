@@ -24,21 +24,21 @@ def batches(
     drop_last: bool = True,
     blocks: Tensor | None = None,
 ) -> Iterator[Tensor]:
-    """Visit 0..n-1 once, in an order that is a function of (seed, epoch) alone.
+    """Visit 0..n-1 once, in an order that depends only on (seed, epoch).
 
     Args:
         n: number of samples.
-        batch_size: samples a batch.
-        seed: of the run.
-        epoch: of the run.
+        batch_size: samples per batch.
+        seed: seed of the run.
+        epoch: epoch of the run.
         drop_last: leave out the last, smaller batch.
-        blocks: lengths of the runs of samples that are read at once; see `blockwise`.
+        blocks: numbers of samples that are read together; see `blockwise`.
 
     Returns:
         An iterator over int64 index tensors.
 
     Raises:
-        ConfigError: a batch size below 1, or above n where the last batch is dropped.
+        ConfigError: a batch size below 1, or above n if the last batch is dropped.
 
     Example:
         >>> [len(index) for index in batches(10, 4, drop_last=False)]
@@ -57,15 +57,15 @@ def batches(
 
 
 def blockwise(blocks: Tensor, seed: int = 0, epoch: int = 0) -> Tensor:
-    """Order samples that are read in blocks: the blocks at random, then the samples of a window of blocks at random.
+    """Order samples that are read in blocks: shuffle the blocks, then the samples within a window of blocks.
 
-    A window is as many blocks as hold at least `WINDOW_ROWS` samples, and at least `WINDOW_BLOCKS`. A set of one window is
-    visited in the very order that it would be if it lay in memory.
+    A window is as many blocks as hold at least `WINDOW_ROWS` samples, and at least `WINDOW_BLOCKS`. A set of one window
+    is visited in exactly the same order as if it were in memory.
 
     Args:
         blocks: lengths of the blocks, in the order of the samples.
-        seed: of the run.
-        epoch: of the run.
+        seed: seed of the run.
+        epoch: epoch of the run.
 
     Returns:
         A permutation of 0..N-1, N the sum of the lengths.
@@ -93,7 +93,7 @@ def blockwise(blocks: Tensor, seed: int = 0, epoch: int = 0) -> Tensor:
 
 
 def spread(images: Tensor | list[Tensor] | Encoded, count: int) -> Tensor:
-    """Up to `count` samples spread evenly over the data.
+    """Indices of up to `count` samples, spread evenly over the data.
 
     Example:
         >>> spread(torch.zeros(10, 2), 4).tolist()
@@ -105,7 +105,7 @@ def spread(images: Tensor | list[Tensor] | Encoded, count: int) -> Tensor:
 
 
 def gather(images: Tensor | list[Tensor] | Encoded, index: Tensor) -> Tensor | list[Tensor]:
-    """Take the samples of a batch, whether they lie in a tensor, a list, or on a disk.
+    """Get the samples of a batch, from a tensor, a list, or a disk.
 
     Example:
         >>> gather([torch.zeros(1), torch.ones(2)], torch.tensor([1]))

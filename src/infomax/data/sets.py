@@ -1,4 +1,4 @@
-"""What a data set is."""
+"""The classes of data sets."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -27,26 +27,26 @@ class Dataset:
     """Samples, with what is known about them.
 
     Args:
-        images: N x H x W x C uint8, or a list of N uint8 H x W x C where sizes differ, or floats: N x D
-            for points and tables, N x C x L for signals; `Encoded` images are decoded on use. Arrays, and tensors of other
-            types, become these as those of files do.
-        labels: N int64 from 0 on, or `None`; an array or a list, of words too, becomes them.
+        images: N x H x W x C uint8, or a list of N uint8 H x W x C if sizes differ, or floats: N x D for points and
+            tables, N x C x L for signals. `Encoded` images are decoded on use. Arrays and tensors of other types are
+            converted as those of files are.
+        labels: N int64 from 0 on, or `None`; an array or a list, also of words, is converted.
         classes: name of each label, or `None`.
-        name: what was asked for.
-        mean: of each channel of the *train* split, images on the [0, 1] scale.
-        std: of each channel of the *train* split, images on the [0, 1] scale.
+        name: the name that was asked for.
+        mean: mean of each channel of the *training* split, for images in [0, 1].
+        std: standard deviation of each channel of the *training* split, for images in [0, 1].
         skipped: names of the files that could not be read.
-        files: name of each sample's file, below the folder, where they lie in one.
-        origin: name or path, and root, by which `load` found this train split; None: it came otherwise.
-        split: `train` or `test`, where the data have both; None: these are all there are.
-        unlabelled: why there are no labels, where a layout looks as if there were; whoever asks for labels says it.
+        files: name of each sample's file relative to the folder, if the samples are files.
+        origin: name or path, and root, by which `load` found this training split; None: it has another origin.
+        split: `train` or `test`, if the data have both; None: these are all samples.
+        unlabelled: why there are no labels, if the layout looks as if there were; errors about missing labels say it.
 
     Warns:
-        UserWarning: of signals that seem to be N x L x C, and of one value so large that its channel is lost.
+        UserWarning: signals that seem to be N x L x C, or one value so large that its channel is lost.
 
     Raises:
-        DataError: no samples, samples that cannot be, not one label a sample, labels that are no whole numbers, or labels
-            below 0 (which those of a graph's nodes may be).
+        DataError: no samples, impossible samples, not one label per sample, labels that are not whole numbers, or
+            labels below 0 (which are allowed for the nodes of a graph).
 
     Example:
         >>> data = Dataset(torch.zeros(2, 8, 8, 1, dtype=torch.uint8), torch.tensor([0, 1]), name="mine")
@@ -70,13 +70,13 @@ class Dataset:
     split: str | None = None
     unlabelled: str = ""
     read_by: dict[str, Any] = field(default_factory=dict, init=False)
-    """The options of `load` other than its own by which it found this train split: `resize`, `shrink`, `seed` and `stray`."""
+    """Options of `load`, if not the defaults, by which it found this training split: `resize`, `shrink`, `seed`, `stray`."""
     why_skipped: tuple[str, ...] = field(default=(), init=False)
-    """Why each of `skipped` could not be read, in two or three words; nothing: it is not known, or said by the names."""
+    """Why each of `skipped` could not be read, in two or three words; empty: it is not known, or the names say it."""
     parts: dict[int, int] = field(default_factory=dict, init=False)
-    """How many pictures of a folder were read at 1/k of their sides, by k, see `load`'s `shrink`; empty: it is not known."""
+    """How many pictures of a folder were read at 1/k of their sides, by k (see `shrink` of `load`); empty: not known."""
     files_known_by: str | None = field(default=None, init=False)
-    """What the files that samples lie in are known by, see `infomax.data.content`; None: they lie in memory alone."""
+    """What identifies the files of the samples, see `infomax.data.content`; None: the samples are in memory only."""
 
     def __post_init__(self) -> None:
         self.images = _as_images(self.images, self.name)
@@ -123,7 +123,7 @@ class Dataset:
 
     @property
     def no_labels(self) -> str:
-        """That there are no labels, and why where that is known: what an error says of data that are to be judged.
+        """A statement that there are no labels, and why, if known: for the errors of data that are to be evaluated.
 
         Example:
             >>> Dataset(torch.zeros(2, 3)).no_labels, Dataset(torch.zeros(2, 3), unlabelled="one class").no_labels
@@ -133,19 +133,19 @@ class Dataset:
 
     @property
     def n_skipped(self) -> int:
-        """How many files could not be read."""
+        """Number of files that could not be read."""
         return len(self.skipped)
 
     @property
     def replaced(self) -> list[int]:
-        """Rows, ascending, whose place another took, because they could not be decoded; those that have been used so far.
+        """Indices, ascending, of samples used so far that could not be decoded, so that another sample was used instead.
 
-        Of shards alone: a folder leaves such files out when it is gone through.
+        For shards only: a folder leaves such files out when it is scanned.
         """
         return sorted(self.images.replaced) if isinstance(self.images, Encoded) else []
 
     def names(self, rows: Iterable[int]) -> list[str] | None:
-        """What samples are called: their files below the folder, or shard and place of each; None: they have no names.
+        """Names of the samples: files relative to the folder, or shard and position; None: they have no names.
 
         Example:
             >>> Dataset(torch.zeros(2, 3)).names([0]), Dataset(torch.zeros(2, 3), files=["a.png", "b.png"]).names([1])
@@ -156,10 +156,10 @@ class Dataset:
         return self.images.names(rows) if isinstance(self.images, Encoded) else None
 
     def undecoded(self, fate: str) -> str | None:
-        """The samples that could not be decoded when they were used, counted and named, in one line; None: there are none.
+        """The samples that could not be decoded on use, counted and named, in one line; None: there are none.
 
         Args:
-            fate: what became of them, such as "left out".
+            fate: what was done with them, such as "left out".
         """
         if not isinstance(self.images, Encoded) or not self.replaced:
             return None
@@ -169,7 +169,7 @@ class Dataset:
 
     @property
     def is_images(self) -> bool:
-        """Whether the samples are images (else points or nodes)."""
+        """Whether the samples are images (rather than points or nodes)."""
         return not isinstance(self.images, Tensor) or self.images.ndim == 4
 
     @property
@@ -179,44 +179,44 @@ class Dataset:
 
     @property
     def kind(self) -> str:
-        """What the samples are: images, signals or rows (of a table, or points); of a graph nodes."""
+        """The kind of the samples: images, signals or rows (of a table, or points); for a graph nodes."""
         return "images" if self.is_images else "signals" if self.is_signals else "rows"
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """Of every sample: H x W x C of an image, C x L of a signal, D of a row; None where images differ in it."""
+        """Shape of every sample: H x W x C of an image, C x L of a signal, D of a row; None if images differ in shape."""
         if isinstance(self.images, Tensor):
             return tuple(self.images.shape[1:])
         return self.images.shape if isinstance(self.images, Encoded) else None
 
     @property
     def channels(self) -> int:
-        """Channels of an image or a signal, or dimensions of a point."""
+        """Number of channels of an image or a signal, or of dimensions of a point."""
         return self.images[0].shape[0 if self.is_signals else -1]
 
     @property
     def size(self) -> int | None:
-        """Shorter side of the images in pixels; `None` for points, and where sizes differ."""
+        """Shorter side of the images in pixels; `None` for points, and if sizes differ."""
         if isinstance(self.images, Encoded):
             return min(self.images.shape[:2]) if self.images.shape else None
         return min(self.images.shape[1:3]) if isinstance(self.images, Tensor) and self.images.ndim == 4 else None
 
 
 class Graph(Dataset):
-    """One graph: nodes are the samples.
+    """One graph, whose nodes are the samples.
 
     Args:
         x: N x F features.
-        edge_index: 2 x E whole numbers; an undirected edge stands in it twice.
+        edge_index: 2 x E whole numbers; an undirected edge is listed twice, once in each direction.
         labels: N whole numbers, or `None`.
-        train: ids of the nodes whose labels may be learnt from, or a mask of N booleans (or whole numbers 0 and 1).
-        val: of the nodes to choose by.
-        test: of the nodes to report on.
+        train: ids of the nodes whose labels are used for training, or a mask of N booleans (or whole numbers 0 and 1).
+        val: ids of the nodes for validation, likewise.
+        test: ids of the nodes for testing, likewise.
         classes: name of each label, or `None`.
-        name: what was asked for.
+        name: the name that was asked for.
 
     Raises:
-        DataError: an edge to a node, or an id of one, that is not there; an id that is given twice.
+        DataError: an edge to a node that does not exist, or an id of one; an id that is given twice.
 
     Example:
         >>> graph = Graph(torch.eye(3), torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))

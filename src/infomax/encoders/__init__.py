@@ -1,4 +1,4 @@
-"""Encoders by name, each with an attribute `width`; any `nn.Module` that maps a batch to N x D works as well.
+"""Encoders by name, each with an attribute `width`; any `nn.Module` that maps a batch to N x D can be used as well.
 
 encoder = infomax.encoders.get("resnet18", channels=3, size=32)
 encoder.width  # 512
@@ -76,24 +76,26 @@ def get(name: str, channels: int = 3, size: int = 32, *, init: str | Path | None
     | resnet18, resnet34, resnet50 | images; CIFAR stem up to 64 px, ImageNet stem above | 512, 512, 2048 |
     | resnet1d | signals of any length (`channels` theirs) | 128 |
     | gcn | a graph (`channels` its features), needs torch-geometric | 256 |
-    | torchvision/NAME | any classifier of torchvision | found by a run |
-    | timm/NAME | any model of timm | found by a run |
+    | torchvision/NAME | any classifier of torchvision | measured on a batch |
+    | timm/NAME | any model of timm | measured on a batch |
 
     Args:
         name: one of the above.
-        channels: of the images, dimensions of the points, or features of the nodes.
+        channels: number of channels of the images, dimensions of the points, or features of the nodes.
         size: side of the images in pixels.
-        init: the weights to begin with: `pretrained`, those that torchvision or timm publish (also of resnet18 to 50, above
-            64 px); a run's folder, its encoder's; or a file (`infomax.encoders.begin`). None: drawn at random.
-        options: the encoder's own (`final_norm=False` of toy, `hidden` of mlp, what timm and torchvision take).
+        init: initial weights: `pretrained`, those published by torchvision or timm (also for resnet18 to 50, above 64
+            px); the folder of a run, whose encoder's weights are used; or a weights file (`infomax.encoders.begin`).
+            None: random.
+        options: options of the encoder (`final_norm=False` of toy, `hidden` of mlp, those of timm and torchvision).
 
     Returns:
-        A module that maps a batch to N x width, with the attributes `width` and `recipe` (these arguments, by which a
-        run's encoder is built again).
+        A module that maps a batch to N x width, with the attributes `width` and `recipe` (these arguments, from which a
+            run's encoder is rebuilt).
 
     Raises:
-        ConfigError: an unknown name or option, a missing optional package, a size that the encoder cannot take, or weights of
-            another one. DataError: weights that are not there or cannot be read.
+        ConfigError: an unknown name or option, a missing optional package, a size that the encoder cannot take, or
+            weights of another encoder.
+        DataError: weights that do not exist or cannot be read.
 
     Example:
         >>> import torch
@@ -114,15 +116,15 @@ def get(name: str, channels: int = 3, size: int = 32, *, init: str | Path | None
 
 
 def check(name: str, init: str | Path | None = None, size: int | None = None) -> None:
-    """Refuse a name that no encoder has, or published weights that there are not: asked before data are read, which takes long.
+    """Refuse an unknown encoder, or published weights that do not exist; called before the data are read, which takes long.
 
     Args:
-        name: of an encoder.
-        init: as of `get`.
-        size: side of the images in pixels, where it is known.
+        name: name of an encoder.
+        init: as in `get`.
+        size: side of the images in pixels, if known.
 
     Raises:
-        ConfigError: naming the nearest, or a package that is missing; or saying what to take.
+        ConfigError: the message names the nearest encoder, the missing package, or what to use.
 
     Example:
         >>> check("resnet81")
@@ -154,7 +156,7 @@ _WEIGHTS = ("init", "init_known_by", "pretrained", "checkpoint_path")
 
 
 def again(recipe: Mapping[str, Any]) -> nn.Module:
-    """Build an encoder from its `recipe` whose weights are about to be read from elsewhere: no others are fetched.
+    """Build an encoder from its `recipe` when its weights will be loaded from elsewhere: no published weights are fetched.
 
     Example:
         >>> again({"name": "mlp", "channels": 1, "size": 8}).recipe

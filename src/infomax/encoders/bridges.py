@@ -1,4 +1,4 @@
-"""Encoders out of torchvision and timm, their classifier taken off and their width found."""
+"""Encoders from torchvision and timm, without their classifier and with a measured width."""
 
 import contextlib
 import difflib
@@ -21,11 +21,11 @@ PUBLISHED = ("resnet18", "resnet34", "resnet50")
 
 
 class Features(nn.Module):
-    """A backbone that says how wide its features are.
+    """A backbone with a known width.
 
     Args:
         body: maps a batch to N x width.
-        width: of the features.
+        width: number of features.
 
     Example:
         >>> Features(nn.Flatten(), 12)(torch.zeros(2, 3, 2, 2)).shape
@@ -46,17 +46,18 @@ class Features(nn.Module):
 def resnet(name: str, channels: int = 3, size: int = 32, *, pretrained: bool = False) -> Features:
     """Build torchvision's ResNet without its classifier, with the stem that fits the images.
 
-    Up to 64 px the stem is a 3 x 3 convolution of stride 1 and there is no max-pooling (the customary CIFAR variant),
+    Up to 64 px the stem is a 3 x 3 convolution of stride 1 without max-pooling (the usual CIFAR variant),
     above it is the ImageNet stem (7 x 7, stride 2, max-pooling).
 
     Args:
         name: `resnet18`, `resnet34` or `resnet50`.
-        channels: of the images.
+        channels: channels of the images.
         size: side of the images in pixels.
-        pretrained: begin with torchvision's weights, above 64 px.
+        pretrained: load torchvision's weights, above 64 px.
 
     Raises:
-        ConfigError: pretrained with the CIFAR stem. DataError: weights that cannot be fetched.
+        ConfigError: pretrained with the CIFAR stem.
+        DataError: weights that cannot be fetched.
 
     Example:
         >>> resnet("resnet18", size=32).width
@@ -100,18 +101,20 @@ def of_imagenet(name: str, size: int) -> None:
 def from_torchvision(
     name: str, channels: int = 3, size: int = 32, *, pretrained: bool = False, **options: Any
 ) -> Features:
-    """Build any classifier of torchvision by name, take its classifier off, and find the width by running it.
+    """Build any torchvision classifier by name, without its classification layer, and measure the width by running it.
 
     Args:
-        name: as torchvision lists it.
-        channels: of the images; other than 3 renews the first convolution.
+        name: name in torchvision.
+        channels: channels of the images; with other than 3, the first convolution is replaced.
         size: side of the images in pixels; vision transformers are built for it.
-        pretrained: begin with torchvision's weights; of grey images the first convolution is the sum over colours.
-        options: handed on to torchvision.
+        pretrained: load torchvision's weights; for grey images the weights of the first convolution are summed over the
+            colours.
+        options: passed on to torchvision.
 
     Raises:
-        ConfigError: an unknown name, options that the model does not take, a model that cannot take such images, or weights
-            that do not fit them. DataError: weights that cannot be fetched.
+        ConfigError: an unknown name, options that the model does not take, a model that cannot take such images, or
+            weights that do not fit them.
+        DataError: weights that cannot be fetched.
 
     Example:
         >>> from_torchvision("squeezenet1_1", size=64).width
@@ -212,18 +215,18 @@ def _see(net: nn.Module, channels: int, name: str) -> None:
 
 
 def from_timm(name: str, channels: int = 3, size: int = 32, **options: Any) -> Features:
-    """Build any model of timm by name, without its classifier, and find the width by running it.
+    """Build any timm model by name, without its classification layer, and measure the width by running it.
 
     Args:
-        name: as timm lists it.
-        channels: of the images.
-        size: side of the images in pixels; models of a fixed input size are built for it, vision transformers so that they
-            take other multiples of their patches too, as multi-crop needs.
-        options: handed on to timm (`pretrained=True`, for instance).
+        name: name in timm.
+        channels: channels of the images.
+        size: side of the images in pixels. Models of a fixed input size are built for it; vision transformers are built
+            so that they also take other multiples of their patches, as multi-crop needs.
+        options: passed on to timm (`pretrained=True`, for instance).
 
     Raises:
-        ConfigError: timm is missing, an unknown name, options that the model does not take, or a model that cannot take such
-            images.
+        ConfigError: timm is missing, an unknown name, options that the model does not take, or a model that cannot take
+            such images.
     """
     in_timm(name)
     import timm

@@ -1,4 +1,4 @@
-"""A graph encoder through torch-geometric."""
+"""A graph encoder, using torch-geometric."""
 
 import warnings
 
@@ -14,7 +14,7 @@ class GCN(nn.Module):
     `H' = PReLU(BN(D^-1/2 (A + I) D^-1/2 H W))`, twice.
 
     Args:
-        features: F of the nodes.
+        features: F, features of the nodes.
         hidden: width of the first layer.
         width: width of the second layer, the embedding.
 

@@ -1,4 +1,4 @@
-"""An encoder of signals: a residual net along time."""
+"""An encoder of signals: a residual network along time."""
 
 import torch
 from torch import Tensor, nn
@@ -23,12 +23,12 @@ class _Block(nn.Module):
 
 
 class ResNet1d(nn.Module):
-    """A residual net for signals of any length: a stem and three blocks of stride 2, then the mean over time.
+    """A residual network for signals of any length: a stem and three blocks of stride 2, then the mean over time.
 
-    With the standard width 0.18 M parameters; a feature sees 175 readings before the mean.
+    With the standard width it has 0.18 M parameters; a feature depends on 175 time steps before the mean.
 
     Args:
-        channels: of the signals.
+        channels: channels of the signals.
         base: channels of the stem; the blocks have base, 2 base and 4 base.
 
     Example:

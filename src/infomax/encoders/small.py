@@ -1,4 +1,4 @@
-"""Small encoders: the toy's network, an MLP for tiny inputs, a residual net for CPUs."""
+"""Small encoders: the network of the toy study, an MLP for tiny inputs, a residual network for CPUs."""
 
 import torch
 from torch import Tensor, nn
@@ -8,12 +8,12 @@ from infomax.errors import ConfigError
 
 
 class Toy(nn.Module):
-    """The paper's toy encoder (E.4): Linear, batch norm, ReLU, Linear, batch norm, then unit length.
+    """The paper's toy encoder (E.4): Linear, batch norm, ReLU, Linear, batch norm, then normalisation to unit length.
 
     Args:
         inputs: dimensions of a point.
         hidden: units of the hidden layer.
-        outputs: dimensions of the sphere's space.
+        outputs: dimension of the space in which the sphere lies.
         final_norm: keep the last batch norm; without it a collapse shows in the spread of the outputs.
 
     Example:
@@ -39,10 +39,10 @@ class Toy(nn.Module):
 
 
 class MLP(nn.Module):
-    """A perceptron with batch norm on flattened inputs, for points and tiny images.
+    """A multilayer perceptron with batch norm on flattened inputs, for points and tiny images.
 
     Args:
-        inputs: numbers a sample has.
+        inputs: numbers per sample.
         hidden: units of every layer.
         depth: number of layers.
 
@@ -63,7 +63,7 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map N x ... with `inputs` numbers a sample to N x hidden."""
+        """Map N x ... with `inputs` numbers per sample to N x hidden."""
         flat = x.flatten(1)
         if flat.shape[1] != self.inputs:
             raise ConfigError(
@@ -93,11 +93,11 @@ class _Block(nn.Module):
 
 
 class ResNet8(nn.Module):
-    """A residual net that a CPU can train: a stem of stride 2 and three blocks of 32, 64, 128 channels, 0.31 M
+    """A residual network that a CPU can train: a stem of stride 2 and three blocks of 32, 64, 128 channels, 0.31 M
     parameters.
 
     Args:
-        channels: of the images.
+        channels: channels of the images.
         base: channels of the stem; the features are four times as wide.
 
     Example:

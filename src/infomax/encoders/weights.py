@@ -1,4 +1,4 @@
-"""The weights that an encoder begins with: those that its library publishes, another run's, or a file's."""
+"""The initial weights of an encoder: published by its library, from another run, or from a file."""
 
 import contextlib
 import hashlib
@@ -30,16 +30,16 @@ _WITHIN = ("state_dict", "model", "model_state_dict")
 
 
 def begin(encoder: nn.Module, source: str | Path) -> None:
-    """Fill an encoder with the weights of another run's encoder, or of a file; nothing in them is executed.
+    """Load the weights of another run's encoder, or of a file, into an encoder; nothing in the file is executed.
 
     Args:
-        encoder: of the same architecture.
-        source: a run's folder; or a file of tensors by name, `.safetensors`, or as `torch.save` writes a `state_dict`: the
-            encoder's own, or those of a larger whole of which it is a part (`found`).
+        encoder: an encoder of the same architecture.
+        source: the folder of a run; or a file of tensors by name, `.safetensors` or a `state_dict` written by
+            `torch.save`. It may hold the encoder's own tensors or those of a larger model that contains it (`found`).
 
     Raises:
-        DataError: a path that is not there, or holds no weights that can be read.
-        ConfigError: weights of another architecture, naming the first difference.
+        DataError: a path that does not exist, or holds no weights that can be read.
+        ConfigError: weights of another architecture; the message names the first difference.
 
     Example:
         >>> import tempfile
@@ -56,10 +56,10 @@ def begin(encoder: nn.Module, source: str | Path) -> None:
 
 
 def located(source: str | Path) -> Path:
-    """Where weights lie: asked before data are read, which takes long.
+    """Find the weights; called before the data are read, which takes long.
 
     Raises:
-        DataError: a path that is not there, or a folder that is no run.
+        DataError: a path that does not exist, or a folder that is not a run.
     """
     path = Path(source).expanduser()
     if path.is_dir() and not (path / OF_A_RUN).is_file():
@@ -98,19 +98,19 @@ def run_of(source: str | Path) -> Path | None:
 
 
 def found(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> Mapping[str, Tensor]:
-    """An encoder's tensors among those of a larger whole: a model with its classifier, as torchvision's and timm's files are,
-    or a learner of another library, whose backbone stands behind a prefix (`backbone.conv1.weight`).
+    """An encoder's tensors among those of a larger model: a model with its classifier, such as the files of torchvision
+    and timm, or a learner of another library, with its backbone behind a prefix (`backbone.conv1.weight`).
 
-    The layers may be numbered, too, as `nn.Sequential(*list(resnet.children())[:-1])` numbers them
+    The layers may also be numbered, as `nn.Sequential(*list(resnet.children())[:-1])` numbers them
     (`backbone.4.0.conv1.weight` is `layer1.0.conv1.weight`).
 
-    A prefix counts where every tensor of the encoder stands behind it, in its shape, and no others of the same parts (a
-    ResNet-34 has all tensors of a ResNet-18, and more in each layer); of several the one that the others are made of,
-    as a slow copy's is (`momentum_backbone.`, `backbone_momentum.`). Where there is none, all are given back, to be
-    compared.
+    A prefix matches if every tensor of the encoder is found behind it, in its shape, and no others of the same parts (a
+    ResNet-34 has all tensors of a ResNet-18, and more in each layer). If several match, the one whose name is part of
+    the others is taken, which excludes a moving average (`momentum_backbone.`, `backbone_momentum.`). If none matches,
+    all tensors are returned, to be compared.
 
     Raises:
-        ConfigError: several, of which none is part of the others.
+        ConfigError: several prefixes match, none of which is part of the others.
 
     Example:
         >>> whole = {"net.weight": torch.ones(3, 2), "net.bias": torch.zeros(3), "head.weight": torch.ones(1, 3)}

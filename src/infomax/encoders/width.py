@@ -1,4 +1,4 @@
-"""How wide the features of a module are."""
+"""The width of a module's features."""
 
 import torch
 from torch import Tensor, nn
@@ -8,14 +8,15 @@ from infomax.modes import resting
 
 
 def width_of(module: nn.Module, example: object = None) -> int:
-    """Find the number of features a module gives for each sample.
+    """Find the number of features that a module returns for each sample.
 
-    Asks, in this order: its attribute `width` or `num_features`; a run on `example` (evaluation mode, no gradient);
-    the output size of its last linear layer; of a convolutional network without one, a run on black images of two sizes.
+    It tries in this order: the attribute `width` or `num_features`; running the module on `example` (evaluation mode,
+    no gradient); the output size of its last linear layer; for a convolutional network without one, running it on black
+    images of two sizes.
 
     Args:
         module: any encoder that maps a batch to N x D.
-        example: a batch the module can take; needed where the module does not say its width.
+        example: a batch that the module can take; needed if the module does not tell its width.
 
     Returns:
         D.

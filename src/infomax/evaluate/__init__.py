@@ -1,4 +1,4 @@
-"""What an embedding is worth: linear probe, nearest neighbours, and gauges of collapse and spread."""
+"""Evaluation of an embedding: linear probe, nearest neighbours, and gauges of collapse and spread."""
 
 from infomax.evaluate.features import encode
 from infomax.evaluate.gauges import (

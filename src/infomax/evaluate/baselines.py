@@ -62,9 +62,9 @@ def baselines(
         progress: show a bar over two seconds.
 
     Returns:
-        percents of the encoder with new weights (`untrained`; not where it has no name to be built by), in their place of a
-        run that began with given weights those (`init`; `weights` says which), and of the samples as they are (`raw`; images
-        at `size` pixels, at most 32, of colour 16).
+        percents of the encoder with new weights (`untrained`; not where it has no name to be built by), in their place
+            of a run that began with given weights those (`init`; `weights` says which), and of the samples as they are
+            (`raw`; images at `size` pixels, at most 32, of colour 16).
 
     Warns:
         UserWarning: those weights have changed or cannot be had, so that new ones stand in their place.

@@ -1,4 +1,4 @@
-"""Features of a data set as a file."""
+"""Features of a data set, as a file."""
 
 import io
 import tempfile
@@ -33,28 +33,28 @@ def embed(
     size: int | None = None,
     progress: bool = True,
 ) -> tuple[Tensor, list[str]]:
-    """The features of every sample of a data set, also written to a new file if one is named.
+    """Compute the features of every sample of a data set, and write them to a new file if one is named.
 
-    Samples of shards that cannot be decoded are left out, counted and named in a warning; of a run that is not finished one
-    says so.
+    Samples of shards that cannot be decoded are left out; a warning counts and names them. Another warning says if the
+    run is not finished.
 
     Args:
         run: a run with its learner.
         data: a data set, name or path.
-        out: a new `.npz` file (`features` N x D float32, `names` of the samples, `labels` where there are any, `classes`), or
-            a `.parquet` file (a row a sample: `name`, `label`, `feature`), which takes pyarrow; None: no file.
-        root: where named data sets lie.
+        out: a new `.npz` file (`features` N x D float32, `names` of the samples, `labels` if there are any, `classes`),
+            or a `.parquet` file (one row per sample: `name`, `label`, `feature`), which needs pyarrow; None: no file.
+        root: folder of the named data sets.
         split: `train` or `test`.
-        head: the embedding behind the projector, in place of the encoder's features.
-        size: side in pixels at which whole images are seen; None: as in `evaluate`.
-        progress: show a bar.
+        head: compute the embedding behind the projector instead of the encoder's features.
+        size: side in pixels at which whole images are shown to the encoder; None: as in `evaluate`.
+        progress: show a progress bar.
 
     Returns:
-        N x D, and the names of the samples: their files below the folder, shard and member of each, or their rows.
+        N x D, and the names of the samples: files relative to the folder, shard and member of each, or row numbers.
 
     Raises:
-        ConfigError: a file that exists, or of another kind, or a `.parquet` file without pyarrow. DataError: data that
-            the encoder cannot take.
+        ConfigError: a file that exists or has another ending, or a `.parquet` file without pyarrow.
+        DataError: data that the encoder cannot take.
     """
     path = None if out is None else new_file(out)
     if run.unfinished:
@@ -82,11 +82,11 @@ def embed(
 
 
 def new_file(out: str | Path) -> Path:
-    """The file that features are to be written to, untouched: asked before data are read, which takes long.
+    """Check the file that features are to be written to, without touching it; called before the data are read.
 
     Raises:
-        ConfigError: a file that exists, or of another kind, or a `.parquet` file without pyarrow. DataError: a place at which
-            nothing can be written.
+        ConfigError: a file that exists or has another ending, or a `.parquet` file without pyarrow.
+        DataError: a place where nothing can be written.
     """
     path = Path(out)
     if path.suffix not in KINDS:

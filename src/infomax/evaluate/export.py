@@ -1,13 +1,13 @@
-"""A run's encoder as one file for elsewhere: a program with its normalisation inside, or its weights.
+"""A run's encoder as one file for use elsewhere: a program that includes its normalisation, or its weights.
 
-| file | holds | reads it |
+| file | holds | read by |
 |---|---|---|
-| .onnx | a program | ONNX Runtime and its kin |
+| .onnx | a program | ONNX Runtime and similar programs |
 | .pt2 | a program | `torch.export.load(file).module()`, without this package |
 | .safetensors | weights by name, without `body.` before those of torchvision or timm | `load_state_dict`, `--init` |
 
-A program takes samples as they are, in float32: images N x C x H x W in [0, 1], signals N x C x L, rows N x D. What a file is
-of stands in it as text.
+A program takes samples as they are, in float32: images N x C x H x W in [0, 1], signals N x C x L, rows N x D. The file
+contains a description of its encoder, as text.
 """
 
 import io
@@ -55,13 +55,13 @@ class Exported:
     """A file that was written.
 
     Args:
-        path: of it.
-        takes: the shape that it takes: a word where it is free; empty where it holds weights alone.
-        width: of the features.
-        size: side in pixels at which whole images are to be seen; None of anything else.
-        difference: the largest between its features and the encoder's.
-        largest: of the encoder's features, without its sign.
-        seen: what they were compared on.
+        path: path of the file.
+        takes: the input shape, with a word for each free dimension; empty if the file holds only weights.
+        width: number of features.
+        size: side in pixels at which whole images are to be shown to the encoder; None for other data.
+        difference: largest absolute difference between its features and the encoder's.
+        largest: largest absolute value among the encoder's features.
+        seen: the inputs on which they were compared.
     """
 
     path: Path
@@ -84,12 +84,12 @@ class Exported:
 
 
 class Program(nn.Module):
-    """An encoder behind its normalisation.
+    """An encoder with its normalisation in front.
 
     Args:
         encoder: takes normalised samples.
-        mean, std: of each channel; None: it takes them as they are.
-        axes: that follow the channels.
+        mean, std: mean and standard deviation of each channel; None: no normalisation.
+        axes: number of axes after the channels.
     """
 
     mean: Tensor
@@ -109,24 +109,26 @@ class Program(nn.Module):
 
 
 def export(run: "Run", out: str | Path, *, encoder: str = "f", size: int | None = None) -> Exported:
-    """Write a run's encoder to a new file, by whose ending it is a program or weights, and hold it against the encoder.
+    """Write a run's encoder to a new file, a program or weights by the file's ending, and compare it with the encoder.
 
-    A warning says so where the run is not finished.
+    A warning says if the run is not finished.
 
     Args:
-        run: with its learner.
+        run: a run with its learner.
         out: a new `.onnx`, `.pt2` or `.safetensors` file.
-        encoder: f, or g: the second one, which SDMI trains and others move slowly behind f.
-        size: side in pixels at which whole images are to be seen; None: `Run.size`. Where an encoder takes images of any size,
-            so does its program.
+        encoder: f, or g, the second encoder: SDMI trains it, and in other methods it follows f as a moving average.
+        size: side in pixels at which whole images are to be shown to the encoder; None: `Run.size`. If an encoder takes
+            images of any size, so does its program.
 
     Returns:
-        What was written, with the largest difference between its features and the encoder's on noise; it prints as two lines.
+        A description of the file, with the largest difference between its features and the encoder's on noise; it
+            prints as two lines.
 
     Raises:
-        ConfigError: a file that exists, or of another kind, packages that are missing, no second encoder, one of a graph, or
-            one that torch cannot export. DataError: a size that it cannot take. NumericsError: what was made says another thing
-            than the encoder; there is no file then.
+        ConfigError: a file that exists or has another ending, missing packages, no second encoder, an encoder of a
+            graph, or one that torch cannot export.
+        DataError: a size that the encoder cannot take.
+        NumericsError: the file's outputs differ from the encoder's; the file is then not kept.
     """
     path = new_file(out)
     if kind_of(run) == "nodes":

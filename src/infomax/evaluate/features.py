@@ -1,4 +1,4 @@
-"""Frozen features: a module applied to many samples in batches, as it behaves in evaluation."""
+"""Frozen features: a module applied to many samples in batches, in evaluation mode."""
 
 import copy
 import math
@@ -44,25 +44,26 @@ def encode(
     views: Callable[[Any], Tensor] | Views | None = None,
     progress: bool = True,
 ) -> Tensor:
-    """Embed every image: in evaluation mode, without gradients, on the module's own device.
+    """Encode every image: in evaluation mode, without gradients, on the module's own device.
 
-    The mode of every submodule is put back afterwards, frozen ones included.
+    The mode of every submodule is restored afterwards, including frozen ones.
 
     Args:
-        module: maps a batch to `B ...`; what follows the batch dimension is flattened.
-        images: N ..., anything that `views` or the module takes; or a list of N whose sizes differ, which `views` brings
-            to one.
+        module: maps a batch to `B ...`; all dimensions after the batch are flattened.
+        images: N ..., anything that `views` or the module takes; or a list of N images of different sizes, which
+            `views` brings to one size.
         batch: images at a time.
-        views: applied to each batch where the images lie, before it goes to the module's device; resizing and
-            normalisation only, no augmentation: `infomax.views.recipe("none", size=..., mean=..., std=...)`, or a function.
-        progress: show a bar once it has taken two seconds.
+        views: applied to each batch where the images are, before it goes to the module's device; resizing and
+            normalisation only, no augmentation: `infomax.views.recipe("none", size=..., mean=..., std=...)`, or a
+            function.
+        progress: show a progress bar once it has taken two seconds.
 
     Returns:
         N D, on the CPU.
 
     Raises:
-        ConfigError: batch below 1, a list without `views`, or a module that gives no tensor. DataError: no images, or what is
-            none, such as a whole data set.
+        ConfigError: `batch` below 1, a list without `views`, or a module that does not return a tensor.
+        DataError: no images, or something else, such as a whole data set.
         NumericsError: NaN or infinity in the features.
 
     Example:
@@ -176,19 +177,19 @@ def feed_of(run: "Run", data: Dataset) -> Feed:
 
 
 def whole_size(run: "Run", data: Dataset) -> int | None:
-    r"""Side in pixels at which things in whole images are about as large as they were in a run's views.
+    r"""Side in pixels at which objects in whole images appear about as large as in a run's views.
 
-    A crop that holds a share s of an image, brought to S pixels, shows things $1/\sqrt s$ times as large as the whole image at
-    S pixels would. So whole images are seen at
+    A crop that holds a share s of an image, resized to S pixels, shows objects $1/\sqrt s$ times as large as the whole
+    image at S pixels would. So whole images are shown at
     $$ S \cdot E\,[1 / \sqrt s] = 2 S / (\sqrt a + \sqrt b), \qquad s \sim U(a, b), $$
-    to the nearest multiple of 8 (at an odd side strided convolutions lose what they see), at most at their own side (of large
-    ones at 96), and at least at S. Views as large as the images change nothing, nor do those that are no recipe of crops.
+    rounded to a multiple of 8 (strided convolutions do worse at odd sides), at most at their own side (96 for large
+    images), and at least at S. If the views are as large as the images, or are not a recipe of crops, nothing changes.
 
     Args:
-        run: with its configuration.
-        data: what is to be seen.
+        run: a run with its configuration.
+        data: the data to be encoded.
 
-    Source: Touvron et al. 2019, FixRes (arXiv:1906.06423, section 3), there for training on labels.
+    Source: Touvron et al. 2019, FixRes (arXiv:1906.06423, section 3), there for supervised training.
     """
     side, name = run_size(run.config), run.config["views"]["recipe"]
     if side is None or not data.is_images:

@@ -61,8 +61,8 @@ def finetuned(
         progress: show a bar of the epochs of all trainings.
 
     Returns:
-        `finetune`: mean, sd, n (seeds), `rate`, `epochs`, what the encoder was shown (`views`), and the accuracies of the
-        choice, `held_out`.
+        `finetune`: mean, sd, n (seeds), `rate`, `epochs`, what the encoder was shown (`views`), and the accuracies of
+            the choice, `held_out`.
 
     Raises:
         ConfigError: a graph, whose nodes cannot be cut into batches.

@@ -1,7 +1,7 @@
-r"""Gauges of an embedding: has it collapsed, and how is it spread over the sphere?
+r"""Gauges of an embedding: whether it has collapsed, and how it is spread over the sphere.
 
 All take `... N D` (rows are samples; leading dimensions are independent problems, such as the seeds of an ensemble) and
-return `...`. None needs labels but `cluster_centres`.
+return `...`. Only `cluster_centres` needs labels.
 """
 
 import math
@@ -17,11 +17,12 @@ from infomax.evaluate.numbers import finite, unit
 
 @torch.no_grad()
 def effective_rank(z: Tensor, *, center: bool = False) -> Tensor:
-    r"""How many dimensions an embedding really uses (RankMe): $\exp(-\sum_k p_k \log p_k)$, $p_k = \sigma_k / \sum_l
+    r"""Number of dimensions that an embedding effectively uses (RankMe): $\exp(-\sum_k p_k \log p_k)$, $p_k = \sigma_k /
+    \sum_l
     \sigma_l$.
 
     The singular values are those of z as it is, so a common offset counts as one dimension unless `center` is set. 1
-    means that all rows lie on a line through the origin, D that all directions are used alike.
+    means that all rows lie on a line through the origin, D that all directions are used equally.
 
     Args:
         z: `... N D`.
@@ -31,7 +32,8 @@ def effective_rank(z: Tensor, *, center: bool = False) -> Tensor:
         `...`, between 1 and min(N, D), float64.
 
     Raises:
-        DataError: not `... N D`. NumericsError: NaN or infinity in z.
+        DataError: not `... N D`.
+        NumericsError: NaN or infinity in z.
 
     Example:
         >>> effective_rank(torch.eye(4)), effective_rank(torch.ones(9, 4))
@@ -59,10 +61,11 @@ def effective_rank(z: Tensor, *, center: bool = False) -> Tensor:
 def std_per_dimension(z: Tensor) -> Tensor:
     r"""Standard deviation of each dimension of the L2-normalised rows, times $\sqrt D$: `... N D -> ... D`.
 
-    0 where all rows coincide; about 1 in every dimension where they fill the sphere.
+    It is 0 if all rows coincide, and about 1 in every dimension if they fill the sphere.
 
     Raises:
-        DataError: not `... N D`. NumericsError: NaN or infinity in z.
+        DataError: not `... N D`.
+        NumericsError: NaN or infinity in z.
 
     Example:
         >>> std_per_dimension(torch.tensor([[2.0, 0.0], [-1.0, 0.0]]))
@@ -76,10 +79,11 @@ def std_per_dimension(z: Tensor) -> Tensor:
 
 @torch.no_grad()
 def spread(z: Tensor) -> Tensor:
-    r"""Mean of `std_per_dimension`: near 1 on a filled sphere, 0 when collapsed to a point.
+    r"""Mean of `std_per_dimension`: near 1 on a filled sphere, 0 after a collapse to a point.
 
     Raises:
-        DataError: not `... N D`. NumericsError: NaN or infinity in z.
+        DataError: not `... N D`.
+        NumericsError: NaN or infinity in z.
 
     Example:
         >>> spread(torch.ones(5, 3)), spread(torch.tensor([[1.0], [-1.0]]))
@@ -121,8 +125,9 @@ def uniformity(z: Tensor, *, t: float = 2.0, chunk: int = 1024) -> Tensor:
     r"""Logarithm of the mean Gaussian potential of all pairs: $\log E_{i \ne j} e^{-t |z_i - z_j|^2}$; lower is more
     uniform.
 
-    0 when collapsed, to a point or to the origin; on a uniform circle and t = 2 it is about -1.57, and towards -4 as D grows.
-    A row of zeros has no direction and stays where it is: at distance 0 from others such, 1 from the sphere.
+    It is 0 after a collapse to a point or to the origin; on a uniform circle with t = 2 it is about -1.57, and it tends
+    to -4 as D grows. A row of zeros has no direction and stays as it is: at distance 0 from other such rows, 1 from the
+    sphere.
 
     Args:
         z: `... N D`, any scale.
@@ -133,7 +138,8 @@ def uniformity(z: Tensor, *, t: float = 2.0, chunk: int = 1024) -> Tensor:
         `...`
 
     Raises:
-        DataError: not `... N D`. NumericsError: NaN, infinity, or fewer than two rows.
+        DataError: not `... N D`.
+        NumericsError: NaN, infinity, or fewer than two rows.
 
     Example:
         >>> uniformity(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))  # one pair at distance 2
@@ -183,7 +189,7 @@ def cluster_centres(z: Tensor, labels: Tensor) -> Tensor:
 
 
 class AngleGaps(NamedTuple):
-    """Statistics over the centres of each one's angle to its nearest neighbour, in degrees, each of shape `...`."""
+    """Statistics, over the centres, of the angle to the nearest other centre, in degrees, each of shape `...`."""
 
     mean: Tensor
     min: Tensor
@@ -195,7 +201,7 @@ class AngleGaps(NamedTuple):
 def angle_gaps(centres: Tensor) -> AngleGaps:
     """Angle from each centre to its nearest neighbour: mean, min, max and (population) standard deviation, in degrees.
 
-    The `min` tells how well the closest two are separated (at best 90 for five points on a sphere); the mean may
+    `min` says how well the closest two are separated (at best 90 for five points on a sphere); the mean may
     exceed it.
 
     Args:
@@ -205,7 +211,8 @@ def angle_gaps(centres: Tensor) -> AngleGaps:
         An `AngleGaps` of float64.
 
     Raises:
-        DataError: not `... C D`. NumericsError: NaN, infinity, or fewer than two centres.
+        DataError: not `... C D`.
+        NumericsError: NaN, infinity, or fewer than two centres.
 
     Example:
         >>> [round(float(x), 1) for x in angle_gaps(torch.eye(3))]
@@ -222,29 +229,31 @@ def angle_gaps(centres: Tensor) -> AngleGaps:
 
 @torch.no_grad()
 def lidar(z: Tensor, *, delta: float = 1e-4) -> Tensor:
-    r"""How many dimensions tell samples apart beyond what their views differ in (LiDAR): the effective rank of
+    r"""Number of dimensions that distinguish samples rather than views of a sample (LiDAR): the effective rank of
     $\Sigma_w^{-1/2} \Sigma_b \Sigma_w^{-1/2}$, $\exp(-\sum_k p_k \log p_k)$ with $p_k = \lambda_k / \sum_l \lambda_l$.
 
-    $\Sigma_b$ is the covariance of the samples' mean embeddings, $\Sigma_w$ that of views around their sample's mean, plus
+    $\Sigma_b$ is the covariance of the samples' mean embeddings, $\Sigma_w$ that of views around their sample's mean,
+    plus
     $\delta I$. Unlike the rank of the embedding it does not count dimensions that only carry the augmentation.
 
     Args:
         z: N Q D, Q views of each of N samples, at least two of either.
-        delta: added to the diagonal within.
+        delta: $\delta$, added to the diagonal of $\Sigma_w$.
 
     Returns:
         Between 1 and D, float64.
 
     Raises:
-        DataError: not N Q D, or fewer than two samples or views. NumericsError: NaN or infinity in z.
+        DataError: not N Q D, or fewer than two samples or views.
+        NumericsError: NaN or infinity in z.
 
     Example:
         >>> means = torch.eye(4).repeat(2, 1) * torch.tensor([1.0, -1.0]).repeat_interleave(4)[:, None]
         >>> round(float(lidar(means[:, None].repeat(1, 2, 1))))
         4
 
-    Source: Thilak et al. 2024, LiDAR (arXiv:2312.04000), eqs. 1-3; p here sums to 1 exactly, there 1e-7 is added; the
-    covariance within is the unbiased one, over n (q - 1), there a mean over views.
+    Source: Thilak et al. 2024, LiDAR (arXiv:2312.04000), eqs. 1-3. There 1e-7 is added to p, here it sums to 1 exactly;
+    the within-sample covariance here is the unbiased one, over n (q - 1), there a mean over views.
     """
     if z.ndim != 3 or min(z.shape[:2]) < 2:
         raise DataError(f"lidar: need N Q D, at least two views of at least two samples, got {tuple(z.shape)}")

@@ -1,4 +1,4 @@
-r"""Nearest-neighbour classification of frozen features: no training, and hence the quickest look at what was learnt."""
+r"""Nearest-neighbour classification of frozen features: without training, so the quickest check of what was learnt."""
 
 from typing import Literal
 
@@ -25,22 +25,23 @@ def knn_predict(
     r"""Predict the class of each query from its k nearest training rows in cosine similarity.
 
     The class with the largest $\sum e^{\cos / \tau}$ over its members among the k wins ("weighted"), or the one with
-    the most members ("majority"; of equals, the one whose members are nearer).
+    the most members ("majority"; in a tie, the one whose members are nearer).
 
     Args:
         train: N D features, any scale.
         train_labels: N integers.
         queries: M D features.
-        k: neighbours; all N where there are fewer.
+        k: number of neighbours; all N if there are fewer.
         temperature: $\tau$ of the weights.
-        vote: how neighbours are counted.
-        chunk: queries at a time; by default so many that a block of similarities takes 64 MiB.
+        vote: how neighbours are counted: "weighted" or "majority".
+        chunk: queries at a time; by default as many as fill 64 MiB with similarities.
 
     Returns:
         M labels.
 
     Raises:
-        ConfigError: k or temperature not positive, or an unknown vote. DataError: shapes that do not fit, or no rows.
+        ConfigError: k or temperature not positive, or an unknown vote.
+        DataError: shapes that do not fit, or no rows.
         NumericsError: NaN or infinity in the features.
 
     Example:
@@ -95,15 +96,15 @@ def knn_accuracy(
     vote: Vote = "weighted",
     chunk: int | None = None,
 ) -> float:
-    """Share of test rows that `knn_predict` names rightly.
+    """Share of test rows that `knn_predict` classifies correctly.
 
     Args:
         train: N D features.
         train_labels: N integers.
         test: M D features, M at least 1.
         test_labels: M integers.
-        k: neighbours.
-        temperature: of the weights.
+        k: number of neighbours.
+        temperature: temperature of the weights.
         vote: "weighted" or "majority".
         chunk: test rows at a time.
 
@@ -111,7 +112,8 @@ def knn_accuracy(
         Between 0 and 1.
 
     Raises:
-        ConfigError, DataError, NumericsError: as `knn_predict`; also without a test row, or without one label a row.
+        ConfigError, DataError, NumericsError: as in `knn_predict`; also without a test row, or without one label per
+            row.
 
     Example:
         >>> z, y = torch.eye(4), torch.arange(4)

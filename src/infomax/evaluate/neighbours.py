@@ -1,4 +1,4 @@
-"""What can be seen in features: neighbours, samples that stand alone, and near-duplicates."""
+"""Neighbours, outliers and near-duplicates among features."""
 
 import torch
 from torch import Tensor
@@ -11,14 +11,15 @@ ROWS = 1024  # compared at once
 
 @torch.no_grad()
 def neighbours(z: Rows, k: int = 10) -> tuple[Tensor, Tensor]:
-    """Cosine similarity to the k nearest other rows, and which they are: N x k each, nearest first.
+    """Cosine similarity to the k nearest other rows, and their indices: N x k each, nearest first.
 
     Args:
         z: features, N x D, any scale.
-        k: neighbours a row, fewer where there are not as many rows.
+        k: number of neighbours per row; fewer if there are not enough rows.
 
     Raises:
-        DataError: fewer than two rows. NumericsError: NaN or infinity in z.
+        DataError: fewer than two rows.
+        NumericsError: NaN or infinity in z.
 
     Example:
         >>> near, which = neighbours(torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), k=1)
@@ -40,27 +41,28 @@ def neighbours(z: Rows, k: int = 10) -> tuple[Tensor, Tensor]:
 
 
 class Pairs(list[tuple[int, int, float]]):
-    """Pairs of rows with their similarity, the closest first; `total` is how many there are, listed or not."""
+    """Pairs of rows with their similarity, closest first; `total` is the number of all pairs, listed or not."""
 
     total: int = 0
 
 
 @torch.no_grad()
 def duplicates(z: Rows, threshold: float = 0.99, most: int = 1000) -> Pairs:
-    """Pairs of rows whose cosine similarity is at least a threshold, the most similar first: all counted, the closest kept.
+    """Pairs of rows whose cosine similarity is at least a threshold, closest first: all are counted, the closest are kept.
 
-    A collapsed embedding has nearly N^2 / 2 such pairs; they are counted block by block and never held.
+    A collapsed embedding has nearly N^2 / 2 such pairs; they are counted block by block and never stored.
 
     Args:
         z: features, N x D, any scale.
-        threshold: the least cosine similarity, in (0, 1].
-        most: pairs to keep.
+        threshold: smallest cosine similarity, in (0, 1].
+        most: number of pairs to keep.
 
     Returns:
-        Row, row, similarity, of at most so many pairs; `.total` counts all.
+        Row, row, similarity, of at most that many pairs; `.total` counts all.
 
     Raises:
-        ConfigError: a threshold outside (0, 1], or no pair to keep. NumericsError: NaN or infinity in z.
+        ConfigError: a threshold outside (0, 1], or no pair to keep.
+        NumericsError: NaN or infinity in z.
 
     Example:
         >>> found = duplicates(torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 0.01]]))
@@ -96,18 +98,19 @@ def duplicates(z: Rows, threshold: float = 0.99, most: int = 1000) -> Pairs:
 
 
 def outliers(z: Rows, count: int = 10, k: int = 10) -> list[tuple[int, float]]:
-    """The rows farthest from their k-th nearest neighbour, with that similarity, the loneliest first.
+    """The rows farthest from their k-th nearest neighbour, with that similarity, farthest first.
 
     Args:
         z: features, N x D, any scale.
-        count: rows to name.
-        k: which neighbour is to be near.
+        count: number of rows to return.
+        k: which neighbour counts.
 
     Returns:
         Row, similarity.
 
     Raises:
-        DataError: fewer than two rows. NumericsError: NaN or infinity in z.
+        DataError: fewer than two rows.
+        NumericsError: NaN or infinity in z.
 
     Example:
         >>> outliers(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), count=1, k=1)[0][0]

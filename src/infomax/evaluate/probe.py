@@ -2,9 +2,9 @@ r"""Linear probe: multinomial logistic regression on frozen, standardised featur
 
 $$ \min_{W, c} \ \frac1N \sum_i -\log \mathrm{softmax}(W x_i + c)_{y_i} + \frac\lambda2 |W|^2 $$
 
-The penalty is chosen on a held-out part of the training set, the probe is then fitted again on all of it, and the test
-set is looked at once. (The best learning rate of an SGD probe spans a factor of 300 between methods; L-BFGS on a convex
-problem has none, and one penalty to choose.)
+The penalty is chosen on a held-out part of the training set; then the probe is fitted again on all of it, and the test
+set is used once. (The best learning rate of an SGD probe varies by a factor of 300 between methods. L-BFGS on a convex
+problem has no learning rate, only one penalty to choose.)
 """
 
 import math
@@ -24,13 +24,13 @@ PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
 
 class ProbeResult(NamedTuple):
-    """What a linear probe found.
+    """The result of a linear probe.
 
     Attributes:
-        accuracy: on the test set, between 0 and 1.
-        stderr: binomial standard error of it (the sampling of the test set alone).
-        penalty: the chosen weight of |W|^2 / 2 (of an SGD probe: its learning rate).
-        held_out: accuracy on the held-out part of the training set, of everything there was to choose from.
+        accuracy: accuracy on the test set, between 0 and 1.
+        stderr: its binomial standard error (the sampling of the test set alone).
+        penalty: the chosen weight of |W|^2 / 2 (for an SGD probe: its learning rate).
+        held_out: accuracy on the held-out part of the training set, for every candidate.
         decay: the chosen weight decay of an SGD probe.
     """
 
@@ -59,7 +59,7 @@ class LinearProbe(NamedTuple):
     classes: Tensor
 
     def predict(self, features: Rows) -> Tensor:
-        """Name the class of each row: M D -> M.
+        """Predict the class of each row: M D -> M.
 
         Raises:
             NumericsError: NaN or infinity in the features.
@@ -70,7 +70,7 @@ class LinearProbe(NamedTuple):
 
 
 def standardise(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Features with mean 0 and deviation 1, the mean, and the scale.
+    """The features with mean 0 and standard deviation 1, the mean, and the scale.
 
     Example:
         >>> x, mean, scale = standardise(torch.tensor([[1.0, 7.0], [3.0, 7.0]]))
@@ -88,23 +88,24 @@ def standardise(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def fit_probe(
     features: Rows, labels: Rows, *, penalty: float, start: LinearProbe | None = None, steps: int = 300
 ) -> LinearProbe:
-    r"""Fit one probe with L-BFGS, until no gradient is above 1e-6 nats, or an iteration changes less than 1e-9, or `steps`.
+    r"""Fit one probe with L-BFGS until no gradient is above 1e-6 nats, an iteration changes less than 1e-9, or `steps`.
 
-    Under a weak penalty and features of unlike scales it may stop some percent above the minimum, from where the accuracy
-    moves by tenths of a point.
+    With a weak penalty and features of unequal scales it may stop some percent above the minimum; from there the
+    accuracy changes by tenths of a point.
 
     Args:
         features: N D.
         labels: N integers.
         penalty: $\lambda$; scikit-learn's C is $1 / (\lambda N)$.
-        start: begin from this probe's weights (a neighbouring penalty's), if it has the same classes.
-        steps: most iterations.
+        start: start from this probe's weights (for a neighbouring penalty), if it has the same classes.
+        steps: maximum number of iterations.
 
     Returns:
         The probe.
 
     Raises:
-        ConfigError: a negative penalty. DataError: shapes that do not fit, or one class only.
+        ConfigError: a negative penalty.
+        DataError: shapes that do not fit, or a single class.
         NumericsError: NaN or infinity in the features.
 
     Example:
@@ -157,15 +158,16 @@ def linear_probe(
         train_labels: N integers.
         test: M D.
         test_labels: M integers.
-        penalties: the $\lambda$ to choose from; of equals, the larger is taken.
-        held_out: share of every training class kept apart to choose by.
-        seed: of that split.
+        penalties: candidates for $\lambda$; if several are equally good, the largest is taken.
+        held_out: share of every training class that is held out to choose by.
+        seed: random seed of that split.
 
     Returns:
         A `ProbeResult`.
 
     Raises:
-        ConfigError: no penalty, or a share outside (0, 1). DataError: shapes that do not fit, or one class only.
+        ConfigError: no penalty, or a share outside (0, 1).
+        DataError: shapes that do not fit, or a single class.
         NumericsError: NaN or infinity in the features.
 
     Example:
@@ -196,10 +198,10 @@ def _accuracy(probe: LinearProbe, features: Tensor, labels: Tensor) -> float:
 
 
 def stratified(labels: Tensor, share: float, seed: int) -> Tensor:
-    """A mask over N labels of a share of every class, drawn by the seed: what a penalty or rate is chosen by.
+    """A mask over N labels that holds out a share of every class, drawn by the seed: for choosing a penalty or learning rate.
 
     Raises:
-        DataError: one label a class, of which none can be held out.
+        DataError: one label per class, so that none can be held out.
     """
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.zeros(len(labels), dtype=torch.bool)

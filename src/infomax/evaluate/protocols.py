@@ -1,16 +1,16 @@
-"""Protocols: from frozen features and labels to a number that says how it was measured.
+"""Protocols: from frozen features and labels to an accuracy and a statement of how it was measured.
 
 | name | what |
 |---|---|
 | linear | L-BFGS logistic regression to convergence, its penalty chosen on a held-out fifth of train |
-| sgd | linear probes trained at once by SGD, rate and decay chosen on the same fifth; over three seeds |
+| sgd | linear probes trained at once with SGD, learning rate and weight decay chosen on the same fifth; over three seeds |
 | knn | nearest neighbours, k = 20 and temperature 0.07 |
 | knn-best | nearest neighbours, k and temperature chosen on the same fifth |
 | few | logistic regression on 1 % and on 10 % of the labels, over three draws of them |
-| baselines | `linear` and `knn` of the same encoder with weights drawn anew or as it began, and of the samples as they are |
-| finetune | the encoder learns the labels itself, over three seeds; by name only: `infomax.evaluate.finetune` |
+| baselines | `linear` and `knn` of the same encoder with new random weights or as it began, and of the raw samples |
+| finetune | the encoder itself is trained on the labels, over three seeds; by name only: `infomax.evaluate.finetune` |
 
-Every choice is made on train; each protocol looks at the test set once, and a protocol of several seeds once a seed.
+Every choice is made on train. Each protocol uses the test set once, and a protocol of several seeds once per seed.
 """
 
 import itertools

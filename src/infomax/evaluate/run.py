@@ -1,4 +1,4 @@
-"""What a trained encoder is worth: the protocol, written once for runs, the demo and the command line."""
+"""Evaluation of a trained encoder: one procedure for runs, the demo and the command line."""
 
 import os
 import warnings
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 
 class Findings(dict[str, Any]):
-    """What an evaluation found: a mapping that prints as a few lines."""
+    """The results of an evaluation: a mapping that prints as a few lines."""
 
     def __str__(self) -> str:
         return as_text(self)
@@ -73,38 +73,41 @@ def evaluate(
     progress: bool = True,
     rescue: Callable[[Findings], object] | None = None,
 ) -> Findings:
-    """Judge a run's frozen encoder on labelled data.
+    """Evaluate a run's frozen encoder on labelled data.
 
-    Features are encoded once and kept in the run's folder. Whatever a protocol chooses, it chooses on a held-out fifth of
-    train; see `infomax.evaluate.protocols`.
+    Features are encoded once and kept in the run's folder. Whatever a protocol chooses, it chooses on a held-out fifth
+    of the training data; see `infomax.evaluate.protocols`.
 
     Args:
         run: a run with its learner.
-        data: a data set, name or path, an array and its labels `(x, y)`, or whatever else training takes; None: what the
-            run was trained on. Without labels for "gauges" alone.
-        test: other labelled data, as `data` may be: all of `data` is learnt from then, all of `test` tested on, and classes are
-            matched by their names where both have them. None: the test split of `data`, or every fifth sample of a class.
-        root: where named data sets lie.
-        protocols: names, "baselines", "gauges" and "finetune" among them; "all" is all but "finetune", and where the run's
-            views were a function all but "gauges", too.
-        size: side in pixels at which whole images are seen, and for which those of a folder or shards are read, unless they
-            are in memory; None: at which things are about as large as in the run's views, at most the images' own
-            (`infomax.evaluate.features.whole_size`).
-        seed: of every split and draw.
-        progress: show bars.
-        rescue: where a protocol raises, or is interrupted, is given what those before it found; by default the error notes it.
+        data: a data set, name or path, an array and its labels `(x, y)`, or anything else that training takes; None:
+            the data that the run was trained on. Labels are needed for everything but "gauges".
+        test: other labelled data as test set, in any form that `data` may have. All of `data` is then used for fitting,
+            and all of `test` for testing; classes are matched by name if both have names. None: the test split of
+            `data`, or every fifth sample of each class.
+        root: folder of the named data sets.
+        protocols: names, including "baselines", "gauges" and "finetune". "all" is all but "finetune", and also without
+            "gauges" if the run's views were a function.
+        size: side in pixels at which whole images are shown to the encoder. Images of a folder or of shards that are
+            not in memory are read for this size. None: the size at which objects appear about as large as in the run's
+            views, at most the images' own (`infomax.evaluate.features.whole_size`).
+        seed: random seed of every split and draw.
+        progress: show progress bars.
+        rescue: function called with the findings so far if a protocol fails or is interrupted; by default they are
+            added to the error as a note.
 
     Returns:
-        accuracies in percent by protocol (`linear`, its binomial standard error `linear_se`, `knn`, ...), those of a second
-        encoder that climbs too (SDMI's) under `g` and what they are to be measured by under `baselines`, how they were
-        measured (`protocol`), gauges of the features, those of the embedding at the run's last epoch, from its log (`gauges`),
-        how far the run has come (`trained`), at which `size` images were seen (`default_size` unless told), and whether the
-        data are what it was trained on (`own`), or what of them has changed since (`changed`).
+        Accuracies in percent by protocol (`linear`, its binomial standard error `linear_se`, `knn`, ...); under `g`
+            those of a second trained encoder (SDMI's), under `baselines` those to compare with; how they were measured
+            (`protocol`); gauges of the features; gauges of the embedding at the run's last epoch, from its log
+            (`gauges`); how far the run has come (`trained`); the `size` at which images were shown (and `default_size`,
+            the one used by default); and whether the data are those the run was trained on (`own`), or what has changed
+            in them since (`changed`).
 
     Raises:
-        DataError: where the data have no labels, or of one class only, or are of a kind that the encoder cannot take; where
-            `test` has a class that `data` has not.
-        ConfigError: an unknown protocol, or "gauges" by name of a run whose views were a function; two data sets as `data`.
+        DataError: data without labels, with labels of a single class, or of a kind that the encoder cannot take; a
+            class in `test` that `data` does not have.
+        ConfigError: an unknown protocol; "gauges" named for a run whose views were a function; two data sets as `data`.
     """
     names = _asked_for(run, protocols)
     one_of_two(data)
@@ -356,7 +359,7 @@ def _gauged(run: "Run", train: Dataset, z: Tensor) -> dict[str, Any]:
 
 
 def second_encoder(learner: Learner) -> nn.Module | None:
-    """The encoder of a second branch that climbs the same bound; None where there is none, or it only follows the first.
+    """The encoder of a second branch that is trained too; None if there is none, or if it only follows the first.
 
     Example:
         >>> import infomax as im

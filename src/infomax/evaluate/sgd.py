@@ -1,10 +1,11 @@
-r"""Many linear probes trained at once by SGD: one for every learning rate and weight decay, as columns of one product.
+r"""Many linear probes trained at once with SGD: one for every learning rate and weight decay, as columns of one product.
 
 $$ \min_{W_p, c_p} \ \frac1N \sum_i -\log \mathrm{softmax}(W_p x_i + c_p)_{y_i}, \qquad
    v \leftarrow \mu v + \nabla + \lambda_p W_p, \quad W_p \leftarrow W_p - \eta_p \tfrac{1 + \cos \pi t}{2} v $$
 
-The protocol of the papers (momentum 0.9, a cosine, no augmentation), with the choice that they leave to the reader made
-on a held-out part of the training set: the best rate of a probe spans a factor of 300 between methods.
+This is the protocol of the papers (momentum 0.9, a cosine schedule, no augmentation). The choice that they leave to the
+reader is made on a held-out part of the training set: the best learning rate of a probe varies by a factor of 300
+between methods.
 """
 
 import itertools
@@ -34,23 +35,24 @@ def sgd_probes(
     momentum: float = 0.9,
     seed: int = 0,
 ) -> list[LinearProbe]:
-    """Train a probe for each pair of a rate and a decay, all on the same batches.
+    """Train a probe for each pair of a learning rate and a weight decay, all on the same batches.
 
     Args:
         features: N D.
         labels: N integers.
-        rates: one a probe.
-        decays: one a probe.
+        rates: learning rates, one per probe.
+        decays: weight decays, one per probe.
         epochs: passes over the features.
-        batch: rows a step.
-        momentum: of SGD.
-        seed: of the shuffles.
+        batch: rows per update.
+        momentum: momentum of SGD.
+        seed: random seed of the shuffling.
 
     Returns:
         The probes, in their order; the weights of one that diverged are not finite.
 
     Raises:
-        ConfigError: no rate, or not one decay each. DataError, NumericsError: as `fit_probe`.
+        ConfigError: no learning rate, or not one weight decay for each.
+        DataError, NumericsError: as in `fit_probe`.
 
     Example:
         >>> x = torch.tensor([[-2.0], [-1.0], [1.0], [2.0]])
@@ -106,7 +108,7 @@ def sgd_probe(
     held_out: float = 0.2,
     seed: int = 0,
 ) -> ProbeResult:
-    """Accuracy of a linear probe trained by SGD, its rate and decay chosen without the test set.
+    """Accuracy of a linear probe trained with SGD, with learning rate and weight decay chosen without the test set.
 
     Args:
         train: N D features of the frozen encoder.
@@ -114,18 +116,18 @@ def sgd_probe(
         test: M D.
         test_labels: M integers.
         rates: learning rates to choose from.
-        decays: weight decays to choose from, with every rate.
+        decays: weight decays to choose from, each combined with every learning rate.
         epochs: passes over the features.
-        batch: rows a step.
-        held_out: share of every training class kept apart to choose by.
-        seed: of that split and of the shuffles.
+        batch: rows per update.
+        held_out: share of every training class that is held out to choose by.
+        seed: random seed of that split and of the shuffling.
 
     Returns:
-        A `ProbeResult`; its `penalty` is the learning rate chosen, `decay` the weight decay, and `held_out` has an accuracy
-        for every (rate, decay).
+        A `ProbeResult`; its `penalty` is the chosen learning rate, `decay` the weight decay, and `held_out` has an
+            accuracy for every (rate, decay).
 
     Raises:
-        ConfigError, DataError, NumericsError: as `linear_probe`.
+        ConfigError, DataError, NumericsError: as in `linear_probe`.
 
     Example:
         >>> x = torch.cat([torch.randn(40, 3) - 3, torch.randn(40, 3) + 3])

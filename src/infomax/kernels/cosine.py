@@ -27,18 +27,19 @@ _EPS = 1e-12  # as `F.normalize` has it
 
 
 def cosine_dv(z_a: Tensor, z_b: Tensor, tau: float | Tensor) -> Tensor:
-    r"""Donsker-Varadhan's bound with the critic cos / tau, false pairs i != j, without an N x N matrix.
+    r"""Donsker-Varadhan bound with the critic cos / tau over false pairs i != j, without an N x N matrix.
 
     Args:
-        z_a: ... N D, any scale; 16 bits are read in 32.
+        z_a: ... N D, any scale; 16 bits are computed in 32.
         z_b: ... N D; a side that needs no gradient costs none.
-        tau: temperature, > 0; a tensor of one element may learn.
+        tau: temperature, > 0; a tensor of one element may be learned.
 
     Returns:
         `...`, nats.
 
     Raises:
-        DataError: shapes that do not pair. NumericsError: fewer than two rows.
+        DataError: shapes that do not pair.
+        NumericsError: fewer than two rows.
 
     Example:
         >>> z = torch.eye(4)

@@ -51,14 +51,15 @@ def log_mean_exp(left: Tensor, right: Tensor) -> Tensor:
     r"""log mean_{i != j} exp(left_i . right_j): the marginal of Donsker-Varadhan, without an N x N matrix.
 
     Args:
-        left: ... N D, one factor of the scores (`critic.factors(a, b)`); 16 bits are read in 32.
+        left: ... N D, one factor of the scores (`critic.factors(a, b)`); 16 bits are computed in 32.
         right: ... N D, the other; a side that needs no gradient costs none.
 
     Returns:
         `...`, nats.
 
     Raises:
-        DataError: shapes that do not pair. NumericsError: fewer than two rows.
+        DataError: shapes that do not pair.
+        NumericsError: fewer than two rows.
 
     Example:
         >>> log_mean_exp(torch.zeros(4, 3), torch.zeros(4, 3))
@@ -78,9 +79,9 @@ def mean_log_sum_exp(left: Tensor, right: Tensor, own: Tensor | None = None) -> 
     r"""mean_i log [sum_j exp(left_i . right_j) + sum_{j != i} exp(left_i . own_j)]: the partition of InfoNCE.
 
     Args:
-        left: ... N D, the anchors; 16 bits are read in 32.
-        right: ... N D, their candidates, the partner i among them.
-        own: ... N D, candidates of the anchors' own view, the anchor itself left out (SimCLR); None: none.
+        left: ... N D, the anchors; 16 bits are computed in 32.
+        right: ... N D, their candidates, including the partner i.
+        own: ... N D, candidates of the anchors' own view, without the anchor itself (SimCLR); None: none.
 
     Returns:
         `...`, nats.

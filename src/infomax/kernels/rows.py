@@ -32,7 +32,7 @@ def log_sum_exp(left: Tensor, right: Tensor, *, true_pairs: bool = True) -> tupl
     r"""Log-partitions of the rows and of the columns of T = left @ right^T.
 
     Args:
-        left: ... N D, one factor of the scores; 16 bits are read in 32.
+        left: ... N D, one factor of the scores; 16 bits are computed in 32.
         right: ... M D, the other; a side that needs no gradient (a queue) costs none.
         true_pairs: False leaves the entries i = j out.
 
@@ -58,11 +58,11 @@ def log_sum_exp(left: Tensor, right: Tensor, *, true_pairs: bool = True) -> tupl
 def self_mean_log_sum_exp(z: Tensor) -> Tensor:
     r"""mean_i log sum_{j != i} exp(z_i . z_j): the partition of NT-Xent, over both views at once.
 
-    T is symmetric, so one half of its blocks says all: half a matrix product forward, one and a half backward, where the two
-    directions apart take three.
+    T is symmetric, so one half of its blocks is enough: half a matrix product forward, one and a half backward, where
+    the two directions computed separately take three.
 
     Args:
-        z: ... N D, the rows of both views; 16 bits are read in 32.
+        z: ... N D, the rows of both views; 16 bits are computed in 32.
 
     Returns:
         `...`, nats.

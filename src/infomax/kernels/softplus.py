@@ -1,7 +1,7 @@
-r"""mean_{i != j} softplus(T_ij), the false pairs' share of the Jensen-Shannon objective, value and gradient in one pass.
+r"""mean_{i != j} softplus(T_ij), the false pairs' part of the Jensen-Shannon objective, value and gradient in one pass.
 
-Its gradient is sigmoid(T), entry by entry, so that no normaliser is waited for: three matrix products. The logarithm is
-by far the dearest step, and sum log(1 + e^T) = log prod (1 + e^T) lets one serve up to 32 entries.
+Its gradient is sigmoid(T), entry by entry, so no normaliser has to be known first: three matrix products. The logarithm
+is by far the most expensive step; sum log(1 + e^T) = log prod (1 + e^T) lets one logarithm serve up to 32 entries.
 
 The readable reference is `infomax.mi.jsd`.
 """
@@ -30,7 +30,7 @@ from infomax.kernels.blocks import (
 
 
 def softplus(t: Tensor) -> Tensor:
-    """log(1 + e^T), which from 80 on is T itself, in double precision too; torch 2.6 cannot raise e to 88 in single.
+    """log(1 + e^T), which from 80 on is T itself, in double precision too; torch 2.6 fails at e to the 88 in single.
 
     Example:
         >>> softplus(torch.tensor([0.0, 87.9]))
@@ -43,14 +43,15 @@ def mean_softplus(left: Tensor, right: Tensor) -> Tensor:
     r"""mean_{i != j} log(1 + exp(left_i . right_j)), without an N x N matrix.
 
     Args:
-        left: ... N D, one factor of the scores (`critic.factors(a, b)`); 16 bits are read in 32.
+        left: ... N D, one factor of the scores (`critic.factors(a, b)`); 16 bits are computed in 32.
         right: ... N D, the other; a side that needs no gradient costs none.
 
     Returns:
         `...`.
 
     Raises:
-        DataError: shapes that do not pair. NumericsError: fewer than two rows.
+        DataError: shapes that do not pair.
+        NumericsError: fewer than two rows.
 
     Example:
         >>> mean_softplus(torch.zeros(4, 3), torch.zeros(4, 3))
@@ -142,7 +143,7 @@ def _sum_up(left: Tensor, right: Tensor, of_left: Tensor | None, of_right: Tenso
 
 @torch.no_grad()
 def clipped_log_mean_exp(left: Tensor, right: Tensor, clip: float) -> Tensor:
-    r"""log mean_{i != j} exp(clamp(T_ij, -clip, clip)): the value of SMILE's marginal, which has no use for a gradient.
+    r"""log mean_{i != j} exp(clamp(T_ij, -clip, clip)): the value of SMILE's marginal, which needs no gradient.
 
     Args:
         left: ... N D, one factor of the scores.

@@ -1,4 +1,4 @@
-"""Guards against collapse: what stands for the marginal term log E_p(a)p(b)[e^T] of the bound."""
+"""Guards against collapse: the parts that stand for the marginal term log E_p(a)p(b)[e^T] of the bound."""
 
 from infomax.marginal.base import Marginal, Views
 from infomax.marginal.constraint import Centering, Predictor, Sinkhorn, Whitening, predictors, sinkhorn

@@ -1,4 +1,4 @@
-"""The three verbs of a marginal: what stands for log E_p(a)p(b)[e^T] and keeps the embedding from collapsing."""
+"""The three verbs of a marginal, which stands for log E_p(a)p(b)[e^T] and keeps the embedding from collapsing."""
 
 import difflib
 from typing import Any, Literal
@@ -10,25 +10,26 @@ from infomax.critic import unsaid
 from infomax.errors import ConfigError, nearest
 
 Collapse = Literal["point", "directions", "nothing"]
-"""How an embedding collapses: to one point; to few directions; to lengths of 0 (`infomax.training.watch.collapse`)."""
+"""How an embedding can collapse: to one point; to few directions; to lengths of 0 (`infomax.training.watch.collapse`)."""
 
 Views = dict[int, Tensor]
-"""Embeddings by the number of their view: which views play the student, and which give targets."""
+"""Embeddings by view index: the views that are students, or those that give targets."""
 
 
 class Marginal(nn.Module):
-    """A stand-in for the marginal term; subclass it and override any of the three verbs.
+    """The marginal term, or a stand-in for it; subclass it and override any of the three verbs.
 
-    `constrain` changes the embeddings before they are compared (whitening, codes, a predictor); `penalty` is subtracted
-    from the joint term (a log-partition, variance and covariance); `observe` remembers the targets after the step (a
+    `constrain` changes the embeddings before they are compared (whitening, codes, a predictor). `penalty` is subtracted
+    from the joint term (a log-partition, variance and covariance). `observe` remembers the targets after the update (a
     queue, a centre).
 
-    A class that writes its own `constrain` may say `separates = True`: every student and the targets are then changed each
-    by itself, in the same order, and keep their shape: constrain(z, k) = (constrain({i: z_i}, {}) for every i,
-    constrain({}, k)). Where the target is cut off too, one view's graph can be let go before the next one is made.
+    A class with its own `constrain` may set `separates = True`. It then promises that each student, and the targets,
+    are changed independently, in the same order, and keep their shape: constrain(z, k) = (constrain({i: z_i}, {}) for
+    every i, constrain({}, k)). If the target is detached too, the graph of one view can be freed before the next one is
+    built.
 
-    `guards` says against which collapses it stands, by its weights; where no marginal of a sentence stands against one, the
-    watch over a run asks for less to call it (`infomax.training.watch.collapse`).
+    `guards` names the collapses that it prevents, given its weights. If no marginal of a sentence prevents a collapse,
+    the collapse watch needs less evidence to report it (`infomax.training.watch.collapse`).
 
     Example:
         >>> class Short(Marginal):
@@ -55,19 +56,19 @@ class Marginal(nn.Module):
         unsaid(cls, "constrain", "penalty")
 
     def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
-        """Students and targets, N x D each, as they are to be compared."""
+        """Return students and targets, N x D each, as they are to be compared."""
         return z, k
 
     def penalty(self, a: Tensor, b: Tensor) -> Tensor | float:
-        """The price of one directed pair of views, in nats: ... N D, ... N D -> ... ."""
+        """The penalty for one directed pair of views, in nats: ... N D, ... N D -> ... ."""
         return 0.0
 
     def offset(self, n: int) -> float:
-        """The constant between the authors' loss and the bound: log of the number of candidates, for N = n rows."""
+        """The constant between the authors' loss and the bound: the log of the number of candidates, for N = n rows."""
         return 0.0
 
     def observe(self, k: Views, clock: Clock) -> None:
-        """After the step: remember the (unconstrained, detached) targets."""
+        """After the update: remember the (unconstrained, detached) targets."""
 
 
 VERBS = ("constrain", "penalty", "observe")

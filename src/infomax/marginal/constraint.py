@@ -19,11 +19,12 @@ class Predictor(Marginal):
     """A network on the student's side only: an implicit stand-in for the marginal term (paper, D.2.2; SimSiam, BYOL).
 
     Args:
-        net: maps N x D to N x D.
-        twin: a second one for the second encoder, where both climb in turn (SDMI-NoDV-Pred of fig. 7).
+        net: module that maps N x D to N x D.
+        twin: a second such module for the second encoder, if both encoders are trained in turn (SDMI-NoDV-Pred of fig.
+            7).
 
     Raises:
-        ConfigError: a net that is no module.
+        ConfigError: `net` is not a module.
 
     Example:
         >>> z = {0: torch.ones(2, 3)}
@@ -66,16 +67,17 @@ def predictors(
 class Whitening(Marginal):
     """Whiten every view by itself, so that no direction can vanish (W-MSE, arXiv:2007.06346, eq. 3).
 
-    Rows are cut at random into sub-batches of `size`; in each, L L' = (1 - eps) cov + eps I and w = L^-1 (z - mean).
+    The rows are partitioned at random into sub-batches of `size` rows; in each, L L' = (1 - eps) cov + eps I and w =
+    L^-1 (z - mean).
 
     Args:
-        size: rows of a sub-batch, more than D; a smaller batch is whitened whole.
-        iterations: random cuts; the objective is that of each, averaged.
-        eps: shrinks the covariance towards the identity.
+        size: number of rows of a sub-batch, more than D; a smaller batch is whitened as a whole.
+        iterations: number of random partitions, over which the objective is averaged.
+        eps: shrinkage of the covariance towards the identity.
 
     Raises:
-        ConfigError: a number that cannot be.
-        NumericsError: where N <= D without shrinkage, N is no multiple of `size`, or the covariance is singular.
+        ConfigError: an impossible setting.
+        NumericsError: N <= D without shrinkage, N is not a multiple of `size`, or the covariance is singular.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -96,7 +98,7 @@ class Whitening(Marginal):
         self.size, self.iterations, self.eps = size, iterations, eps
 
     def permutation(self, n: int) -> Tensor:
-        """The order in which rows are cut into sub-batches, the same in all processes."""
+        """The order in which rows are partitioned into sub-batches, the same in all processes."""
         return from_first(torch.randperm(n))
 
     def whiten(self, z: Tensor, order: Tensor) -> Tensor:
@@ -124,7 +126,7 @@ class Whitening(Marginal):
         return white.flatten(-3, -2)[..., order.argsort(), :]
 
     def constrain(self, z: Views, k: Views, clock: Clock) -> tuple[Views, Views]:
-        """The whitened rows: N x D; of several cuts, each by itself: iterations x N x D."""
+        """The whitened rows: N x D; with several partitions, each by itself: iterations x N x D."""
         some = next(iter(z.values()))
         orders = [self.permutation(some.shape[-2]).to(some.device) for _ in range(self.iterations)]
 
@@ -162,16 +164,18 @@ class Sinkhorn(Marginal):
     Students become log-probabilities log softmax(p_k . z / temperature), targets the balanced codes of Sinkhorn-Knopp.
 
     Args:
-        prototypes: K unit rows, shared by both sides; re-normalised after each step, outside the gradient.
-        temperature: of the students' probabilities.
-        epsilon: of the codes.
-        iterations: Sinkhorn rounds.
-        queue: remembered embeddings a view, balanced together with the batch (0: none). Used once it is full.
+        prototypes: K unit rows, shared by both sides; re-normalised after each update, outside the gradient.
+        temperature: temperature of the students' probabilities.
+        epsilon: temperature of the codes.
+        iterations: number of Sinkhorn iterations.
+        queue: number of remembered embeddings per view, balanced together with the batch (0: none). Used once it is
+            full.
         queue_epoch: the epoch from which the queue is filled.
-        views: target views, each with a queue of its own, where there is any.
+        views: number of target views; each has its own queue, if there are queues.
 
     Raises:
-        ConfigError: no `Prototypes`, or a number that cannot be; when it looks, more views that give targets than queues.
+        ConfigError: `prototypes` are not `Prototypes`, or an impossible setting; when it is called, more target views
+            than queues.
 
     Example:
         >>> term = Sinkhorn(Prototypes(4, 3))
@@ -209,7 +213,7 @@ class Sinkhorn(Marginal):
 
     @torch.no_grad()
     def codes(self, b: Tensor, queue: Tensor) -> Tensor:
-        """Balanced codes of the rows of b, beside the remembered rows: N D, L D -> N K."""
+        """Balanced codes of the rows of b, computed together with the remembered rows: N D, L D -> N K."""
         rows = torch.cat([queue, F.normalize(b, dim=-1)]) if len(queue) and queue[-1].any() else b
         return sinkhorn(self.prototypes(rows) / self.epsilon, self.iterations)[-len(b) :]
 
@@ -226,7 +230,7 @@ class Sinkhorn(Marginal):
 
     @torch.no_grad()
     def observe(self, k: Views, clock: Clock) -> None:
-        """Prototypes to unit rows again; in the queue newest rows first, and the oldest fall out."""
+        """Re-normalise the prototypes; put the newest rows first in the queue, where the oldest drop out."""
         self.prototypes.normalize_()
         length = self.queue.shape[1]
         if length and clock.epoch >= self.queue_epoch:
@@ -238,19 +242,19 @@ class Sinkhorn(Marginal):
 class Centering(Marginal):
     """Centre and sharpen the targets, so that neither one prototype nor all of them win (DINO, arXiv:2104.14294).
 
-    Students become log softmax(a / temperature), targets softmax((b - centre) / target_temperature); the centre is the
-    moving average of the targets, and the one *before* this batch is used.
+    Students become log softmax(a / temperature), targets softmax((b - centre) / target_temperature). The centre is the
+    moving average of the targets *before* this batch.
 
     Args:
         width: K, the number of prototypes.
-        temperature: of the students.
-        target_temperature: of the targets, after the warm-up; smaller is sharper.
-        warmup_temperature: of the targets at the start (None: no warm-up).
-        warmup_epochs: epochs over which it rises linearly.
-        momentum: of the centre.
+        temperature: temperature of the students.
+        target_temperature: temperature of the targets, after the warm-up; a smaller one is sharper.
+        warmup_temperature: temperature of the targets at the start (None: no warm-up).
+        warmup_epochs: epochs over which it changes linearly.
+        momentum: momentum of the centre.
 
     Raises:
-        ConfigError: a temperature, warm-up or momentum that cannot be.
+        ConfigError: an impossible temperature, warm-up or momentum.
 
     Example:
         >>> term = Centering(3)

@@ -1,4 +1,4 @@
-"""Marginals that hold the batch's own moments: surrogates of the log-partition (paper, section 3.4 and A.3)."""
+"""Marginals that constrain the batch's own moments: surrogates of the log-partition (paper, section 3.4 and A.3)."""
 
 import torch
 from torch import Tensor
@@ -9,19 +9,20 @@ from infomax.moments import off_diagonal_squares, standardize
 
 
 class VarianceCovariance(Marginal):
-    """Keep every column's deviation above 1, and the columns uncorrelated (arXiv:2105.04906, eqs. 1-4).
+    """Keep the standard deviation of every column above 1, and the columns uncorrelated (arXiv:2105.04906, eqs. 1-4).
 
     variance * 1/2 sum_views mean_d max(0, 1 - sqrt(var_d + eps)) + covariance * sum_views sum_{i != j} cov_ij^2 / D
 
     Args:
         variance: weight of the hinge (the authors': 25).
         covariance: weight of the covariances (the authors': 1).
-        eps: under the root.
+        eps: added to the variance under the root.
 
     Raises:
-        ConfigError: a setting that is negative or no number.
+        ConfigError: a setting that is negative or not a number.
 
-    Where sources differ: the authors average the hinge over the two views; solo-learn sums it, twice the weight.
+    Where sources differ: the authors average the hinge over the two views; solo-learn sums it, which is twice the
+    weight.
 
     Example:
         >>> import torch
@@ -56,16 +57,16 @@ class VarianceCovariance(Marginal):
 
 
 class Decorrelation(Marginal):
-    """weight * sum_{i != j} C_ij^2, C the correlation matrix between the views (arXiv:2103.03230, eq. 1).
+    """weight * sum_{i != j} C_ij^2, with C the correlation matrix between the views (arXiv:2103.03230, eq. 1).
 
     Args:
         weight: lambda times the method's scale (the authors': 0.0051).
 
     Raises:
-        ConfigError: a weight that is negative or no number.
+        ConfigError: a weight that is negative or not a number.
 
     Where sources differ: the authors' code standardises with the biased variance and eps 1e-5 (a batch norm), as here;
-    their pseudo-code with the unbiased one and no eps.
+    their pseudo-code with the unbiased variance and no eps.
 
     Example:
         >>> import torch

@@ -35,16 +35,18 @@ class DonskerVaradhan(Marginal):
     """log mean_{i != j} e^T(a_i, b_j): one partition for the whole batch (paper, eq. 15).
 
     Args:
-        critic: the T that the joint term reads too.
-        all_pairs: average over all N^2 pairs, the true ones included, instead of the N(N-1) others. The paper's eq. 15
-            leaves them out; the mean over all pairs reads lower.
+        critic: the critic T, the same as in the joint term.
+        all_pairs: average over all N^2 pairs, including the true ones, instead of the other N(N-1). The paper's eq. 15
+            leaves them out; with all pairs the bound reads lower.
 
     Raises:
-        ConfigError: what is no critic; when it looks, a critic whose `crossed` gives another shape than N x M.
-        NumericsError: when it looks at one row, which has no pair i != j.
+        ConfigError: an argument that is not a critic; when it is called, a critic whose `crossed` returns another shape
+            than N x M.
+        NumericsError: when it is called with one row, which has no pair i != j.
 
-    Where sources differ: the paper's Algorithms 1-2 write DV(.; tau) without saying where tau enters; here T = cos/tau in
-    both terms. The log of a sample mean is biased, so a batch can read above the truth: compare at equal N only.
+    Where sources differ: the paper's Algorithms 1-2 write DV(.; tau) without saying where tau enters; here T = cos/tau
+    in both terms. The log of a sample mean is biased, so a batch can read above the truth: compare values at equal N
+    only.
 
     Example:
         >>> from infomax import Cosine
@@ -75,21 +77,21 @@ class DonskerVaradhan(Marginal):
 
 
 class InfoNCE(Marginal):
-    """mean_i log mean_m e^T(a_i, c_m): one partition a sample (arXiv:1807.03748; paper, eqs. 19-20).
+    """mean_i log mean_m e^T(a_i, c_m): one partition per sample (arXiv:1807.03748; paper, eqs. 19-20).
 
-    The candidates c_m of row i are its partner b_i and the negatives: the other rows of b, and with `own_view` those of
-    a too (SimCLR), or with `queue` the remembered rows instead (MoCo). The bound is at most log M, M the number of
-    candidates; the authors' cross-entropy is log M - bound.
+    The candidates c_m of row i are its partner b_i and the negatives. The negatives are the other rows of b; with
+    `own_view` also those of a (SimCLR); with `queue` the remembered rows instead (MoCo). The bound is at most log M,
+    with M the number of candidates; the authors' cross-entropy is log M - bound.
 
     Args:
-        critic: the T that the joint term reads too.
-        own_view: the other rows of a are negatives as well: M = 2N - 1.
-        queue: remembered negatives (rows), at first of random directions; M = 1 + queue.
-        width: D of the embeddings; needed with a queue.
+        critic: the critic T, the same as in the joint term.
+        own_view: the other rows of a are negatives too: M = 2N - 1.
+        queue: number of remembered negatives (rows), random directions at first; M = 1 + queue.
+        width: D, the width of the embeddings; needed with a queue.
 
     Raises:
-        ConfigError: what is no critic; an empty queue, one without width, or one together with `own_view`; when it looks, a
-            critic whose scores are of another shape than N and N x M.
+        ConfigError: an argument that is not a critic; an empty queue, one without width, or one together with
+            `own_view`; when it is called, a critic whose scores have other shapes than N and N x M.
 
     Where sources differ: eq. 20 of the paper has a mean inside the logarithm *and* + log N, which reads log N too high.
 
@@ -121,7 +123,7 @@ class InfoNCE(Marginal):
             self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
 
     def candidates(self, a: Tensor, b: Tensor) -> Tensor:
-        """Scores of the candidates of each row: ... N M (an anchor itself stands there as -inf)."""
+        """Scores of the candidates of each row: ... N M (the anchor itself stands there as -inf)."""
         if self.has_queue:
             # a copy: observe() overwrites the queue in place while a graph may still refer to it
             keys = self.queue.to(a.dtype, copy=True)
@@ -137,7 +139,7 @@ class InfoNCE(Marginal):
         return t.masked_fill(itself, -math.inf)
 
     def count(self, n: int) -> int:
-        """M, the number of candidates a row."""
+        """M, the number of candidates per row."""
         return 1 + len(self.queue) if self.has_queue else 2 * n - 1 if self.own_view else n
 
     def penalty(self, a: Tensor, b: Tensor) -> Tensor:
@@ -158,7 +160,7 @@ class InfoNCE(Marginal):
 
     @torch.no_grad()
     def observe(self, k: Views, clock: Clock) -> None:
-        """Write the targets over the oldest rows of the queue, round and round; unit rows, where the critic reads no more."""
+        """Write the targets over the oldest rows of the queue; as unit rows if the critic uses only their directions."""
         if self.has_queue:
             rows = torch.cat(list(k.values()))[-len(self.queue) :]
             rows = F.normalize(rows, dim=-1) if self.critic.of_directions else rows
@@ -170,16 +172,17 @@ class InfoNCE(Marginal):
 class TaylorDonskerVaradhan(Marginal):
     """mean + coefficient * variance of T over i != j: the second-order expansion of the log-mean-exp (paper, eq. 24).
 
-    With a dot or cosine critic both moments are exact in O(N D^2), without an N x N matrix (A, B the two factors of T):
-    off-diagonal sum = s_A . s_B - sum_i T_ii, off-diagonal square sum = tr(A'A B'B) - sum_i T_ii^2, s the column sums.
+    With a dot or cosine critic both moments are computed exactly in O(N D^2), without an N x N matrix (A, B the two
+    factors of T): off-diagonal sum = s_A . s_B - sum_i T_ii, off-diagonal square sum = tr(A'A B'B) - sum_i T_ii^2, s
+    the column sums.
 
     Args:
         critic: `Dot` or `Cosine`.
         coefficient: 1/2 is the expansion (eq. 24); the paper's eq. 11 writes 1.
 
     Raises:
-        ConfigError: a critic that is no product, a coefficient below 0.
-        NumericsError: when it looks at one row.
+        ConfigError: a critic that is not a product, or a coefficient below 0.
+        NumericsError: when it is called with one row.
 
     Where the paper errs: eq. 24 is *not* a lower bound on DV (on 100 tight clusters at temperature 0.1 it reads twice
     the truth), and under the product law Var[T] = tr(Sigma_A Sigma_B): a within-view covariance penalty.

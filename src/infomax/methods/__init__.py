@@ -1,4 +1,4 @@
-"""Every method as a plain function of keyword arguments returning a `Learner`; its signature is its configuration."""
+"""Every method is a plain function of keyword arguments that returns a `Learner`; its signature is its configuration."""
 
 # in the order of the paper's table 2; each import enters a method in METHODS
 # ruff: noqa: I001

@@ -13,15 +13,16 @@ from infomax.target import EMA
 
 @method
 def bgrl(encoder: nn.Module, *, predictor: Head = (512,), momentum: float = 0.99) -> Learner:
-    """BGRL: BYOL on the nodes of a graph, two corrupted copies of it being the views (arXiv:2102.06514, eq. 3).
+    """BGRL: BYOL on the nodes of a graph, with two corrupted copies of the graph as views (arXiv:2102.06514, eq. 3).
 
     loss = 2 - mean cos(q1, y2) - mean cos(q2, y1), in [0, 4]; N is the number of nodes
 
     Args:
-        encoder: a graph -> one row a node (N x width); there is no projector.
-        predictor: widths of its hidden layers (it ends on the embedding's width), on the student's side; `()` for none:
-            it then collapses.
-        momentum: of the copy at the start; annealed to 1 by a cosine. The copy starts from weights of its own.
+        encoder: a graph -> one row per node (N x width); there is no projector.
+        predictor: widths of its hidden layers; its output has the embedding's width. It is applied to the student only.
+            `()`: no predictor; BGRL then collapses.
+        momentum: momentum of the copy at the start; annealed to 1 along a cosine. The copy starts from its own random
+            weights.
 
     Where sources differ: the paper prints BGRL as joint optimisation; its target is a moving average behind a
     stop-gradient, so by the paper's own rule it alternates.

@@ -25,23 +25,24 @@ def dino(
     momentum: float = 0.996,
     freeze_epochs: int = 1,
 ) -> Learner:
-    """DINO: match the centred, sharpened output of a slow copy on the two global views (arXiv:2104.14294, eqs. 1-3).
+    """DINO: match the centred, sharpened output of a moving-average copy on the two global views (arXiv:2104.14294, eqs. 1-3).
 
     loss = mean over targets j and other views i of -mean_n sum_k q_nk(j) log softmax_k(s_n(i) / temperature),
     q = softmax((t - centre) / target_temperature)
 
     Args:
         encoder: view -> N x width.
-        projector: widths of its layers, GELU between them, no batch norm.
-        prototypes: K, rows of the weight-normalised last layer; 0 takes the projector's output as it is.
-        temperature: of the student.
-        target_temperature: of the target after its warm-up (the authors': 0.04; reference recipe on CIFAR 0.07: without
-            a warm-up that drifts to uniform outputs in short runs).
-        target_temperature_start: of the target at the start.
+        projector: widths of its layers, with GELU between them and without batch norm.
+        prototypes: K, the number of rows of the weight-normalised last layer; 0: the projector's output is used as it
+            is.
+        temperature: temperature of the student.
+        target_temperature: temperature of the target after its warm-up (the authors': 0.04; reference recipe on CIFAR
+            0.07: without a warm-up, this value drifts to uniform outputs in short runs).
+        target_temperature_start: temperature of the target at the start.
         target_temperature_epochs: epochs over which it rises linearly; 0: no warm-up.
-        center_momentum: of the centre.
-        momentum: of the copy at the start; annealed to 1 by a cosine.
-        freeze_epochs: epochs at the start in which the last layer rests.
+        center_momentum: momentum of the centre.
+        momentum: momentum of the copy at the start; annealed to 1 along a cosine.
+        freeze_epochs: number of epochs at the start in which the last layer is not updated.
 
     Example:
         >>> import torch

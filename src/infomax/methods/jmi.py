@@ -13,17 +13,17 @@ from infomax.target import Shared
 
 @method
 def jmi(encoder: nn.Module, *, projector: Head = (2048, 256), temperature: float = 0.1) -> Learner:
-    """JMI: climb DV(f(x1), f(x2); T = cos/temperature) with both views through one encoder (paper, Algorithm 2, eq. 15).
+    """JMI: maximise DV(f(x1), f(x2); T = cos/temperature), with both views through one encoder (paper, Algorithm 2, eq. 15).
 
     loss = -[mean_i T_ii - log mean_{i != j} e^T_ij]
 
     Args:
         encoder: view -> N x width.
-        projector: widths of its layers, batch norm between them.
-        temperature: of the cosine critic, in both terms.
+        projector: widths of its layers, with batch norm between them.
+        temperature: temperature of the cosine critic, in both terms.
 
     Where sources differ: the paper does not say where the temperature enters. With a cosine critic DV is symmetric, so
-    Algorithm 2's average over the two orders is one number.
+    the two orders that Algorithm 2 averages give the same number.
 
     Example:
         >>> jmi(nn.Linear(8, 16), projector=(4,)).target

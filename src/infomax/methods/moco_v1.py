@@ -21,21 +21,22 @@ def moco_v1(
     momentum: float = 0.999,
     both_ways: bool = False,
 ) -> Learner:
-    """MoCo v1: InfoNCE against a queue of keys from a slowly moving encoder (arXiv:1911.05722, eq. 1).
+    """MoCo v1: InfoNCE against a queue of keys from a moving-average encoder (arXiv:1911.05722, eq. 1).
 
     loss = mean_i -T(q_i, k_i) + log[e^T(q_i, k_i) + sum_m e^T(q_i, queue_m)] = log(1 + queue) - bound, T = cos/temperature
 
     Args:
         encoder: view -> N x width.
-        projector: widths of its layers, without batch norm: one linear layer.
-        temperature: of the cosine critic.
-        queue: remembered keys.
-        momentum: of the key encoder, constant.
-        both_ways: also compare view 1 with the key of view 0, and average; the authors' code does not. Both views' keys
-            then go into the one queue (solo-learn keeps two).
+        projector: widths of its layers, without batch norm; by default one linear layer.
+        temperature: temperature of the cosine critic.
+        queue: number of remembered keys.
+        momentum: momentum of the key encoder, constant.
+        both_ways: also compare view 1 with the key of view 0, and average; the authors' code does not. The keys of both
+            views then go into one queue (solo-learn keeps two).
 
-    Where sources differ: lightly drops the keys that overflow the end of its bank; here the queue goes round exactly.
-    The batch shuffle of the authors' multi-GPU code is left out: it changes batch norm's view of a batch, not the loss.
+    Where sources differ: lightly drops the keys that do not fit at the end of its queue; here the queue wraps around
+    exactly. The batch shuffling of the authors' multi-GPU code is left out: it changes the statistics of batch norm,
+    not the loss.
 
     Example:
         >>> learner = moco_v1(nn.Linear(8, 16), projector=(4,), queue=32)

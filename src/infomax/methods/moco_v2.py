@@ -29,15 +29,18 @@ def moco_v2(
     Args:
         encoder: view -> N x width.
         projector: widths of its layers, without batch norm.
-        temperature: of the cosine critic.
-        queue: remembered keys.
-        momentum: of the key encoder, constant (the authors': 0.999 on ImageNet; 0.99 on CIFAR).
-        momentum_end: anneal it by a cosine to this (reference recipe on CIFAR: from 0.99 to 0.999); None: constant.
-        both_ways: also compare view 1 with the key of view 0, and average; the authors' code does not. Both views' keys
-            then go into the one queue (solo-learn keeps two).
+        temperature: temperature of the cosine critic.
+        queue: number of remembered keys.
+        momentum: momentum of the key encoder, constant unless `momentum_end` is given (the authors': 0.999 on ImageNet;
+            0.99 on CIFAR).
+        momentum_end: final momentum, reached along a cosine (reference recipe on CIFAR: from 0.99 to 0.999); None:
+            constant.
+        both_ways: also compare view 1 with the key of view 0, and average; the authors' code does not. The keys of both
+            views then go into one queue (solo-learn keeps two).
 
-    Where sources differ: lightly drops the keys that overflow the end of its bank; here the queue goes round exactly.
-    The batch shuffle of the authors' multi-GPU code is left out: it changes batch norm's view of a batch, not the loss.
+    Where sources differ: lightly drops the keys that do not fit at the end of its queue; here the queue wraps around
+    exactly. The batch shuffling of the authors' multi-GPU code is left out: it changes the statistics of batch norm,
+    not the loss.
 
     Example:
         >>> learner = moco_v2(nn.Linear(8, 16), projector=(4,), queue=32)

@@ -20,20 +20,21 @@ def moco_v3(
     temperature: float = 0.2,
     momentum: float = 0.99,
 ) -> Learner:
-    """MoCo v3: InfoNCE between predictions and momentum keys, negatives from the batch (arXiv:2104.02057, Algorithm 1).
+    """MoCo v3: InfoNCE between predictions and momentum keys, with negatives from the batch (arXiv:2104.02057, Algorithm 1).
 
     loss = 2 temperature * sum over both directions of [log N - bound], T = cos/temperature
 
     Args:
         encoder: view -> N x width.
-        projector: widths of its layers, batch norm between and after them (the last without affine part).
-        predictor: widths of its hidden layers, on the student's side; it ends on the embedding's width. `()` for none.
-        temperature: of the cosine critic.
-        momentum: of the key encoder at the start; annealed to 1 by a cosine.
+        projector: widths of its layers, with batch norm between and after them (the last one without affine part).
+        predictor: widths of its hidden layers; its output has the embedding's width. It is applied to the student only.
+            `()`: no predictor.
+        temperature: temperature of the cosine critic.
+        momentum: momentum of the key encoder at the start; annealed to 1 along a cosine.
 
-    Where sources differ: the authors' ViT ends its predictor on a batch norm, their ResNet, and this, does not.
-    The factor 2 temperature is the authors' and solo-learn's; others leave it out. The authors move
-    the key encoder at the start of the forward pass, here it moves after the optimizer's step.
+    Where sources differ: the predictor of the authors' ViT ends with a batch norm; that of their ResNet, and this one,
+    does not. The factor 2 temperature is the authors' and solo-learn's; others leave it out. The authors update the key
+    encoder at the start of the forward pass; here it is updated after the optimizer's step.
 
     Example:
         >>> learner = moco_v3(nn.Linear(8, 16), projector=(4,), predictor=(8,))

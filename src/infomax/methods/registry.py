@@ -1,4 +1,4 @@
-"""The list of methods: a function joins it by `@method`, which also notes how each learner was built."""
+"""The registry of methods: `@method` enters a function, and records the options with which each learner was built."""
 
 import functools
 import inspect
@@ -22,16 +22,18 @@ P = ParamSpec("P")
 
 
 def method(function: Callable[Concatenate[nn.Module, P], Learner]) -> Callable[Concatenate[nn.Module, P], Learner]:
-    """Enter a function in the list; its learners carry `recipe`, the options they were built with.
+    """Register a function as a method; its learners carry `recipe`, the options they were built with.
 
-    Where the module that says this is imported, `im.methods.get`, `im.Run.load`, the command line and sweeps know the method by
-    the function's name. What a run keeps of it is its options, so let these be numbers, words and widths of heads.
+    In a program that imports the module with this decorator, `im.methods.get`, `im.Run.load`, the command line and
+    sweeps know the method by the function's name. A run's folder stores the options, so they should be numbers, words
+    and widths of heads.
 
     Args:
-        function: of the encoder, then of options by name, each with a default; gives a learner.
+        function: a function of the encoder and of named options, each with a default, that returns a learner.
 
     Raises:
-        ConfigError: a function without an encoder or with `*args` or `**options`, or the name of a method of the package.
+        ConfigError: a function without an encoder, with `*args` or `**options`, or with the name of a method of the
+            package.
 
     Example:
         >>> import infomax as im
@@ -72,10 +74,10 @@ def method(function: Callable[Concatenate[nn.Module, P], Learner]) -> Callable[C
 
 
 def get(name: str) -> Callable[..., Learner]:
-    """The method of that name; `-` and `_` are the same.
+    """Get the method of this name; `-` and `_` are the same.
 
     Raises:
-        ConfigError: naming the nearest method, where there is none of that name.
+        ConfigError: there is no method of that name; the message names the nearest.
 
     Example:
         >>> get("barlow-twins").__name__
@@ -100,7 +102,7 @@ def _elsewhere(name: str) -> str | None:
 def options(name: str) -> dict[str, inspect.Parameter]:
     """A method's options, read from its signature: name -> parameter with default and annotation.
 
-    An option without an annotation is of its default's type; widths of layers are a head.
+    An option without an annotation has the type of its default; a tuple of widths is a head.
 
     Example:
         >>> options("simclr")["temperature"].default
@@ -140,15 +142,15 @@ def build(name: str, encoder: nn.Module, **chosen: Any) -> Learner:
     """Build a method by name.
 
     Args:
-        name: of the method, as `infomax methods` lists them.
-        encoder: from what the views are to features, N x D.
+        name: name of the method, as `infomax methods` lists them.
+        encoder: module that maps views to features, N x D.
         chosen: options of the method; see `options`.
 
     Returns:
-        What `im.train` takes.
+        A learner for `im.train`.
 
     Raises:
-        ConfigError: for an unknown method or option, naming the nearest.
+        ConfigError: an unknown method or option; the message names the nearest.
 
     Example:
         >>> build("simclr", nn.Linear(8, 4), projector=(4,)).name
@@ -158,12 +160,13 @@ def build(name: str, encoder: nn.Module, **chosen: Any) -> Learner:
 
 
 def check(name: str, **chosen: Any) -> None:
-    """Refuse options of a method that cannot be, whatever its encoder: asked before data are read, which takes long.
+    """Refuse impossible options of a method, whatever its encoder; called before the data are read, which takes long.
 
-    Of this package's methods alone: one of the user's may ask something of its encoder, or keep what it made for the first.
+    Only the package's own methods are checked: one of the user's may require something of its encoder, or keep what it
+    built the first time.
 
     Raises:
-        ConfigError: as `build` does.
+        ConfigError: as in `build`.
 
     Example:
         >>> check("simclr", temperature=0)

@@ -1,4 +1,4 @@
-"""The paper's self-distillation prototype: two encoders that climb one bound in turn (Algorithm 1)."""
+"""The paper's self-distillation prototype: two encoders that maximise one bound in turn (Algorithm 1)."""
 
 from typing import Literal
 
@@ -21,19 +21,20 @@ def sdmi(
     temperature: float = 0.1,
     every: Literal["epoch", "batch"] = "epoch",
 ) -> Learner:
-    """SDMI: E-step climbs DV(f(x1), SG g(x2)), M-step DV(g(x1), SG f(x2)), over both view orders (paper, Algorithm 1).
+    """SDMI: E-step maximises DV(f(x1), SG g(x2)), M-step DV(g(x1), SG f(x2)), over both view orders (paper, Algorithm 1).
 
     loss_E = -1/2 [DV(f(x1), SG g(x2)) + DV(f(x2), SG g(x1))], and loss_M with f and g exchanged;
     DV(a, b) = mean_i T_ii - log mean_{i != j} e^T_ij, T = cos/temperature
 
     Args:
-        encoder: f, view -> N x width; g has its architecture and weights of its own.
-        projector: widths of its layers, batch norm between them.
-        temperature: of the cosine critic, in both terms.
-        every: alternate by a whole pass over the data (`epoch`, as the paper) or by `batch`. An epoch is an E- and an
-            M-pass, twice the updates of the other methods.
+        encoder: f, view -> N x width; g has the same architecture and its own weights.
+        projector: widths of its layers, with batch norm between them.
+        temperature: temperature of the cosine critic, in both terms.
+        every: what alternates: whole passes over the data (`epoch`, as in the paper) or updates on one `batch`. An
+            epoch is an E-pass and an M-pass: twice the updates of the other methods.
 
-    Where the paper errs: eq. 6 promises a bound that never falls; that holds for exact maximisation in each step only.
+    Where the paper errs: eq. 6 promises a bound that never decreases; that holds only if each step is maximised
+    exactly.
 
     Example:
         >>> learner = sdmi(nn.Linear(8, 16), projector=(4,))

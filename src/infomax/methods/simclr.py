@@ -20,10 +20,11 @@ def simclr(encoder: nn.Module, *, projector: Head = (2048, 256), temperature: fl
     Args:
         encoder: view -> N x width.
         projector: widths of its layers, without batch norm (the reference recipe on CIFAR).
-        temperature: of the cosine critic (the authors': 0.1 on ImageNet, 0.5 on CIFAR; reference recipe 0.2).
+        temperature: temperature of the cosine critic (the authors': 0.1 on ImageNet, 0.5 on CIFAR; reference recipe
+            0.2).
 
     Where sources differ: the authors' code sums the two directions, as here; lightly and solo-learn average over the 2N
-    anchors, half of it. With plain SGD that halves the learning rate.
+    anchors, which is half of it. With plain SGD that halves the effective learning rate.
 
     Example:
         >>> simclr(nn.Linear(8, 16), projector=(4,)).scale

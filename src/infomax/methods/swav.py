@@ -30,18 +30,18 @@ def swav(
 
     Args:
         encoder: view -> N x width.
-        projector: widths of its layers, batch norm between them.
-        prototypes: K.
-        temperature: of the predicted probabilities.
-        epsilon: of the Sinkhorn codes; smaller is sharper.
-        iterations: Sinkhorn rounds.
-        queue: remembered embeddings a global view, for batches smaller than K (0: none).
+        projector: widths of its layers, with batch norm between them.
+        prototypes: K, the number of prototypes.
+        temperature: temperature of the predicted probabilities.
+        epsilon: temperature of the Sinkhorn codes; a smaller one gives sharper codes.
+        iterations: number of Sinkhorn iterations.
+        queue: number of remembered embeddings per global view, for batches smaller than K (0: none).
         queue_epoch: the epoch from which the queue is filled.
-        freeze_epochs: epochs at the start in which the prototypes rest.
+        freeze_epochs: number of epochs at the start in which the prototypes are not updated.
 
-    Where sources differ: the paper prints SwAV as joint optimisation; its codes carry no gradient, so by the paper's own
-    rule it alternates. The codes are computed in logarithms: the authors' exponential overflows
-    in float32 where scores / epsilon exceed 88.
+    Where sources differ: the paper prints SwAV as joint optimisation; its codes carry no gradient, so by the paper's
+    own rule it alternates. The codes are computed in logarithms: the authors' exponential overflows in float32 if
+    scores / epsilon exceed 88.
 
     Example:
         >>> learner = swav(nn.Linear(8, 16), projector=(4,), prototypes=10)

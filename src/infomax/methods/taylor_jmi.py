@@ -1,4 +1,4 @@
-"""Our own: the joint prototype on the second-order expansion of DV, without an N x N matrix."""
+"""Our own method: the joint prototype on the second-order expansion of DV, without an N x N matrix."""
 
 from torch import nn
 
@@ -15,18 +15,19 @@ from infomax.target import Shared
 def taylor_jmi(
     encoder: nn.Module, *, projector: Head = (2048, 256), temperature: float = 0.5, coefficient: float = 0.5
 ) -> Learner:
-    """Taylor-JMI: JMI with log mean e^T replaced by mean T + coefficient Var T over i != j, exactly, in O(N D^2).
+    """Taylor-JMI: JMI with log mean e^T replaced by mean T + coefficient Var T over i != j, computed exactly in O(N D^2).
 
     loss = -mean_i T_ii + mean_{i != j} T_ij + coefficient Var_{i != j} T_ij
 
     Args:
         encoder: view -> N x width.
-        projector: widths of its layers, batch norm between them.
-        temperature: of the cosine critic. The expansion is about T = 0, so it wants a higher one than JMI.
+        projector: widths of its layers, with batch norm between them.
+        temperature: temperature of the cosine critic. The expansion is about T = 0, so it needs a higher temperature
+            than JMI.
         coefficient: 1/2 is the expansion (paper, eq. 24), 1 the paper's eq. 11.
 
-    The paper points at it (section 3.4, A.3) and derives Barlow Twins from it; see `TaylorDonskerVaradhan` for where that
-    derivation fails. It is not a bound on the mutual information.
+    The paper points at this objective (section 3.4, A.3) and derives Barlow Twins from it; see `TaylorDonskerVaradhan`
+    for where that derivation fails. It is not a bound on the mutual information.
 
     Example:
         >>> from infomax.taxonomy import describe

@@ -21,15 +21,15 @@ def vicreg(
     covariance: float = 1.0,
     eps: float = 1e-4,
 ) -> Learner:
-    """VICReg: invariance between views, variance and no covariance within each (arXiv:2105.04906, eq. 6).
+    """VICReg: invariance between the views, variance and decorrelation within each (arXiv:2105.04906, eq. 6).
 
     loss = invariance mean |z1 - z2|^2 / D + variance 1/2 sum_views mean_d max(0, 1 - std_d) + covariance sum_views c(z)
 
     Args:
         encoder: view -> N x width.
-        projector: widths of its layers, batch norm between them.
-        invariance, variance, covariance: the weights of the three terms.
-        eps: under the root of std.
+        projector: widths of its layers, with batch norm between them.
+        invariance, variance, covariance: weights of the three terms.
+        eps: added to the variance under the root of std.
 
     Where sources differ: see `VarianceCovariance`.
 

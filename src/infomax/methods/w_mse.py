@@ -21,19 +21,20 @@ def w_mse(
     eps: float = 0.0,
     normalize: bool = True,
 ) -> Learner:
-    """W-MSE: bring the whitened embeddings of the views together (arXiv:2007.06346, eq. 5).
+    """W-MSE: minimise the distance between the whitened embeddings of the views (arXiv:2007.06346, eq. 5).
 
     loss = mean over pairs of views of mean_i (2 - 2 cos(w1_i, w2_i)), or of the mean square distance without `normalize`
 
     Args:
         encoder: view -> N x width.
-        projector: widths of its layers, batch norm between them; the last is D, and must be smaller than `whitening_size`.
-        whitening_size: rows of a whitening sub-batch; the batch is a multiple of it.
-        iterations: random cuts into sub-batches that are averaged.
+        projector: widths of its layers, with batch norm between them; the last width is D, which must be smaller than
+            `whitening_size`.
+        whitening_size: number of rows of a whitening sub-batch; the batch size must be a multiple of it.
+        iterations: number of random partitions into sub-batches, over which the loss is averaged.
         eps: shrinkage of the covariance, (1 - eps) cov + eps I.
-        normalize: compare unit rows, after whitening.
+        normalize: normalise the rows to length 1 after whitening.
 
-    Where sources differ: solo-learn detaches the second view by default: the same value, another gradient.
+    Where sources differ: solo-learn detaches the second view by default: the same value, but another gradient.
 
     Example:
         >>> w_mse(nn.Linear(8, 16), projector=(4,), whitening_size=32).marginals[0].size

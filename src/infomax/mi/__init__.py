@@ -1,4 +1,4 @@
-"""Mutual information, read: estimates on scores and on embeddings, their ceilings, and a fast reading for curves."""
+"""Mutual information: estimates from scores and from embeddings, their ceilings, and fast estimates for training curves."""
 
 from infomax.mi import tasks
 from infomax.mi.baselines import (

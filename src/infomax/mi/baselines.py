@@ -1,4 +1,4 @@
-r"""Bounds with a baseline of their own, and those that know a density (Poole et al. 2019, arXiv:1905.06922).
+r"""Bounds with a baseline of their own, and bounds that use a known density (Poole et al. 2019, arXiv:1905.06922).
 
 | function | estimate | of MI it is |
 |---|---|---|
@@ -23,13 +23,13 @@ from infomax.mi.bounds import _split
 def tuba(scores: Tensor, log_baseline: Tensor | float) -> Tensor:
     r"""TUBA: $1 + E_p[T - \log a] - E_q[e^T / a]$, the tractable bound of Barber and Agakov with an unnormalised critic.
 
-    A lower bound for every baseline a > 0 that does not look at the scores of its own row; tight at T = log p/q + log a.
-    a = e is `nwj`, a = 1 `jsd_lower`. A baseline is learned by climbing the same value. Unbiased, without a ceiling;
-    its variance grows as e^MI.
+    It is a lower bound for every baseline a > 0 that does not depend on the scores of its own row, tight at T = log p/q
+    + log a. a = e is `nwj`, a = 1 `jsd_lower`. A baseline is learned by maximising the same value. It is unbiased and
+    has no ceiling; its variance grows as e^MI.
 
     Args:
         scores: T, `... N M`, true pairs on the diagonal.
-        log_baseline: log a, nats: one number, or `... N`, one a row.
+        log_baseline: log a, nats: one number, or `... N`, one per row.
 
     Returns:
         `...`, nats.
@@ -55,20 +55,22 @@ def interpolated(scores: Tensor, *, alpha: float, log_baseline: Tensor | float =
     $$ 1 + E_i\Big[T_{ii} - \log\big(\alpha m_i + (1 - \alpha) q_i\big)\Big]
        - E_i\Big[\frac{m'_i}{\alpha m'_i + (1 - \alpha) q_i}\Big], $$
 
-    with m_i the mean of e^T over the M candidates of row i, m'_i that over its M - 1 false ones, q the baseline. On a batch
-    never above 1 + log(M / alpha): the smaller alpha, the higher it can read, and the more it varies. (The false mean is over
-    M - 1 candidates, since a row has no more that are independent of it: the difference is of order 1/M.)
+    with m_i the mean of e^T over the M candidates of row i, m'_i that over its M - 1 false ones, q the baseline. On a
+    batch it is never above 1 + log(M / alpha): with a smaller alpha it can be higher, and varies more. (The false mean
+    is over M - 1 candidates, since a row has no more that are independent of it: the difference is of order 1/M.)
 
     Args:
         scores: T, `... N M`, true pairs on the diagonal.
         alpha: in [0, 1].
-        log_baseline: log q, nats: one number, or `... N`, one a row.
+        log_baseline: log q, nats: one number, or `... N`, one per row.
 
     Returns:
         `...`, nats.
 
     Raises:
-        ConfigError: alpha outside [0, 1]. DataError: not a score matrix. NumericsError: no pair to compare with.
+        ConfigError: alpha outside [0, 1].
+        DataError: not a score matrix.
+        NumericsError: no pair to compare with.
 
     Example:
         >>> scores = 100 * torch.eye(8)
@@ -92,9 +94,9 @@ def interpolated(scores: Tensor, *, alpha: float, log_baseline: Tensor | float =
 
 
 def barber_agakov(log_conditional: Tensor, *, entropy: float | Tensor) -> Tensor:
-    r"""Barber-Agakov: $I(X; Y) \ge H(X) + E_p[\log q(x | y)]$, for any decoder q; unbiased, and low by KL(p, q).
+    r"""Barber-Agakov: $I(X; Y) \ge H(X) + E_p[\log q(x | y)]$, for any decoder q; unbiased, and too low by KL(p, q).
 
-    Its ceiling is H(X), where x is discrete.
+    Its ceiling is H(X), if x is discrete.
 
     Args:
         log_conditional: log q(x_i given y_i) of the true pairs, `... N`.
@@ -115,10 +117,10 @@ def barber_agakov(log_conditional: Tensor, *, entropy: float | Tensor) -> Tensor
 def barber_agakov_upper(log_conditional: Tensor, log_marginal: Tensor) -> Tensor:
     r"""$I(X; Y) \le E_p[\log p(y | x) - \log r(y)]$, for any r: the rate of a variational autoencoder.
 
-    Unbiased, and high by KL(p(y), r); no ceiling.
+    Unbiased, and too high by KL(p(y), r); it has no ceiling.
 
     Args:
-        log_conditional: log p(y_i given x_i), `... N`, of the *true* encoder: with another one it bounds nothing.
+        log_conditional: log p(y_i given x_i), `... N`, of the *true* encoder: with another encoder this is not a bound.
         log_marginal: log r(y_i), `... N`.
 
     Returns:
@@ -134,9 +136,9 @@ def barber_agakov_upper(log_conditional: Tensor, log_marginal: Tensor) -> Tensor
 
 
 def leave_one_out_upper(log_conditionals: Tensor) -> Tensor:
-    r"""$I(X; Y) \le E_i[\log p(y_i | x_i) - \log \tfrac{1}{N-1} \sum_{j \ne i} p(y_i | x_j)]$: the other rows are the marginal.
+    r"""$I(X; Y) \le E_i[\log p(y_i | x_i) - \log \tfrac{1}{N-1} \sum_{j \ne i} p(y_i | x_j)]$: other rows as the marginal.
 
-    An upper bound on average; where N is far below e^MI it varies much.
+    An upper bound on average; if N is far below e^MI it varies much.
 
     Args:
         log_conditionals: log p(y_j given x_i) at `[..., i, j]`, `... N N`, of the true encoder.
@@ -160,19 +162,21 @@ def leave_one_out_upper(log_conditionals: Tensor) -> Tensor:
 
 
 class MINE(nn.Module):
-    r"""MINE: the *value* is `dv`, the *gradient* that of DV with its denominator averaged over the steps.
+    r"""MINE: the *value* is `dv`, the *gradient* that of DV with its denominator averaged over the updates.
 
-    The gradient of log E_q[e^T] on a batch, E_q[e^T dT] / E_q[e^T], is biased, for the numerator and the denominator share
-    their samples. Here the denominator is an exponential moving average: $\bar m \leftarrow (1 - r) \bar m + r E_q[e^T]$.
+    The gradient of log E_q[e^T] on a batch, E_q[e^T dT] / E_q[e^T], is biased, since the numerator and the denominator
+    share their samples. Here the denominator is an exponential moving average: $\bar m \leftarrow (1 - r) \bar m + r
+    E_q[e^T]$.
 
-    What it bounds, its ceiling and the bias of its value are those of `dv`; training varies less. One module keeps one average
-    and so reads one problem: `N M`, without leading dimensions.
+    What it bounds, its ceiling and the bias of its value are those of `dv`; training varies less. One module keeps one
+    average and so serves one problem: `N M`, without leading dimensions.
 
     Args:
-        rate: r, the share of the newest batch; 1 is plain `dv`.
+        rate: r, the weight of the newest batch; 1 is plain `dv`.
 
     Raises:
-        ConfigError: rate outside (0, 1]. DataError: leading dimensions.
+        ConfigError: rate outside (0, 1].
+        DataError: leading dimensions.
 
     Example:
         >>> mine = MINE(rate=0.1)
@@ -192,7 +196,7 @@ class MINE(nn.Module):
         self.register_buffer("log_mean", torch.full((), math.nan, dtype=torch.float64))  # nan: no batch seen yet
 
     def forward(self, scores: Tensor) -> Tensor:
-        """N M, true pairs on the diagonal -> scalar, nats; in training mode the average moves."""
+        """N M, true pairs on the diagonal -> scalar, nats; in training mode the average is updated."""
         positives, marginal, pairs = _split(scores, "mine")
         return self.of(positives.mean(-1), marginal.logsumexp((-2, -1)) - math.log(pairs))
 
@@ -216,23 +220,28 @@ LOCAL = ("dv", "infonce", "nwj", "jsd", "jsd_lower", "smile", "taylor_dv")
 
 
 def local(name: str, scores: Tensor, *, clip: float = 5.0, coefficient: float = 0.5) -> Tensor:
-    r"""The share of every true pair in an estimate: `... N` whose mean is the estimate.
+    r"""The contribution of every true pair to an estimate: `... N` whose mean is the estimate.
 
-    Where a pair's share is low, the critic does not tell it from a false one; where it is high, the pair is easily found.
-    `dv`, `smile` and `taylor_dv` compare every pair with the one marginal of the batch, the others with that of its row:
-    $T_{ii} - \log E_q[e^T]$, $T_{ii} - \log \tfrac1M \sum_j e^{T_{ij}}$, $T_{ii} - E_j[e^{T_{ij} - 1}]$ and so on. One share
-    alone is no bound on anything (it may be negative); only their mean is an estimate.
+    If a pair's contribution is low, the critic does not tell it from a false one; if it is high, the pair is easily
+    found. `dv`, `smile` and `taylor_dv` compare every pair with the one marginal of the batch, the others with that of
+    its row:
+    $T_{ii} - \log E_q[e^T]$, $T_{ii} - \log \tfrac1M \sum_j e^{T_{ij}}$, $T_{ii} - E_j[e^{T_{ij} - 1}]$ and so on. One
+    contribution
+    alone is not a bound on anything (it may be negative); only their mean is an estimate.
 
     Args:
         name: dv, infonce, nwj, jsd, jsd_lower, smile or taylor_dv.
         scores: T, `... N M`, true pairs on the diagonal.
-        clip: of SMILE. coefficient: of Taylor-DV.
+        clip: clip of SMILE.
+        coefficient: coefficient of Taylor-DV.
 
     Returns:
         `... N`, nats.
 
     Raises:
-        ConfigError: another name. DataError: not a score matrix. NumericsError: no pair to compare with.
+        ConfigError: another name.
+        DataError: not a score matrix.
+        NumericsError: no pair to compare with.
 
     Example:
         >>> local("infonce", torch.tensor([[9.0, 0.0], [0.0, 0.0]]))

@@ -1,7 +1,7 @@
 r"""Mutual-information estimates as functions of a score matrix: differentiable, in nats, to be maximised.
 
 A score matrix holds a critic's T for every combination of the two sides: `scores[..., i, j] = T(a_i, b_j)`. Its
-diagonal are the N true pairs, drawn from the joint law; everything off it stands for the product of the margins.
+diagonal holds the N true pairs, drawn from the joint law; the other entries stand for the product of the margins.
 Leading dimensions are a batch of independent problems: `... N M -> ...`. M may exceed N (candidates beyond the true
 ones follow in the columns).
 
@@ -15,7 +15,7 @@ ones follow in the columns).
 | `smile` | DV with a clipped marginal | neither bound, little variance |
 | `taylor_dv` | E_p[T] - E_q[T] - Var_q[T] / 2 | no bound: it can exceed MI |
 
-Estimates compare only at equal N and equal temperature. `infomax.mi.ceiling` says how high a cosine critic can reach.
+Compare estimates only at equal N and equal temperature. `infomax.mi.ceiling` says how high a cosine critic can reach.
 """
 
 import math
@@ -34,7 +34,7 @@ def dv(scores: Tensor, *, all_pairs: bool = False) -> Tensor:
     r"""Donsker-Varadhan: $E_p[T] - \log E_q[e^T]$ (paper, eqs. 14 and 15).
 
     On a batch this is *not* a lower bound: the logarithm of a sample mean lies below the logarithm of the mean on
-    average, so the estimate is too high, the more so the smaller N (true MI 6.9: N = 16 reads 9.3, N = 512 reads 6.86).
+    average, so the estimate is too high, and more so for smaller N (true MI 6.9: N = 16 gives 9.3, N = 512 gives 6.86).
 
     Args:
         scores: T, `... N M`, true pairs on the diagonal.
@@ -80,14 +80,15 @@ def nwj(scores: Tensor) -> Tensor:
 
 
 def infonce(scores: Tensor, *, positive_in_denominator: bool = True) -> Tensor:
-    r"""InfoNCE: $\log M + E_i[T_{ii} - \log \sum_j e^{T_{ij}}]$, j over all M candidates, the true one among them.
+    r"""InfoNCE: $\log M + E_i[T_{ii} - \log \sum_j e^{T_{ij}}]$, j over all M candidates, including the true one.
 
-    Never above log M, hence useless for an MI beyond it. Rows are the anchors: it is not symmetric in the two sides.
+    It is never above log M, and therefore useless for a larger MI. Rows are the anchors: it is not symmetric in the two
+    sides.
 
     Args:
         scores: T, `... N M`, true pairs on the diagonal.
-        positive_in_denominator: False leaves the true pair out of the sum (and out of the count: log (M - 1)); the
-            value is then no longer bounded by log M, and is no lower bound on MI: with the optimal critic it is
+        positive_in_denominator: False leaves the true pair out of the sum (and out of the count: log (M - 1)). The
+            value is then no longer bounded by log M, and is not a lower bound on MI: with the optimal critic it is
             `leave_one_out_upper`, which is above MI on average.
 
     Returns:
@@ -109,11 +110,11 @@ def infonce(scores: Tensor, *, positive_in_denominator: bool = True) -> Tensor:
 
 
 def infonce_literal(scores: Tensor) -> Tensor:
-    r"""Eq. 20 of the paper to the letter: $\log M + E_i[T_{ii} - \log \tfrac1M \sum_j e^{T_{ij}}]$. **Reads log M too
-    high.**
+    r"""Eq. 20 of the paper to the letter: $\log M + E_i[T_{ii} - \log \tfrac1M \sum_j e^{T_{ij}}]$. **Too high by log
+    M.**
 
-    The printed equation has a *mean* inside the logarithm and adds log N as well; either the one or the other is
-    right. At independence with N = 512 it reads 6.238 nats, where the truth is 0. It is here to redraw the paper's
+    The printed equation has a *mean* inside the logarithm and also adds log N; only one of the two is
+    right. At independence with N = 512 it gives 6.238 nats, where the truth is 0. It is here to redraw the paper's
     curves; use `infonce`.
 
     Args:
@@ -136,9 +137,9 @@ def jsd(scores: Tensor, *, all_pairs: bool = False) -> Tensor:
     r"""Jensen-Shannon: $E_p[-\mathrm{softplus}(-T)] - E_q[\mathrm{softplus}(T)]$ (paper, A.2.2). **Not in units of
     MI.**
 
-    It is the log-likelihood of telling true pairs from false ones; it bounds $2\,\mathrm{JSD} - 2 \log 2$ from below,
-    so it is never positive, -1.386 at T = 0. It can *fall* as a temperature sharpens while MI rises. To read MI from
-    the same critic use `jsd_lower`, `xi_jsd` or `smile`.
+    It is the log-likelihood of telling true pairs from false ones. It bounds $2\,\mathrm{JSD} - 2 \log 2$ from below,
+    so it is never positive; at T = 0 it is -1.386. It can *fall* as a temperature sharpens while MI rises. To estimate
+    MI with the same critic use `jsd_lower`, `xi_jsd` or `smile`.
 
     Args:
         scores: T, `... N M`, true pairs on the diagonal.
@@ -182,9 +183,9 @@ def jsd_shifted(scores: Tensor) -> Tensor:
 
 
 def jsd_lower(scores: Tensor) -> Tensor:
-    r"""MI read from a JSD critic: $1 + E_p[T] - E_q[e^T]$, a lower bound, tight at T = log p/q, where `jsd` is largest.
+    r"""MI from a JSD critic: $1 + E_p[T] - E_q[e^T]$, a lower bound, tight at T = log p/q, where `jsd` is largest.
 
-    It is `nwj` of T + 1: the critic that `jsd` trains is the log-ratio itself, the one that `nwj` trains lies 1 above
+    It is `nwj` of T + 1: the critic that `jsd` trains is the log-ratio itself, the one that `nwj` trains is 1 above
     it.
 
     Args:
@@ -212,8 +213,9 @@ def xi_jsd(scores: Tensor) -> Tensor:
     $$ \mathrm{JSD} = \log 2 - \tfrac12 [(1 + a) \log (1 + a) - a \log a], \qquad \mathrm{JSD} = \tfrac12 \mathtt{jsd}
     + \log 2. $$
 
-    The tight envelope: no larger MI follows from that JSD, since p = q on a part of q of mass a attains it. Safe, but
-    low: most laws of the same JSD hold more. Differentiable; 0, with no gradient, where JSD reads negative.
+    This is the tight envelope: no larger MI follows from that JSD, since p = q on a part of q of mass a attains it. It
+    is safe, but low: most laws with the same JSD have a larger MI. Differentiable; it is 0, without gradient, where JSD
+    is negative.
 
     Args:
         scores: T, `... N M`, true pairs on the diagonal.
@@ -232,7 +234,7 @@ def xi_jsd(scores: Tensor) -> Tensor:
 
 
 def xi(value: Tensor) -> Tensor:
-    r"""Turn a raw `jsd` value (never positive) into the MI it guarantees; see `xi_jsd`.
+    r"""Convert a raw `jsd` value (never positive) into the MI that it guarantees; see `xi_jsd`.
 
     Args:
         value: `...`, a value of `jsd`, or $2\,\mathrm{JSD} - 2 \log 2$ of the laws themselves.
@@ -268,8 +270,8 @@ def _log_h(m: Tensor) -> tuple[Tensor, Tensor]:
 def smile(scores: Tensor, *, clip: float = 5.0) -> Tensor:
     r"""SMILE: the *value* is DV with its marginal scores clipped to $\pm$clip, the *gradient* is that of `jsd`.
 
-    So it trains stably and is read in nats. $E_p[T] - \log E_q[e^{\mathrm{clamp}(T, -c, c)}]$: clipping trades
-    variance for bias, and the value may exceed MI by as much as the clipped tail holds.
+    So it trains stably and is in nats: $E_p[T] - \log E_q[e^{\mathrm{clamp}(T, -c, c)}]$. Clipping trades
+    variance for bias, and the value may exceed MI by what the clipped tail contributes.
 
     Args:
         scores: T, `... N M`, true pairs on the diagonal.
@@ -279,7 +281,9 @@ def smile(scores: Tensor, *, clip: float = 5.0) -> Tensor:
         `...`, nats.
 
     Raises:
-        ConfigError: clip is not positive. DataError: not a score matrix. NumericsError: no pair to compare with.
+        ConfigError: clip is not positive.
+        DataError: not a score matrix.
+        NumericsError: no pair to compare with.
 
     Example:
         >>> scores = torch.tensor([[2.0, -9.0], [-9.0, 2.0]])

@@ -1,8 +1,8 @@
-r"""How high each estimate can read with a cosine critic: the line to draw with every curve.
+r"""The largest value of each estimate with a cosine critic: the line to draw with every curve.
 
 A cosine over $\tau$ spans only $2/\tau$ nats, and on a batch less: with $c$ the mean cosine of the true pairs and $o$
 that of the false ones, $c - o \le N/(N-1)$, reached by a regular simplex whose two views coincide. All ceilings follow
-from that one inequality and Jensen's, and each is attained by some embedding of at least N dimensions, so none can be
+from this inequality and Jensen's. Each is attained by some embedding of at least N dimensions, so none can be
 lowered.
 """
 
@@ -73,7 +73,7 @@ def ceiling(bound: str, *, tau: float, n: int | None = None) -> float:
 
 
 def uniform_dv(*, tau: float, dim: int) -> float:
-    r"""DV of perfectly aligned views spread uniformly over the sphere, the best a sphere of that dimension can do:
+    r"""DV of perfectly aligned views spread uniformly over the sphere, the best that a sphere of that dimension allows:
 
     $$ \frac1\tau - \log E[e^{u/\tau}], \qquad u = \cos\theta, \quad p(\theta) \propto \sin^{D-2} \theta. $$
 

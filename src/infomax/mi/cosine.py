@@ -1,14 +1,14 @@
-r"""The same estimates read on embeddings with the cosine critic $T = \cos(a, b) / \tau$.
+r"""The same estimates on embeddings, with the cosine critic $T = \cos(a, b) / \tau$.
 
-An estimate means nothing without the temperature it was read at, so `tau` has no default anywhere; it may be a tensor that
-learns. Shapes: `... N D` on either side give `...`, in nats; the leading dimensions are independent problems, such as the
-seeds of an ensemble. Row i of the one side belongs to row i of the other. The second side may hold more rows (`... M D`,
-M >= N), which are candidates without a partner.
+An estimate means nothing without its temperature, so `tau` has no default anywhere; it may be a tensor that is learned.
+Shapes: `... N D` on either side give `...`, in nats; the leading dimensions are independent problems, such as the seeds
+of an ensemble. Row i of one side belongs to row i of the other. The second side may have more rows (`... M D`, M >= N),
+which are candidates without a partner.
 
-Each is differentiable. Above 256 rows the scores are not written out: the kernels of `infomax.kernels` pass over them in
-blocks, exactly, in memory O(N D); below, the formula of `infomax.mi.bounds` is read as it stands. Embeddings are of one
-floating-point type, those of 16 bits compared in 32. A row is divided by its length, whose square must be a number: in 32
-bits a row of entries of 1e19 and more reads as one of zeros, and is to be scaled first.
+Each is differentiable. Above 256 rows the score matrix is not stored: the kernels of `infomax.kernels` compute it in
+blocks, exactly, in memory O(N D); below, the formula of `infomax.mi.bounds` is used. Embeddings have one floating-point
+type; those of 16 bits are compared in 32. Every row is divided by its length, whose square must be representable: in 32
+bits a row with entries of 1e19 or more counts as a row of zeros, so scale it first.
 """
 
 import math
@@ -53,12 +53,12 @@ def cosine_scores(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
 
 
 def cos_dv(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = False) -> Tensor:
-    """Read `bounds.dv` with the cosine critic; symmetric in the two sides.
+    """`bounds.dv` with the cosine critic; symmetric in the two sides.
 
     Args:
         z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
         tau: temperature, > 0.
-        all_pairs: the partners among the pairs, too.
+        all_pairs: take the marginal over all pairs, including the true ones.
 
     Returns:
         Nats, `...`.
@@ -82,7 +82,7 @@ def cos_dv(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = F
 
 
 def cos_nwj(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
-    """Read `bounds.nwj` with the cosine critic; symmetric in the two sides.
+    """`bounds.nwj` with the cosine critic; symmetric in the two sides.
 
     Args:
         z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
@@ -114,18 +114,19 @@ def cos_infonce(
     two_sided: bool = False,
     queue: Tensor | None = None,
 ) -> Tensor:
-    """Read `bounds.infonce` with the cosine critic; the rows of `z_a` are the anchors.
+    """`bounds.infonce` with the cosine critic; the rows of `z_a` are the anchors.
 
     Args:
         z_a: `... N D`, the anchors.
-        z_b: `... M D`, their candidates, M >= N: partner i is row i.
+        z_b: `... M D`, their candidates, M >= N: row i is the partner of anchor i.
         tau: temperature.
         own_view: the other rows of `z_a` are candidates as well (SimCLR): never above log(M + N - 1).
         two_sided: the mean of both directions (CLIP; with `own_view` it is NT-Xent, log(2N - 1) - its cross-entropy).
         queue: `K D`, candidates instead of the other rows of `z_b` (MoCo): never above log(K + 1).
 
     Raises:
-        ConfigError: a queue together with the other options. DataError: shapes that do not pair.
+        ConfigError: a queue together with the other options.
+        DataError: shapes that do not pair.
 
     Example:
         >>> import torch
@@ -174,7 +175,7 @@ def cos_infonce(
 
 
 def cos_infonce_literal(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
-    """Read `bounds.infonce_literal` (log N too high) with the cosine critic.
+    """`bounds.infonce_literal` (too high by log N) with the cosine critic.
 
     Args:
         z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
@@ -195,12 +196,12 @@ def cos_infonce_literal(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Ten
 
 
 def cos_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = False) -> Tensor:
-    """Read `bounds.jsd` (not in units of MI) with the cosine critic; symmetric in the two sides.
+    """`bounds.jsd` (not in units of MI) with the cosine critic; symmetric in the two sides.
 
     Args:
         z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
         tau: temperature, > 0.
-        all_pairs: the partners among the pairs, too.
+        all_pairs: take the marginal over all pairs, including the true ones.
 
     Returns:
         `...`; see `bounds.jsd`.
@@ -223,7 +224,7 @@ def cos_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, all_pairs: bool = 
 
 
 def cos_jsd_lower(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
-    """Read `bounds.jsd_lower` with the cosine critic; symmetric in the two sides.
+    """`bounds.jsd_lower` with the cosine critic; symmetric in the two sides.
 
     Args:
         z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
@@ -247,7 +248,7 @@ def cos_jsd_lower(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
 
 
 def cos_xi_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
-    """Read `bounds.xi_jsd` with the cosine critic; symmetric in the two sides.
+    """`bounds.xi_jsd` with the cosine critic; symmetric in the two sides.
 
     Args:
         z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
@@ -268,15 +269,15 @@ def cos_xi_jsd(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor) -> Tensor:
 
 
 def cos_smile(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, clip: float = 5.0) -> Tensor:
-    """Read `bounds.smile` with the cosine critic; symmetric in the two sides.
+    """`bounds.smile` with the cosine critic; symmetric in the two sides.
 
-    The value is SMILE's and the gradient is that of `cos_jsd`, by design, for what is clipped has none. As an objective it
-    climbs JSD, and finite differences of its value tell another gradient.
+    The value is SMILE's and the gradient is that of `cos_jsd`, by design, since clipped scores have no gradient. As an
+    objective it maximises JSD, and finite differences of its value give another gradient.
 
     Args:
         z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
         tau: temperature, > 0.
-        clip: of the scores of the marginal, nats.
+        clip: clip of the marginal's scores, nats.
 
     Returns:
         Nats, `...`.
@@ -300,12 +301,12 @@ def cos_smile(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, clip: float = 5.
 
 
 def cos_taylor_dv(z_a: Tensor, z_b: Tensor, *, tau: float | Tensor, coefficient: float = 0.5) -> Tensor:
-    """Read `bounds.taylor_dv` with the cosine critic; symmetric in the two sides; O(N D^2) above the size.
+    """`bounds.taylor_dv` with the cosine critic; symmetric in the two sides; O(N D^2) above 256 rows.
 
     Args:
         z_a, z_b: `... N D` and `... M D`, M >= N, any scale; row i belongs to row i.
         tau: temperature, > 0.
-        coefficient: of the second order.
+        coefficient: coefficient of the variance.
 
     Returns:
         Nats, `...`.

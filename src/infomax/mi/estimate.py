@@ -1,4 +1,4 @@
-"""Mutual information between any two data sets: one function, and every estimator behind it by name."""
+"""Mutual information between any two data sets: one function, with every estimator available by name."""
 
 import time
 from collections.abc import Callable
@@ -38,7 +38,7 @@ SERIES = (
 )
 
 METHODS = ("auto", "gaussian", "ksg", "discrete", *BOUNDS)
-"""What `estimate_mi` knows: the rule that picks, three estimators without training, and the bounds."""
+"""The methods of `estimate_mi`: the rule that selects one, three estimators without training, and the bounds."""
 
 
 def estimate_mi(
@@ -51,36 +51,38 @@ def estimate_mi(
     k: int | None = None,
     seed: int = 0,
 ) -> Estimate:
-    r"""Estimate I(X; Y) in nats from N pairs, and say how sure that is.
+    r"""Estimate I(X; Y) in nats from N pairs, with confidence limits and warnings.
 
-    | method | reads | use it for |
+    | method | based on | use it for |
     |---|---|---|
-    | auto | all that suits; picks by a rule, tells why | anything; 10 to 40 s for 5000 pairs |
-    | gaussian | $-\tfrac12 \sum \log(1 - r_i^2)$ of canonical correlations, no bias | jointly Gaussian data; seconds at most |
+    | auto | all estimators that suit; one is selected by a rule, which is reported | anything; 10 to 40 s for 5000 pairs |
+    | gaussian | $-\tfrac12 \sum \log(1 - r_i^2)$ of canonical correlations, bias removed | jointly Gaussian data; seconds |
     | ksg | nearest neighbours | up to about six coordinates together |
     | discrete | counts, bias removed | few levels on both sides |
     | infonce, interpolated, nwj, tuba, jsd_lower, xi_jsd | a critic on held-out pairs | a lower limit in high dimension |
-    | dv, smile | the same | nearer, but no limit |
+    | dv, smile | the same | closer to the truth, but not a limit |
 
     Args:
-        x: N or N x ..., an array, a tensor or lists; whole numbers and names are welcome. The first axis counts the pairs, and
-            all others are read as one: N x C x H x W as N rows of C H W columns.
+        x: N or N x ..., an array, a tensor or lists, also of whole numbers or names. The first axis counts the pairs,
+            and all others are flattened: N x C x H x W as N rows of C H W columns.
         y: N or N x ...; row i belongs to row i of x.
         method: one of the above.
-        critic: of a bound: separable f(x).g(y) (by default), cosine (temperature 0.1), bilinear, or concatenated (slow).
-        margins: coordinates for every method but auto and discrete: ranks made Gaussian column by column (by default),
-            standardised, or as given.
-        k: neighbours of ksg, by default 5.
-        seed: of folds, weights, dither and the samples that tell a bias: the same seed gives the same estimate on the same
-            machine.
+        critic: critic of a bound: separable f(x).g(y) (by default), cosine (temperature 0.1), bilinear, or concatenated
+            (slow).
+        margins: transformation of the margins, for every method but auto and discrete: rank (to Gaussian, by rank,
+            column by column; the default), standard (standardised), or none.
+        k: number of neighbours of ksg, by default 5.
+        seed: random seed of folds, weights, dither and the samples from which a bias is estimated: the same seed gives
+            the same estimate on the same machine.
 
     Returns:
-        The estimate with its limits, flags and readings. A limit is None where none is honest. A side that is the same in all
-            rows is taken for a constant: 0, no upper limit, no readings and a flag.
+        The estimate with its limits, flags and readings. A limit is None if none can be justified. If a side is the
+            same in all rows, it is taken for a constant: the estimate is 0, without upper limit or readings, with a
+            flag.
 
     Raises:
-        ConfigError: an unknown method, critic or margin, an option that the method has no use for, a seed below 0, or a seed
-            or k that is no whole number.
+        ConfigError: an unknown method, critic or margin, an option that the method does not use, a seed below 0, or a
+            seed or k that is not a whole number.
         DataError: sides that do not pair, or too few rows.
         NumericsError: NaN or infinity.
 

@@ -1,4 +1,4 @@
-"""Mutual information between two encoders, while they train: several readings of one pass, each with its interval."""
+"""Mutual information between two encoders, while they train: several estimates in one pass, each with its interval."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -34,8 +34,10 @@ KINDS = {
     "jsd": "not MI",
     "jsd_shifted": "not MI",
 }
-"""Of what kind the number is: a lower bound of MI (in expectation: a sample may read above), `dv` *in the population* alone,
-for on a batch it reads too high on average; a surrogate, in nats but neither bound; or another quantity altogether."""
+"""What each number is: a lower bound of MI (in expectation: on a sample it may be above); `dv` only *in the
+population*, since on a batch it is too high on average; a surrogate, in nats but neither a lower nor an upper bound; or
+another quantity.
+"""
 
 DEFAULT = ("dv", "infonce", "nwj", "jsd", "jsd_lower", "xi_jsd", "smile", "taylor_dv")
 
@@ -43,22 +45,22 @@ CLIP = 40.0
 """The largest clip of SMILE, nats, so that sums of e^clip stay in the range of float32."""
 
 SATURATED = 0.9
-"""A reading above this share of its ceiling says more of the estimator than of the encoders."""
+"""A reading above this share of its ceiling says more about the estimator than about the encoders."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One number of a fixed critic and what it is worth.
+    """One estimate with a fixed critic, with its error and its ceiling.
 
     Attributes:
         value: nats.
-        lo, hi: confidence limits (jackknife over pairs) of the reading's own expectation at this N; None where `xi_jsd` is
-            cut off at 0, as is every value without a pair.
+        lo, hi: confidence limits (jackknife over pairs) of the reading's own expectation at this N; None if `xi_jsd` is
+            cut off at 0, and for a value without a pair.
         se: standard error, nats.
-        ceiling: the most the reading can say here; inf where nothing is known.
-        saturated: whether the value lies above 90 % of the ceiling (of its way from independence).
-        n: pairs it was read from.
-        kind: "lower bound" (of `dv` with what it is on few pairs), "surrogate" or "not MI".
+        ceiling: the largest value that the reading can have here; inf if nothing is known.
+        saturated: whether the value is above 90 % of the ceiling (of the way from independence to it).
+        n: number of pairs.
+        kind: "lower bound" (for `dv`, with what it is on few pairs), "surrogate" or "not MI".
     """
 
     value: float
@@ -72,22 +74,25 @@ class Reading:
 
 
 class MIMetric:
-    r"""Readings of I(A; B) from pairs of embeddings that come in batches, with the fixed critic T.
+    r"""Estimates of I(A; B) from pairs of embeddings that arrive in batches, with the fixed critic T.
 
-    All embeddings are kept and every pair of rows is compared once, at `compute`: the readings are those of one set of N pairs,
-    whatever the batches were. Under `torch.distributed` the pairs of all processes count, and all compute the same.
+    All embeddings are kept, and `compute` compares every pair of rows once. So the estimates are those of one set of N
+    pairs, independent of the batches. Under `torch.distributed` the pairs of all processes count, and every process
+    computes the same numbers.
 
     Args:
         critic: "cosine" (cos / tau), "dot" (a . b / tau), or any `Critic`, whose scores are divided by tau.
-        tau: temperature; a reading means nothing without it, so there is no default.
-        readings: which, in the order wanted; default: dv, infonce, nwj, jsd, jsd_lower, xi_jsd, smile, taylor_dv.
-        level: of the intervals.
-        clip: of SMILE, nats; at most 40 (without a clip SMILE reads what DV reads).
-        coefficient: of Taylor-DV's variance.
+        tau: temperature. An estimate means nothing without it, so there is no default.
+        readings: names of the estimates, in the order wanted; default: dv, infonce, nwj, jsd, jsd_lower, xi_jsd, smile,
+            taylor_dv.
+        level: confidence level of the intervals.
+        clip: clip of SMILE, nats; at most 40 (without a clip SMILE equals DV).
+        coefficient: coefficient of Taylor-DV's variance.
         sync: gather the pairs of all processes before computing.
 
     Raises:
-        ConfigError: unknown critic or reading, tau, level or clip out of range. DataError: embeddings that do not pair.
+        ConfigError: unknown critic or reading, tau, level or clip out of range.
+        DataError: embeddings that do not pair.
         NumericsError: fewer than three pairs, NaN or infinity when computing.
 
     Example:
@@ -152,7 +157,7 @@ class MIMetric:
         self._b: list[Tensor] = []
 
     def update(self, z_a: Tensor | NDArray[Any], z_b: Tensor | NDArray[Any]) -> None:
-        """Add pairs: N D and N D, tensors or arrays (row i of the one belongs to row i of the other); any number a call."""
+        """Add pairs: N D and N D, tensors or arrays (row i of one belongs to row i of the other); any number per call."""
         z_a, z_b = _tensor(z_a, "z_a"), _tensor(z_b, "z_b")
         if z_a.ndim != 2 or z_b.ndim != 2 or len(z_a) != len(z_b):
             raise DataError(
@@ -176,14 +181,14 @@ class MIMetric:
             kept.append(z.detach().to(wide[0], copy=True))
 
     def to(self, device: torch.device | str) -> "MIMetric":
-        """Move what is kept, and the critic; later batches are to come on that device."""
+        """Move the stored pairs and the critic; later batches are expected on that device."""
         self._a, self._b = ([z.to(device) for z in side] for side in (self._a, self._b))
         self.critic.to(device)
         return self
 
     @torch.no_grad()
     def compute(self) -> dict[str, Reading]:
-        """Read all pairs given so far."""
+        """Compute the estimates from all pairs given so far."""
         if not self._a and not (self.sync and world() > 1):
             raise NumericsError("MIMetric: no pair to read; update(z_a, z_b) first")
         for side in (self._a, self._b):
@@ -290,18 +295,19 @@ def between(
     layer: str | None = None,
     **options: Any,
 ) -> dict[str, Reading]:
-    """MI between what two modules say of two views: f and g, online and target, this epoch's and the last (a copy), two runs.
+    """MI between the outputs of two modules on two views: f and g, online and target, an encoder and its copy, two runs.
 
-    Both are run in evaluation mode, so that a row does not depend on the batch around it, and then left as they were.
+    Both modules are run in evaluation mode, so that a row does not depend on the rest of its batch; their modes are
+    restored afterwards.
 
     Args:
         a: a module that maps a batch of views to N x D (`learner.f`, `learner.g`, an encoder, a loaded run's encoder).
-        b: the other, or the same.
-        views: pairs of batches (for a, for b), such as a loader gives; a's and b's rows belong together.
-        critic: as `MIMetric` has it.
-        tau: likewise.
-        layer: the name of a submodule of both; what it puts out is read instead, flattened to N x D.
-        **options: the others of `MIMetric`.
+        b: the other module, or the same one.
+        views: pairs of batches (for a, for b), such as a loader yields; the rows for a and for b belong together.
+        critic: as in `MIMetric`.
+        tau: as in `MIMetric`.
+        layer: the name of a submodule of both, whose output is used instead, flattened to N x D.
+        **options: the other options of `MIMetric`.
 
     Raises:
         ConfigError: a module has no such layer; and what `MIMetric` raises.

@@ -1,4 +1,4 @@
-r"""Three estimates in one pass over blocks that stay in the cache, for curves that read thousands of batches.
+r"""Three estimates in one pass over blocks that stay in the cache, for curves with thousands of batches.
 
 Each block of scores is exponentiated once, $E = e^T$. Its row sums are InfoNCE's denominators, their total is DV's, and
 $\sum \mathrm{softplus}(T) = \log \prod (1 + E)$, so that one logarithm serves eight entries.
@@ -18,23 +18,25 @@ _BLOCK_ELSEWHERE = 2**24
 
 @torch.no_grad()
 def readings(z_a: Tensor, z_b: Tensor, *, tau: float, chunk: int | None = None) -> dict[str, Tensor]:
-    r"""Read DV, InfoNCE and JSD with the critic $\cos / \tau$, without gradients and without an N x N matrix.
+    r"""Compute DV, InfoNCE and JSD with the critic $\cos / \tau$, without gradients and without an N x N matrix.
 
-    Equal to `cos_dv`, `cos_infonce` and `cos_jsd` to rounding: sums over blocks are kept in float64, entries have the
-    precision of the input (about 1e-6 nats in float32). The time is that of one exponential and one product per pair
-    of rows: 4 ms for 2500 x 2500 pairs in 3 dimensions on one core with AVX-512.
+    They equal `cos_dv`, `cos_infonce` and `cos_jsd` up to rounding: sums over blocks are kept in float64, entries have
+    the precision of the input (about 1e-6 nats in float32). It takes one exponential and one product per pair of rows:
+    4 ms for 2500 x 2500 pairs in 3 dimensions on one core with AVX-512.
 
     Args:
         z_a: `... N D`, any scale (normalised here).
         z_b: `... N D`.
         tau: temperature.
-        chunk: rows a block; by default as many as fit the cache.
+        chunk: rows per block; by default as many as fit in the cache.
 
     Returns:
         `{"dv", "infonce", "jsd"}`, each float64 of shape `...`.
 
     Raises:
-        ConfigError: tau or chunk not positive. DataError: shapes that do not pair. NumericsError: fewer than two pairs.
+        ConfigError: tau or chunk not positive.
+        DataError: shapes that do not pair.
+        NumericsError: fewer than two pairs.
 
     Example:
         >>> z = torch.eye(4)

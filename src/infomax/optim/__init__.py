@@ -1,4 +1,4 @@
-"""Optimisers: one door to all of them."""
+"""Optimisers by name."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, get_args
@@ -63,19 +63,19 @@ def build_optimizer(
     """Build an optimiser by name.
 
     Args:
-        params: parameters, or groups (dicts); a group may carry its own `lr` or `weight_decay`. Frozen parameters are
+        params: parameters, or groups (dicts); a group may have its own `lr` or `weight_decay`. Frozen parameters are
             left out.
-        name: "sgd", "lars" (see `LARS`), "larc" (the same with `clip` and eta 0.02, as solo-learn's CIFAR recipes), "adam",
-            "adamw" or "muon" (see `Muon`).
+        name: "sgd", "lars" (see `LARS`), "larc" (LARS with `clip` and eta 0.02, as in solo-learn's CIFAR recipes),
+            "adam", "adamw" or "muon" (see `Muon`).
         lr: learning rate.
-        weight_decay: for SGD and Adam the L2 term of the gradient, for AdamW and Muon decoupled, on every parameter; for LARS
-            on parameters of two or more dimensions only.
-        momentum: for SGD, LARS and LARC; Adam and AdamW keep torch's betas, Muon its own.
-        eta: of lars: the trust coefficient.
-        clip: of lars: never a larger step than SGD's.
+        weight_decay: weight decay. For SGD and Adam it is the L2 term of the gradient; for AdamW and Muon it is
+            decoupled and applies to every parameter; for LARS it applies only to parameters of two or more dimensions.
+        momentum: momentum of SGD, LARS and LARC. Adam and AdamW keep torch's betas, Muon its own momentum.
+        eta: trust coefficient of LARS.
+        clip: for LARS: never take a larger step than SGD would.
 
     Raises:
-        ConfigError: unknown name, a negative setting, or nothing to train.
+        ConfigError: an unknown name, a negative setting, or no parameter to train.
 
     Example:
         >>> layer = torch.nn.Linear(3, 2)
@@ -114,10 +114,10 @@ def build_optimizer(
 
 
 def check(name: str, **settings: float) -> None:
-    """Refuse an optimiser that there is not, and settings that cannot be.
+    """Refuse an unknown optimiser or an impossible setting.
 
     Raises:
-        ConfigError: naming the nearest, or the setting.
+        ConfigError: the message names the nearest optimiser, or the setting.
     """
     if name not in NAMES:
         raise ConfigError(f"unknown optimizer {name!r}: {nearest(name, NAMES)}")

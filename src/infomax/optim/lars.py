@@ -1,11 +1,11 @@
-"""LARS as the authors of BYOL and Barlow Twins run it.
+"""LARS, as the authors of BYOL and Barlow Twins implement it.
 
-LARS (layer-wise adaptive rate scaling) gives every weight matrix a step proportional to its own norm,
+LARS (layer-wise adaptive rate scaling) makes the step of every weight matrix proportional to the matrix's own norm,
 
     u = g + wd p,      u <- u * eta |p| / |u|,      m <- momentum m + u,      p <- p - lr m,
 
-so that one learning rate serves layers whose gradients differ by orders of magnitude, as they do at batches of
-thousands.
+so that one learning rate suits layers whose gradients differ by orders of magnitude, as they do at batch sizes of
+several thousand.
 """
 
 from collections.abc import Callable
@@ -23,25 +23,27 @@ class LARS(torch.optim.Optimizer):
 
     For a parameter of two or more dimensions, with $u = g + \lambda p$,
     $$ m \leftarrow \mu m + q u, \qquad p \leftarrow p - \mathrm{lr}\, m, \qquad q = \eta |p| / |u|, $$
-    and $q = 1$ where either norm is 0. Parameters of one dimension (biases, normalisation gains) take plain momentum
-    SGD: no weight decay, no rescaling. The learning rate stays outside the momentum, so a schedule acts at once.
+    and $q = 1$ if either norm is 0. Parameters of one dimension (biases, normalisation gains) are updated by plain
+    momentum SGD, without weight decay or rescaling. The learning rate is not part of the momentum, so a schedule takes
+    effect at once.
 
     Args:
-        params: parameters, or groups (dicts) of them, as for every optimiser of torch.
+        params: parameters, or groups (dicts) of them, as for every torch optimiser.
         lr: learning rate.
-        weight_decay: $\lambda$, on parameters of two or more dimensions only.
+        weight_decay: $\lambda$, for parameters of two or more dimensions only.
         momentum: $\mu$.
         eta: $\eta$, the trust coefficient.
-        clip: never take a larger step than SGD would: $q \leftarrow \min(q / \mathrm{lr}, 1)$ (LARC, as in the CIFAR
-            recipes of solo-learn, with eta 0.02). The authors' own programs do not. At a rate of 0, with which a warm-up
-            begins, $q = 0$: that gradient is not remembered, as its share of a later step would know no limit.
+        clip: never take a larger step than SGD would: $q \leftarrow \min(q / \mathrm{lr}, 1)$ (LARC, with eta 0.02 as
+            in solo-learn's CIFAR recipes). The authors' own programs do not do this. At a learning rate of 0, where a
+            warm-up starts, $q = 0$: that gradient does not enter the momentum, since its share in a later step would be
+            unlimited.
 
     Raises:
-        ConfigError: if a setting is negative.
+        ConfigError: a setting is negative.
 
-    Where the literature disagrees: TensorFlow SimCLR keeps the learning rate inside the velocity (the same for a
-    constant rate only); lightly and solo-learn use $\eta |p| / (|g| + \lambda |p| + 10^{-8})$; lightly also rescales
-    biases and does nothing at all at weight decay 0.
+    Where the literature disagrees: TensorFlow SimCLR includes the learning rate in the velocity (equivalent only for a
+    constant learning rate); lightly and solo-learn use $\eta |p| / (|g| + \lambda |p| + 10^{-8})$; lightly also
+    rescales biases, and does nothing at all at weight decay 0.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.tensor([[3.0, 4.0]]))
@@ -77,7 +79,7 @@ class LARS(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take one step; the closure, if given, recomputes the loss and its gradients first."""
+        """Make one update; the closure, if given, first recomputes the loss and its gradients."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -1,8 +1,8 @@
-"""Muon: momentum made orthogonal, matrix by matrix.
+"""Muon: momentum whose step is made orthogonal, matrix by matrix.
 
-A gradient of a weight matrix is mostly a few directions. Muon takes the momentum U S V^T and moves by U V^T, all its directions
-alike, which a short Newton-Schulz iteration comes near enough to without a decomposition. It costs some matrix products
-an update, whatever the batch, and a run needs fewer updates.
+The gradient of a weight matrix is mostly a few directions. Muon takes the momentum U S V^T and moves by U V^T, equally
+far in all directions. A short Newton-Schulz iteration approximates U V^T without a decomposition. It costs some matrix
+products per update, whatever the batch size, and a run needs fewer updates.
 """
 
 from collections.abc import Callable
@@ -23,10 +23,11 @@ EPS = 1e-7
 
 @torch.no_grad()
 def orthogonal(m_BPQ: Tensor) -> Tensor:
-    r"""The nearest matrices with orthogonal rows or columns, about: $U S V^\top$ becomes $U S' V^\top$, $S'$ in 0.7 to 1.2.
+    r"""Approximate the nearest matrices with orthogonal rows or columns: $U S V^\top$ to $U S' V^\top$, $S'$ in 0.7 to 1.2.
 
-    From $X = M / |M|$ five times $X \leftarrow a X + (b A + c A^2) X$ with $A = X X^\top$. Singular values
-    below about 1e-3 of the norm come out smaller than that, and 0 stays 0.
+    From $X = M / |M|$, it repeats $X \leftarrow a X + (b A + c A^2) X$ with $A = X X^\top$ five times. Singular values
+    below about
+    1e-3 of the norm come out smaller than 0.7, and 0 stays 0.
 
     Args:
         m_BPQ: matrices, B x P x Q.
@@ -49,28 +50,30 @@ def orthogonal(m_BPQ: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    r"""Momentum SGD whose step is made orthogonal, matrix by matrix; AdamW for what is no matrix.
+    r"""Momentum SGD whose step is made orthogonal, matrix by matrix; AdamW for parameters that are not matrices.
 
     For a parameter of two or more dimensions (of a convolution: output channels by all else), with gradient $g$,
     $$ m \leftarrow \mu m + g, \qquad p \leftarrow (1 - \mathrm{lr}\,\lambda)\, p
        - 0.2 \sqrt{\max(P, Q)}\;\mathrm{lr}\;\mathrm{orthogonal}(g + \mu m). $$
-    The factor gives a step the size of AdamW's, 0.2 lr by entry, so that one learning rate and one decay serve both, and
-    those of an AdamW recipe are a first guess. Parameters of one dimension (biases, normalisation gains) take AdamW. On a GPU
-    matrices of 32-bit weights are made orthogonal in 16 bits; shards are gathered for it, those of one shape at a time.
+    The factor gives steps the size of AdamW's, 0.2 lr per entry. So one learning rate and one weight decay serve both,
+    and those of an AdamW recipe are a first guess. Parameters of one dimension (biases, normalisation gains) are
+    updated by AdamW. On a GPU, matrices of 32-bit weights are made orthogonal in 16 bits. Shards are gathered for this
+    step, all matrices of one shape at a time.
 
     Args:
-        params: parameters, or groups (dicts) of them, as for every optimiser of torch.
+        params: parameters, or groups (dicts) of them, as for every torch optimiser.
         lr: learning rate.
-        weight_decay: $\lambda$, decoupled, on every parameter.
+        weight_decay: $\lambda$, decoupled, for every parameter.
         momentum: $\mu$.
-        betas: of AdamW.
-        eps: of AdamW.
+        betas: betas of AdamW.
+        eps: eps of AdamW.
 
     Raises:
-        ConfigError: if a setting is negative or infinite, a momentum 1 or more, or a parameter complex.
+        ConfigError: a setting is negative or infinite, a momentum is 1 or more, or a parameter is complex.
 
-    Where the literature disagrees: its author scales by $\sqrt{\max(1, P/Q)}$, with rates some ten times as large; Liu et al.
-    as here. Both leave embeddings and a classifier's last layer to AdamW; here every matrix is one, those of heads too.
+    Where the literature disagrees: its author scales by $\sqrt{\max(1, P/Q)}$, with learning rates about ten times as
+    large; Liu et al. scale as here. Both leave embeddings and a classifier's last layer to AdamW; here every matrix is
+    made orthogonal, including those of heads.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.zeros(2, 2))
@@ -110,7 +113,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take one step; the closure, if given, recomputes the loss and its gradients first."""
+        """Make one update; the closure, if given, first recomputes the loss and its gradients."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -1,11 +1,11 @@
-"""Rules for some of the parameters: another learning rate, another weight decay.
+"""Rules: another learning rate or weight decay for some of the parameters.
 
     rules={"predictor": {"lr": "constant"}, "bias": {"weight_decay": 0}, "f.encoder.*": {"lr": 0.1}}
 
-A rule is for a part of the learner, or for a pattern of parameters' names; `bias` is every parameter that calls itself
-one (`bias_ih_l0` and `in_proj_bias` too), `norm` the gain and shift of every norm of torch. Where two rules speak of one
-parameter the later one counts. A method brings rules of its own (SimSiam's predictor keeps its learning rate), which a
-user's of the same name replace.
+A rule applies to a part of the learner, or to a pattern of parameter names. `lr` is a factor of the run's learning
+rate, or "constant". `bias` is every parameter named as a bias (also `bias_ih_l0` and `in_proj_bias`), `norm` the gain
+and shift of every torch normalisation layer. If two rules match one parameter, the later one counts. A method may have
+rules of its own (SimSiam's predictor keeps a constant learning rate); a user's rule of the same name replaces them.
 """
 
 import math
@@ -28,10 +28,10 @@ SETTINGS = ("lr", "weight_decay")
 
 
 def read_rules(text: str | None) -> Rules:
-    """Rules as the command line gives them, in YAML.
+    """Read rules from YAML, as the command line gives them.
 
     Raises:
-        ConfigError: where they are no mapping of mappings.
+        ConfigError: the text is not a mapping of mappings.
 
     Example:
         >>> read_rules("{bias: {weight_decay: 0}}")
@@ -64,10 +64,10 @@ def _number(value: Any) -> Any:
 
 
 def resolved(learner: Learner, asked: Rules) -> dict[str, dict[str, float | str]]:
-    """The method's rules for what the learner has, and those that were asked for.
+    """The method's own rules, where the learner has such parameters, and those that were asked for.
 
     Raises:
-        ConfigError: a part or setting that does not exist, a value that is none, or a rule that is for no parameter.
+        ConfigError: a part or setting that does not exist, an impossible value, or a rule that matches no parameter.
 
     Example:
         >>> import infomax as im
@@ -88,7 +88,7 @@ def check(asked: Rules) -> None:
     """Refuse rules that no learner can have.
 
     Raises:
-        ConfigError: a part or setting that does not exist, or a value that is none.
+        ConfigError: a part or setting that does not exist, or an impossible value.
     """
     for part, rule in asked.items():
         if part not in PARTS and not any(c in part for c in ".*?["):
@@ -107,7 +107,7 @@ def check(asked: Rules) -> None:
 
 
 def grouped(learner: Learner, rules: Rules) -> list[dict[str, Any]]:
-    """The learner's parameters as groups for an optimiser, each with `factor` and `constant` of its learning rate.
+    """The learner's parameters in groups for an optimiser, each with `factor` and `constant` of its learning rate.
 
     Example:
         >>> import infomax as im
@@ -133,7 +133,7 @@ def grouped(learner: Learner, rules: Rules) -> list[dict[str, Any]]:
 
 
 def rate(group: Mapping[str, Any], scheduled: float, peak: float) -> float:
-    """The learning rate of a group: the schedule's or the constant peak, times its factor."""
+    """Learning rate of a group: the scheduled one, or the constant peak, times its factor."""
     return float(group["factor"] * (peak if group["constant"] else scheduled))
 
 

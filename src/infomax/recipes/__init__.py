@@ -1,17 +1,17 @@
-"""Recipes: settings that the package brings as data, each with the accuracy to expect, its cost, and where it differs.
+"""Recipes: settings that come with the package, with expected accuracy, cost, and differences from their source.
 
     infomax recipes                                                     # every one, with what it should reach
-    infomax train --config reference/simclr-cifar10 --out runs/simclr   # options given beside it win
+    infomax train --config reference/simclr-cifar10 --out runs/simclr   # further options override the recipe's
 
-In Python `im.recipes.get("reference/simclr-cifar10").train("photos/", out="runs/simclr")`.
+In Python: `im.recipes.get("reference/simclr-cifar10").train("photos/", out="runs/simclr")`.
 
 | family | what |
 |---|---|
-| paper | the eight methods of the paper as its tables 6 and 7 select them; `paper/sweep1-METHOD` are grids |
-| reference | the best that has been published with code: solo-learn's on CIFAR |
-| cpu | a few minutes on a CPU: small views, batches and heads, and a time in place of epochs |
+| paper | the eight methods of the paper, as its tables 6 and 7 select them; `paper/sweep1-METHOD` are grids |
+| reference | the best published with code: solo-learn's, on CIFAR |
+| cpu | a few minutes on a CPU: small views, batches and heads, and a time budget instead of epochs |
 
-A file holds a method's options, those of `infomax train`, and under `sets` what is particular to a data set.
+A file holds options of the method and of `infomax train`; under `sets` it holds what is specific to a data set.
 """
 
 import functools
@@ -37,13 +37,14 @@ SAID = ("expected", "cost", "cost_how", "source", "protocol", "differs")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Options of a run, and what is known of it.
+    """Options of a run, and what is known about it.
 
     Args:
         name: family/method-data.
-        options: of `infomax train`, without `out`.
-        about: `expected` ({accuracy, sd} in percent, of SDMI's second encoder accuracy_g and sd_g), `cost`, `cost_how`,
-            `source`, `protocol` (of the expected accuracy), `differs` (from the source, a list).
+        options: options of `infomax train`, without `out`.
+        about: `expected` ({accuracy, sd} in percent, for SDMI's second encoder accuracy_g and sd_g), `cost`,
+            `cost_how`, `source`, `protocol` (of the expected accuracy), `differs` (list of differences from the
+            source).
     """
 
     name: str
@@ -52,7 +53,7 @@ class Recipe:
 
     @property
     def expects(self) -> str:
-        """The accuracy to expect, as text."""
+        """The expected accuracy, as text."""
         found = self.about["expected"]
 
         def one(key: str, sd: str) -> str:
@@ -70,22 +71,22 @@ class Recipe:
         on_epoch: "OnEpoch | None" = None,
         **changes: Any,
     ) -> "Run":
-        """Train what `infomax train --config` of this recipe trains.
+        """Train what `infomax train --config` trains with this recipe.
 
         Args:
-            data: as of `im.train`: a name, a folder, an array, a data set; None: the recipe's own.
-            out: folder of the run; None: it is kept nowhere.
-            progress: show a bar, with rate and time left.
-            on_epoch: called with the run after every epoch, as of `im.train`.
-            **changes: options of `infomax train`, and of the method, that win over the recipe's; of `epochs` and `budget`
-                the one that is given; `views` may be a function and `encoder` a module, as of `im.train`. None leaves the
-                recipe's.
+            data: as in `im.train`: a name, a folder, an array, a data set; None: the recipe's own.
+            out: folder of the run; None: nothing is written.
+            progress: show a progress bar, with speed and time left.
+            on_epoch: function called with the run after every epoch, as in `im.train`.
+            **changes: options of `infomax train` and of the method, which override the recipe's. `epochs` replaces
+                `budget`, and `budget` replaces `epochs`. `views` may be a function and `encoder` a module, as in
+                `im.train`. None keeps the recipe's option.
 
         Returns:
-            The run, its learner trained.
+            The run, with its trained learner.
 
         Raises:
-            ConfigError: an option that is none, naming the nearest; and as `im.train`.
+            ConfigError: an unknown option (the message names the nearest), and all that `im.train` raises.
 
         Example:
             >>> run = get("cpu/simclr-cifar10").train("digits", epochs=1, size=8, encoder="mlp", progress=False)
@@ -113,7 +114,7 @@ class Recipe:
         return configured(options | own, where, given, progress=progress, on_epoch=on_epoch)
 
     def as_yaml(self) -> str:
-        """The recipe as a file for `--config`, what it says of itself in comments."""
+        """The recipe as a file for `--config`, with its description in comments."""
         import yaml
 
         said = yaml.safe_dump({"recipe": self.name, **self.about}, sort_keys=False, allow_unicode=True, width=120)
@@ -143,7 +144,7 @@ def _read(name: str) -> Mapping[str, Any]:
 
 
 def names() -> list[str]:
-    """Every recipe of a run by name; grids are listed by `infomax sweep --list`.
+    """The names of all recipes for one run; grids are listed by `infomax sweep --list`.
 
     Example:
         >>> [name for name in names() if "simclr" in name][:3]
@@ -153,7 +154,7 @@ def names() -> list[str]:
 
 
 def protocols() -> dict[str, str]:
-    """What the accuracies to expect are of, by family: how and on what they were measured, without the command.
+    """What the expected accuracies refer to, by family: how and on what they were measured, without the command.
 
     Example:
         >>> protocols()["reference"]
@@ -168,10 +169,10 @@ def protocols() -> dict[str, str]:
 
 
 def get(name: str) -> Recipe:
-    """A recipe by name; `_` and `-` are the same.
+    """Get a recipe by name; `_` and `-` are the same.
 
     Raises:
-        ConfigError: naming the nearest, where there is none of that name.
+        ConfigError: there is no recipe of that name; the message names the nearest.
 
     Example:
         >>> recipe = get("reference/simclr-cifar10")

@@ -27,14 +27,14 @@ class Panel:
 
     Attributes:
         curves: method -> E values, or S E values of several seeds; NaN is not drawn.
-        title: what is read, with its temperature and N.
+        title: the estimate, with its temperature and N.
         ceilings: name -> the largest value that the estimate can take.
         truth: the true mutual information, nats.
-        unit: of the vertical axis.
-        bands: method -> (lower, upper), E values each, in place of the deviation over seeds.
+        unit: unit of the vertical axis.
+        bands: method -> (lower, upper), E values each, instead of the standard deviation over seeds.
         log: whether the vertical axis is logarithmic.
-        from_zero: whether the vertical axis begins at 0, or below it where a curve does: of what is told by how near 0 it is,
-            and whose noise is else drawn as a cliff.
+        from_zero: whether the vertical axis starts at 0 (or below, if a curve does): for quantities whose distance from
+            0 matters, and whose noise would otherwise fill the axis.
     """
 
     curves: Mapping[str, Array]
@@ -60,12 +60,12 @@ def mi_curves(
 
     Args:
         curves: method -> E values, or S E values of several seeds.
-        ceilings: name -> height of a dashed line; one far above every curve is written at the top edge instead, so
-            that the curves keep their shape.
+        ceilings: name -> height of a dashed line; one far above every curve is written at the top edge instead, so that
+            the curves keep their shape.
         truth: height of the dotted line, nats.
-        title: of the figure.
-        unit: of the vertical axis.
-        epochs: E numbers of the horizontal axis; 0, 1, ... by default.
+        title: title of the figure.
+        unit: unit of the vertical axis.
+        epochs: E numbers for the horizontal axis; 0, 1, ... by default.
 
     Returns:
         A plotly figure.
@@ -91,10 +91,10 @@ def mi_panels(
     """Draw several `mi_curves` side by side with one legend; clicking a method hides it in all of them.
 
     Args:
-        panels: what to draw, left to right, top to bottom.
-        epochs: E numbers of the horizontal axis; 0, 1, ... by default.
-        columns: panels in a row.
-        styles: how each curve is drawn, in place of its method's `style`.
+        panels: the panels, left to right, top to bottom.
+        epochs: E numbers for the horizontal axis; 0, 1, ... by default.
+        columns: panels per row.
+        styles: how each curve is drawn, instead of its method's `style`.
 
     Returns:
         A plotly figure.

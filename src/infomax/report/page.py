@@ -1,7 +1,7 @@
 """A report as one HTML file that opens anywhere, without a network: figures, tables and pictures are inside it.
 
-The plotting library (4.8 MB) goes in once, and only if there is a figure. A content-security policy forbids the page
-to load anything from elsewhere, so that "self-contained" is enforced by the browser rather than promised.
+The plotting library (4.8 MB) is included once, and only if there is a figure. A content-security policy forbids the
+page to load anything from elsewhere, so the browser enforces that the page is self-contained.
 """
 
 import base64
@@ -51,7 +51,7 @@ class Page:
         self._captions = 0
 
     def section(self, heading: str) -> Self:
-        """Start a section; pages of three or more get a table of contents."""
+        """Start a section; pages with three or more get a table of contents."""
         slug = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") or "section"
         taken = {anchor for anchor, _ in self._sections}
         anchor = slug if slug not in taken else f"{slug}-{len(taken) + 1}"
@@ -66,11 +66,11 @@ class Page:
 
     @property
     def body(self) -> tuple[str, ...]:
-        """The blocks that stand so far."""
+        """The blocks so far."""
         return tuple(self._body)
 
     def insert(self, place: int, text: str) -> Self:
-        """Add prose before the block that is now at a place of `body`."""
+        """Add prose before the block at a given position of `body`."""
         self._body.insert(place, f'<aside class="missing">{markdown.to_html(text)}</aside>')
         return self
 
@@ -78,8 +78,8 @@ class Page:
         """Add an interactive plotly figure; it takes the page's width and its light or dark colours.
 
         Args:
-            figure: its height is kept, its width is not. `figure.layout.meta = {"min_width": 900}` asks for at least so
-                many pixels: on a narrower screen the figure is scrolled sideways instead of squeezed.
+            figure: its height is kept, its width is not. `figure.layout.meta = {"min_width": 900}` sets a minimum width
+                in pixels: on a narrower screen the figure is scrolled sideways instead of squeezed.
             caption: markdown.
         """
         number = len(self._figures)
@@ -94,8 +94,8 @@ class Page:
         """Add a table.
 
         Args:
-            rows: one mapping a row; columns in the order in which they first occur. Numbers are set to four significant
-                digits and aligned; None and NaN appear as a dash. The first column names the row.
+            rows: one mapping per row; columns in the order in which they first occur. Numbers are shown with four
+                significant digits and aligned; None and NaN appear as a dash. The first column names the row.
             caption: markdown.
 
         Raises:
@@ -128,10 +128,10 @@ class Page:
         Args:
             png: the bytes of a PNG file.
             caption: markdown.
-            alt: what the picture shows, for who cannot see it; by default the caption.
+            alt: alternative text, for people who cannot see the picture; by default the caption.
 
         Raises:
-            DataError: the bytes are no PNG.
+            DataError: the bytes are not a PNG.
         """
         if not png.startswith(_PNG):
             raise DataError(f"page {self.title!r}: the image is no PNG; it begins with {png[:8]!r}")
@@ -140,11 +140,11 @@ class Page:
         return self._captioned(f'<img alt="{alternative}" src="data:image/png;base64,{source}">', caption)
 
     def block(self, content: str, caption: str = "", *, style: str = "") -> Self:
-        """Add HTML that was made, and escaped, elsewhere.
+        """Add HTML that was generated, and escaped, elsewhere.
 
         Args:
-            content: well-formed.
-            caption: markdown; without one the content stands as it is.
+            content: well-formed HTML.
+            caption: markdown; without one the content is added as it is.
             style: CSS, put into the page's head once.
         """
         if style and style not in self._styles:
@@ -155,12 +155,12 @@ class Page:
         return self
 
     def widget(self, kind: str, data: Mapping[str, Any], content: str, caption: str = "") -> Self:
-        """Add something that its own script brings to life, with the plotting library at hand.
+        """Add a widget that its own script runs, with the plotting library available.
 
         Args:
             kind: name of the script and the style sheet among this package's assets.
-            data: what it shows, as JSON takes it; text in it must be set as text by the script, never as HTML.
-            content: HTML into which it draws.
+            data: its data, serialisable as JSON; the script must set text in it as text, never as HTML.
+            content: HTML that it draws into.
             caption: markdown.
         """
         number = len(self._widgets)
@@ -196,16 +196,16 @@ class Page:
         )
 
     def write(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page whole or not at all, replacing an earlier page of this package and nothing else.
+        """Write the page completely or not at all; it replaces an earlier page of this package, but no other file.
 
         Args:
-            path: the file; missing folders are made.
+            path: the file; missing folders are created.
 
         Returns:
             The path.
 
         Raises:
-            DataError: the path is a folder, or a file that is no page of this package, or it cannot be written.
+            DataError: the path is a folder or a file that is not a page of this package, or it cannot be written.
         """
         path = Path(path)
         if path.is_dir():

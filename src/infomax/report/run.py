@@ -1,4 +1,4 @@
-"""The page of a run, or of several side by side: what was asked, what happened, what was learnt, in pictures."""
+"""The page of a run, or of several side by side: configuration, history and embedding, in figures."""
 
 import math
 import warnings
@@ -34,14 +34,14 @@ def report(run: "Run", path: Path, data: Any = None, *, root: str | None = None,
     """Write the page of one run.
 
     Args:
-        run: as it is; one that has not ended an epoch has a page that says so.
-        path: of the page.
-        data: for thumbnails, neighbours and view pairs; by default what the run was trained on, where that is found.
-        root: where named data sets lie.
-        umap: whether to lay the features out by UMAP as well.
+        run: the run as it is; the page of a run that has not completed an epoch says so.
+        path: path of the page.
+        data: data for thumbnails, neighbours and view pairs; by default the data that the run was trained on, if found.
+        root: folder of the named data sets.
+        umap: also show the features projected by UMAP.
 
     Raises:
-        DataError, ConfigError: data that were given, and cannot be used.
+        DataError, ConfigError: data that were given cannot be used.
     """
     return write([Subject.of(run)], path, data, root=root, umap=umap)
 
@@ -49,7 +49,7 @@ def report(run: "Run", path: Path, data: Any = None, *, root: str | None = None,
 def write(
     subjects: Sequence[Subject], path: Path, data: Any = None, *, root: str | None = None, umap: bool = False
 ) -> Path:
-    """Write the page of some runs; see `report`."""
+    """Write the page of several runs; see `report`."""
     if umap and not installed("umap"):
         raise ConfigError(f"--umap needs the package umap-learn: {getting('umap')}")
     looks = named_apart(subjects)

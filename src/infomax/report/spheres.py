@@ -1,4 +1,4 @@
-"""Cluster centres wandering over unit spheres, epoch by epoch."""
+"""Cluster centres moving over unit spheres, epoch by epoch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,16 +24,18 @@ def spheres(
     max_frames: int = 60,
     title: str = "",
 ) -> "Figure":
-    """Draw cluster centres wandering over the unit sphere, one sphere a method, to be turned, played and scrubbed.
+    """Draw cluster centres moving over the unit sphere, one sphere per method; it can be rotated, played and scrubbed.
 
     Args:
-        trajectories: method -> E C 3, the C centres after each of E epochs; other lengths than 1 are projected. Browsers
-            draw some 16 three-dimensional scenes a page, so show no more methods than that.
+        trajectories: method -> E C 3, the C centres after each of E epochs; vectors of other lengths than 1 are
+            projected to the sphere. Browsers draw about 16 three-dimensional scenes per page, so show no more methods
+            than that.
         epochs: E numbers for the slider; 0, 1, ... by default.
         class_names: C names for the hover text.
-        columns: spheres in a row.
-        max_frames: of the animation; the epochs between are left out (the first and last never are).
-        title: of the figure.
+        columns: spheres per row.
+        max_frames: maximum number of frames of the animation; epochs in between are left out (never the first and the
+            last).
+        title: title of the figure.
 
     Returns:
         A plotly figure with frames; it plays offline.

@@ -57,10 +57,10 @@ def run(out: str | Path = "runs/demo", *, seed: int = 0, epochs: int = EPOCHS, p
     """Train five methods on the digits, and one ablation; print and draw what they learnt.
 
     Args:
-        out: folder for results.json and the page; where it exists, a number is added to the name.
-        seed: of weights, shuffles and views.
-        epochs: of each method.
-        progress: show bars.
+        out: folder for results.json and the page; if it exists, a number is added to its name.
+        seed: random seed of weights, shuffling and views.
+        epochs: epochs of each method.
+        progress: show progress bars.
 
     Returns:
         What results.json holds: `rows` by name, with accuracies in percent and gauges.

@@ -1,8 +1,8 @@
-"""Estimators of mutual information against tasks of known truth: how far off, how often covered, how dear.
+"""Estimators of mutual information on tasks of known truth: error, coverage of the limits, cost.
 
     infomax study mi --out runs/mi              # or infomax.studies.mi.run("runs/mi")
 
-Figures and what follows from them are in `docs/mi.md`.
+The figures and conclusions are in `docs/mi.md`.
 """
 
 import itertools
@@ -38,16 +38,17 @@ def run(
     nulls: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Estimate every task by every method, several times, and print what came out.
+    """Estimate every task with every method, several times, and print the results.
 
     Args:
-        out: folder to make, for results.json; by default nothing is kept.
-        seeds: samples of each task, 0, 1, ...
-        n: pairs a sample.
-        names: of tasks; by default all of `infomax.mi.tasks.TASKS`.
-        methods: of `estimate_mi`.
-        nulls: independent data sets to count false alarms of `auto` on, in turn of the kinds in `NULLS`.
-        progress: show a bar.
+        out: folder for results.json. It must be new or empty. By default nothing is kept.
+        seeds: number of samples of each task, with seeds 0, 1, ...
+        n: pairs per sample.
+        names: names of tasks; by default all of `infomax.mi.tasks.TASKS`.
+        methods: methods of `estimate_mi`.
+        nulls: number of independent data sets on which the false alarms of `auto` are counted; their kinds alternate
+            (`NULLS`).
+        progress: show a progress bar.
 
     Returns:
         What results.json holds: `rows`, one for each task and method, and `nulls`.

@@ -1,8 +1,8 @@
-"""Sweeps: many runs from one file, on this machine, a Ray cluster or SLURM, each to its end whatever happens on the way.
+"""Sweeps: many runs from one file, on this machine, a Ray cluster or SLURM; interrupted runs are continued.
 
     infomax sweep grid.yaml --out sweeps/digits --workers 4
 
-The same in Python, in a script that is guarded by `if __name__ == "__main__":` as for every program that starts processes:
+The same in Python, in a script guarded by `if __name__ == "__main__":`, as every program that starts processes:
 
     grid = infomax.sweep.read({"method": "simclr", "data": "digits", "grid": {"lr": [1e-3, 3e-3]}})
     rows = infomax.sweep.run(grid, "sweeps/digits", workers=2)

@@ -1,13 +1,13 @@
-"""The folder of a sweep: which cells it has, and how each stands; nothing is kept that is not a file in it.
+"""The folder of a sweep: its cells and their state. Everything is in files of this folder.
 
 | path | content |
 |---|---|
-| sweep.json | every cell by name, its options resolved; how cells are judged; which cells were asked for last |
+| sweep.json | every cell by name, with its resolved options; how cells are evaluated; which cells were asked for last |
 | cells/NAME/ | the run of a cell |
 | cells/NAME/result.json | its metrics, once it has finished |
 | cells/NAME/error.json | why it failed, if it did |
 | logs/NAME.txt | what it printed |
-| locks/NAME | held by the process that runs it; of sweep.json, by the one that writes it |
+| locks/NAME | held by the process that runs it; the lock of sweep.json by the process that writes it |
 """
 
 import json
@@ -34,23 +34,23 @@ STATES: tuple[State, ...] = ("finished", "failed", "running", "begun", "waiting"
 
 @dataclass(frozen=True)
 class Row:
-    """How a cell stands.
+    """The state of a cell.
 
     Args:
-        name: of the cell.
-        state: finished, failed, running, begun (and stopped) or waiting; in place of the last two dropped, where the grid that
-            was asked for last does not name it.
-        options: all of `infomax train`, resolved.
-        metrics: of a finished one.
-        epochs: passes over the data that are done.
-        seconds: of training.
-        error: of a failed one.
-        content: of a finished one: what the data are known by that it was trained and judged on, where that was kept.
-        judged_by: of a finished one: the data that it was judged by, where these are others than it was trained on.
-        size: of a finished one: the side in pixels at which whole images were judged, where that is known.
-        held: of a finished one: on how many held-out rows it was judged, where that is known.
-        skipped: of a finished one: how many files of its data could not be read, by the data.
-        collapsing: whether its run shows a sign of collapse, by the watch over it.
+        name: name of the cell.
+        state: finished, failed, running, begun (and stopped) or waiting; instead of the last two dropped, if the grid
+            that was asked for last does not contain it.
+        options: all options of `infomax train`, resolved.
+        metrics: metrics of a finished cell.
+        epochs: number of passes over the data so far.
+        seconds: training time.
+        error: error of a failed cell.
+        content: for a finished cell: what identifies the data that it was trained and evaluated on, if recorded.
+        judged_by: for a finished cell: the data that it was evaluated on, if not the training data.
+        size: for a finished cell: the side in pixels at which whole images were shown to the encoder, if known.
+        held: for a finished cell: the number of held-out samples it was evaluated on, if known.
+        skipped: for a finished cell: how many files of its data could not be read, by the data.
+        collapsing: whether the collapse watch has seen a sign of collapse in its run.
     """
 
     name: str
@@ -69,26 +69,27 @@ class Row:
 
 
 class Folder:
-    """A sweep's folder.
+    """The folder of a sweep.
 
     Args:
-        path: where.
+        path: its path.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     def begin(self, cells: Iterable[Cell], evaluate: Mapping[str, Any], named: Collection[str] | None = None) -> None:
-        """Enter cells, beside those that are there already; how they are judged is what was said last.
+        """Add cells to those that are there already; the evaluation is that which was asked for last.
 
         Args:
-            cells: to be computed.
-            evaluate: how they are judged.
-            named: names of all that a grid which begins asks for, as far as they are known: what others had asked for, and
-                was not computed, is dropped, unless one of those cells is being computed. None: the grid goes on.
+            cells: cells to be computed.
+            evaluate: how they are evaluated.
+            named: names of all cells of a grid that begins, as far as they are known. Cells that other grids had asked
+                for, and that were not computed, are dropped, unless one of those cells is being computed. None: the
+                grid is continued.
 
         Raises:
-            ConfigError: where the folder holds something, and no sweep.
+            ConfigError: the folder holds something that is not a sweep.
         """
         self.refuse_other()
         path = self.path / "sweep.json"
@@ -104,10 +105,10 @@ class Folder:
             write_text(path, json.dumps(said, indent=1) + "\n", durable=True)
 
     def refuse_other(self) -> None:
-        """Refuse a path at which there is something, and no sweep.
+        """Refuse a path that exists and is not a sweep.
 
         Raises:
-            ConfigError: saying so.
+            ConfigError: the message says so.
         """
         held = _names(self.path)
         if held and not held & {
@@ -117,10 +118,10 @@ class Folder:
             raise ConfigError(f"{self.path} exists, is not empty and is no sweep: choose another --out")
 
     def read(self) -> dict[str, Any]:
-        """What sweep.json says: {evaluate, cells, named}.
+        """The content of sweep.json: {evaluate, cells, named}.
 
         Raises:
-            DataError: where there is none, or it is damaged.
+            DataError: it does not exist, or it is damaged.
         """
         path = self.path / "sweep.json"
         if not path.is_file():
@@ -143,30 +144,30 @@ class Folder:
         return self.path / "cells" / name
 
     def log(self, name: str) -> Path:
-        """The file of what a cell prints."""
+        """The file of a cell's printed output."""
         return self.path / "logs" / f"{name}.txt"
 
     def lock(self, name: str, wait: float = -1.0) -> AbstractContextManager[None]:
-        """The lock that whoever runs a cell holds; see `infomax.locks.held`."""
+        """The lock held by the process that runs a cell; see `infomax.locks.held`."""
         (self.path / "locks").mkdir(parents=True, exist_ok=True)
         return held(self.path / "locks" / name, wait)
 
     def result(self, name: str) -> dict[str, Any] | None:
-        """What result.json of a cell says; None where there is none, or it is damaged, which is warned of."""
+        """The content of a cell's result.json; None if there is none, or (with a warning) if it is damaged."""
         return self._said(name, "result.json", "evaluate")
 
     def finished(self, name: str, sweep: Mapping[str, Any]) -> bool:
-        """Whether a cell has been trained, and judged on the data that are asked for now."""
+        """Whether a cell has been trained, and evaluated on the data that are asked for now."""
         found = self.result(name)
         return found is not None and found["evaluate"] == sweep["evaluate"]["data"]
 
     def failed(self, name: str, sweep: Mapping[str, Any]) -> bool:
-        """Whether an error of the cell is written down; of its judging, one of how cells are judged now."""
+        """Whether an error of the cell is recorded; one of its evaluation counts only if that is still asked for."""
         found = self._said(name, "error.json", "error")
         return found is not None and bool(found.get("evaluate", sweep["evaluate"]) == sweep["evaluate"])
 
     def state(self, name: str, sweep: Mapping[str, Any]) -> State:
-        """How a cell stands."""
+        """The state of a cell."""
         if self.finished(name, sweep):
             return "finished"
         if self._locked(name):
@@ -178,7 +179,7 @@ class Folder:
         return "begun" if written(self.cell(name)) else "waiting"
 
     def row(self, name: str, sweep: Mapping[str, Any]) -> Row:
-        """How one cell stands, with its numbers."""
+        """The state of one cell, with its numbers."""
         state, out = self.state(name, sweep), self.cell(name)
         history = read_log(out)
         found = (self.result(name) or {}) if state == "finished" else {}
@@ -199,12 +200,12 @@ class Folder:
         )
 
     def rows(self) -> list[Row]:
-        """How every cell stands, in the order in which they were asked for."""
+        """The state of every cell, in the order in which they were asked for."""
         sweep = self.read()
         return [self.row(name, sweep) for name in sweep["cells"]]
 
     def settled(self, rows: Iterable[Row]) -> str:
-        """To which precisions `auto` came in the finished cells of some, as a line; nothing where it came to one."""
+        """The precisions that `auto` chose in the finished ones of some cells, as a line; empty if there was only one."""
         found: dict[str, list[str]] = {}
         for row in rows:
             if row.state == "finished" and row.options.get("precision") == "auto":

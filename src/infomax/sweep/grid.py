@@ -1,21 +1,21 @@
-"""A grid: one YAML file that says which cells a sweep has. A cell is what `infomax train` would be given, resolved.
+"""A grid: one YAML file that says which cells a sweep has. A cell is one set of options of `infomax train`, resolved.
 
-    config: cpu/simclr-cifar10    # a recipe, or a file of options, to begin with; what stands below wins. May be left out
+    config: cpu/simclr-cifar10    # a recipe, or a file of options, to start from; what follows overrides it. Optional
     method: simclr                # fixed options, those of `infomax train`, under the same names
     data: digits
     epochs: 20
     grid:                         # every combination
       lr: [0.01, 0.03]
       temperature: [0.1, 0.2]
-    random:                       # or drawn, `samples` times, beside each combination
+    random:                       # or drawn at random, `samples` times for each combination
       weight_decay: {from: 1e-5, to: 1e-3, log: true}
       projector: [128-64, 256-64]
     samples: 10
     sampler: random               # or tpe (Optuna)
     sampler_seed: 0
-    evaluate: {metric: linear}    # and `data`, where it is not what was trained on; `goal`, where it is not what is known
+    evaluate: {metric: linear}    # also `data`, if not the training data; `goal`, if not the known direction
 
-A cell's name is the hash of all its options, the defaults written out, but for those that say where it is computed.
+A cell's name is a hash of all its options, including the defaults, except for those that say where it is computed.
 """
 
 import functools
@@ -52,7 +52,7 @@ class Cell:
     """One run of a sweep.
 
     Args:
-        options: of `infomax train`, every one of them, resolved; without `out`.
+        options: all options of `infomax train`, resolved; without `out`.
 
     Example:
         >>> a = Cell.of({"method": "jmi", "data": "digits"})
@@ -65,14 +65,14 @@ class Cell:
 
     @classmethod
     def of(cls, given: Mapping[str, Any], source: str = "the grid") -> "Cell":
-        """Resolve options as `infomax train` does, to the last default.
+        """Resolve options as `infomax train` does, including all defaults.
 
         Args:
-            given: options by name, as a file for `--config` holds them.
+            given: options by name, as in a file for `--config`.
             source: where they come from, for messages.
 
         Raises:
-            ConfigError: an option that does not exist, naming the nearest, or a value that it cannot have.
+            ConfigError: an option that does not exist (the message names the nearest), or an impossible value.
         """
         cell = cls.unchecked(given, source)
         if why := cell.refused():
@@ -81,11 +81,11 @@ class Cell:
 
     @classmethod
     def unchecked(cls, given: Mapping[str, Any], source: str = "the grid") -> "Cell":
-        """`of`, whatever values do not go together: such a cell fails, and the others run."""
+        """Like `of`, but values that cannot be combined are accepted: such a cell fails, and the others run."""
         return cls(plain(resolved(given, source)))
 
     def refused(self, **changes: Any) -> str:
-        """What `infomax train` says against its options, with some changed; nothing where it takes them."""
+        """The objection of `infomax train` to its options, with some changed; empty if it accepts them."""
         from infomax.sweep.values import check
 
         try:
@@ -167,7 +167,7 @@ def _command(method: str) -> "App":
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers to draw from: uniform between two ends, or uniform in their logarithm; whole where both ends are.
+    """Numbers to draw from: uniform between two ends, or uniform in their logarithm; whole numbers if both ends are.
 
     Example:
         >>> Range.read("lr", {"from": "1e-3", "to": 0.1, "log": True})
@@ -185,7 +185,8 @@ class Range:
         """A range from {from, to, log}.
 
         Raises:
-            ConfigError: another key, ends that are no numbers or not in order, or a logarithm of what is not positive.
+            ConfigError: another key, ends that are not numbers or not in order, or a logarithm of an end that is not
+                positive.
         """
         for word in asked:
             if word not in ("from", "to", "log"):
@@ -208,11 +209,11 @@ class Range:
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers are meant."""
+        """Whether only whole numbers are drawn."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def draw(self, source: random.Random) -> float:
-        """One number."""
+        """Draw one number."""
         if self.whole and not self.log:
             return source.randint(int(self.low), int(self.high))
         low, high, u = self.low, self.high, source.random()
@@ -226,19 +227,19 @@ class Range:
 
 @dataclass(frozen=True)
 class Grid:
-    """What a grid file says; see the module.
+    """The content of a grid file; see the module.
 
     Args:
         fixed: options that all cells share.
         grid: option -> values; every combination is a cell.
-        random: option -> choices or a range, drawn `samples` times beside each combination.
-        samples: draws.
+        random: option -> choices or a range, drawn `samples` times for each combination.
+        samples: number of draws.
         sampler: random, or tpe, which learns from the cells that have ended.
-        sampler_seed: of the draws. More samples keep the first ones.
-        evaluate: `data` to judge by, `metric` to choose by, `goal` max or min.
+        sampler_seed: random seed of the draws. With more samples, the first ones stay the same.
+        evaluate: `data` to evaluate on, `metric` to choose by, `goal` max or min.
         slurm: parameters of submitit's executor, such as slurm_partition.
-        about: what the file says of itself.
-        source: its name.
+        about: the file's description of itself.
+        source: the file's name.
     """
 
     fixed: Mapping[str, Any]
@@ -253,16 +254,16 @@ class Grid:
     source: str = "the grid"
 
     def __len__(self) -> int:
-        """How many cells it asks for, those that are equal counted once each time."""
+        """Number of cells that it asks for; equal cells are counted each time."""
         return math.prod(len(values) for values in self.grid.values()) * (self.samples if self.random else 1)
 
     def combinations(self) -> Iterator[dict[str, Any]]:
-        """The options of every cell but for what is drawn."""
+        """The options of every cell, without those that are drawn."""
         for values in itertools.product(*self.grid.values()):
             yield {**self.fixed, **dict(zip(self.grid, values, strict=True))}
 
     def draw(self, sample: int) -> dict[str, Any]:
-        """The options that the n-th sample draws, a function of the seed, n and the option's name alone."""
+        """The options drawn for the n-th sample, a function of the seed, n and the option's name alone."""
         drawn = {}
         for key, choices in self.random.items():
             source = random.Random(f"{self.sampler_seed}/{sample}/{key}")
@@ -270,19 +271,20 @@ class Grid:
         return drawn
 
     def cells(self) -> list[Cell]:
-        """Every cell, each once; of `tpe` none, for they follow from one another.
+        """Every cell, once each; none for `tpe`, where each cell depends on those before.
 
         Raises:
-            ConfigError: an option that does not exist, naming the nearest, or a value that no cell can have.
+            ConfigError: an option that does not exist (the message names the nearest), or a value that no cell can
+                have.
         """
         return list(self._cells if self.impossible is not None else ())
 
     @functools.cached_property
     def impossible(self) -> Mapping[str, str]:
-        """Why some cells cannot be, by name, though each of their values can: those do not go together.
+        """Why some cells cannot run, by name: each of their values is possible, but the values cannot be combined.
 
         Raises:
-            ConfigError: as `cells`.
+            ConfigError: as in `cells`.
         """
         why = {cell.name: said for cell in self._cells if (said := cell.refused())}
         able = [cell for cell in self._cells if cell.name not in why]
@@ -313,10 +315,10 @@ def _possible(key: str, value: Any, able: Sequence[Cell]) -> bool:
 
 
 def read(asked: Mapping[str, Any], source: str = "the grid") -> Grid:
-    """A grid from what its file holds, checked.
+    """Read and check a grid from the content of its file.
 
     Raises:
-        ConfigError: what is not as it should be, naming the key.
+        ConfigError: an invalid entry; the message names its key.
 
     Example:
         >>> grid = read({"method": "jmi", "data": "digits", "grid": {"lr": [0.1, 0.2], "seed": [0, 1, 2]}})
@@ -427,7 +429,7 @@ def _evaluation(asked: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Listed(Grid):
-    """Cells that are given one by one, such as those of several grids, in place of combinations.
+    """Cells given one by one, such as those of several grids, instead of combinations.
 
     Args:
         given: the cells.

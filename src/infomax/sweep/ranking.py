@@ -1,4 +1,4 @@
-"""What the cells of a sweep come to: the options in which they differ, settings over their seeds, the best of them first."""
+"""The results of a sweep: the options in which cells differ, and settings over their seeds, best first."""
 
 import json
 import math
@@ -112,15 +112,16 @@ def unfinished(path: str | Path, rows: Iterable[Row], of: str = "") -> ConfigErr
 
 @dataclass(frozen=True)
 class Setting:
-    """Cells that differ in their seed alone, and in where they are computed.
+    """Cells that differ only in their seed and in where they are computed.
 
     Args:
-        options: what they share of the options that vary.
-        rows: those that have the metric.
-        mean: of the metric.
-        sd: of the metric over seeds; None of one seed.
-        stderr: binomial, of the held-out rows; None where the metric is no accuracy of a probe.
-        missing: those that have not, or not yet.
+        options: their values of the options that vary.
+        rows: the cells that have the metric.
+        mean: mean of the metric.
+        sd: standard deviation of the metric over seeds; None for one seed.
+        stderr: binomial standard error, from the number of held-out samples; None if the metric is not an accuracy of a
+            probe.
+        missing: cells without the metric, or without it so far.
     """
 
     options: Mapping[str, Any]
@@ -132,18 +133,18 @@ class Setting:
 
     @property
     def asked(self) -> int:
-        """How many seeds there are of it, ended or not."""
+        """Number of its seeds, whether they have ended or not."""
         return len(self.rows) + len(self.missing)
 
     @property
     def sign(self) -> str:
-        """In how many of its runs there is a sign of collapse; nothing where in none."""
+        """In how many of its runs there is a sign of collapse; empty if in none."""
         count, of = sum(row.collapsing for row in self.rows), len(self.rows)
         return f"a sign of collapse in {count} of {many(of, 'seed')}" if count else ""
 
     @property
     def shown(self) -> str:
-        """The metric with its spread, what that is, and of how many of its seeds."""
+        """The metric with its spread, what kind of spread it is, and the number of seeds behind it."""
         of = many(self.asked, "seed")
         if self.missing:
             bare = sum(row.state == "finished" for row in self.missing)
@@ -158,13 +159,13 @@ class Setting:
 
 
 def settings(rows: Iterable[Row], metric: str, goal: str = "max") -> list[Setting]:
-    """Cells that have the metric, gathered over seeds, the best first; those that tie keep their order.
+    """Group the cells that have the metric by setting, best first; equal settings keep their order.
 
-    Settings of which a seed is missing stand behind those that have all of theirs, whatever their means: what is left of a
-    setting after the seeds that failed is the luckier part of it.
+    Settings with a missing seed come after those that have all of theirs, whatever their means: the seeds of a setting
+    that did not fail are a lucky selection.
 
     Raises:
-        ConfigError: where no finished cell has such a metric, naming the nearest.
+        ConfigError: no finished cell has such a metric; the message names the nearest.
     """
     rows = list(rows)
     known = {name for row in rows for name in row.metrics}

@@ -1,4 +1,4 @@
-"""The loop of a sweep: ask for cells, give them to a runner, see how they end."""
+"""The loop of a sweep: ask for cells, give them to a runner, and collect how they end."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -37,25 +37,25 @@ def run(
     """Run the cells of a grid that have not finished; see `infomax sweep`.
 
     Args:
-        grid: which cells; see `infomax.sweep.read`.
-        out: folder of the sweep; one that exists goes on, and keeps the cells that it has.
+        grid: the cells; see `infomax.sweep.read`.
+        out: folder of the sweep; an existing sweep is continued, and keeps its cells.
         runner_name: local, ray or submitit.
-        workers: cells at once.
-        threads: CPU threads a cell.
-        gpus: a cell's share of GPUs, such as 0.25.
-        address: of a Ray cluster, or auto; of submitit: slurm, local or debug.
-        retries: how often a cell goes on whose process or machine died.
+        workers: number of cells that run at once.
+        threads: CPU threads per cell.
+        gpus: share of GPUs per cell, such as 0.25.
+        address: for ray: address of the cluster, or auto; for submitit: slurm, local or debug.
+        retries: how often a cell is continued after its process or machine died.
         retry: run failed cells again.
-        progress: show a bar, one step a cell.
+        progress: show a progress bar, one step per cell.
 
     Returns:
-        How every cell of the folder stands. Failed ones do not stop the others.
+        The state of every cell in the folder. Failed cells do not stop the others.
 
     Raises:
-        ConfigError: a grid or runner that cannot be, or finished cells of other data than there are now.
-        DataError: data that cannot be read, a metric that needs labels and data without, or weights to begin with that are not
-            there.
-        Stopped: on Ctrl-C or SIGTERM; the same command goes on.
+        ConfigError: an impossible grid or runner, or finished cells of other data than the present ones.
+        DataError: data that cannot be read, a metric that needs labels for data without, or initial weights that do not
+            exist.
+        Stopped: on Ctrl-C or SIGTERM; the same command continues.
     """
     available(runner_name)
     folder = Folder(out)
@@ -100,7 +100,7 @@ def _samples(grid: Grid) -> list[Cell]:
 
 
 def known(folder: Folder) -> list[Row]:
-    """How the cells of a folder stand; of one that is no sweep, none."""
+    """The state of the cells in a folder; none if it is not a sweep."""
     return folder.rows() if (folder.path / "sweep.json").is_file() else []
 
 

@@ -1,4 +1,4 @@
-"""A run: its learner, what it was asked, and how it went; kept in a folder, and read back from one."""
+"""A run: its learner, its configuration and its history; kept in a folder, and loaded from one."""
 
 import json
 import platform
@@ -111,18 +111,17 @@ def rebuilt(folder: Path, config: dict[str, Any]) -> Learner:
 
 @dataclass
 class Run:
-    """A learner, what it was trained on, and how it went.
+    """A trained learner, with its configuration and history.
 
     Args:
         learner: the trained method.
-        config: what was asked.
-        history: one row an epoch.
-        data: the data set it was trained on, where it is at hand.
+        config: configuration of the run.
+        history: one row per epoch.
+        data: the data set it was trained on, if available.
         path: the run's folder, if it has one.
-        frames: the embedding of a few samples by epoch, where it was kept.
-        updates: how many it has had; None of one that was read back.
-        watched: what the watch over a collapse has seen and said, which the folder has as watch.json; empty where it was not
-            kept.
+        frames: the embedding of a few samples by epoch, if it was kept.
+        updates: number of updates made; None for a run that was loaded from its folder.
+        watched: what the collapse watch has seen and reported (watch.json in the folder); empty if it was not kept.
     """
 
     learner: Learner
@@ -137,7 +136,7 @@ class Run:
     _under_way: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __str__(self) -> str:
-        """What it is, and where it stands, in one line."""
+        """The method, the data and the state of the run, in one line."""
         asked, last = self.config.get("data", {}).get("name", "?"), self.history[-1] if self.history else {}
         told = "not begun" if self.config.get("training", True) else "not trained here"
         said = f"epoch {last['epoch']}, bound {last['bound']:.3f}" if last else told
@@ -151,7 +150,7 @@ class Run:
 
     @property
     def unfinished(self) -> str | None:
-        """That it has not come as far as it was asked to, as `evaluate` says it; None where it has, or is under way.
+        """A line that says how far the run has come, if it has not reached its end; None if it has, or while it is training.
 
         Example:
             >>> import infomax as im
@@ -163,10 +162,11 @@ class Run:
 
     @property
     def size(self) -> int | None:
-        """Side in pixels at which whole images are seen where no other is asked for; None where it was trained on none.
+        """Side in pixels at which whole images are shown to the encoder by default; None if the run was not trained on images.
 
-        By `evaluate` and `embed` of images as large as its own, and by what `export` writes: at which things are about as
-        large as in its views (`infomax.evaluate.features.whole_size`), or its views' own, where its encoder takes no other.
+        `evaluate` and `embed` use it for images as large as the run's own, and `export` writes it. It is the size at
+        which objects appear about as large as in the views (`infomax.evaluate.features.whole_size`), or that of the
+        views, if the encoder takes no other.
         """
         from infomax.evaluate.example_inputs import size_of
 
@@ -174,15 +174,15 @@ class Run:
 
     @property
     def writes(self) -> bool:
-        """Whether this process writes: there is a folder, and it is the first of its kind."""
+        """Whether this process writes: the run has a folder, and this is the first process."""
         return self.path is not None and rank() == 0
 
     def start(self, continued: int | None = None, earlier: str | None = None) -> None:
-        """Write down what was asked, before anything happens; or that the run continues, at which update.
+        """Write the configuration and the environment before anything else; or that the run continues, and at which update.
 
         Args:
-            continued: the update.
-            earlier: by what its encoder was trained before it began.
+            continued: the update at which it continues.
+            earlier: what trained its encoder before this run.
         """
         if self.path is None or not self.writes:
             return
@@ -202,7 +202,7 @@ class Run:
         write_bytes(self.path / "environment.json", json.dumps(here, indent=2).encode() + b"\n", durable=True)
 
     def note_size(self, side: int) -> None:
-        """Write down how large its views are, where only they could tell: those of a function of the user's."""
+        """Record the size of the views, where only the views could tell it: those of a function of the user's."""
         if self.config["views"].get("size") == side:
             return
         self.config["views"]["size"] = side
@@ -212,7 +212,7 @@ class Run:
             write_bytes(self.path / "config.json", json.dumps(asked, indent=2).encode() + b"\n", durable=True)
 
     def abandon(self) -> None:
-        """Take the folder away again, where nothing was learnt: what was asked could not work, and can be asked anew."""
+        """Remove the folder of a run whose options cannot work, if it has learnt nothing, so that they can be corrected."""
         if self.path is None or not self.writes or self.history:
             return
         if any((self.path / name).exists() for name in ("nan.json", "log.jsonl", "learner.safetensors")):
@@ -222,10 +222,10 @@ class Run:
         shutil.rmtree(self.path)  # `claim` made it, or found it empty: all in it is this run's
 
     def save(self, *, durable: bool = False) -> None:
-        """Write the weights and what the watch has seen, each whole or not at all, and what is new of the log.
+        """Write the weights, the state of the collapse watch (each file completely or not at all) and the new rows of the log.
 
         Raises:
-            DataError: where they cannot be written; what stood there before still does.
+            DataError: they cannot be written; the earlier files are still there.
         """
         if self.path is None or not self.writes:
             return
@@ -239,21 +239,21 @@ class Run:
         self._log.write(self.path, self.history, durable=durable)
 
     def save_frames(self, *, durable: bool = False) -> None:
-        """Write what was kept of the embedding by epoch, where there is any."""
+        """Write the embedding by epoch, if any was kept."""
         if self.path is not None and self.writes and self.frames is not None and self.frames.epochs:
             write_bytes(self.path / FRAMES, self.frames.to_bytes(), durable=durable)
 
     @classmethod
     def load(cls, path: str | Path, learner: Learner | None = None) -> "Run":
-        """Read a run back from its folder.
+        """Load a run from its folder.
 
         Args:
             path: the folder.
-            learner: of the same architecture, for a run whose learner was put together by hand; a method and encoder that
-                were built by name are built again.
+            learner: a learner of the same architecture, for a run whose learner was composed by hand. A learner whose
+                method and encoder have names is rebuilt from them.
 
         Raises:
-            DataError: where the folder is no run, or its learner cannot be built again.
+            DataError: the folder holds no run, or its learner cannot be rebuilt.
         """
         folder = Path(path)
         config = read_config(folder)
@@ -282,25 +282,25 @@ class Run:
         on_epoch: Callable[["Run"], object] | None = None,
         progress: bool = True,
     ) -> "Run":
-        """Continue a run that was stopped, however it was; on CPU it ends in the same weights, bit for bit.
+        """Continue a run that was stopped. On a CPU it ends with the same weights, bit for bit, as one never stopped.
 
         Args:
-            path: the run's folder.
-            learner: one built in the same way, where it was put together by hand.
-            data, views: given again, where they were no names.
-            root: where named data sets lie now, if they were moved.
-            device, devices, strategy: where to compute this time; by default where it began.
-            checkpoint_every, keep: as in `train`, this time; by default as it began.
-            wandb: project to log to this time, or "none"; by default as it began.
+            path: folder of the run.
+            learner: a learner built in the same way, if it was composed by hand.
+            data, views: the same data and views again, if they were objects rather than names.
+            root: folder of the named data sets, if it was moved.
+            device, devices, strategy: where to compute this time; by default as before.
+            checkpoint_every, keep: interval and number of checkpoints this time, as in `train`; by default as before.
+            wandb: project to log to this time, or "none"; by default as before.
             on_epoch: as in `train`.
-            progress: show a bar.
+            progress: show a progress bar.
 
         Returns:
-            The finished run. One that had ended is read back.
+            The finished run. A run that had already ended is loaded.
 
         Raises:
-            DataError: where there is nothing to continue from.
-            ConfigError: where learner, data or views are not what the run was begun with, naming the keys that differ.
+            DataError: there is nothing to continue from.
+            ConfigError: learner, data or views are not those of the run; the message names the keys that differ.
         """
         from infomax.training.start import resume
 
@@ -320,19 +320,20 @@ class Run:
         std: tuple[float, ...] | None = None,
         root: str | None = None,
     ) -> "Run":
-        """A run around an encoder, or the learner of a loop of one's own, to `evaluate`, `embed` and `export` it.
+        """A run around any encoder, or around the learner of your own training loop, to `evaluate`, `embed` and `export` it.
 
         Args:
-            encoder: a module that maps a batch to N x D, or a learner; it stays the same module.
+            encoder: a module that maps a batch to N x D, or a learner. The object itself is used, not a copy.
             data: what it was trained on, or data of that kind: a data set, name or path.
-            size: side in pixels at which whole images are seen; None: their own, at most 96.
-            mean, std: of each channel, images on the [0, 1] scale, by which samples were normalised; None: those of `data`.
-                Zeros and ones leave images in [0, 1] as they are.
-            root: where named data sets lie.
+            size: side in pixels at which whole images are shown to the encoder; None: their own, at most 96.
+            mean, std: mean and standard deviation per channel by which samples are normalised, for images in [0, 1];
+                None: those of `data`. Zeros and ones leave images in [0, 1] as they are.
+            root: folder of the named data sets.
 
         Raises:
-            ConfigError: what is no module, cannot take such samples, or gives no N x D; statistics that cannot be.
-            DataError: no data.
+            ConfigError: not a module, one that cannot take such samples or does not return N x D, or impossible
+                statistics.
+            DataError: the data cannot be loaded.
 
         Example:
             >>> x = torch.cat([torch.randn(40, 6) - 2, torch.randn(40, 6) + 2])
@@ -355,7 +356,7 @@ class Run:
         size: int | None = None,
         seed: int = 0,
     ) -> dict[str, Any]:
-        """Linear probe, nearest neighbours and gauges of the frozen encoder; see `infomax.evaluate.run.evaluate`."""
+        """Evaluate the frozen encoder: linear probe, nearest neighbours, gauges; see `infomax.evaluate.run.evaluate`."""
         from infomax.evaluate.run import evaluate
 
         return evaluate(self, data, test=test, root=root, protocols=protocols, size=size, seed=seed)
@@ -370,27 +371,27 @@ class Run:
         head: bool = False,
         size: int | None = None,
     ) -> tuple[Tensor, list[str]]:
-        """Features of every sample of some data, and the samples' names; see `infomax.evaluate.embed.embed`.
+        """Compute the features of every sample, and the samples' names; see `infomax.evaluate.embed.embed`.
 
         Args:
             data: a data set, name or path.
-            out: also write them to this new `.npz` or `.parquet` file.
-            root: where named data sets lie.
+            out: also write the features to this new `.npz` or `.parquet` file.
+            root: folder of the named data sets.
             split: `train` or `test`.
-            head: the embedding behind the projector, in place of the encoder's features.
-            size: side in pixels at which whole images are seen; None: as in `evaluate`.
+            head: compute the embedding behind the projector instead of the encoder's features.
+            size: side in pixels at which whole images are shown to the encoder; None: as in `evaluate`.
         """
         from infomax.evaluate.embed import embed
 
         return embed(self, data, out, root=root, split=split, head=head, size=size)
 
     def export(self, out: str | Path, *, encoder: str = "f", size: int | None = None) -> "Exported":
-        """Write the encoder to a new file for elsewhere, and hold it against this one; see `infomax.evaluate.export`.
+        """Write the encoder to a new file for use elsewhere, and compare the two; see `infomax.evaluate.export`.
 
         Args:
-            out: a new `.onnx` or `.pt2` file, a program with the normalisation inside; or `.safetensors`, the weights.
-            encoder: f, or g: the second one, which SDMI trains and others move slowly behind f.
-            size: side in pixels at which whole images are to be seen; None: `size` of this run.
+            out: a new file. `.onnx` or `.pt2`: a program that includes the normalisation; `.safetensors`: the weights.
+            encoder: f, or g, the second encoder: SDMI trains it, and in other methods it follows f as a moving average.
+            size: side in pixels at which whole images are to be shown to the encoder; None: `size` of this run.
         """
         from infomax.evaluate.export import export
 
@@ -399,17 +400,18 @@ class Run:
     def report(
         self, path: str | Path | None = None, data: Any = None, *, root: str | None = None, umap: bool = False
     ) -> Path:
-        """Write one self-contained page of the run: curves, embedding by epoch, neighbours, view pairs, settings.
+        """Write one self-contained HTML page of the run: curves, embedding by epoch, neighbours, view pairs, settings.
 
         Args:
-            path: of the page; by default report.html in the run's folder.
-            data: for thumbnails, neighbours and view pairs; by default what the run was trained on, where it is found.
-            root: where named data sets lie.
-            umap: lay the features out by UMAP as well.
+            path: path of the page; by default report.html in the run's folder.
+            data: data for thumbnails, neighbours and view pairs; by default the data that the run was trained on, if
+                found.
+            root: folder of the named data sets.
+            umap: also show the features projected by UMAP.
 
         Raises:
-            ConfigError: a run without a folder, and no path, or of an encoder that was not trained here. DataError: data that
-                cannot be used.
+            ConfigError: the run has no folder and no path was given, or its encoder was not trained here.
+            DataError: the data cannot be used.
         """
         from infomax.report.run import report
 

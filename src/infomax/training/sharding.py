@@ -1,12 +1,13 @@
-"""Branches in shards: each of n processes holds an n-th of weights, gradients and optimiser's state (torch's `fully_shard`).
+"""Sharded branches: each of n processes holds an n-th of the weights, gradients and optimiser state (torch's `fully_shard`).
 
-For encoders that leave no room for a batch on one device. The numbers are those of one process, as without shards: a branch's
-weights are gathered part by part as a pass comes to them, and let go again; gradients are averaged as they are cut. What comes
-after the gathering of the embeddings (predictors, prototypes, queues, centres) is small, and whole in every process.
+For encoders too large to fit a device together with a batch. The numbers are those of one process, as without shards. A
+branch's weights are gathered part by part when a pass reaches them, and freed again; gradients are averaged as they are
+sharded. What follows the gathering of the embeddings (predictors, prototypes, queues, centres) is small, and complete
+in every process.
 
-A run then has two learners: the one that climbs, in shards, and the user's own, whole and in the memory of the CPU, which
-takes up the weights whenever they are written, and at the end. So a run's folder does not tell how it was computed, and
-continues with any number of processes, in shards or without.
+A run then has two learners: the one that is trained, in shards, and the user's own, complete and in CPU memory. The
+latter receives the weights whenever they are written, and at the end. So a run's folder does not depend on how it was
+computed, and a run can be continued with any number of processes, with shards or without.
 """
 
 from typing import Literal, get_args
@@ -30,10 +31,10 @@ ON_CPUS = hasattr(torch.cpu.Stream, "record_event")
 
 
 def check(strategy: str, precision: str, compile: bool) -> None:
-    """Refuse what shards cannot do.
+    """Refuse what does not work with shards.
 
     Raises:
-        ConfigError: naming what can.
+        ConfigError: the message names what does.
 
     Example:
         >>> check("ddp", "16-mixed", True)
@@ -49,8 +50,9 @@ def check(strategy: str, precision: str, compile: bool) -> None:
 def units(branch: nn.Module) -> list[nn.Module]:
     """The parts of a branch whose weights are gathered together, inner ones first, the branch itself last.
 
-    A part is a module that its parent calls: a projector, or a block of an encoder. Layers alone are none (attention reads
-    the weights of its last one without calling it), nor are lists of blocks (which parents go through by themselves).
+    A part is a module that its parent calls: a projector, or a block of an encoder. Single layers are not parts
+    (attention reads the weights of its last layer without calling it), nor are lists of blocks (whose parents iterate
+    over them).
 
     Example:
         >>> block = nn.TransformerEncoderLayer(256, 4, 2048)
@@ -81,14 +83,14 @@ def units(branch: nn.Module) -> list[nn.Module]:
 
 
 def sharded(learner: Learner, device: torch.device) -> Learner:
-    """A copy of a learner, its branches in shards over all processes, the rest of it whole in each.
+    """A copy of a learner, with its branches sharded over all processes and the rest complete in each.
 
     Args:
-        learner: the same in every process; it stays as it is.
-        device: of this process.
+        learner: the same in every process; it is not changed.
+        device: device of this process.
 
     Raises:
-        ConfigError: branches that share weights, or a torch that has no shards there.
+        ConfigError: branches that share weights, or a torch version that has no shards for the device.
     """
     if device.type == "cpu" and not ON_CPUS:
         raise ConfigError(
@@ -119,7 +121,7 @@ def put(t: Tensor, values: Tensor) -> None:
 
 @torch.no_grad()
 def take_up(learner: Learner, parts: Learner) -> None:
-    """Copy the weights and buffers of a learner in shards into the whole one that it was made of; all processes at once."""
+    """Copy the weights and buffers of a sharded learner into the complete one that it was made from; all processes at once."""
     if parts is learner:
         return
     for t, other in zip(

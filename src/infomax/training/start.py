@@ -85,72 +85,84 @@ def train(
     on_epoch: OnEpoch | None = None,
     progress: bool = True,
 ) -> Run:
-    """Train a method on unlabeled data.
+    """Train a method on unlabelled data.
 
     Args:
-        learner: the method. Where an earlier run has trained its encoder, this one goes on from there, and warns.
-        data: name of a data set, path of a folder or array file, shards (`shards/*.tar`, `hf:user/name`; see
-            `infomax.data.load`), a `Dataset` or a tensor; or what gives samples by their numbers, such as torch's data sets
-            or a list of pictures (`infomax.data.items.of_items`).
-        views: name of a recipe, `auto`, or a function called as views(batch, index, seed=0, epoch=0), which gives two or more
-            views of the batch; index holds the numbers of its samples (None for a graph).
-        epochs: passes over the data, at least 1; of a two-encoder method an epoch is an E- and an M-pass.
-        budget: train for this long instead, whatever `epochs` says: "300s", "5min", "2h" of the clock, or "300s cpu" of the
-            processor, all threads (and processes) together. The schedules follow the time, so that they end where it does,
-            a tenth of it being warm-up; reading the data is not on it, nor are kernels that a new machine compiles once. Of
-            several processes the first one's clock counts. How many updates fit is the machine's: a run by time is not repeated
-            to the bit.
-        batch_size: samples a batch, of all processes together; a graph is always one batch.
-        optimizer: sgd (momentum 0.9), lars, larc (never a larger step than sgd's), adam, adamw or muon.
-        lr: peak learning rate, at this batch size, or at one of `lr_batch`.
-        lr_batch: the batch that lr is meant for: the peak is lr batch_size / lr_batch (linear scaling, Goyal et al. 2017);
-            None: lr as it is.
-        weight_decay: as the optimizer takes it.
-        warmup_epochs: of the learning rate, which then falls by a cosine to 0, at every update; None: a tenth of the run,
-            at most 10.
-        clip_norm: the longest gradient, of all parameters together; None: any.
-        rules: for some parameters another weight decay, or a factor of the learning rate, {"bias": {"weight_decay": 0}}; see
-            `infomax.optim.rules`. A method may bring its own.
-        accumulate: less memory for more work, and the same numbers: "views" holds the activations of one view at a time
-            (7/6 of the work for two views; none where targets are another branch's, as in SDMI, BYOL, MoCo and DINO, which
-            do so anyway); n > 1 those of an n-th of a view's rows, for encoders without batch norm (4/3).
-        on_nan: at a NaN or infinity in loss or gradient, `stop` (and say where, in nan.json too), or `skip` the update.
-        precision: 32-true, bf16-mixed, 16-mixed (CUDA), bf16-true, 64-true; or auto: bf16-mixed where the hardware has it
-            (`infomax.training.devices.chosen`), else 32-true. The objective is read in at least 32 bits.
-        compile: compile the branches by torch.compile.
-        cuda_graphs: with `compile` and on a GPU, into CUDA graphs, which need less of the host (new, and little tried).
-        size: side of the views in pixels; None: that of the images, at most 96, or of those that a function of yours makes.
-            Of signals: readings a view.
-        local_views: small views of the recipes swav and dino; None: as published (none below 96 pixels, else 6 and 8).
-        seed: of shuffles and views. Weights are drawn when the learner is built.
-        out: folder of the run, made anew; None: nothing is written.
-        root: where named data sets lie.
+        learner: the method. If an earlier run has trained its encoder, training starts from those weights, with a
+            warning.
+        data: name of a data set; path of a folder or array file; shards (`shards/*.tar`, `hf:user/name`; see
+            `infomax.data.load`); a `Dataset` or a tensor; or anything that returns samples by index, such as torch's
+            data sets or a list of pictures (`infomax.data.items.of_items`).
+        views: name of an augmentation recipe, `auto`, or a function called as views(batch, index, seed=0, epoch=0) that
+            returns two or more views of the batch; index holds the indices of its samples (None for a graph).
+        epochs: passes over the data, at least 1. For a two-encoder method, an epoch is an E-pass and an M-pass.
+        budget: training time; `epochs` is then ignored. "300s", "5min" or "2h" of wall-clock time, or "300s cpu" of
+            processor time (all threads and processes together). The schedules are adjusted to end with it; a tenth of
+            it is warm-up by default. Reading the data before training does not count, nor does compiling this package's
+            kernels, once, on a new machine. With several processes, the first one's clock counts. How many updates fit
+            depends on the machine, so a run with a budget is not reproducible bit for bit.
+        batch_size: samples per batch, over all processes; a graph is always one batch.
+        optimizer: sgd (momentum 0.9), lars, larc (LARS whose steps are never larger than those of sgd), adam, adamw or
+            muon.
+        lr: peak learning rate, for this batch size; or for `lr_batch`, if that is given.
+        lr_batch: batch size that lr is meant for. The peak is then scaled linearly: lr batch_size / lr_batch (Goyal et
+            al. 2017). None: lr is used as it is.
+        weight_decay: weight decay, as the optimizer defines it.
+        warmup_epochs: epochs over which the learning rate rises; it then falls to 0 along a cosine. Both change at
+            every update. None: a tenth of the run, at most 10.
+        clip_norm: maximum norm of the gradient, over all parameters; None: no clipping.
+        rules: learning-rate factors and weight decays for some parameters, such as {"bias": {"weight_decay": 0}}; see
+            `infomax.optim.rules`. A method may have rules of its own.
+        accumulate: use less memory for more computation, with the same numbers. "views": hold the activations of one
+            view at a time (7/6 of the computation for two views; no extra computation if the targets come from another
+            branch, as in SDMI, BYOL, MoCo and DINO, which always do this). n > 1: hold those of an n-th of a view's
+            rows at a time (4/3 of the computation), only for encoders without batch norm.
+        on_nan: at a NaN or infinity in loss or gradient, `stop` (and say where, also in nan.json), or `skip` the
+            update.
+        precision: 32-true, bf16-mixed, 16-mixed (CUDA only), bf16-true or 64-true; auto: bf16-mixed if the hardware
+            supports it (`infomax.training.devices.chosen`), else 32-true. The objective is computed in at least 32
+            bits.
+        compile: compile the branches with torch.compile.
+        cuda_graphs: with `compile` on a GPU, use CUDA graphs, which take less of the host's time (new, and little
+            tried).
+        size: side of the views in pixels; None: that of the images, at most 96, or that of the views your function
+            returns. For signals: time steps per view.
+        local_views: number of small views in the recipes swav and dino; None: as published (none below 96 pixels, else
+            6 and 8).
+        seed: random seed of shuffling and views. The weights are drawn when the learner is built.
+        out: folder of the run. It must be new or empty. None: nothing is written.
+        root: folder of the named data sets.
         on_error: at an image that cannot be decoded, `skip` it and name it, or `stop`.
-        device: cpu, cuda, cuda:1, or auto.
-        devices: processes, one a GPU; n of them compute what one does. Under torchrun its number counts.
-        strategy: how they hold the learner: `ddp`, each all of it; `fsdp`, each a shard of the branches, for large encoders.
-        checkpoint_every: a number of updates, or a time such as "90s" or "10min"; always at the start and when stopped.
-        keep: the last checkpoints to keep.
-        wandb: project of Weights & Biases to log to as well, where its package is installed (WANDB_MODE=offline: to disk).
-        gauge_samples: samples, with views fixed for the run, off which its gauges are read after every epoch, for the log;
-            those of the bar are of the batch under way.
-        intervals: read mutual information with its limits there: some 20 ms more an epoch, at 1000 samples.
-        online_probe, online_knn: of labelled data, beside the run and off its gradient: a linear probe and nearest
-            neighbours of the encoder's features, tried after every epoch on test samples: nothing is to be chosen by
-            them (`infomax.training.watch.online`).
-        on_epoch: called with the run after every epoch (in the first process), when its row is the last of `run.history` and
-            its weights are in the folder: to log, to keep a copy, to draw. Where it returns True the run ends there, with a
-            checkpoint: early stopping. A part of an epoch, with which a run by time may end, counts as one.
-        progress: show a bar, with rate and time left.
+        device: cpu, cuda, cuda:1 or auto.
+        devices: number of processes, one per GPU. n processes compute what one would. Under torchrun, its number is
+            used.
+        strategy: how the processes hold the learner: `ddp`: each holds all of it; `fsdp`: each holds a shard of its
+            branches, for large encoders.
+        checkpoint_every: interval of checkpoints: a number of updates, or a time such as "90s" or "10min". One is
+            always written at the start and when the run is stopped.
+        keep: number of checkpoints to keep, the most recent ones.
+        wandb: Weights & Biases project to log to as well (with WANDB_MODE=offline: to disk only). Needs the wandb
+            package.
+        gauge_samples: number of samples, with views that stay the same for the run, on which the gauges of the log are
+            computed after every epoch; those of the bar are of the batch under way.
+        intervals: add confidence limits to the mutual information there; about 20 ms more per epoch, for 1000 samples.
+        online_probe, online_knn: for labelled data: train a linear probe alongside the run, or look up nearest
+            neighbours of the encoder's features, without affecting the run; both are tested after every epoch. They use
+            test samples: do not choose anything by them (`infomax.training.watch.online`).
+        on_epoch: function called with the run after every epoch (in the first process), to log, copy weights or plot.
+            The epoch's row is then the last of `run.history`, and its weights are in the folder. If it returns True,
+            the run ends there, with a checkpoint: early stopping. A run with a budget may end with part of an epoch,
+            which counts as one.
+        progress: show a progress bar, with speed and time left.
 
     Returns:
-        The run, its learner trained.
+        The run, with its trained learner.
 
     Raises:
-        ConfigError, DataError: what was asked for does not exist or cannot work, or a disk is full.
-        NumericsError: a NaN or infinity, with its place; the last whole epoch is saved.
-        Stopped: on Ctrl-C or SIGTERM, where there is a folder; a checkpoint is written, and `Run.resume` continues. Where it
-            came with the last update the run is whole, and says so.
+        ConfigError, DataError: something asked for does not exist or cannot work, or the disk is full.
+        NumericsError: a NaN or infinity, with its location; the last complete epoch is saved.
+        Stopped: on Ctrl-C or SIGTERM, if there is a folder. A checkpoint is written, and `Run.resume` continues the
+            run. If the signal came with the last update, the run is complete, and the message says so.
 
     Example:
         >>> import infomax as im

@@ -1,10 +1,10 @@
-"""Views: what is drawn for a sample, and its application.
+"""Views: parameters are drawn for a sample, then applied.
 
 Parameters are drawn by a counter-based generator keyed by (seed, epoch, view, sample id), then applied. So a view does
-not depend on batch size, order or workers, and any applier (this eager one, a fused kernel, torchvision) can be given
-the same draw.
+not depend on batch size, order or workers, and any implementation (the eager one here, a fused kernel, torchvision) can
+be given the same parameters.
 
-Everything here is a callable `(batch, index, seed, epoch) -> list of views`, and so may be yours.
+Everything here is a callable `(batch, index, seed, epoch) -> list of views`, and so can be your own.
 """
 
 from infomax.views.fused import threads

@@ -1,4 +1,4 @@
-"""Views of a graph: some edges dropped, some feature columns set to zero."""
+"""Views of a graph: some edges are dropped, some feature columns are set to zero."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,15 +27,15 @@ class HasGraph(Protocol):
 
 @dataclass(frozen=True)
 class GraphViews:
-    """Drop each edge with probability p and set each feature column to zero with probability q, apart for each view.
+    """Drop each edge with probability p and set each feature column to zero with probability q, independently for each view.
 
-    As in BGRL, a masked column is zero at every node, and the two directions of an undirected edge fall independently
-    unless `undirected=True`.
+    As in BGRL, a masked column is zero at every node, and the two directions of an undirected edge are dropped
+    independently unless `undirected=True`.
 
     Args:
         edge_drop: p of each view.
         feature_mask: q of each view; as many as `edge_drop`.
-        undirected: let (i, j) and (j, i) fall together.
+        undirected: drop (i, j) and (j, i) together.
 
     Raises:
         ConfigError: a number that is not a probability in [0, 1), or tuples of unequal length.
@@ -71,13 +71,13 @@ class GraphViews:
         seed: int = 0,
         epoch: int = 0,
     ) -> list[tuple[Tensor, Tensor]]:
-        """Give one augmented graph a view.
+        """Return one augmented graph per view.
 
         Args:
             graph: (x of N x F, edge_index of 2 x E int64), or anything with these two as attributes.
-            index: not used (a graph is one sample); there so that all views are called alike.
-            seed: of the run.
-            epoch: of the run.
+            index: not used (a graph is one sample); present so that all views have the same call.
+            seed: seed of the run.
+            epoch: epoch of the run.
 
         Returns:
             A list of (x, edge_index).

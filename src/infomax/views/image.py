@@ -1,10 +1,10 @@
-"""One view of an image: what may happen (`ImageView`), what was drawn (`Params`), and the drawing applied.
+"""One view of an image: the augmentation (`ImageView`), the parameters drawn (`Params`), and their application.
 
     draw:  (spec, ids, image sizes, seed, epoch, view)  ->  Params        on the CPU, 10 numbers a view
     apply: (spec, images, Params)                       ->  N x C x S x S  batched, on any device
 
-The split is the point. The same `Params` can be handed to this readable reference, to a fused kernel or to torchvision
-(the tests do that), and all must agree.
+Drawing and applying are separate on purpose: the same `Params` can be given to this readable reference, to a fused
+kernel or to torchvision (the tests do that), and all must agree.
 
 Axes: N samples, C channels, H x W the image, S x S the view.
 """
@@ -36,7 +36,7 @@ _SLOTS = 2 * _TRIES + 13
 
 @dataclass(frozen=True)
 class ImageView:
-    """What may happen to an image on its way to one view, in this order.
+    """The augmentation that turns an image into one view. Its operations are applied in this order:
 
     crop and resize -> flip -> colour jitter -> grayscale -> blur -> solarize (normalisation belongs to `Views`). A
     probability of 0 switches an operation off. The ranges have torchvision's meaning.
@@ -46,18 +46,18 @@ class ImageView:
         scale: range of the crop's share of the image's area; `None` resizes the whole image instead of cropping.
         ratio: range of the crop's width / height, drawn log-uniformly.
         flip: probability of a horizontal flip.
-        jitter: brightness, contrast, saturation (a factor in [max(0, 1 - j), 1 + j]) and hue (a shift in
-            [-j, j] turns, j <= .5).
-        jitter_p: probability of the colour jitter; its four operations come in an order drawn for each sample.
+        jitter: brightness, contrast, saturation (a factor in [max(0, 1 - j), 1 + j]) and hue (a shift in [-j, j] turns,
+            j <= .5).
+        jitter_p: probability of the colour jitter; the order of its four operations is drawn for each sample.
         gray: probability of grayscale.
         blur: probability of a Gaussian blur.
         sigma: range of the blur's standard deviation, in pixels of the view.
         kernel: length of the blur's kernel in pixels, odd.
-        solarize: probability of inverting the values at or above `threshold`.
-        threshold: of solarization, on the [0, 1] scale.
+        solarize: probability of solarization: inverting the values at or above `threshold`.
+        threshold: threshold of solarization, on the [0, 1] scale.
 
     Raises:
-        ConfigError: for a range or probability that cannot be.
+        ConfigError: an impossible range or probability.
 
     Example:
         >>> view = ImageView(size=32, jitter=(0.4, 0.4, 0.4, 0.1), gray=0.2)
@@ -100,13 +100,13 @@ class ImageView:
 
     @property
     def fixed(self) -> bool:
-        """Whether nothing is drawn: every call gives the same view."""
+        """Whether nothing is random: every call gives the same view."""
         chances = (self.flip, self.gray, self.blur, self.solarize, self.jitter_p if any(self.jitter) else 0.0)
         return self.scale is None and not any(chances)
 
 
 class Params(NamedTuple):
-    """What was drawn for one view of N samples; a neutral value where an operation does not apply.
+    """The parameters drawn for one view of N samples; a neutral value where an operation is not applied.
 
     Example:
         >>> params = draw(ImageView(size=8), torch.arange(3), heights=torch.full((3,), 16), widths=torch.full((3,), 16))
@@ -119,7 +119,7 @@ class Params(NamedTuple):
     flip: Tensor
     """N bool."""
     order: Tensor
-    """N x 4 int64: which of brightness 0, contrast 1, saturation 2, hue 3 comes first, second, third, last."""
+    """N x 4 int64: which of brightness 0, contrast 1, saturation 2, hue 3 is applied first, second, third, last."""
     factor: Tensor
     """N x 4 float32: brightness, contrast, saturation factors (neutral 1) and the hue shift in turns (neutral 0)."""
     gray: Tensor
@@ -146,17 +146,17 @@ def draw(
 ) -> Params:
     """Draw one view's parameters as a pure function of (spec, seed, epoch, view, sample id, image size).
 
-    The crop is torchvision's: up to ten tries of an area share uniform in `scale` and an aspect ratio log-uniform in
-    `ratio`; where none fits in the image, the largest centred crop whose ratio is allowed.
+    The crop is torchvision's: up to ten draws of an area share uniform in `scale` and an aspect ratio log-uniform in
+    `ratio`; if none fits in the image, the largest centred crop whose ratio is allowed.
 
     Args:
-        spec: what may happen.
+        spec: the augmentation.
         index: N int64 sample ids.
         heights: N int64, height of each image in pixels.
         widths: N int64, width of each image in pixels.
-        seed: of the run.
-        epoch: of the run; another epoch draws other views.
-        view: which of the views of a sample this is.
+        seed: seed of the run.
+        epoch: epoch of the run; every epoch draws other views.
+        view: index of the view among those of a sample.
 
     Returns:
         `Params` on the CPU.
@@ -237,17 +237,16 @@ def _crop(
 
 
 def apply(spec: ImageView, images: Images, params: Params) -> Tensor:
-    """Turn images into one view each, as the parameters say; equals torchvision's float path at equal parameters.
+    """Turn each image into one view, with given parameters; equals torchvision's float path for equal parameters.
 
-    Channels: one means a grey image (brightness and contrast act; saturation, hue and grayscale have nothing to do, as
-        in
+    Channels: one means a grey image (brightness and contrast act; saturation, hue and grayscale have no effect, as in
     torchvision), three means RGB. With any other number, the grey value that contrast, saturation and grayscale refer
-    to is the plain mean over the channels, and hue, which only RGB has, is left alone.
+    to is the plain mean over the channels, and hue, which only RGB has, is not changed.
 
     Args:
-        spec: what may happen; gives the size, the blur's kernel and the solarization threshold.
+        spec: the augmentation: its size, the blur's kernel and the solarization threshold are used.
         images: N x H x W x C, uint8 or float in [0, 1]; or N arrays H x W x C whose sizes may differ.
-        params: what was drawn, for the same N samples.
+        params: the parameters drawn for the same N samples.
 
     Returns:
         N x C x S x S float32 in [0, 1], on the images' device.

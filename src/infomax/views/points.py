@@ -1,4 +1,4 @@
-"""Views of points in R^D: the sample plus fresh noise."""
+"""Views of points in R^D: the sample plus new noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Gaussian:
         sigma: standard deviation of the noise, in the units of x; with a mean and std, after `x = (x - mean) / std`.
         n: number of views.
         every_epoch: draw new noise every epoch; `False` keeps each sample's views fixed for the whole run.
-        mean: of each dimension, or `None` to leave the units as they are.
-        std: of each dimension, or `None`.
+        mean: mean of each dimension, or `None` to leave the units as they are.
+        std: standard deviation of each dimension, or `None`.
 
     Raises:
         ConfigError: a negative sigma, no views, or a mean without a std.
@@ -54,7 +54,7 @@ class Gaussian:
         seed: int = 0,
         epoch: int = 0,
     ) -> list[Tensor]:
-        """Give n noisy copies of N x D points; the noise of a sample depends on its id alone, not on its place."""
+        """Return n noisy copies of N x D points; the noise of a sample depends on its id alone, not on its position."""
         x = torch.as_tensor(points)
         if x.ndim != 2 or not x.is_floating_point():
             raise DataError(f"points of shape {tuple(x.shape)} and type {x.dtype}: give N x D floats")

@@ -1,4 +1,4 @@
-"""Views of a batch: a tuple of `ImageView`s and a normalisation, and the published recipes by name."""
+"""Views of a batch: a tuple of `ImageView`s and a normalisation; and the published recipes by name."""
 
 import inspect
 import textwrap
@@ -17,21 +17,21 @@ from infomax.views.image import Images, ImageView, Params, apply, as_images, che
 
 @dataclass(frozen=True)
 class Views:
-    """Several views of each image: one `ImageView` a view, then `(x - mean) / std` by channel.
+    """Several views of each image: one `ImageView` per view, then `(x - mean) / std` by channel.
 
-    A recipe of your own is a tuple of `ImageView`s; the first ones are the global views where sizes differ
-    (multi-crop). Anything with the same call, `(batch, index, seed, epoch) -> list of tensors`, works in its place.
+    A recipe of your own is a tuple of `ImageView`s; if their sizes differ (multi-crop), the first ones are the global
+    views. Anything with the same call, `(batch, index, seed, epoch) -> list of tensors`, can be used instead.
 
-    Bytes (uint8, one or three channels) on the CPU go through one compiled pass (`infomax.views.fused`), images of one size on
-    an accelerator through the chain compiled for it (`infomax.views.dense`), everything else through eager torch. All agree
-    to 1e-5 before the normalisation.
+    Bytes (uint8, one or three channels) on the CPU go through one compiled pass (`infomax.views.fused`). Images of one
+    size on an accelerator go through the operations compiled for it (`infomax.views.dense`). Everything else goes
+    through eager torch. All agree to 1e-5 before the normalisation.
 
     Args:
-        specs: what may happen to each view.
-        mean: of each channel on the [0, 1] scale, or `None` for no normalisation.
-        std: of each channel on the [0, 1] scale, or `None` for no normalisation.
-        dtype: of the views: float32, or bfloat16 (computed as float32, then rounded to nearest, ties to even).
-        fused: whether to take the compiled passes where they serve; `False` is eager torch throughout.
+        specs: the augmentation of each view.
+        mean: mean of each channel on the [0, 1] scale, or `None` for no normalisation.
+        std: standard deviation of each channel on the [0, 1] scale, or `None` for no normalisation.
+        dtype: type of the views: float32, or bfloat16 (computed as float32, then rounded to nearest, ties to even).
+        fused: whether to use the compiled passes where possible; `False` is eager torch throughout.
 
     Example:
         >>> mine = Views((ImageView(size=24, flip=0.0), ImageView(size=24, solarize=0.2)), mean=[0.5], std=[0.25])
@@ -84,20 +84,20 @@ class Views:
         """Draw and apply every view.
 
         Args:
-            images: N x H x W x C uint8 (or float in [0, 1]), tensor or array, also N x C x H x W of 1, 3 or 4 channels; or
-                a list of H x W x C of unequal sizes, or of PIL's pictures.
-            index: N sample ids; what is drawn for a sample depends on its id, not on its place in the batch.
-            seed: of the run.
-            epoch: of the run.
-            channels_last: whether the views lie in memory pixel by pixel (torch's channels_last) or plane by plane.
-            out: tensors to write the views into, one a view, such as pinned memory; their layout is kept.
+            images: N x H x W x C uint8 (or float in [0, 1]), tensor or array, also N x C x H x W with 1, 3 or 4
+                channels; or a list of H x W x C of unequal sizes, or of PIL pictures.
+            index: N sample ids; the parameters of a sample depend on its id, not on its position in the batch.
+            seed: seed of the run.
+            epoch: epoch of the run.
+            channels_last: whether the views are stored pixel by pixel (torch's channels_last) or plane by plane.
+            out: tensors to write the views into, one per view, such as pinned memory; their layout is kept.
 
         Returns:
-            One N x C x S x S tensor of `dtype` a view, on the images' device.
+            One N x C x S x S tensor of `dtype` per view, on the images' device.
 
         Raises:
             DataError: images of the wrong rank or type, or `out` of the wrong shape or type.
-            ConfigError: images whose channels the normalisation does not have, or not as many images as ids.
+            ConfigError: images with other channels than the normalisation, or another number of images than of ids.
         """
         batch = as_images(images)
         check_values(batch, _ids(batch, index))
@@ -129,7 +129,7 @@ class Views:
         seed: int = 0,
         epoch: int = 0,
     ) -> list[Params]:
-        """Draw the parameters of every view; of the images, only their sizes matter."""
+        """Draw the parameters of every view; only the sizes of the images matter."""
         batch = as_images(images)
         ids = _ids(batch, index)
         heights, widths = sides(batch)
@@ -145,7 +145,7 @@ class Views:
         channels_last: bool = False,
         out: Sequence[Tensor] | None = None,
     ) -> list[Tensor]:
-        """Apply one `Params` a view and normalise."""
+        """Apply one `Params` per view and normalise."""
         if len(params) != len(self.specs):
             raise ConfigError(f"{len(self.specs)} views but {len(params)} sets of parameters: give one a view")
         batch = as_images(images)
@@ -337,7 +337,7 @@ RECIPES: dict[str, _Recipe] = {
     "gentle": _gentle,
     "none": _none,
 }
-"""The recipes by name: the published ones, ours, and those that were entered (`own_recipe`)."""
+"""The recipes by name: the published ones, ours, and those that were registered (`own_recipe`)."""
 
 _MULTI_CROP = ["swav", "dino"]
 _TAKEN = frozenset({*RECIPES, "auto", "signals", "tabular", "noise", "graph"})
@@ -347,14 +347,16 @@ _Own = TypeVar("_Own", bound=Callable[..., Sequence[ImageView]])
 
 
 def own_recipe(function: _Own) -> _Own:
-    """Enter a recipe of your own for images in the list, under the function's name.
+    """Register an augmentation recipe of your own for images, under the function's name.
 
-    Where the module that says this is imported, `views="..."`, `infomax.views.recipe`, the command line and sweeps know the
-    recipe by that name, and a run that was trained by it is read back as any other. It is normalised as the package's are.
+    In a program that imports the module with this decorator, `views="..."`, `infomax.views.recipe`, the command line
+    and sweeps know the recipe by that name, and a run trained with it is loaded like any other. Its views are
+    normalised as those of the package's recipes.
 
     Args:
-        function: of the side of the global views in pixels, and by name of `local_views`, where it has small ones (None: as
-            many as it likes); gives an `ImageView` a view, two or more, the global ones first.
+        function: a function of the side of the global views in pixels, with a named argument `local_views` if it has
+            small ones (None: a number of its choice). It returns one `ImageView` per view, two or more, the global ones
+            first.
 
     Raises:
         ConfigError: a function of other arguments, or the name of views of the package.
@@ -407,12 +409,13 @@ def recipe(
     local_views: int | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Views:
-    """Build a published augmentation recipe by name.
+    """Build an augmentation recipe by name.
 
     Below 96 px these are the recipes behind the published CIFAR numbers (solo-learn, arXiv:2008.01775), from 96 px on
-    those of the papers for ImageNet (for W-MSE, solo-learn's for ImageNet-100). Flip .5 and grayscale .2 but for the
-    last two, colour jitter with probability .8, sigma of the blur in [.1, 2]. The blur's kernel is a tenth of the view
-    from 96 px on (23 pixels at 224); below, 13 pixels, which cut nothing off.
+    those of the papers for ImageNet (for W-MSE, solo-learn's for ImageNet-100). All but the last two flip with
+    probability .5 and turn to grayscale with probability .2. Colour jitter has probability .8, and sigma of the blur is
+    in [.1, 2]. The blur's kernel is a tenth of the view from 96 px on (23 pixels at 224); below, it has 13 pixels,
+    which cut nothing off.
 
     | name | crop scale | jitter | blur | solarize | at >= 96 px |
     |---|---|---|---|---|---|
@@ -434,14 +437,14 @@ def recipe(
     Args:
         name: one of the names above.
         size: side of the (global) views in pixels.
-        mean: of each channel on the [0, 1] scale; `None` leaves the values in [0, 1].
-        std: of each channel on the [0, 1] scale.
+        mean: mean of each channel on the [0, 1] scale; `None` leaves the values in [0, 1].
+        std: standard deviation of each channel on the [0, 1] scale.
         local_views: number of local views of swav and dino. By default as published: none below 96 px, else 6 and 8.
-            With local views, the crops of a small size take the scales of the ImageNet recipe too.
-        dtype: of the views, float32 or bfloat16.
+            With local views, the crops of a small size use the scales of the ImageNet recipe too.
+        dtype: type of the views, float32 or bfloat16.
 
     Raises:
-        ConfigError: an unknown name, or local views of a recipe that has none.
+        ConfigError: an unknown name, or local views for a recipe that has none.
 
     Example:
         >>> views = recipe("simclr", size=32)

@@ -1,8 +1,8 @@
-"""Views of signals: what may happen to one (`SignalView`), what was drawn (`SignalParams`), and the drawing applied.
+"""Views of signals: the augmentation (`SignalView`), the parameters drawn (`SignalParams`), and their application.
 
-A signal has one or several channels (the leads of an ECG, the microphones of a recording) that share their time.
+A signal has one or several channels (the leads of an ECG, the microphones of a recording) with a common time axis.
 
-Axes: N samples, C channels, L the signal's length, T the view's, both in readings.
+Axes: N samples, C channels, L the signal's length, T the view's, both in time steps.
 """
 
 from collections.abc import Sequence
@@ -21,23 +21,24 @@ _SLOTS = 7
 
 @dataclass(frozen=True)
 class SignalView:
-    """What may happen to a signal on its way to one view, in this order.
+    """The augmentation that turns a signal into one view. Its operations are applied in this order:
 
-    crop, stretch and reversal (one interpolation) -> scale -> noise -> mask. A zero (of crop: a one) switches an
+    crop, stretch and reversal (one interpolation) -> scale -> noise -> mask. A zero (for crop: a one) switches an
     operation off.
 
     Args:
-        crop: range of the segment's share of the view's length; the segment is stretched to that length by linear
-            interpolation, its first and last reading on the view's first and last.
-        stretch: how much time runs unevenly: `p(u) = u + a u (1 - u)` on [0, 1], a uniform in [-stretch, stretch], so
-            that the tempo goes from 1 + a at the start to 1 - a at the end; at most 1.
-        flip: probability of running backwards.
+        crop: range of the segment's share of the view's length. The segment is stretched to that length by linear
+            interpolation, its first and last time step on the view's first and last.
+        stretch: non-uniformity of time: `p(u) = u + a u (1 - u)` on [0, 1], a uniform in [-stretch, stretch], so that
+            the tempo changes from 1 + a at the start to 1 - a at the end; at most 1.
+        flip: probability of reversing time.
         scale: the view is multiplied by a factor uniform in [1 - scale, 1 + scale]; below 1.
-        noise: standard deviation of the Gaussian noise, in standard deviations of the channel (where `Signals` knows them).
-        mask: largest share of the view that is set to the channel's mean, in one piece, of a length uniform in [0, mask].
+        noise: standard deviation of the Gaussian noise, in standard deviations of the channel (if `Signals` has them).
+        mask: largest share of the view that is set to the channel's mean, in one piece, of a length uniform in [0,
+            mask].
 
     Raises:
-        ConfigError: for a range or probability that cannot be.
+        ConfigError: an impossible range or probability.
 
     Example:
         >>> SignalView(noise=0.0).crop
@@ -66,22 +67,22 @@ class SignalView:
 
 
 class SignalParams(NamedTuple):
-    """What was drawn for one view of N signals."""
+    """The parameters drawn for one view of N signals."""
 
     start: Tensor
-    """N int64: first reading of the segment."""
+    """N int64: first time step of the segment."""
     span: Tensor
-    """N int64: readings in the segment."""
+    """N int64: number of time steps in the segment."""
     tempo: Tensor
-    """N float64: a, how unevenly time runs."""
+    """N float64: a, the non-uniformity of time."""
     flip: Tensor
     """N bool."""
     factor: Tensor
     """N float32."""
     hidden: Tensor
-    """N x 2 int64: first reading and number of readings of the view that are masked."""
+    """N x 2 int64: first time step and number of time steps of the view that are masked."""
     noise: Tensor | None
-    """N x C x T float32, standard normal; None where there is none."""
+    """N x C x T float32, standard normal; None if there is no noise."""
 
 
 def draw_signal(
@@ -192,14 +193,14 @@ def standardised(x: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tens
 
 @dataclass(frozen=True)
 class Signals:
-    """Several views of each signal: one `SignalView` a view.
+    """Several views of each signal: one `SignalView` per view.
 
     Args:
-        specs: what may happen to each view.
-        length: T, readings in a view; `None`: those of the signals. A crop is a share of it, so that a view of a long
+        specs: the augmentation of each view.
+        length: T, time steps per view; `None`: that of the signals. A crop is a share of it, so a view of a long
             recording is a piece of it at about its own tempo.
-        mean: of each channel, or `None` to leave the units as they are.
-        std: of each channel, or `None`.
+        mean: mean of each channel, or `None` to leave the units as they are.
+        std: standard deviation of each channel, or `None`.
 
     Raises:
         ConfigError: no views, a length below 1, or a mean without a std.
@@ -231,7 +232,7 @@ class Signals:
     def __call__(
         self, signals: Tensor | np.ndarray, index: Tensor | np.ndarray | Sequence[int], seed: int = 0, epoch: int = 0
     ) -> list[Tensor]:
-        """Draw and apply every view of N x C x L signals; a view depends on its sample's id, not on its place.
+        """Draw and apply every view of N x C x L signals; a view depends on its sample's id, not on its position.
 
         Raises:
             DataError: signals of the wrong shape or type, shorter than the views, or not as many as ids.
@@ -244,7 +245,7 @@ class Signals:
     def draw(
         self, signals: Tensor | np.ndarray, index: Tensor | np.ndarray | Sequence[int], seed: int = 0, epoch: int = 0
     ) -> list[SignalParams]:
-        """Draw the parameters of every view; of the signals, only their shape matters."""
+        """Draw the parameters of every view; only the shape of the signals matters."""
         x, ids = self._checked(signals, index)
         shape = (x.shape[1], x.shape[2], self.length or x.shape[2])
         return [

@@ -1,4 +1,4 @@
-"""Views of the rows of a table: some entries replaced by those of other rows."""
+"""Views of the rows of a table: some entries are replaced by those of other rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 class Corruption:
     """Replace entries by draws from their own column: `v_j = x_j`, or with probability p the entry j of a random row.
 
-    A replaced entry has its column's marginal law and nothing to do with the rest of the row, so what two views share
-    is how the columns hang together. (SCARF replaces exactly floor(p D) entries of a row; here their number is
-    binomial, which differs where D is small.)
+    A replaced entry has its column's marginal distribution and is independent of the rest of the row, so what two views
+    share is the dependence between the columns. (SCARF replaces exactly floor(p D) entries of a row; here their number
+    is binomial, which differs if D is small.)
 
     Args:
         rows: M x D floats to draw from, the training data.
-        rates: p of each view; the published pair leaves the first view as it is.
-        mean: of each column, or `None` to leave the units as they are.
-        std: of each column, or `None`.
+        rates: p of each view; the published pair leaves the first view unchanged.
+        mean: mean of each column, or `None` to leave the units as they are.
+        std: standard deviation of each column, or `None`.
 
     Raises:
-        ConfigError: no view, a rate that is no probability, or a mean without a std.
-        DataError: rows that are no M x D floats.
+        ConfigError: no view, a rate that is not a probability, or a mean without a std.
+        DataError: rows that are not M x D floats.
 
     Example:
         >>> rows = torch.arange(40.0).reshape(10, 4)
@@ -58,10 +58,10 @@ class Corruption:
 
     @classmethod
     def of(cls, data: "Dataset", rates: tuple[float, ...] = (0.0, 0.6)) -> "Corruption":
-        """Corrupt by the rows of a data set, and bring its columns to mean 0 and standard deviation 1.
+        """Use the rows of a data set, and standardise its columns to mean 0 and standard deviation 1.
 
         Raises:
-            DataError: data that are no table.
+            DataError: the data are not a table.
         """
         if not isinstance(data.images, Tensor):
             raise DataError(f"{data.name!r} is no table of N x D floats, whose columns could be drawn from")
@@ -72,7 +72,7 @@ class Corruption:
         return len(self.rates)
 
     def draw(self, index: Tensor, view: int, seed: int = 0, epoch: int = 0) -> tuple[Tensor, Tensor]:
-        """Draw which entries of a view are replaced, N x D bool, and from which rows, N x D int64."""
+        """Draw which entries of a view are replaced, N x D bool, and by which rows, N x D int64."""
         keys = rng.key(index, seed, epoch, view)
         chance, donor = rng.uniform(keys, 2 * self.rows.shape[1]).chunk(2, dim=1)
         return chance < self.rates[view], (donor * len(self.rows)).to(torch.int64)
@@ -80,7 +80,7 @@ class Corruption:
     def __call__(
         self, points: Tensor | np.ndarray, index: Tensor | np.ndarray | Sequence[int], seed: int = 0, epoch: int = 0
     ) -> list[Tensor]:
-        """Give one N x D copy a rate; what befalls a row depends on its id, not on its place in the batch.
+        """Return one N x D copy per rate; what is drawn for a row depends on its id, not on its position in the batch.
 
         Raises:
             DataError: points of another width than the rows, or not as many as ids.

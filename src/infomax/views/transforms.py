@@ -1,4 +1,4 @@
-"""Views by transforms of one picture, such as torchvision's and lightly's."""
+"""Views from transforms of single pictures, such as torchvision's and lightly's."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +19,10 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 class PerSample:
-    """What `per_sample` makes: a function of a batch, that calls transforms on one picture at a time.
+    """The result of `per_sample`: a function of a batch that calls transforms on one picture at a time.
 
     Args:
-        transforms: of one picture, each.
+        transforms: the transforms, each of one picture.
     """
 
     def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
@@ -36,13 +36,13 @@ class PerSample:
 
         Args:
             batch: images, N x H x W x C or a list of H x W x C of any sizes.
-            index: N sample ids; what is drawn for a sample depends on its id, not on its place in the batch.
-            seed: of the run.
-            epoch: of the run.
+            index: N sample ids; what is drawn for a sample depends on its id, not on its position in the batch.
+            seed: seed of the run.
+            epoch: epoch of the run.
 
         Raises:
-            DataError: samples that are no images. ConfigError: a transform that gives no tensor of floats, or tensors of
-                several shapes.
+            DataError: samples that are not images.
+            ConfigError: a transform that returns no tensor of floats, or tensors of several shapes.
         """
         if index is None:
             raise DataError("per_sample makes views of pictures, and this is a graph: give a function of its own")
@@ -86,21 +86,21 @@ class PerSample:
 
 
 def per_sample(*transforms: Callable[[Any], Any]) -> PerSample:
-    """Views by transforms of one picture, such as torchvision's: what `im.train` takes as `views`.
+    """Views from transforms of one picture, such as torchvision's, for `views` of `im.train`.
 
-    A transform is called with a PIL picture (L, RGB or RGBA) and gives a tensor of floats C x H x W; let it end in `ToTensor`
-    and `Normalize`, with mean and deviation of the training data. One that gives a list of them, as lightly's do, has made all
-    the views itself.
+    A transform is called with a PIL picture (L, RGB or RGBA) and returns a tensor of floats C x H x W. It should end
+    with `ToTensor` and `Normalize`, with mean and standard deviation of the training data. A transform that returns a
+    list of tensors, as lightly's do, makes all views itself.
 
-    Before each call the generators of torch, Python and numpy are seeded by seed, epoch, view and the sample's number, and
-    afterwards they are as they were: views do not depend on batch size or order, and a run that is resumed sees the same.
-    Only a transform that keeps a generator of its own draws what it will.
+    Before each call the random generators of torch, Python and numpy are seeded by seed, epoch, view and sample index,
+    and afterwards they are restored. So views do not depend on batch size or order, and a run that is resumed sees the
+    same views. Only a transform with a generator of its own is not controlled in this way.
 
     Args:
-        transforms: one, which makes both views, or one a view.
+        transforms: one transform, which makes both views, or one per view.
 
     Raises:
-        ConfigError: none, or what cannot be called.
+        ConfigError: no transform, or something that cannot be called.
 
     Example:
         >>> from torchvision import transforms

@@ -1,4 +1,4 @@
-"""Mutual information between any two data sets: one function, every reading it rests on, and how far to trust it."""
+"""The result of an estimate: its number, the readings it is based on, and how far to trust it."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -19,17 +19,17 @@ RESOLUTION = (
 
 @dataclass(frozen=True)
 class EstimatorReading:
-    """One estimator's number and what is known of it, in nats; `infomax.mi.Reading` is one of a fixed critic (`MIMetric`).
+    """The result of one estimator, in nats; `infomax.mi.Reading` is that of a fixed critic (`MIMetric`).
 
     Args:
-        name: of the estimator.
-        value: as it came out: it may be negative.
-        kind: of what population value it is: an estimate of MI, a lower bound on it, or neither.
-        se: standard error by sampling; bias is not in it.
-        lo: MI is above it (97.5 %), where that can be said.
-        hi: MI is below it (97.5 %), where that can be said.
-        ceiling: the largest value this estimator could have read on these data.
-        seconds: of processor time.
+        name: name of the estimator.
+        value: the value as computed: it may be negative.
+        kind: what its population value is: an estimate of MI, a lower bound on it, or neither.
+        se: standard error by sampling; it does not include bias.
+        lo: MI is above it (97.5 %), if that can be said.
+        hi: MI is below it (97.5 %), if that can be said.
+        ceiling: the largest value that this estimator could have given on these data.
+        seconds: processor time.
     """
 
     name: str
@@ -43,25 +43,25 @@ class EstimatorReading:
 
     @property
     def saturated(self) -> bool:
-        """Whether the value is above 90 % of the ceiling: the truth may be anything above it."""
+        """Whether the value is above 90 % of the ceiling: the truth may then be anything above it."""
         return self.ceiling is not None and self.value > SATURATED * self.ceiling
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What `estimate_mi` found, in nats.
+    """The result of `estimate_mi`, in nats.
 
     Args:
         mi: the estimate, never below 0.
-        lo: MI is above it with 97.5 % confidence, where that can be said.
-        hi: MI is below it with 97.5 % confidence; None where no upper limit is honest, which is so for all but Gaussian and
-            discrete data: a finite sample cannot exclude structure finer than it shows.
-        method: whose reading `mi` is.
+        lo: MI is above it with 97.5 % confidence, if that can be said.
+        hi: MI is below it with 97.5 % confidence. None if no upper limit can be justified, which is so for all but
+            Gaussian and discrete data: a finite sample cannot exclude structure finer than it shows.
+        method: the estimator that gave `mi`.
         flags: what to know before trusting it.
-        readings: everything that was read.
-        n: pairs.
-        dims: columns of x and of y.
-        seconds: of processor time.
+        readings: the results of all estimators.
+        n: number of pairs.
+        dims: number of columns of x and of y.
+        seconds: processor time.
     """
 
     mi: float
@@ -76,7 +76,7 @@ class Estimate:
 
     @property
     def open_ended(self) -> bool:
-        """Whether the truth may be anything above: `mi` is then where the estimator's arithmetic ends, and no estimate."""
+        """Whether the truth may be anything above: `mi` is then the most that the estimator can give, and not an estimate."""
         return any(flag in (TOGETHER, RESOLUTION) or flag.startswith(SATURATION) for flag in self.flags)
 
     @property
@@ -88,7 +88,7 @@ class Estimate:
         return self.mi
 
     def as_json(self) -> dict[str, Any]:
-        """A dictionary that strict JSON can hold: what is not known is None, never NaN."""
+        """A dictionary for strict JSON: unknown values are None, never NaN."""
         found: dict[str, Any] = finite_or_none(asdict(self))
         for shown, reading in zip(found["readings"], self.readings, strict=True):
             shown["saturated"] = reading.saturated

@@ -1,4 +1,4 @@
-r"""Tasks of known truth: pairs of data sets whose mutual information is known, in nats.
+r"""Tasks of known truth: pairs of data sets with known mutual information, in nats.
 
 | task | law | I(X; Y) |
 |---|---|---|
@@ -16,8 +16,8 @@ r"""Tasks of known truth: pairs of data sets whose mutual information is known, 
 | `categories` | two discrete variables that agree more often than not | a finite sum |
 | `independent` | no dependence; Gaussian, heavy-tailed, skewed or discrete margins | 0 |
 
-Bijections of one side alone leave mutual information as it is: from there the hard tasks get their exact truth. Each
-function returns a `Task`; `TASKS` names one of every kind.
+Bijections of one side alone do not change mutual information: so the hard tasks have an exact truth. Each
+function returns a `Task`; `TASKS` has one of every kind by name.
 """
 
 from collections.abc import Callable
@@ -51,10 +51,10 @@ __all__ = [
 
 
 def get(name: str) -> Task:
-    """Look up one of `TASKS`.
+    """Get one of `TASKS`.
 
     Raises:
-        ConfigError: no such task, naming the nearest.
+        ConfigError: there is no such task; the message names the nearest.
 
     Example:
         >>> round(get("five_gaussians").mi, 4)

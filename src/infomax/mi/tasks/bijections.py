@@ -1,4 +1,4 @@
-"""Gaussian sides, and bijections of each side, which leave mutual information as it is."""
+"""Gaussian sides, and bijections of each side, which do not change mutual information."""
 
 import math
 from collections.abc import Callable
@@ -14,10 +14,10 @@ def gaussian(dim: int = 20, mi: float = 2.0, *, pairs: int | None = None, rotate
     \rho^2)$.
 
     Args:
-        dim: of each side.
-        mi: nats; $\rho$ follows from it.
-        pairs: m, how many coordinates depend; by default all. Fewer make it sparse.
-        rotate: turn and stretch each side by a fixed random matrix, so that no coordinate stands out.
+        dim: dimension of each side.
+        mi: nats; it determines $\rho$.
+        pairs: m, number of dependent coordinates; by default all. With fewer, the dependence is sparse.
+        rotate: rotate and scale each side by a fixed random matrix, so that no coordinate stands out.
 
     Raises:
         ConfigError: a negative mi, or more pairs than coordinates.
@@ -37,10 +37,10 @@ def gaussian(dim: int = 20, mi: float = 2.0, *, pairs: int | None = None, rotate
 
 
 def cubed(dim: int = 20, mi: float = 4.0) -> Task:
-    """Jointly Gaussian sides, every coordinate of y cubed: a bijection, so the information stays.
+    """Jointly Gaussian sides, with every coordinate of y cubed: a bijection, so the information stays the same.
 
     Args:
-        dim: of each side.
+        dim: dimension of each side.
         mi: nats.
 
     Example:
@@ -52,15 +52,15 @@ def cubed(dim: int = 20, mi: float = 4.0) -> Task:
 
 
 def spiral(dim: int = 3, mi: float = 1.02, *, turn: float = 1.0, pairs: int | None = 2) -> Task:
-    r"""Gaussian sides made uniform, then each wound up: $x \mapsto e^{t |x|^2 A} x$ with a fixed skew A.
+    r"""Gaussian sides made uniform, then each turned into a spiral: $x \mapsto e^{t |x|^2 A} x$ with a fixed skew-symmetric A.
 
-    A rotation by an angle that depends on the radius alone keeps the radius, so the map is a bijection.
+    A rotation by an angle that depends only on the radius keeps the radius, so the map is a bijection.
 
     Args:
-        dim: of each side, at least 2.
+        dim: dimension of each side, at least 2.
         mi: nats.
         turn: t, radians at radius 1.
-        pairs: coordinates that depend.
+        pairs: number of dependent coordinates.
 
     Raises:
         ConfigError: fewer than two coordinates.
@@ -92,13 +92,13 @@ def spiral(dim: int = 3, mi: float = 1.02, *, turn: float = 1.0, pairs: int | No
 def warped(dim: int = 4, mi: float = 1.6, *, strength: float = 0.5, layers: int = 3) -> Task:
     r"""Gaussian sides, each through a fixed random bijection: rotations between additive couplings.
 
-    One layer: $x \leftarrow Rx$, then the second half of x is moved by $s\, w\sin(Vx_{\text{first}} + c)$.
+    In one layer: $x \leftarrow Rx$, then the second half of x is shifted by $s\, w\sin(Vx_{\text{first}} + c)$.
 
     Args:
-        dim: of each side, at least 2.
+        dim: dimension of each side, at least 2.
         mi: nats.
-        strength: s, how far a coupling moves a coordinate; 0 leaves a rotation.
-        layers: how many.
+        strength: s, the size of the shift; 0 leaves a rotation.
+        layers: number of layers.
 
     Raises:
         ConfigError: fewer than two coordinates.

@@ -1,4 +1,4 @@
-"""Clusters and mixtures: what is shared is mostly which one."""
+"""Clusters and mixtures: what the sides share is mainly the cluster."""
 
 import math
 
@@ -11,15 +11,16 @@ from infomax.mi.tasks.task import Pair, Task, quadrature
 def sphere_clusters(clusters: int = 50, dim: int = 50, noise: float = 0.05) -> Task:
     r"""Two noisy views of one of K fixed random points on a sphere: $I = \log K$, as long as no two overlap.
 
-    Both sides are put back on the sphere. Given the cluster they are independent.
+    Both sides are projected back to the sphere. Given the cluster they are independent.
 
     Args:
-        clusters: K.
-        dim: of the space.
+        clusters: K, number of clusters.
+        dim: dimension of the space.
         noise: standard deviation of each coordinate of each view.
 
     Raises:
-        ConfigError: clusters so close, or noise so large, that more than one sample in 100,000 could be mistaken.
+        ConfigError: clusters so close, or noise so large, that more than one sample in 100,000 could be assigned to
+            another cluster.
 
     Example:
         >>> round(sphere_clusters().mi, 4)
@@ -49,14 +50,14 @@ def sphere_clusters(clusters: int = 50, dim: int = 50, noise: float = 0.05) -> T
 
 
 def five_gaussians(sigma: float = 0.05, noise: float = 0.1) -> Task:
-    r"""The paper's toy (4.2): five Gaussians on the unit circle, two views with independent noise.
+    r"""The paper's toy data (4.2): five Gaussians on the unit circle, two views with independent noise.
 
     $I = \log 5 - \log(1 - \rho^2)$, $\rho = \sigma^2 / (\sigma^2 + \text{noise}^2)$: the cluster, and two correlated
     coordinates within it.
 
     Args:
         sigma: standard deviation of a cluster.
-        noise: of each view.
+        noise: standard deviation of each view's noise.
 
     Raises:
         ConfigError: clusters that overlap.
@@ -79,14 +80,14 @@ def five_gaussians(sigma: float = 0.05, noise: float = 0.1) -> Task:
 
 
 def shared_sign(dim: int = 6, shift: float = 1.5) -> Task:
-    r"""One sign s moves every coordinate of both sides by $\pm$shift under unit noise. **The trap**: I < log 2.
+    r"""One sign s moves every coordinate of both sides by $\pm$shift under unit noise. **A trap**: I < log 2.
 
-    Every margin is nearly Gaussian and the two means over coordinates correlate by $r = da^2/(1 + da^2)$, so that a
-    Gaussian copula reads $-\tfrac12 \log(1 - r^2)$, without limit as d grows. The truth is that of the two means, which
-    are sufficient: a quadrature in two dimensions.
+    Every margin is nearly Gaussian and the two means over coordinates correlate by $r = da^2/(1 + da^2)$, so a Gaussian
+    copula gives $-\tfrac12 \log(1 - r^2)$, which grows without limit in d. The truth is that of the two means, which
+    are sufficient statistics: a quadrature in two dimensions.
 
     Args:
-        dim: d, of each side.
+        dim: d, dimension of each side.
         shift: a.
 
     Example:
@@ -105,7 +106,7 @@ def shared_sign(dim: int = 6, shift: float = 1.5) -> Task:
 
 
 def cross(rho: float = 0.9) -> Task:
-    r"""Two numbers that correlate by $\rho$ or by $-\rho$, evenly: uncorrelated, Gaussian margins, dependent.
+    r"""Two numbers that correlate by $\rho$ or by $-\rho$ with equal probability: uncorrelated, Gaussian margins, dependent.
 
     Args:
         rho: in (-1, 1).

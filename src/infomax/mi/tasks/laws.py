@@ -1,4 +1,4 @@
-"""Laws whose mutual information has a closed form of its own; and none at all."""
+"""Distributions whose mutual information has a closed form; and independent sides."""
 
 import math
 from typing import Literal
@@ -18,9 +18,9 @@ def student(dim: int = 5, dof: float = 2.0, mi: float = 0.0) -> Task:
     d)/2)} + \frac{\nu + d}{2} [\psi(\tfrac{\nu + d}{2}) - \psi(\tfrac{\nu}{2})]$.
 
     Args:
-        dim: d, of each side.
+        dim: d, dimension of each side.
         dof: nu, degrees of freedom.
-        mi: nats of the Gaussian that is divided; 0 leaves only the shared radius.
+        mi: mutual information of the Gaussian that is divided, nats; with 0 only the shared radius is left.
 
     Raises:
         ConfigError: degrees of freedom that are not positive.
@@ -56,7 +56,7 @@ def additive_noise(width: float = 0.1, dim: int = 1) -> Task:
 
     Args:
         width: w.
-        dim: d, independent coordinates.
+        dim: d, number of independent coordinates.
 
     Raises:
         ConfigError: a width that is not positive.
@@ -105,15 +105,15 @@ def categories(levels: int = 8, agree: float = 0.6) -> Task:
 
 
 def independent(dim: int = 5, margins: Margins = "gaussian") -> Task:
-    """Two sides that have nothing to do with each other, though the coordinates within a side may.
+    """Two independent sides; the coordinates within a side may depend on each other.
 
     Args:
-        dim: of each side.
+        dim: dimension of each side.
         margins: gaussian; cauchy (multivariate: one radius for a side's coordinates); lognormal; mixture (clusters on
             each side); discrete.
 
     Raises:
-        ConfigError: no such margins.
+        ConfigError: unknown margins.
 
     Example:
         >>> independent(2, "cauchy").mi

@@ -1,4 +1,4 @@
-"""What a task is, and what several kinds share."""
+"""The class of a task, and what several kinds share."""
 
 import math
 from collections.abc import Callable
@@ -16,14 +16,14 @@ Draw = Callable[[int, np.random.Generator], Pair]
 
 @dataclass(frozen=True)
 class Task:
-    """Two sides whose mutual information is known.
+    """Two sides with known mutual information.
 
     Args:
-        name: for tables.
+        name: name for tables.
         mi: I(X; Y), nats.
-        draw: n and a generator to n x dx and n x dy.
-        how: where the truth comes from.
-        error: how far `mi` may be from the truth, nats; 0 for a closed form.
+        draw: function of n and a generator that returns n x dx and n x dy.
+        how: how the true value is known.
+        error: error of `mi`, nats; 0 for a closed form.
 
     Example:
         >>> from infomax.mi import tasks

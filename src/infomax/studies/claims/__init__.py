@@ -41,29 +41,30 @@ def run(
     workers: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Run the studies, or read those that are given, and gather their claims.
+    """Run the studies, or read those that are given, and collect their claims.
 
     Args:
-        out: folder to make: results.json, claims.md, index.html, and a folder for each study that was run; one in which the
-            same was stopped goes on.
+        out: folder for results.json, claims.md, index.html, and a folder for each study that is run. A ledger that was
+            stopped is continued in the same folder.
         budget: minutes (two CPU cores; the toy study on 500 samples), hour or paper.
-        data: of figs. 2 and 7; None: the budget's.
-        root: where named data sets lie.
-        toy, theory, fig2, fig7, periodic, table1, collapse: folders of studies that were run already, or their JSON files (of
-            toy its folder, which holds every seed); of fig2 and fig7 several, each on its own data, and of collapse several,
-            with seeds of their own, which are judged together. What they say of the claims is judged anew from their runs,
-            by the rule of now.
-        earlier: a ledger (its folder or results.json), from which rows of studies that are not given are taken; none is run.
-        workers: processes; None: one a core.
-        progress: show bars.
+        data: data of figs. 2 and 7; None: the budget's.
+        root: folder of the named data sets.
+        toy, theory, fig2, fig7, periodic, table1, collapse: folders of finished studies, or their JSON files (for toy
+            its folder, which holds every seed). Several of fig2 and fig7, each on its own data, and several of
+            collapse, each with its own seeds, which are judged together. The claims are judged again from their runs,
+            by the present rules.
+        earlier: an earlier ledger (its folder or results.json), from which rows of studies that are not given are
+            taken; no study is run.
+        workers: number of processes; None: one per core.
+        progress: show progress bars.
 
     Returns:
         What results.json holds: `claims`, `counts`, `seconds` and `cpu_seconds` (of all processes; of a ledger
         that was stopped, since it went on), `environment`, `commit`.
 
     Raises:
-        ConfigError: `out` holds something else, or the same study begun otherwise. DataError: a folder that is not the study
-            it was given as, or two on the same data.
+        ConfigError: `out` holds something else, or the same study with other options.
+        DataError: a folder that is not the study it was given as, or two on the same data.
 
     Example:
         >>> run("runs/claims", toy="no/such/folder")

@@ -1,4 +1,4 @@
-"""Does the watch over a run see every collapse in time, and leave the rest alone?
+"""Test of the collapse watch: does it report every collapse in time, without false alarms?
 
 infomax study collapse --out runs/collapse             # or infomax.studies.collapse.run("runs/collapse")
 """
@@ -31,26 +31,27 @@ def run(
     workers: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train every sentence in every world, count what was missed and what was called a collapse and is none.
+    """Train every sentence in every world, and count missed collapses and false alarms.
 
     Args:
-        out: folder to make: results.json, index.html; one in which the same was stopped goes on.
-        worlds: names; by default those whose data come with the package.
-        names: sentences; by default all. A whole method runs along with its ablation, which is judged by it.
-        root: where named data sets lie.
-        seeds: of every sentence and world.
-        first_seed: the first of them. The thresholds were chosen on seed 0, and seeds 1 to 24 and 100 to 120 were looked at
-            before the watch was as it is (docs/collapse_study.md): the default repeats one of these; a trial of your own takes
-            one from 121 on.
-        workers: processes; None: one a core.
-        progress: show a bar.
+        out: folder for results.json and index.html. A study that was stopped is continued in the same folder.
+        worlds: names of training setups; by default those whose data come with the package.
+        names: names of sentences; by default all. With an ablation, its whole method is run too: the ablation is judged
+            against it.
+        root: folder of the named data sets.
+        seeds: number of seeds of every sentence and world.
+        first_seed: first seed. The thresholds were chosen on seed 0, and seeds 1 to 24 and 100 to 120 were looked at
+            before the watch took its present form (docs/collapse_study.md): the default repeats one of these; a trial
+            of your own takes one from 121 on.
+        workers: number of processes; None: one per core.
+        progress: show a progress bar.
 
     Returns:
         What results.json holds: `settings`, `environment`, `commit`, `rows` (a run each, `collapsed` among its keys),
         `counts`, `claims`.
 
     Raises:
-        ConfigError: an unknown world or sentence, or `out` holds something else, or the same study begun otherwise.
+        ConfigError: an unknown world or sentence, or `out` holds something else, or the same study with other options.
 
     Example:
         >>> run("runs/collapse", worlds=["digit"])

@@ -32,8 +32,8 @@ def fig2(out: str | Path, **options: Any) -> dict[str, Any]:
     """Fig. 2: mutual information over training, SDMI and JMI methods, three estimators with their ceilings.
 
     Args:
-        out: folder to make: results.json, fig2.png, index.html; one in which the same was stopped goes on.
-        options: as of `study`.
+        out: folder for results.json, fig2.png and index.html. A study that was stopped is continued in the same folder.
+        options: as in `study`.
 
     Example:
         >>> fig2("runs/fig2", budget="minuets")
@@ -44,11 +44,11 @@ def fig2(out: str | Path, **options: Any) -> dict[str, Any]:
 
 
 def fig7(out: str | Path, **options: Any) -> dict[str, Any]:
-    """Fig. 7: the marginal taken out of SDMI, the predictor out of SimSiam, and what is put in their place.
+    """Fig. 7: SDMI without its marginal, SimSiam without its predictor, and both with replacements.
 
     Args:
-        out: folder to make: results.json, fig7.png, index.html; one in which the same was stopped goes on.
-        options: as of `study`.
+        out: folder for results.json, fig7.png and index.html. A study that was stopped is continued in the same folder.
+        options: as in `study`.
     """
     return study(out, "fig7", FIG7, **options)
 
@@ -70,28 +70,30 @@ def study(
     device: str = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train every sentence with every seed, judge the claims, write numbers, picture and page.
+    """Train every sentence with every seed, judge the claims, and write numbers, figure and page.
 
     Args:
-        out: folder to make; one in which the same was stopped goes on.
+        out: folder of the study. A study that was stopped is continued in the same folder.
         figure: fig2 or fig7.
-        names: of the sentences.
-        data: name or path, as of `infomax.train`; None: the budget's.
-        root: where named data sets lie.
+        names: names of the sentences.
+        data: name or path, as in `infomax.train`; None: the budget's.
+        root: folder of the named data sets.
         budget: minutes (two CPU cores), hour (one GPU) or paper.
-        seeds, epochs, samples, encoder: in place of the budget's; at least 1, 2 (a curve) and 8.
-        size: side of the views, and of the images that are probed, in pixels, at least 4; None: as of `infomax.train`.
-        workers: processes; None: one a core, and 1 where there is a GPU.
+        seeds, epochs, samples, encoder: instead of the budget's; seeds at least 1, epochs 2 (for a curve) and samples
+            8.
+        size: side in pixels of the views, and of the images that are probed, at least 4; None: as in `infomax.train`.
+        workers: number of processes; None: one per core, and 1 if there is a GPU.
         device: cpu, cuda, cuda:1 or auto.
-        progress: show a bar.
+        progress: show a progress bar.
 
     Returns:
         What results.json holds: `settings` (`samples` as asked for, `trained_on` as many as there were), `environment`,
             `commit`, `command`, `rows` (a run each; one that failed has `error`), `claims`, `seconds`, `cpu_seconds`.
 
     Raises:
-        ConfigError: `out` holds something else, or the same study begun otherwise; a number that cannot be, no such
-            encoder or device. DataError: no such data.
+        ConfigError: `out` holds something else, or the same study with other options; an impossible number, an unknown
+            encoder or device.
+        DataError: the data do not exist.
     """
 
     from infomax.evaluate.splits import known_by

@@ -54,31 +54,34 @@ def run(
     only: Sequence[Sentence] | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train every valid sentence, then the best unnamed ones and all named ones again with fresh seeds.
+    """Train every valid sentence, then the best unnamed ones and all named ones again with new seeds.
 
     Args:
-        out: folder to make: results.json, periodic_table.png, index.html; one in which the same was stopped goes on.
+        out: folder for results.json, periodic_table.png and index.html. A study that was stopped is continued in the
+            same folder.
         data: digits, gaussians, or fashion-mnist (a larger budget); None: the budget's.
-        root: where named data sets lie.
+        root: folder of the named data sets.
         budget: minutes (two CPU cores, digits), hour (one GPU, 2048 images of fashion-mnist) or paper (all of them).
-        seeds: of the first round; None: the budget's, as of what follows.
-        epochs: passes over the data (a Twin's are an E- and an M-pass).
-        best: unnamed sentences to run again.
-        best_seeds: of the second round.
-        samples: rows of the data to train on.
-        size: side of the views, and of the images that are judged, in pixels; None: the images' own.
-        workers: processes; None: one a core, and 1 on a GPU.
-        device: cpu, cuda, cuda:1 or auto; None: auto, but the CPU for minutes, whose networks are too small for a GPU.
+        seeds: number of seeds of the first round. None: the budget's, as for epochs, samples, best and best_seeds.
+        epochs: passes over the data (for a Twin, an epoch is an E-pass and an M-pass).
+        best: number of unnamed sentences to run again.
+        best_seeds: number of seeds of the second round.
+        samples: number of training samples.
+        size: side in pixels of the views, and of the images on which the encoders are evaluated; None: the images' own.
+        workers: number of processes; None: one per core, and 1 on a GPU.
+        device: cpu, cuda, cuda:1 or auto; None: auto, except with the budget minutes: cpu, as its networks are too
+            small for a GPU.
         only: some of the sentences; None: all.
-        progress: show a bar.
+        progress: show a progress bar.
 
     Returns:
         What results.json holds: `settings`, `environment`, `commit`, `cells` (a sentence each: name, or why it cannot
         be said, and its runs, of which one that failed has an `error`), `again`, `claims`, `seconds`, `cpu_seconds`.
 
     Raises:
-        ConfigError: `out` holds something else, or the same study begun otherwise; unknown data, budget or device, or
-            a number below 1. DataError: the data are not there.
+        ConfigError: `out` holds something else, or the same study with other options; unknown data, budget or device,
+            or a number below 1.
+        DataError: the data do not exist.
 
     Example:
         >>> run("runs/table", data="digit")

@@ -58,12 +58,13 @@ CHECKS: tuple[Callable[[int, int], Check], ...] = (
 
 
 def run(out: str | Path, *, seed: int = 0, draws: int = 200) -> dict[str, Any]:
-    """Measure the paper's theory: eleven checks, under a minute on one core.
+    """Check the paper's theory by measurement: eleven checks, under a minute on one core.
 
     Args:
-        out: folder to make: `results.json`, a PNG for each check that a picture helps, and `index.html`.
-        seed: of every sample and weight.
-        draws: repetitions of a cheap check; dearer ones take a fixed share of them, at least 2, as their rows say.
+        out: folder for `results.json`, PNG figures and `index.html`. It must be new or empty.
+        seed: random seed of every sample and weight.
+        draws: repetitions of a cheap check; more expensive checks use a fixed share of them, at least 2, as their rows
+            say.
 
     Returns:
         What `results.json` holds: `checks[name]` with `setup`, `rows` and `claims`.

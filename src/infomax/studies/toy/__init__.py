@@ -46,19 +46,22 @@ def run(
     """Reproduce the paper's toy study: figs. 3 to 7 and table 3, with the spread over seeds and the claims judged.
 
     Args:
-        out: folder to make: `results.json`, `arrays.npz` (every seed), PNG figures and `index.html`.
-        seeds: independent repetitions, each with data, views, weights and shuffles of its own.
-        n: samples a seed, a multiple of 5.
-        epochs: passes over the data, at least 2; the best setting takes four times as many.
-        mini_batch: rows a batch in fig. 6; None: a fifth of n, the paper's 500 of 2500. From n on it is the full batch.
-        workers: processes that train side by side; None: one a core.
-        progress: show a bar.
+        out: folder for `results.json`, `arrays.npz` (every seed), PNG figures and `index.html`. It must be new or
+            empty.
+        seeds: number of independent repetitions, each with its own data, views, weights and shuffling.
+        n: samples per seed, a multiple of 5.
+        epochs: passes over the data, at least 2; the best setting uses four times as many.
+        mini_batch: samples per batch in fig. 6; None: a fifth of n, the paper's 500 of 2500. From n on it is the full
+            batch.
+        workers: number of processes that train at once; None: one per core.
+        progress: show a progress bar.
 
     Returns:
         What `results.json` holds.
 
     Raises:
-        ConfigError: `out` exists and is not empty, or a number that cannot be. NumericsError: a loss that is not finite.
+        ConfigError: `out` exists and is not empty, or an impossible number.
+        NumericsError: a loss that is not finite.
 
     Example:
         >>> run("runs/toy", n=7)

@@ -1,38 +1,39 @@
-r"""Is a run collapsing? Read off its own batches, and said as it happens, with what was seen and what may help.
+r"""The collapse watch: it checks a run on its own batches, and warns once, with what it saw and what may help.
 
-An embedding collapses in three ways, and each has its sign early in a run:
+An embedding can collapse in three ways, and each has early signs:
 
-- **to a point** (completely): the unit rows point one way, so that their deviation $s = \sqrt D \, \overline{\sigma_d}$ goes
-  to 0. Said where s is below `COLLAPSED_STD`; or earlier, where it is below `CLOSED` of the most that it was while the
-  information between two views, $I$, has lost `LOST_INFORMATION` of the most that *it* was, and `INFORMED`: the joint term is
-  then climbed at the price of the information that it is to carry. A spread that falls alone is no collapse: a sharp cosine
-  critic may go through a narrow cone, and reads more and more from it. (One batch of 128 is noisy: I is a running mean of its
-  readings.)
-  One that stays in it does not: of rows whose mean cosine is $1 - s^2$, the critic $\cos/\tau$ reads at most some $s^2/\tau$
-  nats (the log-mean of $e^T$ is above the mean of T), so that `CLOSED` of the spread leaves a sixteenth to be read. Said, too,
-  where the spread has been below that share for `LINGERS` of the run, unless the joint term reads lengths, which a cone
-  does not bound.
-- **to few directions** (dimensionally), behind a batch norm that holds s up: the effective rank of the centred rows is below
-  `LOST_RANK` of the rank that the random network had on the same batch size and width, which is what was attainable there, and
-  below `FEW`. Healthy runs lose most of their directions, and fast, so that little is asked for: what a guard leaves is
-  what the classes need, or more. Directions that tell the views apart by `INFORMED` more than the random network's did, and
-  by half of the most that any did, are no collapse; nor is there one while I is above what it was at the start, and above 0,
-  and has not lost that share.
-- **to nothing**, where the joint term reads lengths (a distance, a product: VICReg, DINO): the embedding shrinks, or all
-  classes become equally likely, while its unit rows may stay apart for long. Said where the deviation of the rows as they stand
-  is below `SHRUNK` of the most that it was, or of 1: down to there VICReg lets it come. A distance is made small by shrinking,
-  which is a collapse whatever I reads; a product is not, and may shrink while I rises, as DINO's does under SGD. A cosine
-  does not see lengths, and weight decay may take them.
+- **to a point** (completely): all unit rows point the same way, so their standard deviation $s = \sqrt D \,
+  \overline{\sigma_d}$ goes to 0. A warning is given if s is below `COLLAPSED_STD`. It is given earlier if s is below
+  `CLOSED` of its maximum so far, while the information between two views, $I$, has lost `LOST_INFORMATION` of *its*
+  maximum, and more than `INFORMED`: the joint term then grows at the expense of the information that it should carry. A
+  falling spread alone is not a collapse: a sharp cosine critic may pass through a narrow cone, and reads more and more
+  from it. (One batch of 128 is noisy: I is a running mean of its readings.) Staying in the cone is a sign: for rows
+  whose mean cosine is $1 - s^2$, the critic $\cos/\tau$ reads at most some $s^2/\tau$ nats (the log-mean of $e^T$ is
+  above the mean of T), so `CLOSED` of the spread leaves a sixteenth to be read. So a warning is also given if the
+  spread has been below that share for `LINGERS` of the run, unless the joint term uses lengths, which a cone does not
+  bound.
+- **to few directions** (dimensionally), while a batch norm holds s up: the effective rank of the centred rows is below
+  `LOST_RANK` of the rank that the random network had on the same batch size and width, which is what was attainable
+  there, and below `FEW`. Healthy runs lose most of their directions, and fast, so the threshold is low: what a guard
+  leaves is what the classes need, or more. It is not a collapse if the remaining directions tell the views apart by
+  `INFORMED` more than those of the random network did, and by half of the maximum so far; nor while I is above its
+  value at the start, and above 0, and has not lost that share.
+- **to nothing**, if the joint term uses lengths (a distance, a product: VICReg, DINO): the embedding shrinks, or all
+  classes become equally likely, while its unit rows may stay apart for long. A warning is given if the standard
+  deviation of the raw rows is below `SHRUNK` of its maximum so far, or of 1: VICReg lets it fall to that. A distance
+  becomes small by shrinking, which is a collapse whatever I reads. A product does not, and may shrink while I rises, as
+  DINO's does under SGD. A cosine does not depend on lengths, and weight decay may remove them.
 
-What none of its marginals stands against (`unguarded`: of a sentence without a marginal everything, of VICReg without its
-covariance term the loss of directions) has nothing that would stop it; the same signs then mean more. `CLOSED_BARE` of the
-spread (or of the lengths) is enough by itself, and `LOST_RANK_BARE` of the rank, at any time.
+If none of the marginals guards against a collapse (`unguarded`: for a sentence without a marginal all three, for VICReg
+without its covariance term the loss of directions), nothing would stop it, and the same signs mean more. Then
+`CLOSED_BARE` of the spread (or of the lengths) is enough by itself, and `LOST_RANK_BARE` of the rank, at any time.
 
-That hardly anything was learnt is no sign, and told of a run's end (`infomax.training.watch.state`). For it the information is
-read at several temperatures, and the most of them counts, as one alone may be far below 0 where another reads a nat.
+Learning hardly anything is not a sign of collapse; it is reported at the end of a run (`infomax.training.watch.state`).
+For that the information is computed at several temperatures, and the largest value counts, as at one temperature alone
+it may be far below 0 where another gives a nat.
 
-Two readings in a row must say so. `infomax study collapse` trains every method with and without its guard, and counts what is
-missed and what is called a collapse and is none; the thresholds were chosen on some of its worlds and seeds and tried on others
+Two readings in a row must agree. `infomax study collapse` trains every method with and without its guard, and counts
+missed collapses and false alarms. The thresholds were chosen on some of its worlds and seeds and tried on others
 (docs/collapse_study.md), `LOST_RANK` and `FEW` also on the recipes for a CPU, on CIFAR-10's copy and Imagenette.
 """
 
@@ -81,7 +82,7 @@ ADVICE = {"point": POINT, "directions": DIRECTIONS, "nothing": NOTHING}
 
 
 def reads_lengths(learner: Learner) -> Lengths | None:
-    """How the joint term changes with the length of what the branch gives; None where a cosine or a marginal norms it first."""
+    """How the joint term depends on the length of the branch's output; None if a cosine or a marginal normalises it first."""
     critic = getattr(learner.joint, "critic", None)
     if not isinstance(critic, Critic) or any(isinstance(m, Whitening | Sinkhorn) for m in learner.marginals):
         return None
@@ -91,10 +92,10 @@ def reads_lengths(learner: Learner) -> Lengths | None:
 
 
 def unguarded(learner: Learner) -> tuple[Collapse, ...]:
-    """Which collapses none of a sentence's marginals stands against.
+    """The collapses against which none of a sentence's marginals guards.
 
     Raises:
-        ConfigError: a marginal that names another collapse, or one that is no tuple of them.
+        ConfigError: a marginal that names another collapse, or whose `guards` is not a tuple of them.
 
     Example:
         >>> import infomax as im
@@ -115,18 +116,18 @@ def unguarded(learner: Learner) -> tuple[Collapse, ...]:
 
 
 def few(start: float) -> float:
-    """The effective rank below which hardly a direction is left, of an encoder that had `start` before its first update."""
+    """The effective rank below which hardly any direction is left, for an encoder whose rank was `start` at first."""
     return max(min(LOST_RANK * start, FEW), min(COLLAPSED_RANK, start / 2))  # a rank is never below 1
 
 
 class Watch:
-    """What has been seen of a run, and whether two readings in a row say that it collapses.
+    """The collapse watch of one run: what it has seen, and whether two readings in a row say that the run collapses.
 
     Args:
-        name: of the method.
-        unguarded: what none of its marginals stands against (`unguarded`).
-        lengths: as what its joint term reads them, if it does (`reads_lengths`).
-        seen: what an earlier life of the run had seen (`state`).
+        name: name of the method.
+        unguarded: the collapses against which none of its marginals guards (`unguarded`).
+        lengths: how its joint term uses lengths, if it does (`reads_lengths`).
+        seen: the state of the watch when the run was stopped (`state`).
 
     Example:
         >>> watch = Watch("mine")
@@ -148,7 +149,7 @@ class Watch:
         self.state: dict[str, Any] = fresh | dict(seen or {})
 
     def due(self, clock: Clock) -> bool:
-        """Whether this update is looked at: some 40 of the first fifth of a run, and 80 of the rest."""
+        """Whether this update is checked: about 40 times in the first fifth of a run, and 80 times in the rest."""
         every = max(1, clock.total // 200) if clock.progress <= EARLY else max(5, clock.total // 100)
         every += every % 2 == 0  # odd, so that two encoders that are updated by turns are both seen
         last = self.state["last"]
@@ -156,9 +157,9 @@ class Watch:
 
     @torch.no_grad()
     def see(self, z: Views, k: Views, clock: Clock) -> dict[str, float]:
-        """Gauges of one batch: std, effective rank of the centred unit rows, InfoNCE between two views and its most; scale.
+        """Gauges of one batch: std, effective rank of centred unit rows, InfoNCE between two views and its highest, scale.
 
-        And, for who looks on, `rank`: the effective rank as the log has it, of rows that are not centred.
+        Also `rank`, for display: the effective rank as in the log, of rows that are not centred.
         """
         from infomax.evaluate.gauges import effective_rank, spread
         from infomax.evaluate.numbers import unit
@@ -184,7 +185,7 @@ class Watch:
         return gauges | {"rank": float(effective_rank(a))}
 
     def note(self, gauges: Mapping[str, float], clock: Clock) -> None:
-        """Compare a reading with those of the same encoder before it."""
+        """Compare a reading with earlier readings of the same encoder."""
         std, rank, mi = gauges["std"], gauges["effective_rank"], gauges["mi_infonce"]
         been = self.state["phases"].setdefault(
             str(clock.phase), {"rank": rank, "std": std, "level": mi, "information": mi, "random": mi}
@@ -221,7 +222,7 @@ class Watch:
         self.state["suspicious"] = self.state["suspicious"] + 1 if self.state["why"] else 0
 
     def warn(self, gauges: Mapping[str, float], clock: Clock) -> bool:
-        """Say so, with what was seen and what may help, once two readings in a row agree."""
+        """Warn, with what was seen and what may help, once two readings in a row agree."""
         if self.state["suspicious"] < 2:
             return False
         been, why = self.state["phases"][str(clock.phase)], self.state["why"]

@@ -1,14 +1,14 @@
-r"""Accuracies while a run trains, off the gradient: a linear probe and nearest neighbours on features that are there anyway.
+r"""Accuracies while a run trains, outside its gradient: a linear probe and nearest neighbours, on features computed anyway.
 
-The probe learns from the encoder's outputs on the batches of training itself, cut off from their graph: a softmax regression
-on standardised features, one step of SGD an update,
+The probe is trained on the encoder's outputs for the training batches, detached from their graph. It is a softmax
+regression on standardised features, with one SGD step per update,
 
 $$ x = (h - \mu) / \sigma, \qquad v \leftarrow 0.9\, v + \tfrac1B \sum_i (\mathrm{softmax}(W x_i + c) - y_i)\, x_i^\top, \qquad
    W \leftarrow W - \eta v. $$
 
-After every epoch it is tried on held-out samples, at most 1000 and at most `SHARE` of the data, so that encoding them is less
-than 3 % of the epoch's work; the bank of the nearest neighbours are the samples off which the run's gauges are read. Weights of
-the run are the same bits with and without.
+After every epoch it is tested on held-out samples, at most 1000 and at most `SHARE` of the data, so that encoding them
+is less than 3 % of the epoch's work. The neighbours are searched among the samples on which the run's gauges are
+computed. The run's weights are the same bits with and without it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,9 +38,9 @@ class OnlineProbe:
     """A linear probe that learns one batch at a time.
 
     Args:
-        width: D of the features.
-        classes: C labels, 0 to C - 1.
-        device: where it computes.
+        width: D, the number of features.
+        classes: number of classes C; labels are 0 to C - 1.
+        device: device of the computation.
 
     Example:
         >>> probe, rng = OnlineProbe(2, 2), torch.Generator().manual_seed(0)
@@ -65,7 +65,7 @@ class OnlineProbe:
 
     @torch.no_grad()
     def update(self, features: Tensor, labels: Tensor) -> None:
-        """One step on B x D features and B labels."""
+        """Make one update on B x D features and B labels."""
         s, h = self.state, features.float()
         variance, mean = torch.var_mean(h, 0, correction=0)
         for key, now in (("mean", mean), ("variance", variance), ("share", torch.ones_like(s["share"]))):
@@ -86,17 +86,17 @@ class OnlineProbe:
 
 
 class Online:
-    """What listens to the encoder of a run, and says after every epoch how well its features name the classes.
+    """Reads the encoder's outputs during a run, and computes after every epoch how accurately its features predict the labels.
 
     Args:
-        learner: of the run; the encoder of f is listened to.
-        feed: of the run, its data with labels.
-        probe, knn: what is asked for.
-        gauged: samples off which the run's gauges are read.
+        learner: learner of the run; the outputs of f's encoder are used.
+        feed: feed of the run, with labelled data.
+        probe, knn: which accuracies are computed.
+        gauged: number of samples on which the run's gauges are computed.
         size: side of the views in pixels.
 
     Raises:
-        DataError: data without labels, of one class, or of which none can be held out.
+        DataError: data without labels, with a single class, or of which none can be held out.
     """
 
     def __init__(self, learner: Learner, feed: Feed, *, probe: bool, knn: bool, gauged: int, size: int | None) -> None:
@@ -144,7 +144,7 @@ class Online:
 
     @contextmanager
     def listening(self) -> Iterator[list[Tensor]]:
-        """The encoder's outputs meanwhile, in the order in which they are made."""
+        """Collect the encoder's outputs inside this context, in the order in which they are computed."""
         heard: list[Tensor] = []
         self._heard = heard
         try:
@@ -153,22 +153,22 @@ class Online:
             self._heard = None
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop collecting outputs."""
         self._hook.remove()
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps."""
+        """The state for a checkpoint."""
         return {} if self.learner is None else self.learner.state
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what a checkpoint kept."""
+        """Restore the state from a checkpoint."""
         if state:
             device = next(self.encoder.parameters()).device
             self.learner = OnlineProbe(len(state["mean"]), len(self.classes), device)
             self.learner.state = {k: t.to(device, copy=True) for k, t in state.items()}
 
     def learn(self, heard: Sequence[Tensor], index: Tensor) -> None:
-        """Teach the probe by the first view of a global batch, the samples `index`; held-out ones are left out."""
+        """Train the probe on the first view of a global batch, the samples `index`; held-out samples are left out."""
         if "probe" not in self.asked:
             return
         h = gather_rows(_first(heard, len(index) // world()).contiguous())
@@ -224,7 +224,7 @@ def _some(data: Dataset, held: Tensor, samples: int, whole: Dataset) -> Dataset:
 
 
 def as_text(row: Mapping[str, float]) -> str | None:
-    """What a row of a log says of them, with the protocol's name; None where nothing was asked for.
+    """The accuracies in a row of the log, with the name of the protocol; None if none were asked for.
 
     Example:
         >>> as_text({"online_knn": 90.0, "online_knn_se": 3.0, "online_n": 100})
