@@ -257,7 +257,7 @@ def _begun(learner: Any, samples: Any, size: int | None, batch_size: int, online
 
 def _by_folder(samples: Any, source: str | None) -> bool:
     """Whether classes are the folders that pictures lie in: perhaps years or cameras, and nothing to be judged by."""
-    classes = samples.classes if samples.labels is not None else None
+    classes = getattr(samples, "classes", None)
     return bool(source and classes) and all((Path(str(source)) / str(name)).is_dir() for name in classes or ())
 
 
