@@ -24,6 +24,8 @@ import infomax as im
 from infomax import evaluate, recipes, sweep, taxonomy
 from infomax.cli import application
 from infomax.cli.train import from_file
+from infomax.evaluate.export import NEEDED
+from infomax.extras import installed
 from infomax.studies.toy import judge as toy
 
 ROOT = Path(__file__).parents[1]
@@ -224,7 +226,14 @@ def test_the_code_runs_as_it_stands(page, photos, monkeypatch):
     with mock.patch.dict(im.methods.METHODS), mock.patch.dict(im.views.RECIPES):  # a page may enter one of its own
         for _, block in (found for found in PYTHON if found[0] == page):
             given |= {"first": images, "second": images}
+            if "onnxruntime" in block and (torch.__version__ < "2.7" or not all(installed(name) for name in NEEDED)):
+                continue
             exec(compile(block, page, "exec"), given)
+            if "onnxruntime" in block:
+                z, names = given["run"].embed("photos/")
+                np.testing.assert_allclose(
+                    given["features"][0], z[names.index("0.png")], atol=0.02 * float(z.abs().max())
+                )
 
 
 def test_the_marginal_of_the_page_is_the_coding_rate_in_ten_lines():

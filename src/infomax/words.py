@@ -39,6 +39,20 @@ def with_dashes(widths: Iterable[Any]) -> str:
     return "-".join(map(str, widths)) or "none"
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """A text, its end left out where it is longer.
+
+    Args:
+        text: of anything, such as a function of the user's that says what it is made of.
+        most: characters, with the dots that stand for the rest.
+
+    Example:
+        >>> shortened("per_sample(RandomCrop())"), shortened("per_sample(RandomCrop())", 14)
+        ('per_sample(RandomCrop())', 'per_sample ...')
+    """
+    return text if len(text) <= most else f"{text[: most - 4]} ..."
+
+
 def as_option(value: Any, digits: int = 6) -> str:
     """The value of an option as the command line has it.
 

@@ -17,6 +17,7 @@ from infomax.data import Dataset
 from infomax.errors import ConfigError, NumericsError
 from infomax.evaluate import export
 from infomax.evaluate.export import Exported
+from infomax.extras import installed
 from infomax.training.run import Run
 
 
@@ -93,7 +94,9 @@ def test_an_onnx_file_takes_any_batch_and_size(run, tmp_path):
     done = run.export(tmp_path / "encoder.onnx")
     assert done.takes == ("N", "3", "H", "W") and done.difference < 1e-5
     session = onnxruntime.InferenceSession(done.path, providers=["CPUExecutionProvider"])
-    assert json.loads(session.get_modelmeta().custom_metadata_map["size"]) == 16
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["size"]) == 16 and about["normalisation"] == "inside"
+    assert session.get_inputs()[0].shape == ["N", 3, "H", "W"] and session.get_outputs()[0].shape[0] == "N"
     images = labelled().images
     whole = Dataset(images[:, :16, :16])
     x = whole.images.permute(0, 3, 1, 2).float().numpy() / 255
@@ -114,6 +117,7 @@ def test_weights_have_the_names_of_their_library_and_begin_another_run(tmp_path)
     with safe_open(done.path, "pt") as file:
         about = file.metadata()
     assert json.loads(about["recipe"]) == {"name": "resnet18", "channels": 3, "size": 8}
+    assert about["normalisation"] == "outside"
     assert json.loads(about["std"]) == pytest.approx(run.config["data"]["std"])
     again = im.encoders.get("resnet18", size=8, init=done.path)
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), run.learner.encoder.parameters(), strict=True))
@@ -137,6 +141,12 @@ def test_tables_and_signals_are_normalised_inside_too(tmp_path):
     waves = Dataset(1 + torch.randn(40, 2, 60, generator=torch.Generator().manual_seed(0)))
     run = small(im.methods.simclr(im.encoders.get("resnet1d", channels=2, base=8), projector=(8,)), waves)
     assert run.export(tmp_path / "waves.pt2").takes == ("N", "2", "L")
+    if torch.__version__ >= "2.7" and all(installed(name) for name in export.NEEDED):
+        import onnxruntime
+
+        for made, axes in ((run, ["N", 2, "L"]), (table(), ["N", 5])):
+            file = made.export(tmp_path / f"{len(axes)}.onnx").path
+            assert onnxruntime.InferenceSession(file).get_inputs()[0].shape == axes
     with pytest.raises(ConfigError, match="only images are brought to a size"):
         run.export(tmp_path / "w.pt2", size=8)
 

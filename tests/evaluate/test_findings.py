@@ -315,6 +315,22 @@ def test_runs_that_differ_in_more_than_the_seed_have_no_mean(at, capsys):
     assert "epochs done (1, 2)" in told(capsys, "seed0", "long", "--protocols", "knn")["over_runs_left_out"]
 
 
+def test_runs_of_several_kinds_have_a_mean_each(at, capsys):
+    found = told(capsys, "seed0", "vicreg", "seed1", "--protocols", "knn")
+    assert "different methods" in found["over_runs_left_out"] and "over_runs" not in found
+    jmi, vicreg = found["over_kinds"]
+    assert jmi["runs"] == ["seed0", "seed1"] and vicreg == {"name": "vicreg", "runs": ["vicreg"]}
+    values = [found["runs"][k]["knn"] for k in (0, 2)]
+    assert jmi["over_runs"]["knn"]["mean"] == pytest.approx(np.mean(values)) and jmi["over_runs"]["knn"]["n"] == 2
+    assert main(["evaluate", "seed0", "vicreg", "seed1", "--protocols", "knn"]) == 0
+    last = capsys.readouterr().out.splitlines()[-3:]
+    assert last[0] == "jmi: seed0, seed1" and last[1].startswith("  knn ") and "sd of 2 runs" in last[1]
+    assert last[2] == "vicreg: vicreg alone"
+    shutil.copytree(at / "seed0", at / "copy")
+    assert main(["evaluate", "seed0", "vicreg", "copy", "--protocols", "knn"]) == 0
+    assert "  no mean over runs: seed0 and copy have the same weights" in capsys.readouterr().out
+
+
 def test_what_only_watches_makes_no_difference_and_the_data_do():
     config = {
         "training": {"seed": 0, "intervals": True},
@@ -407,7 +423,7 @@ def test_the_statement_names_what_was_chosen_and_no_more(at, capsys):
     assert len(found["sgd"]["decays"]) == 3
     few = statement({"how": "h", "few_10": {}, "knn": 1.0})
     assert few.endswith("penalty chosen on a held-out fifth of those few labels")
-    assert statement({"how": "h", "finetune": {}}).startswith("fine-tuned encoder, offline; h; rate chosen")
+    assert statement({"how": "h", "finetune": {}}).startswith("fine-tuned encoder; h; rate chosen")
 
 
 def test_no_protocol_at_all_is_refused(at, capsys):

@@ -41,10 +41,13 @@ def test_every_class_is_held_out_in_part_and_learnt_from():
     assert splits(Dataset(torch.zeros(4, 2), torch.tensor([0, 0, 1, 1])), None)[2].endswith("held out as test")
 
 
-def test_few_labels_are_named_by_the_share_that_they_are():
+def test_few_labels_are_named_by_the_protocol_with_the_share_that_they_are():
     drawn = {"mean": 50.0, "sd": 1.0, "n": 3, "of": 63}  # of three classes of 21
     said = lines({"few_1": drawn | {"labels": 6}, "few_10": drawn | {"labels": 9}})
-    assert [line.split(" of ")[0] for line in said] == ["10%", "14%"]
+    assert said == [
+        "few, 1 %        50.00 % +- 1.00 (sd of 3 draws), 6 labels, 10 % (two a class at the least)",
+        "few, 10 %       50.00 % +- 1.00 (sd of 3 draws), 9 labels",
+    ]
 
 
 def test_a_class_of_one_sample_is_said_to_be_never_tested():
@@ -58,9 +61,9 @@ def test_a_class_of_one_sample_is_said_to_be_never_tested():
     assert "held out as test (none of 1 class of one sample)" in found["protocol"]
     said = str(found).splitlines()
     assert (
-        said[2].startswith("29% of labels")  # 5 of 17, at 1 % and at 10 %
-        and sum("of labels" in line for line in said) == 1
-        and "(sd of 3 draws), 5 labels (two a class at the least; of 1 class the" in said[2]
+        said[2].startswith("few, 1 %, 10 %  ")  # 5 of 17 at both
+        and sum(line.startswith("few") for line in said) == 1
+        and "(sd of 3 draws), 5 labels, 29 % (two a class at the least; of 1 class the" in said[2]
     )
     many = Dataset(x, torch.cat([torch.zeros(10, dtype=torch.int64), torch.arange(50, 61)]))
     with pytest.warns(UserWarning, match=r"of 50, 51, 52, 53, 54 and 6 more: give"):
@@ -83,9 +86,7 @@ def test_the_test_split_is_found_where_the_data_were(tmp_path, monkeypatch):
     run = trained(load(path))
     monkeypatch.chdir("/")
     found = run.evaluate()
-    assert (
-        found["protocol"].startswith("frozen encoder, offline; the test split of the data set") and found["test"] == 10
-    )
+    assert found["protocol"].startswith("frozen encoder, offline; the test split of the data set") and found["test"] == 10
     assert "held out" in run.evaluate(load(path, split="test"))["protocol"], "a test split has no test split"
 
 

@@ -140,7 +140,12 @@ def test_a_setting_of_which_seeds_failed_says_so_and_stands_behind_whole_ones(tm
     code, said = tell("table", path)
     assert code == 0 and [line.split()[0] for line in said.splitlines()[1:4]] == ["1", "2", "3"]
     assert "99.00 (1 of 3 seeds; 2 failed)" in said and "95.00 (1 of 2 seeds; 1 waiting)" in said
-    assert "91.00 ± 1.00 (sd of 3 seeds)" in tell("best", path)[1]
+    said = tell("best", path)[1]
+    assert "91.00 ± 1.00 (sd of 3 seeds)" in said
+    (line,) = (line for line in said.splitlines() if line.startswith("the test set, once, for "))
+    names = line.removeprefix("the test set, once, for ").split(": ")[0].split(", ")
+    cells = line.split("infomax evaluate ")[1].split(" ")[:3]
+    assert len(names) == 3 and [cell.rsplit("/", 1)[1] for cell in cells] == names
     found = json.loads(tell("best", path, "--json")[1])
     assert (found["options"]["lr"], found["n"], found["asked"]) == (1, 3, 3)
     text = write(path).read_text()

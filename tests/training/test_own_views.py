@@ -11,6 +11,7 @@ from torchvision import transforms
 import infomax as im
 from infomax.data import gather
 from infomax.data.order import spread
+from infomax.evaluate.features import unseen
 from infomax.training.own_views import unlike
 from infomax.views import RECIPES, recipe
 
@@ -154,3 +155,19 @@ def test_one_signal_is_told_how_it_is_given():
     with pytest.raises(im.DataError, match=r"\(2 channels\): it was trained on 3 channels"):
         run.embed(SIGNALS.images[:, :2])
     assert run.embed(SIGNALS.images[0][None])[0].shape[0] == 1
+
+
+def test_a_view_that_is_a_list_of_pictures_is_refused_before_the_encoder_sees_it():
+    def listed(batch, index, *, seed, epoch):
+        x = batch.permute(0, 3, 1, 2) / 255
+        return [list(x), list(x)]
+
+    with pytest.raises(
+        im.ConfigError, match=r"views=listed: view 0 is a list of 50: .* tensor N x C x H x W.*torch\.stack"
+    ):
+        fit(listed)
+
+
+def test_a_long_name_of_a_function_of_views_is_shortened_where_it_is_said():
+    config = {"views": {"recipe": None, "own": "per_sample(" + "RandomCrop(32), " * 40}}
+    assert unseen(config) == f"its views were a function, {config['views']['own'][:56]} ..., which no folder holds"

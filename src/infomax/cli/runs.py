@@ -90,7 +90,8 @@ def evaluate(
     """Evaluate frozen encoders with every protocol, keep features and findings in the runs' folders, and compare runs.
 
     Args:
-        runs: folders of runs. Several runs that differ only in their seed also give a mean and standard deviation.
+        runs: folders of runs. Runs that differ only in their seed also give a mean and standard deviation, each kind its
+            own.
         data: labelled data; by default the data that each run was trained on.
         test: other labelled data as test set. All of `data` is then used for fitting, and all of `test` for testing.
         root: folder of the named data sets.

@@ -13,7 +13,7 @@ from infomax.evaluate.embed import embed, new_file
 from infomax.evaluate.findings import keep, read
 from infomax.evaluate.inspect import check, say
 from infomax.evaluate.run import Findings, evaluate
-from infomax.evaluate.seeds import apart, lengths, lines, summary
+from infomax.evaluate.seeds import apart, kind_lines, lengths, lines, over_kinds, summary
 from infomax.training.defaults import dataset, read_like
 from infomax.training.interrupt import Stopped
 from infomax.training.run import Run
@@ -48,8 +48,12 @@ def evaluated(
     if len(found) > 1:
         why_not = apart(runs, found, configs)
         told |= {"over_runs": summary(found)} if why_not is None else {"over_runs_left_out": why_not}
+        if why_not is not None and (of_kinds := over_kinds(runs, found, configs)):
+            told["over_kinds"] = of_kinds
     if as_json:
         print(json.dumps(told, indent=2))
+    elif "over_kinds" in told:
+        print("\n".join(kind_lines(told["over_kinds"], dict(zip(runs, found, strict=True)))))
     elif "over_runs_left_out" in told:
         print(f"no mean over runs: {told['over_runs_left_out']}")
     elif "over_runs" in told:

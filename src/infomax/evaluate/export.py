@@ -7,14 +7,15 @@
 | .safetensors | weights by name, without `body.` before those of torchvision or timm | `load_state_dict`, `--init` |
 
 A program takes samples as they are, in float32: images N x C x H x W in [0, 1], signals N x C x L, rows N x D. The file
-contains a description of its encoder, as text.
+contains a description of its encoder, as text; its key `normalisation` says whether mean and std are applied `inside`.
 """
 
 import io
 import json
 import math
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,6 +148,7 @@ def export(run: "Run", out: str | Path, *, encoder: str = "f", size: int | None 
         "of": encoder,
         "mean": json.dumps(list(some.mean) if standardises(some) else None),
         "std": json.dumps(list(some.std) if standardises(some) else None),
+        "normalisation": ("outside" if path.suffix == ".safetensors" else "inside") if standardises(some) else "none",
         "size": json.dumps(side),
     }
     if path.suffix == ".safetensors":
@@ -316,6 +318,7 @@ def _onnx(exported: Any, about: Mapping[str, str]) -> tuple[bytes, Any]:
             exported, (), dynamo=True, input_names=["samples"], output_names=["features"], verbose=False
         )
     model = made.model_proto
+    _named(model.graph, ("N", "C", *("HW" if len(model.graph.input[0].type.tensor_type.shape.dim) == 4 else "L")))
     for key, value in about.items():
         model.metadata_props.add(key=key, value=value)
     data = model.SerializeToString()
@@ -323,6 +326,16 @@ def _onnx(exported: Any, about: Mapping[str, str]) -> tuple[bytes, Any]:
     quiet.log_severity_level = 4
     session = onnxruntime.InferenceSession(data, quiet, providers=["CPUExecutionProvider"])
     return data, lambda x: torch.from_numpy(session.run(None, {"samples": x.numpy()})[0])
+
+
+def _named(graph: Any, words: Sequence[str]) -> None:
+    """Name the free axes of an ONNX program by what they are, wherever its values have them; torch numbers them."""
+    axes = graph.input[0].type.tensor_type.shape.dim
+    named = {dim.dim_param: word for dim, word in zip(axes, words, strict=False) if dim.dim_param.isidentifier()}
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.HasField("dim_param"):
+                dim.dim_param = re.sub(r"[A-Za-z_]\w*", lambda found: named.get(found[0], found[0]), dim.dim_param)
 
 
 def _held(path: Path, takes: tuple[str, ...], own: Tensor, read: Tensor, side: int | None, seen: str) -> Exported:

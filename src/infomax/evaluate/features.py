@@ -19,7 +19,7 @@ from infomax.training.feed import Feed, ViewFunction
 from infomax.training.watch.monitor import BLOCK
 from infomax.views import RECIPES, Views, recipe
 from infomax.views.signal import standardised
-from infomax.words import many
+from infomax.words import many, shortened
 
 if TYPE_CHECKING:
     from infomax.training.run import Run
@@ -150,7 +150,7 @@ def unseen(config: Config) -> str | None:
         return None
     if asked["own"] is None:
         return "it was trained elsewhere, by views that are not known"
-    return f"its views were a function, {asked['own']}, which no folder holds"
+    return f"its views were a function, {shortened(asked['own'])}, which no folder holds"
 
 
 def views_of(config: Config, data: Dataset) -> ViewFunction:

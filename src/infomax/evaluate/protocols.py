@@ -104,7 +104,7 @@ def few(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: 
             if len(some) == len(labels):  # another draw would be the same
                 break
         seen = {"labels": len(some), "of": len(labels), "lone": sum(len(r) == 1 for r in rows)}
-        found[f"few_{share:.0%}".rstrip("%")] = spread_of(accuracies) | seen
+        found[few_key(share)] = spread_of(accuracies) | seen
     return found
 
 
@@ -195,10 +195,20 @@ def statement(found: Mapping[str, Any]) -> str:
         choice = f"chosen on {part}: " + ", ".join(f"{what} ({name})" for name, what in some.items())
     else:
         choice = "nothing chosen"
-    frozen = "fine-tuned encoder" if set(made) == {FINETUNE} else "frozen encoder"
+    frozen = "fine-tuned encoder" if set(made) == {FINETUNE} else "frozen encoder, offline"
     frozen += " (finetune: fine-tuned)" if FINETUNE in made and len(made) > 1 else ""
     whole = f", whole images at {found['size']} px" if found.get("size") else ""
-    return f"{frozen}, offline{whole}; {found['how']}; {choice}"
+    return f"{frozen}{whole}; {found['how']}; {choice}"
+
+
+def few_key(share: float) -> str:
+    """The key of what was found on a share of the labels.
+
+    Example:
+        >>> few_key(0.1)
+        'few_10'
+    """
+    return f"few_{share:.0%}".rstrip("%")
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
@@ -224,15 +234,16 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         made.append(f"kNN             {once('knn')}, k = {every}, temperature 0.07")
     if "knn_best" in found:
         made.append(f"kNN, chosen     {once('knn_best')}, k = {found['k']}, temperature {found['knn_tau']:g}")
-    told: set[int] = set()
-    for share in SHARES:
-        key = f"few_{share:.0%}".rstrip("%")
-        if key in found and found[key]["labels"] not in told:  # of few samples both shares come to two a class
-            told.add(found[key]["labels"])
-            lone = found[key].get("lone", 0)
-            one = f"; of {many(lone, 'class', 'classes')} the only one" if lone else ""
-            part = found[key]["labels"] / found[key]["of"]
-            least = f" (two a class at the least{one})" if part > 1.5 * share else ""
-            said = f"{several(key, 'draw')}, {many(found[key]['labels'], 'label')}{least}"
-            made.append(f"{part:.0%} of labels".ljust(16) + said)
+    rows: dict[int, list[float]] = {}
+    for share in SHARES:  # of few samples both shares come to two a class
+        if (key := few_key(share)) in found:
+            rows.setdefault(found[key]["labels"], []).append(share)
+    for labels, shares in rows.items():
+        row = found[key := few_key(shares[0])]
+        lone = row.get("lone", 0)
+        one = f"; of {many(lone, 'class', 'classes')} the only one" if lone else ""
+        part = labels / row["of"]
+        least = f", {100 * part:.0f} % (two a class at the least{one})" if part > 1.5 * shares[0] else ""
+        name = f"few, {', '.join(f'{100 * share:.0f} %' for share in shares)}"
+        made.append(f"{name:15} {several(key, 'draw')}, {many(labels, 'label')}{least}")
     return made

@@ -172,6 +172,88 @@ def told_by(configs: Sequence[Mapping[str, Any]], most: int = 3) -> list[str]:
     return said
 
 
+def names(labels: Sequence[str], configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names for kinds, no two alike: each its method's, with what tells it from others of that method.
+
+    Args:
+        labels: of the methods, one a kind.
+        configs: what the first run of each kind was asked.
+
+    Example:
+        >>> names(["jmi", "jmi", "vicreg"], [{"training": {"lr": lr}} for lr in (0.1, 0.2, 0.1)])
+        ['jmi, lr 0.1', 'jmi, lr 0.2', 'vicreg']
+    """
+    made = list(labels)
+    for label in dict.fromkeys(labels):
+        same = [k for k, other in enumerate(labels) if other == label]
+        for k, by in zip(same, told_by([configs[k] for k in same]), strict=True):
+            made[k] = f"{label}, {by}" if by else label
+    return [  # what tells them apart may be too much to name
+        f"{name} ({made[: k + 1].count(name)})" if made.count(name) > 1 else name for k, name in enumerate(made)
+    ]
+
+
+def over_kinds(
+    runs: Sequence[str], all_found: Sequence[Mapping[str, Any]], configs: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The mean of each kind of several, where they are kinds of more than one run; else nothing.
+
+    Args:
+        runs: their names.
+        all_found: what was found of each.
+        configs: what each was asked.
+
+    Returns:
+        One a kind: its `name`, its `runs` and, of several, `over_runs` (`summary`) or `over_runs_left_out` (`apart`).
+
+    Example:
+        >>> asked = [{"method": {"method": m}, "encoder": {"name": "mlp"}} for m in ("jmi", "vicreg", "vicreg")]
+        >>> found = [{"method": a["method"]["method"], "data": "d", "source": None, "knn": 90.0,
+        ...           "trained": {"epoch": 1, "finished": True}, "weights": str(k)} for k, a in enumerate(asked)]
+        >>> [(kind["name"], kind["runs"], "over_runs" in kind) for kind in over_kinds("abc", found, asked)]
+        [('jmi', ['a'], False), ('vicreg', ['b', 'c'], True)]
+    """
+    places = kinds(configs)
+    if len(places) < 2 or len(places) == len(configs):
+        return []
+    methods = [str(all_found[kind[0]].get("method")) for kind in places]
+    made: list[dict[str, Any]] = []
+    for name, kind in zip(names(methods, [configs[kind[0]] for kind in places]), places, strict=True):
+        its, found = [runs[k] for k in kind], [all_found[k] for k in kind]
+        one: dict[str, Any] = {"name": name, "runs": its}
+        if len(kind) > 1:
+            why_not = apart(its, found, [configs[k] for k in kind])
+            one |= {"over_runs": summary(found)} if why_not is None else {"over_runs_left_out": why_not}
+        made.append(one)
+    return made
+
+
+def kind_lines(of: Sequence[Mapping[str, Any]], all_found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The means of kinds for a terminal.
+
+    Args:
+        of: of `over_kinds`.
+        all_found: what was found of each run, by its name.
+
+    Example:
+        >>> mean = {"knn": {"mean": 90.0, "sd": 1.0, "n": 2}}
+        >>> of = [{"name": "jmi", "runs": ["a"]}, {"name": "vicreg", "runs": ["b", "c"], "over_runs": mean}]
+        >>> kind_lines(of, dict.fromkeys("abc", {"trained": {"epoch": 1}}))
+        ['jmi: a alone', 'vicreg: b, c', '  knn       90.00 % +- 1.00 (sd of 2 runs)']
+    """
+    said = []
+    for kind in of:
+        head = f"{kind['name']}: {', '.join(kind['runs'])}"
+        if "over_runs" in kind:
+            came = lengths([all_found[run] for run in kind["runs"]])
+            said += [head, *(f"  {line}" for line in lines(kind["over_runs"], came=came))]
+        elif "over_runs_left_out" in kind:
+            said += [head, f"  no mean over runs: {kind['over_runs_left_out']}"]
+        else:
+            said.append(f"{head} alone")
+    return said
+
+
 def _varied(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """The options in which runs differ, but for those without an effect and the data: of each its values, one a run."""
     found = {}

@@ -34,17 +34,8 @@ def kinds(subjects: Sequence[Subject]) -> list[Kind]:
         [('JMI, lr 0.1', 2), ('JMI, lr 0.2', 1)]
     """
     places = seeds.kinds([s.config for s in subjects])
-    labels = [style(subjects[kind[0]].method).label for kind in places]
-    names = list(labels)
-    for label in dict.fromkeys(labels):
-        same = [k for k, other in enumerate(labels) if other == label]
-        told = seeds.told_by([subjects[places[k][0]].config for k in same])
-        for k, by in zip(same, told, strict=True):
-            names[k] = f"{label}, {by}" if by else label
-    made = list(names)
-    for k, name in enumerate(names):  # what tells them apart may be too much to name
-        if names.count(name) > 1:
-            made[k] = f"{name} ({names[: k + 1].count(name)})"
+    first = [subjects[kind[0]] for kind in places]
+    made = seeds.names([style(s.method).label for s in first], [s.config for s in first])
     return [Kind(name, [subjects[k] for k in kind]) for name, kind in zip(made, places, strict=True)]
 
 

@@ -177,9 +177,10 @@ def best(path: str, by: str | None = None, goal: str | None = None, *, as_json: 
         print(partly)
     data = f" --data {shlex.quote(asked['data'])}" if asked["data"] else ""
     unlabelled = "" if data or metric in JUDGED else " (of data without labels: --data LABELLED)"
-    for row in found.rows:
-        probe = command(f"probe {shlex.quote(str(folder.cell(row.name)))}{data}")
-        print(f"the test set, once, for {row.name}: {probe}{unlabelled}")
+    verb = "evaluate" if len(found.rows) > 1 else "probe"  # several: their mean and deviation too
+    folders = " ".join(shlex.quote(str(folder.cell(row.name))) for row in found.rows)
+    names = ", ".join(row.name for row in found.rows)
+    print(f"the test set, once, for {names}: {command(f'{verb} {folders}{data}')}{unlabelled}")
 
 
 def table(path: str, by: str | None = None, goal: str | None = None, *, csv: bool = False) -> None:

@@ -196,6 +196,12 @@ class Feed:
                     f"views={name}: view {number} is a numpy array of {view.dtype}: give torch tensors, as by "
                     "torch.from_numpy(view).float()"
                 )
+            one_a_sample = index is not None and isinstance(view, list) and len(view) == len(index)
+            if one_a_sample and self.data.is_images:  # other lists may be parts of an input of the user's own encoder
+                raise ConfigError(
+                    f"views={name}: view {number} is a list of {len(view)}: views must be a tensor N x C x H x W each, as by "
+                    "torch.stack(view)"
+                )
         rows = [len(v) for v in made if isinstance(v, Tensor)]
         if index is not None and any(n != len(index) for n in rows):
             raise ConfigError(f"views={name} gave views of {rows} rows for {len(index)} samples: give one a sample")

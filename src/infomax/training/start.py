@@ -43,6 +43,7 @@ from infomax.training.options import Options, own
 from infomax.training.prepare import Job, prepare
 from infomax.training.run import Run, rebuilt
 from infomax.training.sharding import Strategy
+from infomax.words import shortened
 
 
 @known_options
@@ -223,7 +224,7 @@ def resume(
         raise DataError(f"the data of {path} had no name: give them, {again(path, config)}")
     if views is None and config["views"]["own"]:
         raise DataError(
-            f"the views of {path} were a function, {config['views']['own']}: give it, {again(path, config)}"
+            f"the views of {path} were a function, {shortened(config['views']['own'])}: give it, {again(path, config)}"
         )
     machine = {"strategy": "ddp"} | config[checkpoint.MACHINE]
     here = {
