@@ -77,7 +77,7 @@ def test_a_run_by_time_says_where_it_ended(tmp_path, capsys, monkeypatch):
     assert code == 0 and "jmi after 2.4 epochs, the last in part (12 updates): bound" in said
     code, said, _ = run(capsys, "report", tmp_path / "run")
     text = (tmp_path / "run" / "report.html").read_text()
-    assert code == 0 and "The log ends within an epoch, after 2.4: loss and bound of" in text
+    assert code == 0 and "The log ends within an epoch, after 2.4. Loss and bound are means" in text
     assert "After 2.4 epochs (1h): InfoNCE" in text
 
 

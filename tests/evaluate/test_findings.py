@@ -134,7 +134,7 @@ def test_accuracies_of_weights_that_have_moved_on_are_marked(at):
 
 def test_the_runs_own_data_come_first_and_others_are_named(at, capsys):
     (other,) = told(capsys, "seed0", "--data", "other.npz", "--protocols", "knn")["runs"]
-    assert "<code>other.npz</code>, other data" in glance(at / "seed0") and not other["own"]
+    assert "<code>other.npz</code>, not the training data" in glance(at / "seed0") and not other["own"]
     (own,) = told(capsys, "seed0", "--protocols", "knn")["runs"]
     assert own["knn"] < 99 and other["knn"] > 99
     said = glance(at / "seed0")

@@ -86,7 +86,9 @@ def test_the_test_split_is_found_where_the_data_were(tmp_path, monkeypatch):
     run = trained(load(path))
     monkeypatch.chdir("/")
     found = run.evaluate()
-    assert found["protocol"].startswith("frozen encoder, offline; the test split of the data set") and found["test"] == 10
+    assert (
+        found["protocol"].startswith("frozen encoder, offline; the test split of the data set") and found["test"] == 10
+    )
     assert "held out" in run.evaluate(load(path, split="test"))["protocol"], "a test split has no test split"
 
 

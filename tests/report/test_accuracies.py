@@ -119,10 +119,10 @@ def test_of_a_run_every_data_set_has_its_rows_and_the_last_evaluation_hides_none
         ("`a`", "`d`, at 32 px"),
         ("untrained", "`d`, at 32 px"),
         ("raw pixels, at 16 px", "`d`"),
-        ("`a`", "`split`, other data"),
-        ("`a`", "`labelled`, other data"),
-        ("untrained", "`labelled`, other data"),
-        ("raw pixels, at 16 px", "`labelled`, other data"),
+        ("`a`", "`split`, not the training data"),
+        ("`a`", "`labelled`, not the training data"),
+        ("untrained", "`labelled`, not the training data"),
+        ("raw pixels, at 16 px", "`labelled`, not the training data"),
     ]
     assert "Also evaluated" not in caption([one])
 
@@ -132,7 +132,11 @@ def test_of_several_runs_the_data_that_all_have_stand_together_and_others_are_na
     a.evaluation |= {"/x/split": OTHER, "/x/labelled": OTHER}
     b.evaluation = {"/x/split": OTHER}
     said = [(row["run"], row[ON]) for row in rows([a, b, c])]
-    of_split = [("`a`", "`split`, other data"), ("`b`", "`split`, other data"), ("`c`", "not evaluated")]
+    of_split = [
+        ("`a`", "`split`, not the training data"),
+        ("`b`", "`split`, not the training data"),
+        ("`c`", "not evaluated"),
+    ]
     assert said == [("`a`", "`d`, at 32 px"), *of_split]
     assert caption([a, b, c]).endswith("Also evaluated, on data that not all were: `labelled` (`a`).")
 
@@ -143,7 +147,7 @@ def test_what_one_run_was_trained_on_and_another_was_tried_on_is_one_data_set():
     b.config["data"]["name"] = "e"
     b.evaluation = {"e": b.evaluation["d"], "/x/d.npz": OTHER}
     said = [(row["run"], row[ON]) for row in rows([a, b])]
-    assert said == [("`b`", "`e`, at 32 px"), ("`a`", "`d`, at 32 px"), ("`b`", "`d.npz`, other data")]
+    assert said == [("`b`", "`e`, at 32 px"), ("`a`", "`d`, at 32 px"), ("`b`", "`d.npz`, not the training data")]
 
 
 def seeded(name, of, linear, learner="there", tmp=None, **found):
@@ -166,8 +170,9 @@ def test_runs_that_differ_in_their_seed_alone_have_a_mean_with_its_sd_and_n():
     for s in (one, two, other):
         s.learner = None  # whose weights are not asked for
     said = means(one, other, two)
-    assert said == [("`JMI, lr 0.1`, mean over seeds", "82.75 ± 0.35 (sd of 2 runs)", "`d`, at 32 px")]
-    assert [row["run"] for row in rows([one, other, two])][:3] == ["`a`", "`c`", "`b`"]
+    assert said == [("`JMI, lr 0.1`, mean over seeds", "82.8 ± 0.4 (sd of 2 runs)", "`d`, at 32 px")]
+    assert [row["run"] for row in rows([one, other, two])][1:4] == ["`a`", "`c`", "`b`"]
+    assert means(one, seeded("b", 1, 82.54, None))[0][1].startswith("82.5 ± 0.03"), "which is not 0"
     assert "mean over seeds: of runs that differ in their seed alone, ± the sd over them" in caption([one, other, two])
     assert "No mean" not in caption([one, other, two])
     assert means(one, other) == [] and "mean" not in caption([one, other])
@@ -175,7 +180,7 @@ def test_runs_that_differ_in_their_seed_alone_have_a_mean_with_its_sd_and_n():
 
 def test_a_second_encoder_has_a_mean_too():
     runs = [seeded(n, k, 80.0 + k, None, g={"linear": 70.0 + 2 * k}) for k, n in enumerate("ab")]
-    assert means(*runs)[0][1] == "80.50 ± 0.71 (sd of 2 runs); g: 71.00 ± 1.41 (sd of 2 runs)"
+    assert means(*runs)[0][1] == "80.5 ± 0.7 (sd of 2 runs); g: 71.0 ± 1.4 (sd of 2 runs)"
 
 
 @pytest.mark.parametrize(
@@ -202,9 +207,9 @@ def test_what_an_earlier_version_found_has_no_mean():
 def test_a_run_that_was_not_evaluated_says_so_in_its_place_with_the_command(tmp_path):
     a, b, c = seeded("a", 0, 82.5, None), seeded("b", 1, None, tmp=tmp_path / "my runs"), seeded("c", 2, 83.0, None)
     said = rows([a, b, c])
-    assert [row["run"] for row in said] == ["`a`", "`b`", "`c`", "`JMI`, mean over seeds"]
-    assert said[1][LINEAR] is None and said[3][LINEAR].endswith("(sd of 2 runs)")
-    assert said[1][ON].endswith(f"infomax evaluate '{tmp_path}/my runs'`") and said[1][ON].startswith(
+    assert [row["run"] for row in said] == ["`JMI`, mean over seeds", "`a`", "`b`", "`c`"]
+    assert said[2][LINEAR] is None and said[0][LINEAR].endswith("(sd of 2 runs)")
+    assert said[2][ON].endswith(f"infomax evaluate '{tmp_path}/my runs'`") and said[2][ON].startswith(
         "not evaluated: `"
     )
     a.evaluation = c.evaluation = {"/x/other": a.evaluation["d"] | {"own": False, "source": "/x/other"}}

@@ -154,7 +154,9 @@ def test_pages_say_it_before_any_number_and_their_figures_what_is_normal(tmp_pat
     text = reported(runs[:1], tmp_path / "one.html").read_text()
     first = text.split('id="at-a-glance"')[1].split("<table>")[0]
     assert "<strong>No sign of collapse" in first
-    assert "at the start" in text.split('id="at-a-glance"')[1].split('id="curves"')[0]
+    log, watch = text.split('id="at-a-glance"')[1].split('id="curves"')[0].split("<figcaption")[1:]
+    assert "the numbers to quote" in log and "at the start" in log
+    assert "The watch&#x27;s own readings" in watch and "128 rows" in watch and "the one to quote" in watch
     assert f"{LITTLE}</strong>.</p>" in text.split("</header>")[0], "of an epoch or two"
     assert text.count("an untrained network spreads noise over many directions, a trained one keeps those that") == 2
     old = shutil.copytree(runs[1], tmp_path / "old")
@@ -184,8 +186,11 @@ def test_of_a_short_log_the_readings_of_the_watch_are_curves():
         assert "Within the epochs" not in page(rows, read)
 
 
-def test_seconds_of_a_part_of_an_epoch_are_no_point_of_their_curve():
-    rows = [{"epoch": 1.0, "seconds": 3.0, "loss": 2.0}, {"epoch": 1.4, "seconds": 0.5, "loss": 1.0}]
-    logs = _Logs({"run": rows})
-    assert logs.column("run", "loss") == [2.0, 1.0]
-    assert logs.column("run", "seconds") == [3.0, pytest.approx(float("nan"), nan_ok=True)]
+def test_what_is_of_a_part_of_an_epoch_is_no_point_of_a_curve_of_epochs():
+    part = {"epoch": 1.4, "seconds": 0.5, "loss": 9.0, "bound": -9.0, "std": 0.8, "probe": 60.0, "lr": 0.1}
+    logs = _Logs({"run": [{"epoch": 1.0, "seconds": 3.0, "loss": 2.0, "bound": 1.0, "std": 0.9}, part]})
+    left = pytest.approx(math.nan, nan_ok=True)
+    assert [logs.column("run", key) for key in ("loss", "bound", "seconds")] == [[2.0, left], [1.0, left], [3.0, left]]
+    assert [logs.column("run", key)[1] for key in ("std", "probe", "lr")] == [0.8, 60.0, 0.1], "read at its end"
+    alone = _Logs({"run": [part], "other": [{"epoch": 1.0, "loss": 2.0}]})
+    assert alone.column("run", "loss") == [left, 9.0] and not alone.has("seconds"), "no whole epoch of its own before"

@@ -164,6 +164,14 @@ def test_an_axis_of_epochs_begins_at_0_and_few_points_are_seen():
     assert drawn(list(range(1, 101))) == ("tozero", "lines")
 
 
+def test_four_panels_stand_two_by_two():
+    def drawn(count, **asked):
+        axes = [axis.domain for axis in mi_panels([Panel({"jmi": [0, 1]}, "x")] * count, **asked).select_xaxes()]
+        return len(set(axes)), count
+
+    assert [drawn(n)[0] for n in (1, 2, 3, 4, 5)] == [1, 2, 3, 2, 3] and drawn(4, columns=3)[0] == 3
+
+
 def test_ceilings_above_stand_below_each_other():
     figure = mi_panels([Panel({"jmi": [0.0, 1.0]}, "x", {"one": 8.0, "two": 9.0})])
     assert "\N{UPWARDS ARROW} one = 8<br>\N{UPWARDS ARROW} two = 9" in texts(figure)

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import warnings
+from dataclasses import replace
 from importlib.util import find_spec
 from types import SimpleNamespace
 
@@ -97,6 +98,13 @@ def test_of_several_runs_what_differs_stands_first(tmp_path, runs):
     first = settings.split("<tbody>")[1].split("</tr>")[0]
     assert "<strong>training: epochs</strong>" in first
     assert [f"<code>{n}</code>" in first for n in (3, 2, 1)] == [True] * 3
+    differ, equal = settings.split('id="environment"')[0].split("<details>")
+    (summary, rest) = equal.split("</summary>")
+    assert summary == f"<summary>{rest.count('<tr>') - 1} settings that all runs share"
+    assert "encoder: name" in rest and "encoder: name" not in differ and rest.count("<code>mlp</code>") == 1
+    assert not re.search(r"0[.][0-9]{5}", rest.split("data: mean")[1].split("</tr>")[0]), "to four digits"
+    alone = reported(runs[:1], tmp_path / "alone.html").read_text().split('id="settings"')[1]
+    assert "encoder: name" in alone and "<details>" not in alone
     assert text.split('id="at-a-glance"')[1].split("</table>")[0].count("<tr>") == 4
 
 
@@ -345,6 +353,25 @@ def test_a_spectrum_has_one_legend_for_runs_of_unequal_length(runs):
     looks = {trace.name: (trace.line.color, trace.legendgroup) for trace in figure.data}
     assert all((t.line.color, t.legendgroup) == looks[t.name] for t in figure.data)
     assert [t.name for t in figure.data if t.xaxis == "x3"] == ["epoch 0", "epoch 1"]
+
+
+def test_spectra_of_runs_of_other_lengths_have_one_small_legend(runs):
+    kept, (values, *_) = Frames.load(runs[0] / FILE), Frames.load(runs[0] / FILE).spectra
+
+    def of(*epochs):
+        return replace(kept, epochs=list(epochs), spectra=[values] * len(epochs))
+
+    figure = spectra({"a": of(0, 1, 4, 5, 5.8), "b": of(*range(11)), "c": of(0, 0.4), "d": of(0.0)})
+    shown = [t.name for t in sorted(figure.data, key=lambda t: t.legendrank) if t.showlegend]
+    assert shown == ["start", "a quarter", "half", "three quarters", "end"]
+    drawn = [
+        [t.name for t in figure.data if t.xaxis == axis and t.hovertemplate.startswith("epoch")]
+        for axis in ("x", "x2", "x3", "x4")
+    ]
+    assert drawn == [[*shown[:3], "end"], shown, ["start", "end"], ["start"]]
+    assert figure.data[len(drawn[0]) - 1].hovertemplate.startswith("epoch 5.8,"), "its own end"
+    same = spectra({"a": of(*range(20)), "b": of(*range(20))})
+    assert [t.name for t in same.data if t.showlegend] == [f"epoch {n}" for n in (0, 4, 8, 11, 15, 19)]
 
 
 def test_sections_of_several_data_name_them_as_they_were_asked_for(tmp_path, runs, toy):

@@ -162,7 +162,7 @@ def test_seeds_that_are_computed_in_several_places_are_one_setting(tmp_path, tel
     code, said = tell("table", path)
     assert code == 0 and said.splitlines()[:2] == ["linear", "91.00 ± 1.00 (sd of 3 seeds)"]
     text = write(path).read_text()
-    assert '"label":"seed"' in text and '"label":"root"' not in text
+    assert '"label":"seed"' not in text and '"label":"root"' not in text, "which are no options to choose"
 
 
 def test_precisions_that_machines_settled_otherwise_are_said_below_the_table(tmp_path, tell):

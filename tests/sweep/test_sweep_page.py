@@ -55,6 +55,21 @@ def test_means_are_of_the_cells_with_that_value(folder):
     assert figure.layout.xaxis.type == "log"
 
 
+def test_seeds_are_no_axis_and_their_mean_is_one_point(tmp_path):
+    made, grid = Folder(tmp_path), read({**FIXED, "grid": {"lr": [0.1, 0.2], "temperature": [0.1], "seed": [0, 1]}})
+    made.begin(grid.cells(), grid.evaluate)
+    for cell in grid.cells():
+        made.cell(cell.name).mkdir(parents=True)
+        found = {"linear": 100 * cell.options["lr"] + 4 * cell.options["seed"]}
+        (made.cell(cell.name) / "result.json").write_text(json.dumps({"metrics": found, "evaluate": None}))
+    points = marginals(made.rows(), ["lr"], "linear").data[0]
+    assert dict(zip(points.x, points.y, strict=True)) == {0.1: 12.0, 0.2: 22.0}
+    assert all(len(names.split(", ")) == 2 for names in points.text)
+    text = write(tmp_path).read_text()
+    axes = json.loads(text.split('id="data-0">')[1].split("</script>")[0])["data"][0]["dimensions"]
+    assert [axis["label"] for axis in axes] == ["lr", "linear"] and [len(axis["values"]) for axis in axes] == [4, 4]
+
+
 def test_nothing_is_drawn_of_nothing(tmp_path):
     folder = Folder(tmp_path)
     folder.begin(read(FIXED).cells(), read(FIXED).evaluate)

@@ -39,7 +39,7 @@ Group = Sequence[tuple[Subject, Shown]]
 
 
 def rows(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
-    """A table of accuracies: a row a run, their means over seeds, then what they are to be measured by.
+    """A table of accuracies: means over seeds, a row a run, then what they are to be measured by.
 
     So for each data set that all were tried on; a run that was on none has a row where another was.
     """
@@ -74,7 +74,7 @@ def _groups(subjects: Sequence[Subject]) -> tuple[list[Group], dict[str, list[st
 
 
 def _rows(group: Group, subjects: Sequence[Subject], *, all_named: bool) -> list[dict[str, str]]:
-    """The rows of some runs, then their means over seeds, then what they are to be measured by, the same for several runs once.
+    """The means of some runs over seeds, the runs, then what they are to be measured by, the same for several runs once.
 
     Args:
         group: the runs, on one data set.
@@ -85,10 +85,10 @@ def _rows(group: Group, subjects: Sequence[Subject], *, all_named: bool) -> list
     if all_named and cells_of:
         bare = [s for s in subjects if not shown(s.evaluation, s.config["data"])]
         cells_of |= {s.name: {ON: _not_evaluated(s, group[0][1])} for s in bare}
-    made = [{"run": literal(s.name), **cells_of[s.name]} for s in subjects if s.name in cells_of]
-    made += [
+    made = [
         {"run": f"{literal(name)}, mean over seeds", **cells} for name, cells in _over_seeds(group, subjects)[0].items()
     ]
+    made += [{"run": literal(s.name), **cells_of[s.name]} for s in subjects if s.name in cells_of]
     beside: dict[str, dict[tuple[tuple[str, str], ...], list[str]]] = {}
     for s, one in group:
         for what, cells in baselines(one).items():
@@ -134,7 +134,9 @@ def _over_seeds(group: Group, subjects: Sequence[Subject]) -> tuple[dict[str, di
 
 
 def _mean(over: Mapping[str, Any], came: str) -> str:
-    return f"{over['mean']:.2f} ± {over['sd']:.2f} (sd of {many(over['n'], 'run')}{came})"
+    """With the decimals of single runs, but for a deviation that would be none."""
+    sd = over["sd"]
+    return f"{over['mean']:.1f} ± {sd:{'.1g' if 0 < sd < 0.05 else '.1f'}} (sd of {many(over['n'], 'run')}{came})"
 
 
 def accuracies(s: Subject, one: Shown) -> dict[str, str]:
@@ -175,7 +177,7 @@ def _on(name: str, found: Mapping[str, Any], *, own: bool) -> str:
     size, usual = found.get("size"), found.get("default_size")
     at = f", at {size} px" if size else ""
     asked = " by `--size`" if size and usual and size != usual else ""
-    return literal(name) + at + asked + ("" if own else ", other data")
+    return literal(name) + at + asked + ("" if own else ", not the training data")
 
 
 def caption(subjects: Sequence[Subject]) -> str:

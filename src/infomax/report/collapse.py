@@ -10,6 +10,7 @@ from typing import Any
 
 from infomax.report.markdown import literal
 from infomax.report.subject import Subject
+from infomax.training.watch.collapse import ROWS
 from infomax.training.watch.state import HEALTHY, LITTLE, few_left, flag, hardly_informed, lower_bound, state_of
 
 
@@ -52,8 +53,10 @@ def _little(watched: Mapping[str, Any]) -> str:
 
 
 READ_BY_THE_WATCH = (
-    "What the watch over a collapse read last, off batches under way, which it centres. Std is near 1 where the embedding is "
-    "open, and 0 of a point; that the rank falls is normal. Information is a lower bound: below 0 it says nothing."
+    f"**The watch's own readings**, off its last batches of training (at most {ROWS} rows of each, centred): for spotting a "
+    "collapse. They differ from those of the first table, which is the one to quote: it is of more samples, that stay the "
+    "same. Std is near 1 where the embedding is open, and 0 of a point; that the rank falls is normal. Information is a lower "
+    "bound: below 0 it says nothing."
 )
 
 

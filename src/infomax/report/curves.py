@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from infomax.report.figures import Panel, mi_panels
+from infomax.report.figures import Panel, in_a_row, mi_panels
 from infomax.report.looks import Style, plain, short, style, template
 from infomax.report.markdown import literal
 from infomax.report.page import Page
@@ -25,10 +25,13 @@ OPTIMISATION = {
     "seconds": ("seconds an epoch", "s"),
 }
 ONLINE = {"online_probe": "linear probe beside the run", "online_knn": "kNN beside the run"}
+MEANS = ("loss", "bound")  # over the updates of an epoch
 _DRAWN = {"epoch", "skipped", "bound", "effective_rank", "std", "online_n", *OPTIMISATION}
 _DRAWN |= {f"{key}{end}" for key in ONLINE for end in ("", "_se")}
 _DRAWN |= {f"{part}_{name}" for part in ("mi", "ceiling") for name in ESTIMATES}
 SPECTRA = 6  # epochs of a spectrum
+SHARES = {0.0: "start", 0.25: "a quarter", 0.5: "half", 0.75: "three quarters", 1.0: "end"}
+"""Lines of the spectra of runs that have too few epochs in common, by how much of a run is done."""
 SHORT = 10  # rows of a log, below which its curves tell little of how they ran
 
 
@@ -37,7 +40,7 @@ class _Logs:
 
     def __init__(self, histories: Histories) -> None:
         self.rows = {
-            name: {float(row["epoch"]): _of_whole(row) for row in rows if "epoch" in row}
+            name: _of_whole({float(row["epoch"]): row for row in rows if "epoch" in row})
             for name, rows in histories.items()
         }
         self.epochs = sorted({epoch for rows in self.rows.values() for epoch in rows})
@@ -112,7 +115,8 @@ def mi_and_gauges(page: Page, histories: Histories, styles: Mapping[str, Style] 
         who = " " if len(logs.rows) == 1 else " of " + ", ".join(literal(name) for name in within) + " "
         after = ", ".join(f"{epoch:g}" for epoch in within.values())
         page.text(
-            f"The log{who}ends within an epoch, after {after}: loss and bound of the last point are of a part of one."
+            f"The log{who}ends within an epoch, after {after}. Loss and bound are means over an epoch: of a part of one they "
+            "are drawn only where no whole one came before."
         )
     shaded = " The shaded band is the reading's 95 % interval." if logs.has("mi_infonce_lo") else ""
     draw(
@@ -176,17 +180,17 @@ def within_epochs(
 def spectra(frames: Mapping[str, Frames]) -> "Figure":
     """Eigenvalues of the unit embedding's covariance, a panel a run, a line an epoch, early ones pale.
 
+    Runs of other lengths that have many epochs between them have a line a share of the run in its place: its start, its half.
+
     Args:
         frames: by name.
     """
     from plotly.graph_objects import Scatter
     from plotly.subplots import make_subplots
 
-    columns = min(3, len(frames))
+    columns = in_a_row(len(frames))
     rows = -(-len(frames) // columns)
-    known = sorted({epoch for kept in frames.values() for epoch in kept.epochs})
-    asked = [known[round(j * (len(known) - 1) / (SPECTRA - 1))] for j in range(SPECTRA)]
-    named: set[float] = set()
+    named: set[str] = set()
     figure = make_subplots(
         rows,
         columns,
@@ -194,30 +198,27 @@ def spectra(frames: Mapping[str, Frames]) -> "Figure":
         shared_yaxes="all",
         vertical_spacing=0.3 / rows,
     )
-    for k, kept in enumerate(frames.values()):
-        # The same epochs of every run, or the last before: one legend, and one colour an epoch, in all panels.
-        places = sorted({max((n for n, e in enumerate(kept.epochs) if e <= epoch), default=0) for epoch in asked})
-        for place in places:
+    for k, (kept, lines) in enumerate(zip(frames.values(), _lines([f.epochs for f in frames.values()]), strict=True)):
+        for place, (name, share) in lines.items():
             epoch = kept.epochs[place]
             values = kept.spectra[place].tolist()
             floor = max(values[0], 1e-12) * 1e-7  # below that lies rounding
-            share = (epoch - known[0]) / max(known[-1] - known[0], 1e-9)
             figure.add_trace(
                 Scatter(
                     x=list(range(1, len(values) + 1)),
                     y=[v if v > floor else None for v in values],
-                    name=f"epoch {epoch:g}",
+                    name=name,
                     mode="lines+markers" if len(values) < 20 else "lines",
                     line={"color": _mixed(share), "width": 1.5 + 1.2 * share},
-                    legendgroup=f"{epoch:g}",
-                    legendrank=known.index(epoch) + 1,
-                    showlegend=epoch not in named,
+                    legendgroup=name,
+                    legendrank=round(1000 * share) + 1,
+                    showlegend=name not in named,
                     hovertemplate=f"epoch {epoch:g}, eigenvalue %{{x}}: %{{y:.3g}}<extra></extra>",
                 ),
                 k // columns + 1,
                 k % columns + 1,
             )
-            named.add(epoch)
+            named.add(name)
     drawn = [v for trace in figure.data for v in trace.y if v is not None]
     wide = bool(drawn) and math.log10(max(drawn) / min(drawn)) >= 2.5
     # Left to itself plotly marks every digit of a decade, one on the other.
@@ -232,16 +233,47 @@ def spectra(frames: Mapping[str, Frames]) -> "Figure":
     )  # fmt: skip
 
 
+def _lines(epochs: Sequence[Sequence[float]]) -> list[dict[int, tuple[str, float]]]:
+    """Of each run the places among its epochs that are drawn, in order: their names in one legend, and their colours.
+
+    Args:
+        epochs: of each run, ascending.
+    """
+    known = sorted({epoch for of_run in epochs for epoch in of_run})
+    if len(known) <= SPECTRA or all(list(of_run) == known for of_run in epochs):
+        asked = [known[round(j * (len(known) - 1) / (SPECTRA - 1))] for j in range(SPECTRA)]
+        span = max(known[-1] - known[0], 1e-9)
+        return [
+            {n: (f"epoch {e:g}", (e - known[0]) / span) for n, e in enumerate(of_run) if e in asked}
+            for of_run in epochs
+        ]
+    made = []
+    for of_run in epochs:
+        drawn: dict[int, tuple[str, float]] = {}
+        for share in sorted(SHARES, key=lambda s: s % 1):  # both ends first: of a short run they are all there is
+            wanted = of_run[0] + share * (of_run[-1] - of_run[0])
+            drawn.setdefault(min(range(len(of_run)), key=lambda n: abs(of_run[n] - wanted)), (SHARES[share], share))
+        made.append(dict(sorted(drawn.items())))
+    return made
+
+
 def _mixed(share: float) -> str:
     """From grey to vermilion, legible on light and dark."""
     early, late = (150, 160, 170), (213, 94, 0)
     return "rgb({},{},{})".format(*(round(a + (b - a) * share) for a, b in zip(early, late, strict=True)))
 
 
-def _of_whole(row: Mapping[str, float]) -> Mapping[str, float]:
-    """A row without its seconds where it is of a part of an epoch: a drop in a curve of seconds an epoch would say nothing."""
-    whole = float(row["epoch"]).is_integer()
-    return {key: value for key, value in row.items() if whole or key != "seconds"}
+def _of_whole(rows: Mapping[float, Mapping[str, float]]) -> dict[float, Mapping[str, float]]:
+    """Rows by epoch; one of a part of an epoch, be it a single update, without what is a sum or a mean over an epoch.
+
+    A spike or a drop at the end of such a curve would say nothing. A log without a whole epoch before keeps its means.
+    """
+    first = min((epoch for epoch in rows if epoch.is_integer() and epoch > 0), default=math.inf)
+    made: dict[float, Mapping[str, float]] = {}
+    for epoch, row in rows.items():
+        out = () if epoch.is_integer() else ("seconds", *MEANS) if epoch > first else ("seconds",)
+        made[epoch] = {key: value for key, value in row.items() if key not in out}
+    return made
 
 
 def _number(value: object) -> float:

@@ -85,7 +85,7 @@ def mi_panels(
     panels: Sequence[Panel],
     *,
     epochs: Sequence[float] | None = None,
-    columns: int = 3,
+    columns: int | None = None,
     styles: Mapping[str, Style] | None = None,
 ) -> "Figure":
     """Draw several `mi_curves` side by side with one legend; clicking a method hides it in all of them.
@@ -93,7 +93,7 @@ def mi_panels(
     Args:
         panels: the panels, left to right, top to bottom.
         epochs: E numbers for the horizontal axis; 0, 1, ... by default.
-        columns: panels per row.
+        columns: panels per row; by default three, and two where there are four panels.
         styles: how each curve is drawn, instead of its method's `style`.
 
     Returns:
@@ -111,7 +111,7 @@ def mi_panels(
 
     if not panels or not all(panel.curves for panel in panels):
         raise DataError("mi curves: there is nothing to draw; give at least one curve to every panel")
-    columns = min(columns, len(panels))
+    columns = min(columns or in_a_row(len(panels)), len(panels))
     rows = math.ceil(len(panels) / columns)
     figure = make_subplots(
         rows,
@@ -141,6 +141,16 @@ def mi_panels(
         meta={"min_width": 300 * columns},
     )
     return figure
+
+
+def in_a_row(panels: int) -> int:
+    """How many panels stand in a row: three at most, and four two by two.
+
+    Example:
+        >>> [in_a_row(panels) for panels in (1, 2, 3, 4, 5)]
+        [1, 2, 3, 2, 3]
+    """
+    return 2 if panels == 4 else min(3, panels)
 
 
 def _whole(epochs: Sequence[float] | None) -> float | None:

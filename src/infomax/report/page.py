@@ -90,13 +90,14 @@ class Page:
         plot = f'<div class="plot" id="plot-{number}" style="height:{height}px;min-width:{min_width}px"></div>'
         return self._captioned(f'<div class="wide">{plot}</div>', caption or f"Figure {number + 1}")
 
-    def table(self, rows: Sequence[Mapping[str, object]], caption: str = "") -> Self:
+    def table(self, rows: Sequence[Mapping[str, object]], caption: str = "", *, folded: str = "") -> Self:
         """Add a table.
 
         Args:
             rows: one mapping per row; columns in the order in which they first occur. Numbers are shown with four
                 significant digits and aligned; None and NaN appear as a dash. The first column names the row.
             caption: markdown.
+            folded: a line (markdown) in place of the table, which opens by a click on it; by default the table stands open.
 
         Raises:
             DataError: there are no rows.
@@ -120,7 +121,10 @@ class Page:
         )
         body = "\n".join("<tr>" + "".join(cell(row, c) for c in columns) + "</tr>" for row in rows)
         table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
-        return self._captioned(f'<div class="wide">{table}</div>', caption)
+        content = f'<div class="wide">{table}</div>'
+        if folded:
+            content = f"<details><summary>{markdown.inline(folded)}</summary>{content}</details>"
+        return self._captioned(content, caption)
 
     def image(self, png: bytes, caption: str = "", *, alt: str = "") -> Self:
         """Add a picture.

@@ -58,7 +58,7 @@ def write(
     _verdicts(page.section("At a glance"), subjects)
     page.table(
         [_glance(s) for s in subjects],
-        "The last row of each log, read off samples that stay the same.",
+        "The last row of each log, read off samples that stay the same: the numbers to quote.",
     )
     if judged := accuracies.rows(subjects):
         page.table(judged, accuracies.caption(subjects))
@@ -90,8 +90,9 @@ def write(
         page.insert(place, f"Not on this page:\n\n{lines}")
         told = " ".join(said if alone else f"{name}: {said}" for name, said in missing)
         warn(f"this is not on the page: {told}")
-    page.section("Settings").table(_settings(subjects), _settings_caption(subjects))
-    page.section("Environment").table(_beside(subjects, {s.name: _environment(s) for s in subjects}, "what"))
+    _settings(page.section("Settings"), subjects)
+    differ, equal = _beside(subjects, {s.name: _environment(s) for s in subjects}, "what")
+    page.section("Environment").table(differ + equal)
     return page.write(path)
 
 
@@ -203,7 +204,8 @@ def _spectrum(page: Page, subjects: Sequence[Subject]) -> None:
     if kept:
         page.section("Spectrum over training").figure(
             spectra(kept),
-            "Eigenvalues of the covariance of the unit embedding, largest first, on those samples; later epochs are warmer. "
+            "Eigenvalues of the covariance of the unit embedding, largest first, on those samples; later epochs are warmer "
+            "(of runs of other lengths: by how much of each is done). "
             "Normal is a line that grows steeper: an untrained network spreads noise over many directions, a trained one keeps "
             "those that the two views share. A collapse leaves one direction, or a handful, before the cliff; one to a point "
             "lowers the whole line, its first eigenvalues too.",
@@ -264,12 +266,17 @@ def _umap(z: Tensor) -> Tensor:
     return torch.as_tensor(points - points.mean(0))
 
 
-def _settings(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
-    return _beside(subjects, {s.name: _asked(s) for s in subjects}, "setting")
-
-
-def _settings_caption(subjects: Sequence[Subject]) -> str:
-    return "" if len(subjects) == 1 else "What differs stands first, in bold."
+def _settings(page: Page, subjects: Sequence[Subject]) -> None:
+    """What was asked: of several runs what differs, and folded what does not, once."""
+    differ, equal = _beside(subjects, {s.name: _asked(s) for s in subjects}, "setting")
+    if len(subjects) == 1:
+        page.table(equal)
+        return
+    if differ:
+        page.table(differ, "What differs between the runs.")
+    if equal:
+        once = [dict(zip(("setting", "value"), row.values(), strict=False)) for row in equal]
+        page.table(once, folded=f"{many(len(once), 'setting')} that all runs share")
 
 
 def _asked(s: Subject) -> dict[str, str]:
@@ -298,14 +305,16 @@ def _environment(s: Subject) -> dict[str, str]:
     return told
 
 
-def _beside(subjects: Sequence[Subject], columns: Mapping[str, Mapping[str, str]], head: str) -> list[dict[str, Any]]:
-    """A table with a column a run; rows in which the runs differ come first."""
+def _beside(
+    subjects: Sequence[Subject], columns: Mapping[str, Mapping[str, str]], head: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of a table with a column a run: those in which the runs differ, in bold, and the others."""
     keys = list(dict.fromkeys(key for column in columns.values() for key in column))
     if not keys:
-        return [{head: "nothing is known"}]
+        return [], [{head: "nothing is known"}]
     if len(subjects) == 1:
         only = next(iter(columns.values()))
-        return [{head: key, "value": literal(only[key]) if only[key] else None} for key in keys]
+        return [], [{head: key, "value": literal(only[key]) if only[key] else None} for key in keys]
     rows: list[dict[str, Any]] = []
     differ: list[dict[str, Any]] = []
     for key in keys:
@@ -313,10 +322,17 @@ def _beside(subjects: Sequence[Subject], columns: Mapping[str, Mapping[str, str]
         different = len(set(values.values())) > 1
         cells = {literal(name): None if not v else literal(v) for name, v in values.items()}
         (differ if different else rows).append({head: f"**{key}**" if different else key, **cells})
-    return differ + rows
+    return differ, rows
 
 
 def _short(value: Any, most: int = 160) -> str:
     """A setting as it stands in a table: of a thousand statistics the first few."""
-    text = "" if value is None else str(value)
+    text = "" if value is None else str(_rounded(value) if isinstance(value, list | tuple) else value)
     return text if len(text) <= most else f"{text[:most]} ... ({len(text)} characters)"
+
+
+def _rounded(value: Any) -> Any:
+    """A list with its numbers to four digits, as statistics of data are read."""
+    if isinstance(value, list | tuple):
+        return [_rounded(one) for one in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infomax.report.figures import in_a_row
 from infomax.report.looks import plain, template
 from infomax.report.markdown import literal
 from infomax.report.page import Page
 from infomax.sweep.folder import Folder, Row
 from infomax.sweep.grid import WHERE
 from infomax.sweep.metrics import aim, judged
-from infomax.sweep.ranking import asked_for, ranked, remarks, telling
+from infomax.sweep.ranking import asked_for, ranked, remarks, settings, telling
 from infomax.words import as_option, many
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
     metric, goal = aim(asked, by, goal)
     found = ranked(path, rows, metric, goal)
     keys, own = telling(rows)
-    axes, drawn = [key for key in keys if key not in WHERE], [row for row in rows if metric in row.metrics]
+    axes, drawn = [key for key in keys if key not in ("seed", *WHERE)], [row for row in rows if metric in row.metrics]
     has = "has" if len(rows) == 1 else "have"
     ended = f"{sum(row.state == 'finished' for row in rows)} of {many(len(rows), 'cell')} {has} finished"
     by_what = judged(metric, asked["data"] and literal(asked["data"]), (row.held for row in rows))
@@ -68,7 +69,7 @@ def write(path: str | Path, out: str | Path | None = None, by: str | None = None
         )
         page.section("One option at a time").figure(
             marginals(drawn, axes, metric),
-            "Each point a cell, the other options as they come; the line joins the means.",
+            "Each point a setting, averaged over its seeds, the other options as they come; the line joins the means.",
         )
     lines = [
         {
@@ -109,14 +110,14 @@ def coordinates(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figur
     values = [row.metrics[metric] for row in rows]
     axes.append({"label": metric, "values": values})
     line = {"color": values, "colorscale": SCALE}
-    grey = "#87919C"  # these letters take no colour of the page's, so one that reads on light and dark
+    grey = "#87919C"  # reads on light and dark; on a page these letters have the colour of its text
     figure = Figure(
         Parcoords(
             dimensions=axes,
             line=line,
-            labelfont={"color": grey, "size": 14},
-            tickfont={"color": grey, "size": 12},
-            rangefont={"color": grey, "size": 11},
+            labelfont={"color": grey, "size": 17},
+            tickfont={"color": grey, "size": 14},
+            rangefont={"color": grey, "size": 14},
         )
     )
     figure.update_layout(
@@ -129,7 +130,7 @@ def coordinates(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figur
 
 
 def marginals(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figure":
-    """The metric against each option that varies, in panels, with the mean at each value.
+    """The metric against each option that varies, in panels, with the mean at each value; cells are averaged over seeds.
 
     Args:
         rows: finished cells.
@@ -139,7 +140,8 @@ def marginals(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figure"
     from plotly.graph_objects import Scatter
     from plotly.subplots import make_subplots
 
-    columns = min(3, len(keys))
+    points = settings(rows, metric)
+    columns = in_a_row(len(keys))
     lines = math.ceil(len(keys) / columns)
     figure = make_subplots(
         lines,
@@ -151,18 +153,18 @@ def marginals(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figure"
     )
     for n, key in enumerate(keys):
         place = {"row": n // columns + 1, "col": n % columns + 1}
-        drawn: list[Any] = [row.options.get(key) for row in rows]
+        drawn: list[Any] = [one.rows[0].options.get(key) for one in points]
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in drawn)
         order = sorted({json.dumps(v): v for v in drawn}.values(), key=lambda v: v if numbers else _text(v))
         x = [v if numbers else plain(_text(v)) for v in order]
-        groups = [[r.metrics[metric] for r in rows if r.options.get(key) == v] for v in order]
+        groups = [[p.mean for p, at in zip(points, drawn, strict=True) if at == v] for v in order]
         means = [math.fsum(v / len(g) for v in g) if all(map(math.isfinite, g)) else math.nan for g in groups]
         every = [v if numbers else plain(_text(v)) for v in drawn]
-        said = [row.name for row in rows]
+        said = [", ".join(row.name for row in one.rows) for one in points]
         figure.add_trace(
             Scatter(
                 x=every,
-                y=[row.metrics[metric] for row in rows],
+                y=[one.mean for one in points],
                 mode="markers",
                 marker={"color": "#56B4E9", "size": 8, "opacity": 0.75},
                 text=said,
@@ -170,7 +172,7 @@ def marginals(rows: Sequence[Row], keys: Sequence[str], metric: str) -> "Figure"
             ),
             **place,
         )
-        if len(order) < len(rows):
+        if len(order) < len(points):
             figure.add_trace(Scatter(x=x, y=means, mode="lines", line={"color": "#D55E00"}, hoverinfo="skip"), **place)
         figure.update_xaxes(
             type="log" if numbers and _by_logarithm(drawn) else "linear" if numbers else "category", **place
