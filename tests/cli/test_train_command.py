@@ -6,9 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tests.cli.command import SMALL, run
 
+from infomax.cli.train import _by_folder
+from infomax.data import Dataset
 from infomax.training.run import Run
 from infomax.training.watch.state import LITTLE
 
@@ -164,6 +167,14 @@ def test_folders_that_count_as_classes_are_named_and_no_judge_by_themselves(tmp_
     )
     code, said, _ = run(capsys, "train", *SMALL, "--epochs", "1", "--out", tmp_path / "digits")
     assert code == 0 and "folders count as" not in said and "folders as" not in said
+
+
+def test_classes_whose_names_no_folder_could_have_are_no_folders(tmp_path):
+    (tmp_path / "a").mkdir()
+    labelled = Dataset(
+        torch.zeros(4, 3), np.array(["a" * 300, "b"] * 2)
+    )  # such as captions beside pictures in a parquet file
+    assert not _by_folder(labelled, str(tmp_path)) and _by_folder(Dataset(torch.zeros(2, 3), ["a"] * 2), str(tmp_path))
 
 
 def test_classes_that_are_looked_at_are_not_called_unused(tmp_path, capsys):

@@ -131,6 +131,37 @@ def test_an_encoder_that_takes_one_size_alone_is_a_program_of_that_size(tmp_path
     assert flat.export(tmp_path / "flat.pt2").takes == ("N", "3", "8", "8")
 
 
+class Mirrored(torch.nn.Module):
+    """Of square images alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, x):
+        z = self.conv(x)
+        return (z + z.transpose(-1, -2)).mean((2, 3))
+
+
+def test_sides_that_must_be_equal_have_one_word(tmp_path):
+    run = small(im.methods.simclr(Mirrored(), projector=(8,)), labelled(), views="small", size=8)
+    assert run.export(tmp_path / "square.pt2").takes == ("N", "3", "H", "H")
+    if torch.__version__ < "2.7" or not all(map(installed, export.NEEDED)):
+        return
+    import onnx
+
+    (taken,) = onnx.load(run.export(tmp_path / "square.onnx").path).graph.input
+    assert [dim.dim_param or dim.dim_value for dim in taken.type.tensor_type.shape.dim] == ["N", 3, "H", "H"]
+
+
+def test_points_that_are_not_normalised_are_not_said_to_be(tmp_path):
+    learner = im.methods.simclr(im.encoders.get("mlp", channels=2, size=1), projector=(8,))
+    run = small(learner, torch.randn(40, 2, generator=torch.Generator().manual_seed(0)))
+    for kind in ("pt2", "safetensors"):
+        done = run.export(tmp_path / f"points.{kind}")
+        assert "; not normalised\n" in str(done) and not done.normalised
+
+
 def test_tables_and_signals_are_normalised_inside_too(tmp_path):
     run = table()
     done = run.export(tmp_path / "table.pt2")

@@ -470,6 +470,19 @@ def test_data_that_have_changed_under_their_path_are_not_the_runs_own(tmp_path):
     assert "d.npz has changed since the run was begun: other samples" in str(found)
 
 
+def test_other_data_are_not_the_runs_own_for_being_as_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "infomax.data.items.budget", lambda: 1
+    )  # asked for one by one, so that their content is not known
+    x, y = torch.randint(256, (40, 8, 8, 3), dtype=torch.uint8), torch.arange(40) % 2
+    learner = im.methods.build("simclr", im.encoders.get("mlp", channels=3, size=8), projector=())
+    given = [(one.numpy(), int(label)) for one, label in zip(x, y, strict=True)]
+    run = im.train(learner, given, epochs=1, batch_size=20, progress=False, out=tmp_path / "run")
+    assert run.config["data"]["content"]["images"] is None
+    found = run.evaluate(Dataset(x.flip(1), y, name="others"), protocols="knn")
+    assert found["data"] == "others" and not found["own"]
+
+
 def test_findings_of_two_versions_of_some_data_are_not_mixed(at, tmp_path, capsys):
     folder, other = shutil.copytree(at / "seed0", tmp_path / "run"), str(tmp_path / "other.npz")
 

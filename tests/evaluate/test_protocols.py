@@ -31,9 +31,9 @@ from infomax.evaluate.features import features
 from infomax.evaluate.finetune import finetuned, shown
 from infomax.evaluate.neighbours import duplicates, neighbours, outliers
 from infomax.evaluate.pairing import two_runs
-from infomax.evaluate.protocols import PROTOCOLS, chosen, lines
+from infomax.evaluate.protocols import PROTOCOLS, chosen, lines, spread_of
 from infomax.evaluate.run import evaluate
-from infomax.evaluate.seeds import summary
+from infomax.evaluate.seeds import kind_lines, summary
 from infomax.evaluate.splits import splits
 from infomax.training import Run
 
@@ -387,6 +387,16 @@ def test_embed_looks_for_pyarrow_before_it_encodes(tmp_path, monkeypatch):
 def test_a_summary_is_of_what_all_runs_have():
     found = [{"linear": 90.0, "sgd": {"mean": 80.0}}, {"linear": 92.0}]
     assert summary(found) == {"linear": {"mean": 91.0, "sd": pytest.approx(2**0.5), "n": 2}}
+
+
+def test_a_kind_without_an_accuracy_in_common_says_so():
+    kind = {"name": "jmi", "runs": ["a", "b"], "over_runs": summary([{"knn": 90.0}, {"sgd": 80.0}])}
+    said = kind_lines([kind], {name: {"trained": {"epoch": 1}} for name in "ab"})
+    assert said == ["jmi: a, b", "  no mean over runs: no accuracy that each has"]
+
+
+def test_equal_accuracies_have_no_deviation():
+    assert spread_of([0.971] * 3) == {"mean": 97.1, "sd": 0.0, "n": 3}  # not 2e-14, which a page would show
 
 
 def test_gauges_of_the_embedding_come_with_intervals_and_ceilings(runs, capsys):

@@ -23,7 +23,8 @@ from infomax.errors import ConfigError, DataError
 from infomax.report import samples
 from infomax.report.curves import spectra
 from infomax.report.kinds import named_apart
-from infomax.report.run import _asked, report, write
+from infomax.report.page import Page
+from infomax.report.run import _asked, _settings, report, write
 from infomax.report.subject import Subject
 from infomax.training.watch.frames import FILE, Frames
 
@@ -106,6 +107,16 @@ def test_of_several_runs_what_differs_stands_first(tmp_path, runs):
     alone = reported(runs[:1], tmp_path / "alone.html").read_text().split('id="settings"')[1]
     assert "encoder: name" in alone and "<details>" not in alone
     assert text.split('id="at-a-glance"')[1].split("</table>")[0].count("<tr>") == 4
+
+
+def test_settings_that_differ_in_the_fifth_digit_are_not_shared():
+    def run(name, mean):
+        return Subject(name, "vicreg", {"data": {"mean": [mean], "std": [0.25]}}, [])
+
+    page = Page("settings")
+    _settings(page, [run("a", 0.491391), run("b", 0.491411)])
+    differ, equal = page.html().split("<details>")
+    assert "0.491391" in differ and "0.491411" in differ and "data: mean" not in equal and "[0.25]" in equal
 
 
 def test_names_that_are_markup_stay_text(tmp_path, runs):

@@ -1,6 +1,7 @@
 """`infomax train`: one option for every argument of `im.train` and of the method that is named; files of options."""
 
 import inspect
+import os
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
@@ -258,7 +259,9 @@ def _begun(learner: Any, samples: Any, size: int | None, batch_size: int, online
 def _by_folder(samples: Any, source: str | None) -> bool:
     """Whether classes are the folders that pictures lie in: perhaps years or cameras, and nothing to be judged by."""
     classes = getattr(samples, "classes", None)
-    return bool(source and classes) and all((Path(str(source)) / str(name)).is_dir() for name in classes or ())
+    return bool(source and classes) and all(
+        os.path.isdir(os.path.join(source or "", str(name))) for name in classes or ()
+    )
 
 
 def _few_updates(samples: Any, batch_size: int) -> str:

@@ -57,12 +57,14 @@ class Exported:
 
     Args:
         path: path of the file.
-        takes: the input shape, with a word for each free dimension; empty if the file holds only weights.
+        takes: the input shape, with a word for each free dimension (one word twice if the sides must be equal); empty if
+            the file holds only weights.
         width: number of features.
         size: side in pixels at which whole images are to be shown to the encoder; None for other data.
         difference: largest absolute difference between its features and the encoder's.
         largest: largest absolute value among the encoder's features.
         seen: the inputs on which they were compared.
+        normalised: whether the encoder takes normalised samples.
     """
 
     path: Path
@@ -72,12 +74,14 @@ class Exported:
     difference: float
     largest: float
     seen: str
+    normalised: bool = True
 
     def __str__(self) -> str:
         """A few lines for a terminal."""
         what = f"float32 {' x '.join(self.takes)} to N x {self.width}" if self.takes else "weights"
         whole = "" if self.size is None else f"; images in [0, 1], resized to {self.size} x {self.size}"
         inside = "normalised inside" if self.takes else "mean and std in its metadata"
+        inside = inside if self.normalised else "not normalised"
         return (
             f"wrote {self.path}: {what}{whole}; {inside}\n"
             f"largest difference from the encoder: {self.difference:.1e}, of features up to {self.largest:.3g} ({self.seen})"
@@ -155,6 +159,7 @@ def export(run: "Run", out: str | Path, *, encoder: str = "f", size: int | None 
         data, done = _weights(net, some, side, about, path)
     else:
         data, done = _program(run, net, some, side, about, path)
+    done = replace(done, normalised=standardises(some))
     if run.unfinished:
         warn(run.unfinished)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -293,7 +298,8 @@ def _traced(program: nn.Module, example: Tensor, free: bool) -> tuple[Any, tuple
     (taken,) = (node.meta["val"] for node in exported.graph.nodes if node.name == "samples")
     words = ("N", "", *("HW" if example.ndim == 4 else "L"))
     sizes = [str(one) for one in taken.shape]
-    return exported, tuple(size if size.isdigit() else words[k] for k, size in enumerate(sizes))
+    # an encoder may take equal sides alone, which are one size then, under the first one's word
+    return exported, tuple(size if size.isdigit() else words[sizes.index(size)] for size in sizes)
 
 
 def _pt2(exported: Any, about: Mapping[str, str]) -> tuple[bytes, Any]:
@@ -331,7 +337,10 @@ def _onnx(exported: Any, about: Mapping[str, str]) -> tuple[bytes, Any]:
 def _named(graph: Any, words: Sequence[str]) -> None:
     """Name the free axes of an ONNX program by what they are, wherever its values have them; torch numbers them."""
     axes = graph.input[0].type.tensor_type.shape.dim
-    named = {dim.dim_param: word for dim, word in zip(axes, words, strict=False) if dim.dim_param.isidentifier()}
+    named: dict[str, str] = {}
+    for dim, word in zip(axes, words, strict=False):
+        if dim.dim_param.isidentifier():
+            named.setdefault(dim.dim_param, word)
     for value in (*graph.input, *graph.output, *graph.value_info):
         for dim in value.type.tensor_type.shape.dim:
             if dim.HasField("dim_param"):

@@ -45,7 +45,8 @@ def spread_of(values: list[float]) -> dict[str, float | int]:
         (60.0, 2)
     """
     seen = 100 * torch.tensor(values, dtype=torch.float64)
-    return {"mean": round(float(seen.mean()), 6), "sd": float(seen.std()) if len(seen) > 1 else 0.0, "n": len(seen)}
+    sd = float(seen.std()) if len(seen) > 1 else 0.0
+    return {"mean": round(float(seen.mean()), 6), "sd": round(sd, 6), "n": len(seen)}  # of equal ones no rounding error
 
 
 def linear(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, seed: int = 0) -> dict[str, Any]:

@@ -209,7 +209,9 @@ def _loaded(run: "Run", data: Any, root: str | None, size: int | None = None) ->
         ) from error
     origin = None if train.origin is None else train.origin[0]
     now = content(train)
-    given_again = asked.get("source", "") is None and now["images"] is not None and unchanged(train, asked, now)
+    then = asked.get("content") or {}
+    known = then.get("images") is not None and now["images"] is not None  # their number alone says nothing
+    given_again = asked.get("source", "") is None and known and unchanged(train, asked, now)
     own = data is None or is_own(origin, asked) or given_again
     if own and train is not source:
         train.name = asked["name"]  # however it was asked for

@@ -246,7 +246,8 @@ def kind_lines(of: Sequence[Mapping[str, Any]], all_found: Mapping[str, Mapping[
         head = f"{kind['name']}: {', '.join(kind['runs'])}"
         if "over_runs" in kind:
             came = lengths([all_found[run] for run in kind["runs"]])
-            said += [head, *(f"  {line}" for line in lines(kind["over_runs"], came=came))]
+            means = lines(kind["over_runs"], came=came) or ["no mean over runs: no accuracy that each has"]
+            said += [head, *(f"  {line}" for line in means)]
         elif "over_runs_left_out" in kind:
             said += [head, f"  no mean over runs: {kind['over_runs_left_out']}"]
         else:

@@ -1,6 +1,7 @@
 """The page of a run, or of several side by side: configuration, history and embedding, in figures."""
 
 import math
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -91,7 +92,7 @@ def write(
         told = " ".join(said if alone else f"{name}: {said}" for name, said in missing)
         warn(f"this is not on the page: {told}")
     _settings(page.section("Settings"), subjects)
-    differ, equal = _beside(subjects, {s.name: _environment(s) for s in subjects}, "what")
+    differ, equal = _beside(subjects, {s.name: _environment(s) for s in subjects}, "what", 400)
     page.section("Environment").table(differ + equal)
     return page.write(path)
 
@@ -279,21 +280,21 @@ def _settings(page: Page, subjects: Sequence[Subject]) -> None:
         page.table(once, folded=f"{many(len(once), 'setting')} that all runs share")
 
 
-def _asked(s: Subject) -> dict[str, str]:
-    flat: dict[str, str] = {}
+def _asked(s: Subject) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     for part in ("method", "encoder", "data", "views", "training", "machine"):
         inner = s.config.get(part) or {}
         if isinstance(inner, Mapping):
-            flat |= {f"{part}: {key}": _short(value) for key, value in inner.items()}
+            flat |= {f"{part}: {key}": value for key, value in inner.items()}
         else:
-            flat[part] = _short(inner)
+            flat[part] = inner
     if (s.config.get("training") or {}).get("budget"):
         flat.pop("training: epochs", None)  # it had the time in their place
     return flat
 
 
-def _environment(s: Subject) -> dict[str, str]:
-    told = {key: _short(value, 400) for key, value in s.environment.items() if key != "continued" and value is not None}
+def _environment(s: Subject) -> dict[str, Any]:
+    told = {key: value for key, value in s.environment.items() if key != "continued" and value is not None}
     again = s.environment.get("continued") or []
     if again:
         told["continued"] = "; ".join(f"at update {part.get('step')}" for part in again if isinstance(part, Mapping))
@@ -306,7 +307,7 @@ def _environment(s: Subject) -> dict[str, str]:
 
 
 def _beside(
-    subjects: Sequence[Subject], columns: Mapping[str, Mapping[str, str]], head: str
+    subjects: Sequence[Subject], columns: Mapping[str, Mapping[str, Any]], head: str, most: int = 160
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The rows of a table with a column a run: those in which the runs differ, in bold, and the others."""
     keys = list(dict.fromkeys(key for column in columns.values() for key in column))
@@ -314,25 +315,35 @@ def _beside(
         return [], [{head: "nothing is known"}]
     if len(subjects) == 1:
         only = next(iter(columns.values()))
-        return [], [{head: key, "value": literal(only[key]) if only[key] else None} for key in keys]
+        return [], [{head: key, "value": _cell(only[key], 4, most)} for key in keys]
     rows: list[dict[str, Any]] = []
     differ: list[dict[str, Any]] = []
     for key in keys:
         values = {name: column.get(key) for name, column in columns.items()}
-        different = len(set(values.values())) > 1
-        cells = {literal(name): None if not v else literal(v) for name, v in values.items()}
+        different = len({_exact(value) for value in values.values()}) > 1
+        cells = {literal(name): _cell(v, 9 if different else 4, most) for name, v in values.items()}
         (differ if different else rows).append({head: f"**{key}**" if different else key, **cells})
     return differ, rows
 
 
-def _short(value: Any, most: int = 160) -> str:
+def _exact(value: Any) -> str:
+    """A setting whole, by which it is compared: statistics but for how another machine rounds."""
+    return _short(value, 9, sys.maxsize)
+
+
+def _cell(value: Any, digits: int, most: int) -> str | None:
+    text = _short(value, digits, most)
+    return literal(text) if text else None
+
+
+def _short(value: Any, digits: int, most: int) -> str:
     """A setting as it stands in a table: of a thousand statistics the first few."""
-    text = "" if value is None else str(_rounded(value) if isinstance(value, list | tuple) else value)
+    text = "" if value is None else str(_rounded(value, digits) if isinstance(value, list | tuple) else value)
     return text if len(text) <= most else f"{text[:most]} ... ({len(text)} characters)"
 
 
-def _rounded(value: Any) -> Any:
-    """A list with its numbers to four digits, as statistics of data are read."""
+def _rounded(value: Any, digits: int) -> Any:
+    """A list with its numbers to some digits: statistics of data are read by four."""
     if isinstance(value, list | tuple):
-        return [_rounded(one) for one in value]
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+        return [_rounded(one, digits) for one in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
