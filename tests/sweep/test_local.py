@@ -67,7 +67,7 @@ def test_from_the_command_line_on_digits(tmp_path, capsys):
     code, said = tell("table", str(out))
     assert code == 0 and said.splitlines()[0].split() == ["temperature", "linear"] and "(sd of 2 seeds)" in said
     code, said = tell("best", str(out), "--by", "knn")
-    assert code == 0 and "knn on 290 held-out rows of train, never the test set" in said and "infomax probe" in said
+    assert code == 0 and "knn on 290 held-out rows of train, never the test set" in said and "infomax evaluate" in said
     code, said = tell("status", str(out), "--json")
     assert code == 0 and sorted(row["state"] for row in json.loads(said)) == ["failed", "finished", "finished"]
     code, said = tell("table", str(out), "--by", "kn")
