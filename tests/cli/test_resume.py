@@ -12,7 +12,7 @@ from tests.cli.command import SMALL, run
 import infomax as im
 from infomax import cli
 from infomax.cli import resume
-from infomax.cli.train import ended
+from infomax.cli.said import ended
 from infomax.errors import ConfigError
 from infomax.training import checkpoint
 from infomax.training.folder import LOCK

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tests.cli.command import SMALL, run
 
-from infomax.cli.train import _by_folder
+from infomax.cli.said import by_folder
 from infomax.data import Dataset
 from infomax.training.run import Run
 from infomax.training.watch.state import LITTLE
@@ -174,7 +174,7 @@ def test_classes_whose_names_no_folder_could_have_are_no_folders(tmp_path):
     labelled = Dataset(
         torch.zeros(4, 3), np.array(["a" * 300, "b"] * 2)
     )  # such as captions beside pictures in a parquet file
-    assert not _by_folder(labelled, str(tmp_path)) and _by_folder(Dataset(torch.zeros(2, 3), ["a"] * 2), str(tmp_path))
+    assert not by_folder(labelled, str(tmp_path)) and by_folder(Dataset(torch.zeros(2, 3), ["a"] * 2), str(tmp_path))
 
 
 def test_classes_that_are_looked_at_are_not_called_unused(tmp_path, capsys):

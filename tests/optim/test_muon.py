@@ -127,20 +127,6 @@ def test_layouts_in_memory_do_not_matter():
     torch.testing.assert_close(*ends)
 
 
-def test_a_closure_returns_the_loss():
-    p = torch.nn.Parameter(torch.ones(2, 2))
-    optimizer = Muon([p], lr=0.1)
-
-    def closure():
-        optimizer.zero_grad()
-        loss = (p**2).sum()
-        loss.backward()
-        return loss.item()
-
-    assert optimizer.step(closure) == 4.0
-    assert (p < 1).all()
-
-
 def test_what_cannot_be_is_refused():
     endless = float("inf")
     for told in (

@@ -80,9 +80,10 @@ def test_lars_resumes_from_its_state():
     assert torch.equal(run(split=None), run(split=2))
 
 
-def test_lars_closure_returns_the_loss():
+@pytest.mark.parametrize("kind", [LARS, Muon])
+def test_a_closure_returns_the_loss(kind):
     p = torch.nn.Parameter(torch.ones(2, 2))
-    optimizer = LARS([p], lr=0.1)
+    optimizer = kind([p], lr=0.1)
 
     def closure():
         optimizer.zero_grad()

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from infomax.cli.options import as_number, options_given
-from infomax.cli.train import ended, longer, options_of
+from infomax.cli.said import ended, longer
+from infomax.cli.train import options_of
 from infomax.errors import ConfigError, InfomaxError
 from infomax.locks import left as killed
 from infomax.optim.rules import read_rules
